@@ -1,0 +1,109 @@
+import tseslint from 'typescript-eslint';
+
+/**
+ * The import direction of the house (ARCHITECTURE.md):
+ *   shared <- migration <- adapters (emulator-bridge, net-relay, link) <- host <- ui <- main
+ * Each row: the folder, the sibling folders it may import, the packages it may import.
+ */
+const FOLDERS = [
+  { name: 'shared', folders: [], packages: [] },
+  { name: 'migration', folders: ['shared'], packages: ['valibot'] },
+  { name: 'emulator-bridge', folders: ['shared', 'migration'], packages: ['v86', 'hash-wasm', '@bokuweb/zstd-wasm', 'valibot'] },
+  { name: 'net-relay', folders: ['shared', 'migration'], packages: ['valibot', 'ws', 'lmdb', 'node:.*'] },
+  { name: 'link', folders: ['shared', 'migration'], packages: ['peerjs', 'valibot'] },
+  { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/relay-protocol', 'link'], packages: ['valibot'] },
+  { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },
+];
+
+const ALL = FOLDERS.map((folder) => folder.name);
+
+function importRules({ name, folders, packages }) {
+  const forbidden = ALL.filter((other) => other !== name && !folders.some((allowed) => allowed.split('/')[0] === other));
+  const partial = folders.filter((allowed) => allowed.includes('/'));
+  const partialRoots = [...new Set(partial.map((allowed) => allowed.split('/')[0]))];
+  const partialPatterns = partialRoots.map((root) => {
+    const ways = partial.filter((allowed) => allowed.startsWith(`${root}/`)).map((allowed) => allowed.slice(root.length + 1));
+    return {
+      regex: `^(\\.\\./)+${root}/(?!(${ways.join('|')}))`,
+      message: `src/${name} may import only ${partial.join(', ')} of src/${root}; the rest runs in the server. Move what both need to src/shared.`,
+    };
+  });
+  const bare = packages.length === 0 ? '' : `(?!(${packages.join('|')})(/|$))`;
+  return {
+    files: [`src/${name}/**/*.ts`],
+    ignores: ['**/*.test.ts', '**/testing/**'],
+    rules: {
+      'no-restricted-imports': ['error', {
+        patterns: [
+          {
+            regex: `^(\\.\\./)+(${[...forbidden, 'main', 'server', 'vm-worker'].join('|')})(/|\\.|$)`,
+            message: `src/${name} may import only: ${[name, ...folders].join(', ')}. Take what you need as a parameter (a port), or move the shared type down to src/shared or src/migration; composition happens in src/main.ts, src/vm-worker.ts and src/server.ts.`,
+          },
+          ...partialPatterns,
+          {
+            regex: `^(?!\\.{1,2}/)${bare}.+`,
+            message: packages.length === 0
+              ? `src/${name} imports no package. Pass the function in as a parameter, or put the code into an adapter folder.`
+              : `src/${name} may import only these packages: ${packages.join(', ')}. Put the import into the folder that owns the package (ARCHITECTURE.md, Dependencies).`,
+          },
+        ],
+      }],
+    },
+  };
+}
+
+/** One file each may import these packages; everything else goes through it. */
+const OWNED_PACKAGES = [
+  { package: 'v86', owner: 'src/emulator-bridge/v86-api.ts' },
+  { package: 'peerjs', owner: 'src/link/peer-signalling.ts' },
+  { package: 'ws', owner: 'src/net-relay/web-socket-server.ts' },
+];
+
+const ownedPackageRules = {
+  rules: {
+    'single-owner': {
+      meta: { type: 'problem', schema: [] },
+      create(context) {
+        const file = context.filename.replaceAll('\\', '/');
+        return {
+          ImportDeclaration(node) {
+            const owned = OWNED_PACKAGES.find((entry) => node.source.value === entry.package || String(node.source.value).startsWith(`${entry.package}/`));
+            if (owned && !file.endsWith(owned.owner)) {
+              context.report({ node, message: `Only ${owned.owner} imports '${owned.package}'. Import what you need from that file.` });
+            }
+          },
+        };
+      },
+    },
+  },
+};
+
+export default tseslint.config(
+  { ignores: ['dist/**', '.cache/**', 'node_modules/**', 'test-results/**', 'playwright-report/**'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    plugins: { house: ownedPackageRules },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unnecessary-condition': ['error', { allowConstantLoopConditions: true }],
+      '@typescript-eslint/unified-signatures': 'off',
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['**/*.test.ts', '**/testing/**'],
+    rules: { 'house/single-owner': 'error' },
+  },
+  ...FOLDERS.map(importRules),
+  {
+    files: ['**/*.test.ts', 'e2e/**/*.ts', '**/testing/**'],
+    rules: { '@typescript-eslint/no-non-null-assertion': 'off', 'max-lines': ['error', 600] },
+  },
+);

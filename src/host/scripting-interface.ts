@@ -1,0 +1,125 @@
+/** `window.tabmotion`: the promise to demo scripts, exercises and tests. Documented in README.md; kept stable. */
+import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
+
+export interface TabMotionHost {
+  readonly id: string;
+  readonly name: string;
+  readonly self: boolean;
+  /** VMs this host runs. */
+  readonly vms: number;
+}
+
+export type TabMotionVmState = 'starting' | 'running' | 'paused' | 'migrating' | 'moved';
+
+export interface TabMotionVm {
+  readonly id: string;
+  readonly name: string;
+  readonly state: TabMotionVmState;
+  readonly hostId: string;
+  readonly mac: string;
+  readonly ip: string;
+  readonly memoryBytes: number;
+  readonly epoch: number;
+}
+
+export interface MigrateOptions {
+  /** Longest pause the switchover may be expected to take. Default 100. */
+  readonly maxPauseMs?: number;
+  /** Only 'pre-copy' so far. */
+  readonly mode?: 'pre-copy';
+  /** Upper limit for the bulk lane; default none. */
+  readonly bandwidthBytesPerSecond?: number;
+  /** Hash all of RAM, video memory and overlay on both sides at the switchover. Default false. */
+  readonly verify?: boolean;
+}
+
+export interface PingSample {
+  readonly vmId: string;
+  readonly seq: number;
+  /** null: lost. */
+  readonly rttMs: number | null;
+}
+
+export interface VmConsole {
+  write(text: string): void;
+  /** The scroll-back as text, as far as it is kept. */
+  text(): string;
+  /** Raw console output as it comes; returns the function that stops it. */
+  onData(callback: (text: string) => void): () => void;
+}
+
+export interface TabMotionEvents {
+  hosts: readonly TabMotionHost[];
+  vms: readonly TabMotionVm[];
+  migration: MigrationProgress;
+  report: MigrationReport;
+  ping: PingSample;
+}
+
+export interface TabMotion {
+  readonly ready: Promise<void>;
+  readonly room: string;
+  readonly host: { readonly id: string; readonly name: string };
+  hosts(): TabMotionHost[];
+  vms(): TabMotionVm[];
+  start(options?: { name?: string; memoryMiB?: number }): Promise<TabMotionVm>;
+  migrate(vmId: string, hostId: string, options?: MigrateOptions): Promise<MigrationReport>;
+  cancel(vmId: string): Promise<void>;
+  console(vmId: string): VmConsole;
+  on<E extends keyof TabMotionEvents>(event: E, callback: (value: TabMotionEvents[E]) => void): () => void;
+}
+
+/** What the page draws beside the scripting interface. */
+export interface LogLine {
+  /** Date.now() of the line. */
+  readonly at: number;
+  readonly level: 'info' | 'good' | 'bad';
+  readonly vmId: string | null;
+  readonly text: string;
+}
+
+/** A VM as the page shows it. */
+export interface VmView extends TabMotionVm {
+  readonly here: boolean;
+  /** It was here and runs elsewhere now: the page shows "moved to …" with Bring it back. */
+  readonly movedAway: boolean;
+  readonly ownerPresent: boolean;
+  readonly forwards: readonly { readonly guestPort: number; readonly hostPort: number }[];
+  /** Root password of this VM, known to the room only. */
+  readonly password: string | null;
+  /** What the VM waits for while it cannot go on (a lost relay), or null. */
+  readonly waitingFor: string | null;
+  /** Powered off: the page offers Start again. */
+  readonly ended: boolean;
+}
+
+export interface TabView {
+  readonly room: string;
+  /** The whole address with its key: the invitation. */
+  readonly invitation: string;
+  readonly secure: boolean;
+  /** What the tab is doing before it is ready ("Loading the guest, 40 %"), or null. */
+  readonly starting: { readonly text: string; readonly fraction: number | null } | null;
+  /** A refusal or loss that stops the page from working, with the way out. */
+  readonly trouble: string | null;
+  readonly hosts: readonly TabMotionHost[];
+  readonly vms: readonly VmView[];
+  readonly migrations: readonly MigrationProgress[];
+  readonly reports: readonly MigrationReport[];
+  readonly log: readonly LogLine[];
+  /** Which link reaches each other host. */
+  readonly links: Readonly<Record<string, LinkKind | 'trying'>>;
+}
+
+/** What the user interface is given: state to draw, and verbs to call. */
+export interface Tab extends TabMotion {
+  view(): TabView;
+  /** After any change of view(); coalesced to at most one per animation frame's worth of time. */
+  onView(callback: () => void): () => void;
+  /** Hands the VM's screen to a canvas element (its control was transferred), or null to take it away. */
+  attachScreen(vmId: string, canvas: OffscreenCanvas | null): void;
+  sendScancodes(vmId: string, codes: readonly number[]): void;
+  sendMouse(vmId: string, dx: number, dy: number, buttons: readonly [boolean, boolean, boolean]): void;
+  /** Forgets a VM that ended or moved away. */
+  dismiss(vmId: string): void;
+}

@@ -1,0 +1,78 @@
+import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
+
+/** Which transport carried the pages. */
+export type LinkKind = 'webrtc' | 'relay' | 'local';
+
+/** One pass of pre-copy; the last one is sent while the guest is stopped. */
+export interface RoundFigures {
+  readonly pages: number;
+  readonly bytes: number;
+  readonly ms: number;
+  /** Pages the guest wrote while this round was sent. */
+  readonly dirtied: number;
+}
+
+/** What a migration did, told to everybody in the room when it ends. Times in milliseconds, sizes in bytes. */
+export interface MigrationReport {
+  readonly id: MigrationId;
+  readonly vmId: VmId;
+  readonly from: HostId;
+  readonly to: HostId;
+  readonly outcome: 'completed' | 'cancelled' | 'failed';
+  /** A sentence a person can read; absent when completed. */
+  readonly reason?: string;
+  /** The closed set of causes, for programs; absent when completed. */
+  readonly cause?: MigrationCause;
+  readonly rounds: readonly RoundFigures[];
+  /** Source CPU stopped until target CPU running; 0 when the guest was never stopped. */
+  readonly pauseMs: number;
+  readonly totalMs: number;
+  readonly bytesOnWire: number;
+  readonly memoryBytes: number;
+  readonly link: LinkKind;
+  /** With `verify: true`: whether both sides' full hashes were equal; otherwise null. */
+  readonly verified: boolean | null;
+}
+
+export type MigrationPhase = 'offer' | 'prepare' | 'rounds' | 'hold' | 'switchover' | 'commit' | 'done';
+
+/** Sent to everybody in the room several times a second while a migration runs. */
+export interface MigrationProgress {
+  readonly id: MigrationId;
+  readonly vmId: VmId;
+  readonly from: HostId;
+  readonly to: HostId;
+  readonly phase: MigrationPhase;
+  readonly round: number;
+  readonly pagesLeft: number;
+  readonly pagesSent: number;
+  readonly bytesSent: number;
+  readonly bytesPerSecond: number;
+  readonly expectedPauseMs: number;
+}
+
+/** Why a migration did not complete. Every one has a sentence of its own in `migration-error.ts`. */
+export type MigrationCause =
+  | 'cancelled'
+  | 'unknown-vm'
+  | 'unknown-host'
+  | 'already-migrating'
+  | 'target-is-source'
+  | 'version-mismatch'
+  | 'fingerprint-mismatch'
+  | 'target-refused'
+  | 'prepare-failed'
+  | 'link-failed'
+  | 'link-silent'
+  | 'bad-message'
+  | 'message-too-large'
+  | 'not-converging'
+  | 'disk-drain-failed'
+  | 'hold-failed'
+  | 'digest-mismatch'
+  | 'restore-failed'
+  | 'commit-refused'
+  | 'target-silent'
+  | 'relay-lost'
+  | 'vm-ended'
+  | 'internal';

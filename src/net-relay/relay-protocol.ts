@@ -1,0 +1,150 @@
+/**
+ * The relay's wire, spoken over two kinds of WebSocket (rules NR1… of PROTOCOL.md). Text messages are JSON and checked
+ * against the schemas below at both ends; binary messages carry Ethernet frames (port sockets only).
+ *
+ *   host socket  /relay/host   one per tab: membership of the room, the list of hosts and VMs, messages between hosts
+ *   port socket  /relay/port   one per VM worker: one port of the virtual switch, and the VM's lease
+ *
+ *   binary message := kind:u8  ( length:u16be  frame:bytes[length] )*
+ *   kind 0 = frames to or from the guest, kind 1 = inbound frames given back undelivered (source, after `held`)
+ */
+import * as v from 'valibot';
+
+export const RELAY_PROTOCOL_VERSION = 1;
+
+/** Longest Ethernet frame without its checksum: 14 header + 1500 payload, and a VLAN tag's slack. */
+export const MAX_FRAME_BYTES = 1518;
+/** A binary message: at most 64 frames batched. */
+export const MAX_BINARY_MESSAGE_BYTES = 1 + 64 * (2 + MAX_FRAME_BYTES);
+/** A text message; the largest body is a PeerJS-free relayed host message. */
+export const MAX_TEXT_MESSAGE_BYTES = 256 * 1024;
+
+export const FrameMessageKind = { frames: 0, returned: 1 } as const;
+
+const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
+const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
+const epoch = v.pipe(v.number(), v.integer(), v.minValue(1));
+const requestId = v.pipe(v.number(), v.integer(), v.minValue(0));
+const text = v.pipe(v.string(), v.maxLength(1000));
+export const roomNameSchema = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/));
+const roomKey = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{16,64}$/));
+
+export const vmStateSchema = v.picklist(['starting', 'running', 'paused', 'migrating', 'moved']);
+
+export const hostInfoSchema = v.object({ id, name: displayName });
+
+export const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
+
+export const vmInfoSchema = v.object({
+  id,
+  name: displayName,
+  state: vmStateSchema,
+  /** The lease's holder. The host may be away (its tab closed or frozen): then `ownerPresent` is false. */
+  hostId: id,
+  ownerPresent: v.boolean(),
+  mac: v.string(),
+  ip: v.string(),
+  memoryBytes: v.number(),
+  epoch,
+  forwards: v.array(forwardSchema),
+});
+
+/** First message on either socket; anything else first, or none within 5 s, closes it. */
+const credentials = {
+  version: v.number(),
+  room: roomNameSchema,
+  /** The room's key (from the link's fragment). The first host to open a room sets it. */
+  key: roomKey,
+  hostId: id,
+  /** Secret of this host id, made by the tab: nobody else can act as this host. */
+  hostToken: roomKey,
+};
+
+export const hostToRelaySchema = v.variant('type', [
+  v.object({ type: v.literal('hello'), ...credentials, name: displayName }),
+  /** Assigns id, MAC and IP, and gives this host the lease at epoch 1. Answered by `reply` with CreatedVm. */
+  v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
+  /** Owner only: what the VM is doing, shown to the room. */
+  v.object({ type: v.literal('vm-state'), vmId: id, epoch, state: vmStateSchema }),
+  /** Owner only: the VM ended (powered off, or given up). Its lease, port and forwards go. */
+  v.object({ type: v.literal('destroy-vm'), requestId, vmId: id, epoch }),
+  /** To one host of the room; body is the sender's business (src/host/host-messages.ts). */
+  v.object({ type: v.literal('to-host'), hostId: id, body: v.unknown() }),
+  v.object({ type: v.literal('to-room'), body: v.unknown() }),
+  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+]);
+
+export const relayToHostSchema = v.variant('type', [
+  v.object({ type: v.literal('welcome'), hostId: id, room: roomNameSchema, heartbeatMs: v.number() }),
+  v.object({ type: v.literal('refused'), cause: v.picklist(['version', 'key', 'host-id-taken', 'room-full', 'malformed', 'origin']), reason: text }),
+  v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema) }),
+  v.object({ type: v.literal('reply'), requestId, ok: v.literal(true), value: v.unknown() }),
+  v.object({ type: v.literal('reply'), requestId, ok: v.literal(false), reason: text }),
+  v.object({ type: v.literal('from-host'), hostId: id, body: v.unknown() }),
+  /** to-host could not be delivered: no such host in the room. */
+  v.object({ type: v.literal('undeliverable'), hostId: id, body: v.unknown() }),
+  v.object({ type: v.literal('ping'), vmId: id, seq: v.number(), rttMs: v.nullable(v.number()) }),
+  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+]);
+
+export const createdVmSchema = v.object({
+  vmId: id,
+  name: displayName,
+  mac: v.string(),
+  ip: v.string(),
+  netmask: v.string(),
+  gateway: v.string(),
+  epoch,
+});
+
+export const portToRelaySchema = v.variant('type', [
+  /** The VM's owner attaches its NIC. Refused unless (vmId, hostId, epoch) is the lease. */
+  v.object({ type: v.literal('attach-owner'), ...credentials, vmId: id, epoch }),
+  /** A migration's target attaches ahead of the commit: it gets no frames and may send none until `committed`. */
+  v.object({ type: v.literal('attach-target'), ...credentials, vmId: id, epoch, migrationId: id }),
+  /** Source: buffer inbound frames from now on; outbound still pass. Answered by `held`, behind the last inbound frame. */
+  v.object({ type: v.literal('hold'), migrationId: id, targetHostId: id }),
+  /** Source, behind its last outbound and returned frame: a commit is allowed from now on. Answered by `drained-ok`. */
+  v.object({ type: v.literal('drained'), migrationId: id }),
+  /** Source: ends the hold before a commit may be on its way. Answered by `released`. */
+  v.object({ type: v.literal('release'), migrationId: id }),
+  /** Source, once a commit may be on its way: compare-and-set back. Answered by `outcome`. */
+  v.object({ type: v.literal('abort'), migrationId: id }),
+  /** Target: the commit point. Answered by `committed` or `commit-refused`. */
+  v.object({ type: v.literal('commit'), migrationId: id, fromHostId: id, fromEpoch: epoch }),
+  /** Target: the guest executes. The relay passes it to the source as `outcome`. */
+  v.object({ type: v.literal('alive'), migrationId: id }),
+  /** Asked after a reconnect: who owns the VM? Answered by `outcome`. */
+  v.object({ type: v.literal('who-owns'), migrationId: id }),
+  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+]);
+
+export const relayToPortSchema = v.variant('type', [
+  v.object({ type: v.literal('attached'), epoch, heartbeatMs: v.number() }),
+  v.object({
+    type: v.literal('refused'),
+    cause: v.picklist(['version', 'key', 'host-id-taken', 'unknown-vm', 'stale-epoch', 'not-owner', 'malformed', 'origin']),
+    reason: text,
+  }),
+  v.object({ type: v.literal('held'), migrationId: id }),
+  v.object({ type: v.literal('drained-ok'), migrationId: id }),
+  v.object({ type: v.literal('released'), migrationId: id }),
+  v.object({ type: v.literal('request-refused'), migrationId: id, request: text, reason: text }),
+  v.object({ type: v.literal('committed'), migrationId: id, epoch }),
+  v.object({ type: v.literal('commit-refused'), migrationId: id, reason: text }),
+  /** To the source: how the switchover ended, seen from the one arbiter. `alive` = the target gave its sign of life. */
+  v.object({ type: v.literal('outcome'), migrationId: id, ownerHostId: id, epoch, alive: v.boolean() }),
+  /** To a target whose VM was given back: nothing it sends is accepted any more. */
+  v.object({ type: v.literal('revoked'), migrationId: id, epoch }),
+  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+]);
+
+export type HostToRelay = v.InferOutput<typeof hostToRelaySchema>;
+export type RelayToHost = v.InferOutput<typeof relayToHostSchema>;
+export type PortToRelay = v.InferOutput<typeof portToRelaySchema>;
+export type RelayToPort = v.InferOutput<typeof relayToPortSchema>;
+export type HostInfo = v.InferOutput<typeof hostInfoSchema>;
+export type VmInfo = v.InferOutput<typeof vmInfoSchema>;
+export type VmState = v.InferOutput<typeof vmStateSchema>;
+export type CreatedVm = v.InferOutput<typeof createdVmSchema>;
+export type PortForward = v.InferOutput<typeof forwardSchema>;
