@@ -13,6 +13,7 @@ const FOLDERS = [
   { name: 'link', folders: ['shared', 'migration'], packages: ['peerjs', 'valibot'] },
   { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/relay-protocol', 'link'], packages: ['valibot'] },
   { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },
+  { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'vite', 'node:.*'] },
 ];
 
 const ALL = FOLDERS.map((folder) => folder.name);
@@ -57,6 +58,7 @@ const OWNED_PACKAGES = [
   { package: 'v86', owner: 'src/emulator-bridge/v86-api.ts' },
   { package: 'peerjs', owner: 'src/link/peer-signalling.ts' },
   { package: 'ws', owner: 'src/net-relay/web-socket-server.ts' },
+  { package: 'peer', owner: 'src/http-server/signalling.ts' },
 ];
 
 const ownedPackageRules = {

@@ -1,7 +1,23 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+
+/** Set for the build that end-to-end tests load: hooks (`__TEST_BUILD__`) and the pages of e2e/pages are in that one only. */
+const testBuild = process.env['TABMOTION_TEST_BUILD'] === '1';
+
+const root = fileURLToPath(new URL('.', import.meta.url));
+const testPages = testBuild && existsSync(`${root}e2e/pages`) ? readdirSync(`${root}e2e/pages`).filter((name) => name.endsWith('.html')) : [];
 
 export default defineConfig({
   base: './',
-  build: { outDir: 'dist/page', emptyOutDir: true, target: 'es2023', sourcemap: true, chunkSizeWarningLimit: 1500 },
+  define: { __TEST_BUILD__: JSON.stringify(testBuild) },
+  build: {
+    outDir: testBuild ? 'dist/test-page' : 'dist/page',
+    emptyOutDir: true,
+    target: 'es2023',
+    sourcemap: true,
+    chunkSizeWarningLimit: 1500,
+    rollupOptions: { input: ['index.html', ...testPages.map((name) => `e2e/pages/${name}`)] },
+  },
   worker: { format: 'es' },
 });

@@ -1,0 +1,56 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { ListenError, sentenceForListenError } from './listen-error.ts';
+
+export interface Listener {
+  readonly server: Server;
+  /** The real port, also when 0 was asked for. */
+  readonly port: number;
+  /** Answers every request from now on; until then they get "503, being prepared". */
+  serve(handler: (request: IncomingMessage, response: ServerResponse) => void): void;
+  /** Stops listening and cuts every connection, upgraded ones too. */
+  close(): Promise<void>;
+}
+
+/** Opens the port. Rejects with a ListenError whose message is for the person who started the server. */
+export async function listen(options: { readonly host: string; readonly port: number; readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null }): Promise<Listener> {
+  let handler = beingPrepared;
+  const dispatch = (request: IncomingMessage, response: ServerResponse): void => handler(request, response);
+  const server = makeServer(options.tls, dispatch);
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(new ListenError(sentenceForListenError(error, options.host, options.port))));
+    server.listen(options.port, options.host, resolve);
+  });
+  return {
+    server,
+    port: (server.address() as AddressInfo).port,
+    serve: (next) => {
+      handler = next;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+function makeServer(tls: { readonly cert: Buffer; readonly key: Buffer } | null, dispatch: (request: IncomingMessage, response: ServerResponse) => void): Server {
+  if (tls === null) return createServer(dispatch);
+  try {
+    return createSecureServer(tls, dispatch);
+  } catch (error) {
+    throw new ListenError(`--tls: the certificate and key cannot be used (${error instanceof Error ? error.message : String(error)}). Both must be PEM files that belong together.`);
+  }
+}
+
+function beingPrepared(_request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(503, { 'Content-Type': 'text/plain; charset=utf-8', 'Retry-After': '2', 'Cache-Control': 'no-store' });
+  response.end('TabMotion is being prepared; the terminal it was started in shows how far it is.\n');
+}

@@ -1,0 +1,199 @@
+/** The server's command line, parsed once into typed values. */
+
+/** A TCP port of this machine that leads to a port of a VM, found by its name or id. */
+export interface ForwardOption {
+  readonly hostPort: number;
+  readonly vm: string;
+  readonly guestPort: number;
+}
+
+export interface ServerOptions {
+  /** 0 = any free port; the ready line names the real one. */
+  readonly port: number;
+  /** Address to listen on. */
+  readonly host: string;
+  /** Beat of the gateway's ping to every guest, in milliseconds. */
+  readonly pingMs: number;
+  /** Where a finished guest set is downloaded from; null = built here. */
+  readonly guestUrl: string | null;
+  readonly forwards: readonly ForwardOption[];
+  /** What guests may reach outside: null = nothing, [] = everything, otherwise these `host[:port]` only. */
+  readonly outbound: readonly string[] | null;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+  /** Serve the page from its sources, with reload on change. */
+  readonly dev: boolean;
+  /** Where keys of rooms and leases of VMs are kept. */
+  readonly dataDir: string;
+}
+
+export type ParsedOptions = { readonly kind: 'help' } | { readonly kind: 'run'; readonly options: ServerOptions };
+
+/** A command line that cannot be followed; the message is for the person who typed it. */
+export class OptionError extends Error {
+  override readonly name = 'OptionError';
+}
+
+export const DEFAULT_PORT = 8686;
+export const DEFAULT_HOST = '127.0.0.1';
+export const DEFAULT_PING_MS = 100;
+/** Below this the pings themselves would load a room of many VMs (each is two frames through the switch). */
+export const MIN_PING_MS = 5;
+/** A slower beat than a minute shows nothing. */
+export const MAX_PING_MS = 60_000;
+const DEFAULT_DATA_DIR = '.cache/server';
+
+export const HELP = `TabMotion: live migration of a running PC between browser tabs
+
+  npm start -- [options]
+
+  --port N                  TCP and UDP port (default ${DEFAULT_PORT}; 0 = any free one)
+  --host ADDRESS            address to listen on (default ${DEFAULT_HOST}: this machine only;
+                            0.0.0.0 = every network this machine is in)
+  --tls CERT KEY            serve https with this certificate and key (PEM files)
+  --guest-url URL           use the finished guest set found at URL instead of building one
+                            (or the environment variable TABMOTION_GUEST_URL)
+  --forward HOST:VM:GUEST   lead port HOST of this machine to port GUEST of the VM with this name or id;
+                            may be given several times (ports 22 and 80 of every VM are forwarded anyway)
+  --outbound                let guests open connections to the outside
+  --outbound-to LIST        the same, but only to these hosts, e.g. example.org,192.0.2.7:443
+  --ping-ms N               beat of the ping to every guest in milliseconds (default ${DEFAULT_PING_MS})
+  --data DIR                where room keys and leases are kept (default ${DEFAULT_DATA_DIR})
+  --dev                     serve the page from its sources, for work on it
+  --help                    this text
+`;
+
+/**
+ * Parses the arguments after the program's name. Throws OptionError with a sentence for anything unknown, missing or
+ * out of range.
+ */
+export function parseOptions(args: readonly string[], environment: Readonly<Record<string, string | undefined>> = {}): ParsedOptions {
+  let port = DEFAULT_PORT;
+  let host = DEFAULT_HOST;
+  let pingMs = DEFAULT_PING_MS;
+  let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
+  const forwards: ForwardOption[] = [];
+  let outbound: readonly string[] | null = null;
+  let tls: ServerOptions['tls'] = null;
+  let dev = false;
+  let dataDir = DEFAULT_DATA_DIR;
+
+  const words = new Words(args);
+  for (let word = words.next(); word !== null; word = words.next()) {
+    switch (word.name) {
+      case '--port':
+        port = integer(word.name, words.value(word), 0, 65_535);
+        break;
+      case '--host':
+        host = nonEmpty(word.name, words.value(word));
+        break;
+      case '--ping-ms':
+        pingMs = integer(word.name, words.value(word), MIN_PING_MS, MAX_PING_MS);
+        break;
+      case '--guest-url':
+        guestUrl = webAddress(word.name, words.value(word));
+        break;
+      case '--forward':
+        forwards.push(forward(words.value(word)));
+        break;
+      case '--outbound':
+        words.noValue(word);
+        outbound ??= [];
+        break;
+      case '--outbound-to':
+        outbound = destinations(words.value(word));
+        break;
+      case '--tls': {
+        const certFile = words.value(word);
+        tls = { certFile, keyFile: words.further(word, 'the key file') };
+        break;
+      }
+      case '--dev':
+        words.noValue(word);
+        dev = true;
+        break;
+      case '--data':
+        dataDir = nonEmpty(word.name, words.value(word));
+        break;
+      case '--help':
+      case '-h':
+        return { kind: 'help' };
+      default:
+        throw new OptionError(`There is no option ${JSON.stringify(word.name)}. \`npm start -- --help\` lists them all.`);
+    }
+  }
+  const doubled = forwards.find((one, at) => forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
+  if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
+  return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tls, dev, dataDir } };
+}
+
+interface Word {
+  readonly name: string;
+  /** The part after `=`, if the word had one. */
+  readonly attached: string | null;
+}
+
+class Words {
+  private readonly rest: string[];
+
+  constructor(args: readonly string[]) {
+    this.rest = [...args];
+  }
+
+  next(): Word | null {
+    const text = this.rest.shift();
+    if (text === undefined) return null;
+    const equals = text.startsWith('--') ? text.indexOf('=') : -1;
+    return equals < 0 ? { name: text, attached: null } : { name: text.slice(0, equals), attached: text.slice(equals + 1) };
+  }
+
+  value(word: Word): string {
+    return word.attached ?? this.further(word, 'a value');
+  }
+
+  further(word: Word, what: string): string {
+    const text = this.rest[0];
+    if (text === undefined || text.startsWith('--')) throw new OptionError(`${word.name} needs ${what} after it.`);
+    this.rest.shift();
+    return text;
+  }
+
+  noValue(word: Word): void {
+    if (word.attached !== null) throw new OptionError(`${word.name} takes no value.`);
+  }
+}
+
+function integer(name: string, text: string, lowest: number, highest: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= lowest && value <= highest)) {
+    throw new OptionError(`${name} takes a whole number from ${lowest} to ${highest}, not ${JSON.stringify(text)}.`);
+  }
+  return value;
+}
+
+function nonEmpty(name: string, text: string): string {
+  if (text.trim() === '') throw new OptionError(`${name} needs a value that is not empty.`);
+  return text;
+}
+
+function webAddress(name: string, text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    throw new OptionError(`${name} takes an address that begins with http:// or https://, not ${JSON.stringify(text)}.`);
+  }
+  return text;
+}
+
+function forward(text: string): ForwardOption {
+  const [hostPort, vm, guestPort, ...more] = text.split(':');
+  if (hostPort === undefined || vm === undefined || vm === '' || guestPort === undefined || more.length > 0) {
+    throw new OptionError(`--forward takes HOSTPORT:VM:GUESTPORT, e.g. 8080:vm-1:80, not ${JSON.stringify(text)}.`);
+  }
+  return { hostPort: integer('The host port of --forward', hostPort, 1, 65_535), vm, guestPort: integer('The guest port of --forward', guestPort, 1, 65_535) };
+}
+
+function destinations(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  const wrong = names.find((name) => !/^[A-Za-z0-9.*-]{1,253}(:\d{1,5})?$/.test(name));
+  if (wrong !== undefined) throw new OptionError(`--outbound-to takes hosts separated by commas, each as NAME or NAME:PORT; ${JSON.stringify(wrong)} is neither.`);
+  return names;
+}

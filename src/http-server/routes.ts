@@ -1,0 +1,49 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { guestFiles, type GuestFile } from './guest-files.ts';
+import { roomsApi, type Rooms } from './rooms-api.ts';
+import { securityHeaders } from './security-headers.ts';
+
+export interface RoutesParts {
+  readonly secure: boolean;
+  readonly guest: { readonly directory: string; readonly files: readonly GuestFile[] };
+  readonly rooms: Rooms;
+  /** PeerJS's routes. */
+  readonly signalling: RequestHandler;
+  /** The built page, or the development server. */
+  readonly page: RequestHandler;
+  /** Told about a request that failed in a way the visitor cannot be blamed for. */
+  onError(error: Error): void;
+}
+
+/** Everything the server answers over plain requests; WebSockets are in upgrades.ts. */
+export function createRoutes(parts: RoutesParts): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.use(securityHeaders({ secure: parts.secure }));
+  app.get('/healthz', (_request, response) => {
+    response.setHeader('Cache-Control', 'no-store');
+    response.json({ status: 'ok' });
+  });
+  app.use('/api/rooms', roomsApi(parts.rooms));
+  app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
+  app.use('/peerjs', parts.signalling);
+  app.use(parts.page);
+  app.use((request, response) => {
+    response.status(404).type('text/plain').send(`There is no ${request.path} here.\n`);
+  });
+  app.use(lastResort((error) => parts.onError(error)));
+  return app;
+}
+
+/** Visitors get the status and nothing of the server's inside. */
+function lastResort(onError: (error: Error) => void): ErrorRequestHandler {
+  return (error: unknown, _request, response, next) => {
+    const status = typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number' ? error.status : 500;
+    if (status >= 500) onError(error instanceof Error ? error : new Error(String(error)));
+    if (response.headersSent) {
+      next(error);
+      return;
+    }
+    response.status(status).type('text/plain').send(status >= 500 ? 'The server could not answer this; its terminal says why.\n' : 'This request cannot be answered as it stands.\n');
+  };
+}

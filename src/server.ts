@@ -1,0 +1,100 @@
+/** The server: one process, one port (DESIGN: page, guest files, signalling, relay, STUN). Nothing imports this file. */
+import { readFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { RequestHandler } from 'express';
+import { buildPage } from '../scripts/build-page.ts';
+import { displayHost, exposureNotice, origin, outsideAddresses } from './http-server/addresses.ts';
+import { developmentPage } from './http-server/development-page.ts';
+import { ListenError } from './http-server/listen-error.ts';
+import { listen, type Listener } from './http-server/listener.ts';
+import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
+import { pageFiles } from './http-server/page-files.ts';
+import { createRoutes } from './http-server/routes.ts';
+import { createSignalling } from './http-server/signalling.ts';
+import { startStunResponder } from './http-server/stun-responder.ts';
+import { dispatchUpgrades } from './http-server/upgrades.ts';
+import { disposable, DisposableBag } from './shared/disposable.ts';
+
+/** A shutdown that takes longer than this is cut short, so that Ctrl-C never seems to hang. */
+const SHUTDOWN_LIMIT_MS = 1500;
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+const say = (line: string): void => console.log(line);
+const complain = (line: string): void => console.error(line);
+
+async function run(options: ServerOptions): Promise<void> {
+  const open = new DisposableBag();
+  const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
+  // The port comes first: a taken one should be known before a guest is built for a minute.
+  const listener = await listen({ host: options.host, port: options.port, tls });
+  const stopping = stopOnSignal(open, listener);
+  const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
+  open.add(
+    await startStunResponder(listener.port, options.host).catch((error: unknown) => {
+      complain(`UDP port ${listener.port} cannot be opened (${String(error)}): browsers in different subnets will use the relay instead of a direct link.`);
+      return disposable(() => undefined);
+    }),
+  );
+  const page = options.dev ? await developmentPage(ROOT) : await builtPage();
+  open.add(disposable(() => page.dispose()));
+  listener.serve(
+    createRoutes({
+      secure: tls !== null,
+      guest: { directory: `${ROOT}.cache/guest`, files: [] },
+      rooms: { describe: () => null },
+      signalling: signalling.routes,
+      page: page.handler,
+      onError: (error) => complain(error.stack ?? error.message),
+    }),
+  );
+  dispatchUpgrades(listener.server, { '/peerjs': signalling.upgrade, ...page.upgrades });
+  if (stopping.aborted) return;
+  const roomPath = '/';
+  for (const line of exposureNotice(options.host, listener.port, tls !== null, roomPath, outsideAddresses(networkInterfaces()))) say(line);
+  say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
+}
+
+interface Page {
+  readonly handler: RequestHandler;
+  readonly upgrades: Parameters<typeof dispatchUpgrades>[1];
+  dispose(): void;
+}
+
+async function builtPage(): Promise<Page> {
+  const { directory } = await buildPage({ testBuild: process.env['TABMOTION_TEST_BUILD'] === '1', onProgress: say });
+  return { handler: pageFiles(directory), upgrades: {}, dispose: () => undefined };
+}
+
+async function pemFile(path: string): Promise<Buffer> {
+  return readFile(path).catch((error: unknown) => {
+    throw new OptionError(`--tls: ${path} cannot be read (${error instanceof Error ? error.message : String(error)}).`);
+  });
+}
+
+/** The first signal closes everything and ends with status 0; a second one ends at once. */
+function stopOnSignal(open: DisposableBag, listener: Listener): AbortSignal {
+  const stopping = new AbortController();
+  const stop = (): void => {
+    if (stopping.signal.aborted) process.exit(130);
+    stopping.abort();
+    say('Stopping.');
+    setTimeout(() => process.exit(0), SHUTDOWN_LIMIT_MS).unref();
+    open.dispose();
+    // PeerServer keeps timers it has no way to stop, so the process is ended rather than left to run dry.
+    void listener.close().then(() => process.exit(0));
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return stopping.signal;
+}
+
+try {
+  const parsed = parseOptions(process.argv.slice(2), process.env);
+  if (parsed.kind === 'help') say(HELP);
+  else await run(parsed.options);
+} catch (error) {
+  const expected = error instanceof OptionError || error instanceof ListenError;
+  complain(expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.exit(expected ? 2 : 1);
+}
