@@ -1,0 +1,196 @@
+/**
+ * The only file that imports v86. It declares the few members of v86's inside that the bridge uses, as they are in
+ * exactly the pinned version (package.json): most are not public, so a new version of v86 means reading this file again.
+ */
+import { V86 as V86Constructor } from 'v86';
+
+/** The npm package's version; it is part of a machine's fingerprint. */
+export const V86_VERSION = '0.5.462';
+
+export interface V86Bus {
+  register(name: string, listener: (value: never) => void, self?: object): void;
+  unregister(name: string, listener: (value: never) => void): void;
+  send(name: string, value?: unknown): void;
+}
+
+/** Functions of v86.wasm that the bridge calls, and the globals that write tracking adds (write-tracking.ts). */
+export interface V86Exports extends WebAssembly.Exports {
+  readonly memory: WebAssembly.Memory;
+  readonly v86_malloc: (bytes: number) => number;
+  readonly full_clear_tlb: () => void;
+  readonly jit_clear_cache_js: () => void;
+  readonly read_tsc: () => bigint;
+  readonly set_tsc: (low: number, high: number) => void;
+}
+
+/** A byte queue of the PS/2 controller. */
+export interface V86ByteQueue {
+  length: number;
+  push(byte: number): void;
+  shift(): number;
+  clear(): void;
+}
+
+export interface V86Pit {
+  /** Per counter: when it was started, on the host's `performance.now()`. */
+  counter_start_time: Float64Array;
+}
+
+/** Times of the real-time clock are milliseconds of the host's `Date.now()`; 0 = not set. */
+export interface V86Rtc {
+  rtc_time: number;
+  last_update: number;
+  next_interrupt: number;
+  next_interrupt_alarm: number;
+  update_interrupt_time: number;
+}
+
+export interface V86Uart {
+  input: number[];
+  lsr: number;
+  /** Called for a received byte; raises the interrupt. */
+  data_received(byte: number): void;
+}
+
+export interface V86Ps2 {
+  kbd_buffer: V86ByteQueue;
+  mouse_buffer: V86ByteQueue;
+}
+
+export interface V86Vga {
+  /** Four planes of 64 KiB: text, fonts, planar graphics. */
+  vga_memory: Uint8Array;
+  /** Linear frame buffer; a view that follows the wasm memory as it grows. */
+  svga_memory: Uint8Array;
+  vga_memory_size: number;
+  /** What the planes look like as pixels; derived from vga_memory. */
+  pixel_buffer: Uint8Array;
+  graphical_mode: boolean;
+  svga_enabled: boolean;
+  max_cols: number;
+  max_rows: number;
+  get_state(): unknown[];
+  set_state(state: unknown[]): void;
+  complete_redraw(): void;
+  complete_replot(): void;
+  screen_fill_buffer(): void;
+  screen: unknown;
+}
+
+export interface V86VirtioQueue {
+  has_request(): boolean;
+}
+
+export interface V86VirtioNet {
+  mac: Uint8Array;
+  virtio: { queues: V86VirtioQueue[]; device_status: number };
+}
+
+export interface V86Devices {
+  readonly pit: V86Pit;
+  readonly rtc: V86Rtc;
+  readonly uart0: V86Uart;
+  readonly uart1: V86Uart;
+  readonly ps2: V86Ps2;
+  readonly vga: V86Vga;
+  readonly virtio_net: V86VirtioNet;
+}
+
+export interface V86Io {
+  mmap_register(
+    address: number,
+    size: number,
+    read8: (address: number) => number,
+    write8: (address: number, value: number) => void,
+  ): void;
+}
+
+/** What v86's state.js calls a packed memory. */
+export interface PackedMemory {
+  bitmap: { get_buffer(): ArrayBufferLike };
+  packed_memory: Uint8Array;
+}
+
+export interface V86Cpu {
+  readonly wasm_memory: WebAssembly.Memory;
+  readonly wm: { readonly exports: V86Exports };
+  readonly devices: V86Devices;
+  readonly io: V86Io;
+  /** Guest RAM; a slow view that follows the wasm memory. `byteOffset` is where RAM begins. */
+  readonly mem8: Uint8Array;
+  readonly memory_size: Uint32Array;
+  readonly instruction_counter: Uint32Array;
+  readonly in_hlt: Uint8Array;
+  readonly flags: Int32Array;
+  last_result: Int32Array;
+  fpu_status_word: Uint16Array;
+  mxcsr: Int32Array;
+  load_bios(): void;
+  reboot_internal(): void;
+  full_clear_tlb(): void;
+  pack_memory(): PackedMemory;
+  unpack_memory(bitmap: unknown, packed: Uint8Array): void;
+  write_blob(data: Uint8Array, address: number): void;
+}
+
+/** The scheduler of one emulated PC. */
+export interface V86Machine {
+  running: boolean;
+  stopping: boolean;
+  tick_counter: number;
+  readonly cpu: V86Cpu;
+  readonly bus: V86Bus;
+  run(): void;
+  stop(): void;
+  do_tick(): void;
+  next_tick(delayMs: number): void;
+  /** Calls `yield_callback(tick)` after `delayMs`. */
+  yield(delayMs: number, tick: number): void;
+  yield_callback(tick: number): void;
+  unregister_yield(): void;
+  save_state(): ArrayBuffer;
+  restore_state(state: ArrayBuffer): void;
+}
+
+/** A disk as v86's IDE controller uses it; offsets and lengths are bytes, multiples of 256. */
+export interface V86Disk {
+  byteLength: number;
+  onload: ((event: object) => void) | undefined;
+  load(): void;
+  get(offset: number, length: number, done: (data: Uint8Array) => void, options?: { signal?: AbortSignal }): void;
+  set(offset: number, data: Uint8Array, done: () => void): void;
+  get_buffer(done: (buffer?: ArrayBuffer) => void): void;
+  get_state(): unknown[];
+  set_state(state: unknown[]): void;
+}
+
+export interface V86Options {
+  wasm_fn: (imports: WebAssembly.Imports) => Promise<WebAssembly.Exports>;
+  memory_size: number;
+  vga_memory_size: number;
+  bios: { buffer: ArrayBuffer };
+  vga_bios: { buffer: ArrayBuffer };
+  hda: V86Disk;
+  net_device: { type: 'virtio' };
+  preserve_mac_from_state_image: boolean;
+  uart1: boolean;
+  acpi: boolean;
+  autostart: boolean;
+  disable_keyboard: boolean;
+  disable_mouse: boolean;
+  disable_speaker: boolean;
+}
+
+/** One instance of v86. */
+export interface V86Instance {
+  readonly v86: V86Machine;
+  /** The outside of the bus: listens to and sends what devices send and listen to. */
+  readonly bus: V86Bus;
+  /** Runs once, between the creation of the CPU and that of its devices. */
+  continue_init(machine: V86Machine, options: V86Options): Promise<void>;
+  add_listener(name: string, listener: (value: never) => void): void;
+  remove_listener(name: string, listener: (value: never) => void): void;
+  destroy(): Promise<void>;
+}
+
+export const V86 = V86Constructor as unknown as new (options: V86Options) => V86Instance;
