@@ -1,0 +1,247 @@
+/**
+ * How this tab reaches the other hosts. Connections are tried when hosts meet, not when Migrate is pressed; opening a
+ * migration's lanes is then one exchange through the relay. WebRTC first, else a direct channel between tabs of one
+ * browser.
+ */
+import { openDataChannelLane } from '../link/data-channel-lane.ts';
+import type { LinkEnds } from '../link/lane-end.ts';
+import type { LocalPresence } from '../link/local-presence.ts';
+import type { LaneChannels, PeerSignalling } from '../link/peer-signalling.ts';
+import { bridgeToPort } from '../link/port-lane.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { LinkKind } from '../migration/report.ts';
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
+import type { HostMessage, HostMessageOf } from './host-messages.ts';
+import { randomId } from './random.ts';
+
+/** Hosts connected ahead of time; in a larger room the rest are connected when somebody migrates to them. */
+const MAX_CONNECTED_AHEAD = 8;
+/** How long the other host may take to open its ends. */
+const OPEN_LIMIT_MS = 5000;
+/** Before an attempt that failed is repeated by itself. */
+const RETRY_MS = 30_000;
+/** Data channel ids: PeerJS uses the lowest ones; each migration takes two, and the two hosts never choose the same. */
+const FIRST_CHANNEL = 16;
+const CHANNEL_TURNS = 240;
+
+/**
+ * Hands a link to a worker. Called with the ends as the browser prefers them; if it cannot transfer data channels
+ * (DataCloneError), called again with the lanes bridged over message ports.
+ */
+export type HandOver = (ends: LinkEnds) => void;
+
+interface Opening {
+  readonly targetId: HostId;
+  readonly kind: LinkKind;
+  readonly channelBase: number;
+  readonly handOver: HandOver;
+  readonly resolve: (kind: LinkKind) => void;
+  readonly reject: (error: MigrationError) => void;
+  readonly limit: ReturnType<typeof setTimeout>;
+}
+
+export interface HostLinksOptions {
+  readonly self: HostId;
+  readonly signalling: PeerSignalling | null;
+  readonly presence: LocalPresence | null;
+  readonly send: (to: HostId, message: HostMessage) => void;
+  /** This tab is the target: hand the ends to a new VM worker in this task. Throws a sentence to refuse. */
+  readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, hand: (handOver: HandOver) => void) => void;
+}
+
+export class HostLinks implements Disposable {
+  readonly changed = new Emitter<void>();
+  private readonly options: HostLinksOptions;
+  private readonly known = new Set<HostId>();
+  private readonly openings = new Map<MigrationId, Opening>();
+  private readonly bag = new DisposableBag();
+  private readonly retries = new Map<HostId, ReturnType<typeof setTimeout>>();
+  private turn = 0;
+
+  constructor(options: HostLinksOptions) {
+    this.options = options;
+    if (options.signalling !== null) {
+      this.bag.add(options.signalling.changed.on((hostId) => {
+        if (options.signalling?.state(hostId) === 'failed') this.retryLater(hostId);
+        this.changed.emit();
+      }));
+    }
+    if (options.presence !== null) this.bag.add(options.presence.changed.on(() => this.changed.emit()));
+  }
+
+  /** The room's other hosts, as the relay lists them. */
+  meet(hosts: readonly HostId[]): void {
+    const present = new Set(hosts);
+    for (const hostId of this.known) {
+      if (present.has(hostId)) continue;
+      this.known.delete(hostId);
+      clearTimeout(this.retries.get(hostId));
+      this.retries.delete(hostId);
+      this.options.signalling?.forget(hostId);
+    }
+    for (const hostId of hosts) {
+      if (hostId === this.options.self || this.known.has(hostId)) continue;
+      this.known.add(hostId);
+      if (this.known.size <= MAX_CONNECTED_AHEAD && this.options.self < hostId) this.dial(hostId);
+    }
+  }
+
+  /** The link a migration to this host would use now; 'trying' while none is ready. */
+  kindFor(hostId: HostId): LinkKind | 'trying' {
+    if (this.options.signalling?.state(hostId) === 'open') return 'webrtc';
+    if (this.options.presence?.has(hostId) === true) return 'local';
+    return 'trying';
+  }
+
+  /** Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind. */
+  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver): Promise<LinkKind> {
+    const kind = await this.ready(targetId);
+    return new Promise((resolve, reject) => {
+      const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
+      const limit = setTimeout(() => {
+        this.openings.delete(migrationId);
+        reject(new MigrationError('link-failed', `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`));
+      }, OPEN_LIMIT_MS);
+      this.openings.set(migrationId, { targetId, kind, channelBase, handOver, resolve, reject, limit });
+      this.options.send(targetId, { type: 'open-link', migrationId, vmId, kind, channelBase });
+    });
+  }
+
+  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'open-link' | 'link-opened' | 'link-refused'>): void {
+    switch (message.type) {
+      case 'rtc-invite':
+        this.options.signalling?.expect(from, message.nonce);
+        break;
+      case 'open-link':
+        this.answer(from, message);
+        break;
+      case 'link-opened':
+      case 'link-refused':
+        this.finish(from, message);
+        break;
+    }
+  }
+
+  /** The relay could not deliver a message of ours to this host. */
+  undeliverable(to: HostId, message: HostMessageOf<'open-link'>): void {
+    const opening = this.openings.get(message.migrationId as MigrationId);
+    if (opening?.targetId === to) this.settle(message.migrationId as MigrationId)?.reject(new MigrationError('unknown-host', 'The other host has left the room.'));
+  }
+
+  dispose(): void {
+    for (const id of [...this.openings.keys()]) this.settle(id)?.reject(new MigrationError('cancelled', 'This tab is closing.'));
+    for (const retry of this.retries.values()) clearTimeout(retry);
+    this.bag.dispose();
+    this.changed.dispose();
+    this.options.signalling?.dispose();
+    this.options.presence?.dispose();
+  }
+
+  private dial(hostId: HostId): void {
+    if (this.options.signalling === null) return;
+    const nonce = randomId();
+    this.options.send(hostId, { type: 'rtc-invite', nonce });
+    this.options.signalling.connect(hostId, nonce);
+  }
+
+  private retryLater(hostId: HostId): void {
+    if (this.retries.has(hostId) || this.options.self > hostId) return;
+    this.retries.set(hostId, setTimeout(() => {
+      this.retries.delete(hostId);
+      if (this.known.has(hostId) && this.options.signalling?.state(hostId) === 'failed') this.dial(hostId);
+    }, RETRY_MS));
+  }
+
+  /** Waits for a link that is being tried; signalling settles every attempt within its own limit. */
+  private async ready(hostId: HostId): Promise<LinkKind> {
+    const { signalling } = this.options;
+    if (signalling !== null && signalling.state(hostId) === 'none') this.dial(hostId);
+    while (signalling?.state(hostId) === 'trying') {
+      await new Promise<void>((resolve) => {
+        const waiting = this.changed.on(() => {
+          waiting.dispose();
+          resolve();
+        });
+      });
+    }
+    const kind = this.kindFor(hostId);
+    if (kind !== 'trying') return kind;
+    throw new MigrationError('link-failed', 'No direct connection to the other host could be opened: a firewall or the Wi-Fi\'s client isolation may forbid it.');
+  }
+
+  private answer(from: HostId, message: HostMessageOf<'open-link'>): void {
+    const migrationId = message.migrationId as MigrationId;
+    try {
+      this.options.accept(from, migrationId, message.vmId as VmId, (handOver) =>
+        this.handOver(from, migrationId, message.kind, message.channelBase, 'target', handOver));
+      this.options.send(from, { type: 'link-opened', migrationId });
+    } catch (error) {
+      this.options.send(from, { type: 'link-refused', migrationId, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  private finish(from: HostId, message: HostMessageOf<'link-opened' | 'link-refused'>): void {
+    const migrationId = message.migrationId as MigrationId;
+    if (this.openings.get(migrationId)?.targetId !== from) return;
+    const opening = this.settle(migrationId);
+    if (opening === null) return;
+    if (message.type === 'link-refused') {
+      opening.reject(new MigrationError('target-refused', message.reason));
+      return;
+    }
+    try {
+      this.handOver(from, migrationId, opening.kind, opening.channelBase, 'source', opening.handOver);
+      opening.resolve(opening.kind);
+    } catch (error) {
+      opening.reject(error instanceof MigrationError ? error : new MigrationError('link-failed', String(error)));
+    }
+  }
+
+  private settle(migrationId: MigrationId): Opening | null {
+    const opening = this.openings.get(migrationId);
+    if (opening === undefined) return null;
+    this.openings.delete(migrationId);
+    clearTimeout(opening.limit);
+    return opening;
+  }
+
+  /** Creates this tab's ends and hands them over in the same task: a data channel can be transferred only then. */
+  private handOver(other: HostId, migrationId: MigrationId, kind: LinkKind, channelBase: number, side: 'source' | 'target', handOver: HandOver): void {
+    switch (kind) {
+      case 'webrtc': {
+        const channels = this.options.signalling?.createLanes(other, channelBase) ?? null;
+        if (channels === null) throw new MigrationError('link-failed', 'The WebRTC connection between the two hosts has gone.');
+        handOverChannels(channels, handOver);
+        break;
+      }
+      case 'local':
+        handOver({
+          kind,
+          control: { type: 'broadcast', name: `tabmotion-${migrationId}-control`, side },
+          bulk: { type: 'broadcast', name: `tabmotion-${migrationId}-bulk`, side },
+        });
+        break;
+      case 'relay':
+        throw new MigrationError('link-failed', 'This host cannot send a VM through the relay.');
+    }
+  }
+}
+
+function handOverChannels(channels: LaneChannels, handOver: HandOver): void {
+  try {
+    handOver({
+      kind: 'webrtc',
+      control: { type: 'data-channel', channel: channels.control },
+      bulk: { type: 'data-channel', channel: channels.bulk },
+    });
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === 'DataCloneError')) throw error;
+    handOver({
+      kind: 'webrtc',
+      control: { type: 'port', port: bridgeToPort(openDataChannelLane(channels.control)) },
+      bulk: { type: 'port', port: bridgeToPort(openDataChannelLane(channels.bulk)) },
+    });
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What the hosts of a room say to one another, through the relay's `to-host` and `to-room`. Bodies are checked here,
+ * at the edge; a body that does not fit is dropped and named in the log.
+ */
+import * as v from 'valibot';
+
+const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
+const sentence = v.pipe(v.string(), v.maxLength(2000));
+const number = v.pipe(v.number(), v.finite());
+const count = v.pipe(v.number(), v.finite(), v.minValue(0));
+/** A piece of console input or output, in characters; the relay bounds the whole message. */
+export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
+const consoleText = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_CHARACTERS));
+
+export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
+
+export const migrateOptionsSchema = v.object({
+  maxPauseMs: v.optional(v.pipe(number, v.minValue(1), v.maxValue(60_000))),
+  mode: v.optional(v.literal('pre-copy')),
+  bandwidthBytesPerSecond: v.optional(v.pipe(number, v.minValue(1024))),
+  verify: v.optional(v.boolean()),
+});
+
+const causes = [
+  'cancelled', 'unknown-vm', 'unknown-host', 'already-migrating', 'target-is-source', 'version-mismatch',
+  'fingerprint-mismatch', 'target-refused', 'prepare-failed', 'link-failed', 'link-silent', 'bad-message',
+  'message-too-large', 'not-converging', 'disk-drain-failed', 'hold-failed', 'digest-mismatch', 'restore-failed',
+  'commit-refused', 'target-silent', 'relay-lost', 'vm-ended', 'internal',
+] as const;
+
+const reportSchema = v.object({
+  id, vmId: id, from: id, to: id,
+  outcome: v.picklist(['completed', 'cancelled', 'failed']),
+  reason: v.optional(sentence),
+  cause: v.optional(v.picklist(causes)),
+  rounds: v.pipe(v.array(v.object({ pages: count, bytes: count, ms: count, dirtied: count })), v.maxLength(1000)),
+  pauseMs: count, totalMs: count, bytesOnWire: count, memoryBytes: count,
+  link: linkKindSchema,
+  verified: v.nullable(v.boolean()),
+});
+
+const progressSchema = v.object({
+  id, vmId: id, from: id, to: id,
+  phase: v.picklist(['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done']),
+  round: count, pagesLeft: count, pagesSent: count, bytesSent: count, bytesPerSecond: count, expectedPauseMs: count,
+});
+
+export const hostMessageSchema = v.variant('type', [
+  /** A WebRTC connection with this nonce is about to be made by the sender of this message. */
+  v.object({ type: v.literal('rtc-invite'), nonce: id }),
+  /** Open your ends of a migration's lanes; you are the target. */
+  v.object({ type: v.literal('open-link'), migrationId: id, vmId: id, kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
+  v.object({ type: v.literal('link-opened'), migrationId: id }),
+  v.object({ type: v.literal('link-refused'), migrationId: id, reason: sentence }),
+
+  /** To the VM's owner, from any tab of the room. */
+  v.object({ type: v.literal('migrate'), requestId: id, vmId: id, targetId: id, options: migrateOptionsSchema }),
+  v.object({ type: v.literal('migrated'), requestId: id, report: reportSchema }),
+  v.object({ type: v.literal('cancel'), requestId: id, vmId: id }),
+  v.object({ type: v.literal('cancelled'), requestId: id, refusal: v.nullable(sentence) }),
+  v.object({ type: v.literal('progress'), progress: progressSchema }),
+  v.object({ type: v.literal('report'), report: reportSchema }),
+
+  /** Watch a VM's console from another tab. */
+  v.object({ type: v.literal('console-open'), vmId: id }),
+  v.object({ type: v.literal('console-close'), vmId: id }),
+  v.object({ type: v.literal('console-data'), vmId: id, reset: v.boolean(), data: consoleText }),
+  v.object({ type: v.literal('console-input'), vmId: id, data: consoleText }),
+
+  /** What only the room knows of a VM. */
+  v.object({ type: v.literal('vm-details'), vmId: id, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
+  v.object({ type: v.literal('details-wanted') }),
+]);
+
+export type HostMessage = v.InferOutput<typeof hostMessageSchema>;
+export type HostMessageOf<T extends HostMessage['type']> = Extract<HostMessage, { type: T }>;

@@ -1,0 +1,146 @@
+/**
+ * A VM whose worker lives in this tab: one that runs here, or one that is arriving. Owns the worker; what the worker
+ * says is told to the tab through `LocalVmEvents`.
+ */
+import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
+import type { HandOver } from './host-links.ts';
+import type { MigrateOptions } from './scripting-interface.ts';
+import { VmHandle } from './vm-handle.ts';
+import type { FromVmWorker, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
+
+export interface LocalVmEvents {
+  output(vm: LocalVm, data: string): void;
+  running(vm: LocalVm): void;
+  arrived(vm: LocalVm, scrollback: string): void;
+  notArrived(vm: LocalVm, reason: string): void;
+  progress(vm: LocalVm, progress: MigrationProgress): void;
+  /** The migration ended; after `completed` this VM is disposed, and `unsentInput` belongs to the target's console. */
+  migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void;
+  log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
+  waiting(vm: LocalVm, what: string | null): void;
+  ended(vm: LocalVm): void;
+  failed(vm: LocalVm, reason: string): void;
+}
+
+export type LocalVmState =
+  | { readonly kind: 'starting'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch }
+  | { readonly kind: 'running'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch }
+  | { readonly kind: 'migrating'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId; readonly to: HostId }
+  | { readonly kind: 'arriving'; readonly migrationId: MigrationId; readonly from: HostId }
+  | { readonly kind: 'gone' };
+
+export class LocalVm {
+  readonly vmId: VmId;
+  state: LocalVmState;
+  waitingFor: string | null = null;
+  private readonly handle: VmHandle;
+  private readonly events: LocalVmEvents;
+  private cancelRefusals: ((refusal: string | null) => void)[] = [];
+
+  constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents) {
+    this.vmId = vmId;
+    this.state = state;
+    this.events = events;
+    this.handle = new VmHandle(spawn, `tabmotion-vm-${vmId}`);
+    this.handle.messages.on((message) => this.heard(message));
+    this.handle.post(prepare);
+    if (state.kind === 'starting') this.handle.post({ type: 'start', vm: state.identity, epoch: state.epoch });
+  }
+
+  /** This tab is the target: hands the link's ends to the worker. */
+  receive(from: HostId, migrationId: MigrationId): HandOver {
+    return (ends) => this.handle.post({ type: 'receive', migrationId, from, ends });
+  }
+
+  /** This tab is the source: hands the link's ends to the worker and with them starts the migration. */
+  migrate(to: HostId, migrationId: MigrationId, options: MigrateOptions): HandOver {
+    return (ends) => this.handle.post({ type: 'migrate', migrationId, to, options, ends });
+  }
+
+  /** Resolves with null if the migration will be cancelled, or with a sentence why it is too late. */
+  cancel(): Promise<string | null> {
+    if (this.state.kind !== 'migrating') return Promise.resolve('This VM is not being moved.');
+    return new Promise((resolve) => {
+      this.cancelRefusals.push(resolve);
+      this.handle.post({ type: 'cancel' });
+    });
+  }
+
+  write(data: string): void {
+    this.handle.post({ type: 'console-input', data });
+  }
+
+  attachScreen(canvas: OffscreenCanvas | null): void {
+    this.handle.post({ type: 'screen', canvas });
+  }
+
+  sendScancodes(codes: readonly number[]): void {
+    this.handle.post({ type: 'scancodes', codes });
+  }
+
+  sendMouse(dx: number, dy: number, buttons: readonly [boolean, boolean, boolean]): void {
+    this.handle.post({ type: 'mouse', dx, dy, buttons });
+  }
+
+  dispose(): void {
+    this.state = { kind: 'gone' };
+    this.answerCancels('The VM is no longer here.');
+    this.handle.dispose();
+  }
+
+  private heard(message: FromVmWorker): void {
+    switch (message.type) {
+      case 'prepared':
+        break;
+      case 'running':
+        if (this.state.kind === 'starting') this.state = { ...this.state, kind: 'running' };
+        this.events.running(this);
+        break;
+      case 'console':
+        this.events.output(this, message.data);
+        break;
+      case 'progress':
+        this.events.progress(this, message.progress);
+        break;
+      case 'report':
+        this.reported(message.report, message.unsentInput, message.epoch as LeaseEpoch);
+        break;
+      case 'arrived':
+        this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
+        this.events.arrived(this, message.scrollback);
+        break;
+      case 'not-arrived':
+        this.events.notArrived(this, message.reason);
+        break;
+      case 'cancel-refused':
+        this.answerCancels(message.reason);
+        break;
+      case 'log':
+        this.events.log(this, message.level, message.text);
+        break;
+      case 'waiting':
+        this.waitingFor = message.what;
+        this.events.waiting(this, message.what);
+        break;
+      case 'ended':
+        this.events.ended(this);
+        break;
+      case 'failed':
+        this.events.failed(this, message.reason);
+        break;
+    }
+  }
+
+  private reported(report: MigrationReport, unsentInput: string, epoch: LeaseEpoch): void {
+    if (report.outcome !== 'completed' && this.state.kind === 'migrating') {
+      this.state = { kind: 'running', identity: this.state.identity, epoch };
+    }
+    this.answerCancels(report.outcome === 'completed' ? 'It was too late to cancel: the VM runs on the other host already.' : null);
+    this.events.migrated(this, report, unsentInput);
+  }
+
+  private answerCancels(refusal: string | null): void {
+    for (const answer of this.cancelRefusals.splice(0)) answer(refusal);
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Consoles across tabs: every VM of the room has one ConsoleStream here. A VM that runs in this tab feeds it directly
+ * and is shown to the tabs that watch it; one that runs elsewhere is watched through the relay once somebody asks.
+ */
+import type { HostId, VmId } from '../shared/ids.ts';
+import { ConsoleStream } from './console-stream.ts';
+import { MAX_CONSOLE_CHARACTERS, type HostMessage, type HostMessageOf } from './host-messages.ts';
+
+/** Output for watchers is gathered for this long, so that a busy console costs the relay few messages. */
+const GATHER_MS = 30;
+
+export interface RemoteConsolesOptions {
+  readonly send: (to: HostId, message: HostMessage) => void;
+  /** Who runs the VM now; null when nobody is known to. */
+  readonly ownerOf: (vmId: VmId) => HostId | null;
+  /** The VM runs in this tab. */
+  readonly isHere: (vmId: VmId) => boolean;
+}
+
+interface Watched {
+  readonly stream: ConsoleStream;
+  /** Other tabs that watch a VM of ours. */
+  readonly watchers: Set<HostId>;
+  pending: string;
+  gathering: ReturnType<typeof setTimeout> | null;
+  /** The host we asked to show us this console. */
+  askedFrom: HostId | null;
+  /** Somebody in this tab looks at it. */
+  wanted: boolean;
+}
+
+export class RemoteConsoles {
+  private readonly options: RemoteConsolesOptions;
+  private readonly consoles = new Map<VmId, Watched>();
+
+  constructor(options: RemoteConsolesOptions) {
+    this.options = options;
+  }
+
+  /** The console of any VM of the room; from now on it is kept up to date here. */
+  open(vmId: VmId): ConsoleStream {
+    const watched = this.entry(vmId);
+    watched.wanted = true;
+    this.follow(vmId);
+    return watched.stream;
+  }
+
+  /** Output of a VM that runs here. */
+  output(vmId: VmId, data: string): void {
+    const watched = this.entry(vmId);
+    watched.stream.append(data);
+    if (watched.watchers.size === 0) return;
+    watched.pending = (watched.pending + data).slice(-MAX_CONSOLE_CHARACTERS);
+    watched.gathering ??= setTimeout(() => this.flush(vmId, watched), GATHER_MS);
+  }
+
+  /** A VM arrived here with what its console printed so far. */
+  arrived(vmId: VmId, scrollback: string): void {
+    const watched = this.entry(vmId);
+    watched.askedFrom = null;
+    watched.stream.continueWith(scrollback);
+  }
+
+  /** The room changed: watch moved VMs where they are now. */
+  follow(vmId: VmId): void {
+    const watched = this.entry(vmId);
+    const owner = this.options.isHere(vmId) ? null : this.options.ownerOf(vmId);
+    if (!watched.wanted || owner === watched.askedFrom) return;
+    watched.askedFrom = owner;
+    if (owner !== null) this.options.send(owner, { type: 'console-open', vmId });
+  }
+
+  followAll(): void {
+    for (const vmId of this.consoles.keys()) this.follow(vmId);
+  }
+
+  /** A host left: it watches nothing any more. */
+  forgetHost(hostId: HostId): void {
+    for (const watched of this.consoles.values()) {
+      watched.watchers.delete(hostId);
+      if (watched.askedFrom === hostId) watched.askedFrom = null;
+    }
+  }
+
+  receive(from: HostId, message: HostMessageOf<'console-open' | 'console-close' | 'console-data'>): void {
+    const vmId = message.vmId as VmId;
+    switch (message.type) {
+      case 'console-open': {
+        if (!this.options.isHere(vmId)) return;
+        const watched = this.entry(vmId);
+        // What is gathered for the others is in the text already: the new watcher must not get it twice.
+        this.flush(vmId, watched);
+        watched.watchers.add(from);
+        const data = watched.stream.text().slice(-MAX_CONSOLE_CHARACTERS);
+        this.options.send(from, { type: 'console-data', vmId, reset: true, data });
+        break;
+      }
+      case 'console-close':
+        this.consoles.get(vmId)?.watchers.delete(from);
+        break;
+      case 'console-data': {
+        const watched = this.consoles.get(vmId);
+        if (watched?.askedFrom !== from) return;
+        if (message.reset) watched.stream.continueWith(message.data);
+        else watched.stream.append(message.data);
+        break;
+      }
+    }
+  }
+
+  private flush(vmId: VmId, watched: Watched): void {
+    if (watched.gathering === null) return;
+    clearTimeout(watched.gathering);
+    watched.gathering = null;
+    const data = watched.pending;
+    watched.pending = '';
+    for (const watcher of watched.watchers) this.options.send(watcher, { type: 'console-data', vmId, reset: false, data });
+  }
+
+  private entry(vmId: VmId): Watched {
+    let watched = this.consoles.get(vmId);
+    if (watched === undefined) {
+      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: '', gathering: null, askedFrom: null, wanted: false };
+      this.consoles.set(vmId, watched);
+    }
+    return watched;
+  }
+}

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { invitation, readRoomAccess, rememberKey } from './room-key.ts';
+
+const KEY = 'abcdefghijklmnopqrstuvwx';
+
+function storage(): { getItem(name: string): string | null; setItem(name: string, value: string): void } {
+  const items = new Map<string, string>();
+  return { getItem: (name) => items.get(name) ?? null, setItem: (name, value) => void items.set(name, value) };
+}
+
+describe('room key', () => {
+  it('takes room and key from an invitation, and an invitation leads back to them', () => {
+    for (const room of ['default', 'class-4b']) {
+      const link = invitation(new URL('http://example.test:8686/?x=1#old'), room, KEY);
+      expect(readRoomAccess(new URL(link), null)).toEqual({ ok: true, room, key: KEY, made: false });
+    }
+  });
+
+  it('remembers an accepted key for the plain address', () => {
+    const kept = storage();
+    rememberKey('default', KEY, kept);
+    expect(readRoomAccess(new URL('http://example.test/'), kept)).toMatchObject({ ok: true, key: KEY, made: false });
+  });
+
+  it('makes a key for a room of its own, but never for the default room', () => {
+    expect(readRoomAccess(new URL('http://example.test/?room=mine'), storage())).toMatchObject({ ok: true, made: true });
+    expect(readRoomAccess(new URL('http://example.test/'), storage())).toMatchObject({ ok: false, reason: expect.stringContaining('invited') as string });
+  });
+
+  it('refuses a broken room name and a cut-off key with the way out', () => {
+    expect(readRoomAccess(new URL('http://example.test/?room=a/b'), null)).toMatchObject({ ok: false });
+    expect(readRoomAccess(new URL('http://example.test/#abc'), null)).toMatchObject({ ok: false, reason: expect.stringContaining('Copy the whole') as string });
+  });
+});

@@ -1,0 +1,27 @@
+/** The page's log: plain sentences about what happened, newest last, kept to a bound. */
+import type { VmId } from '../shared/ids.ts';
+import type { LogLine } from './scripting-interface.ts';
+
+const MAX_LINES = 500;
+
+export class RoomLog {
+  private lines: readonly LogLine[] = [];
+  private readonly changed: () => void;
+
+  constructor(changed: () => void) {
+    this.changed = changed;
+  }
+
+  add(level: LogLine['level'], vmId: VmId | null, text: string): void {
+    // The same sentence twice in a row says nothing new (a disk that is retried, a relay that stays away).
+    const last = this.lines.at(-1);
+    if (last?.text === text && last.vmId === vmId) return;
+    this.lines = [...this.lines.slice(-MAX_LINES + 1), { at: Date.now(), level, vmId, text }];
+    if (level === 'bad') console.warn(`TabMotion: ${text}`);
+    this.changed();
+  }
+
+  view(): readonly LogLine[] {
+    return this.lines;
+  }
+}

@@ -1,0 +1,56 @@
+/** The page's handle to one VM worker: starts it, speaks to it, ends it. */
+import { transferables } from '../link/lane-end.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { FromVmWorker, ToVmWorker } from './vm-worker-messages.ts';
+
+export class VmHandle implements Disposable {
+  readonly messages = new Emitter<FromVmWorker>();
+  private readonly worker: Worker;
+  private readonly releaseLock: () => void;
+  private alive = true;
+
+  /** `spawn` makes the worker (the page's composition root knows its file). */
+  constructor(spawn: () => Worker, lockName: string) {
+    this.worker = spawn();
+    this.worker.onmessage = (event: MessageEvent<FromVmWorker>) => this.messages.emit(event.data);
+    this.worker.onerror = (event) => {
+      event.preventDefault();
+      this.messages.emit({ type: 'failed', reason: `The VM's worker stopped: ${event.message || 'its script could not be loaded'}. Reload the page to start again.` });
+    };
+    this.releaseLock = holdLock(lockName);
+  }
+
+  /** Throws DataCloneError where the browser cannot transfer what the message carries. */
+  post(message: ToVmWorker): void {
+    if (!this.alive) return;
+    this.worker.postMessage(message, this.transferList(message));
+  }
+
+  dispose(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.messages.dispose();
+    this.worker.terminate();
+    this.releaseLock();
+  }
+
+  private transferList(message: ToVmWorker): Transferable[] {
+    if (message.type === 'migrate' || message.type === 'receive') return transferables(message.ends);
+    if (message.type === 'screen' && message.canvas !== null) return [message.canvas];
+    return [];
+  }
+}
+
+/** Holds a Web Lock, so that the browser does not freeze the hidden tab of a running VM; does nothing where there are none. */
+function holdLock(name: string): () => void {
+  const locks = (navigator as { locks?: LockManager }).locks;
+  if (locks === undefined) return () => undefined;
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  // Refused only when the page is going away, and then it does not matter.
+  void locks.request(name, () => held).catch(() => undefined);
+  return release;
+}

@@ -1,0 +1,63 @@
+/** What the page and a VM's worker say to each other. Both are ours and of one build, so nothing is checked here. */
+import type { LinkEnds } from '../link/lane-end.ts';
+import type { MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../shared/ids.ts';
+import type { GuestSet } from './guest-set.ts';
+import type { MigrateOptions } from './scripting-interface.ts';
+
+/** How the worker opens its own port at the relay. */
+export interface RelayAccess {
+  readonly url: string;
+  readonly room: RoomName;
+  readonly key: string;
+  readonly hostId: HostId;
+  readonly hostToken: string;
+}
+
+/** What stays with a VM for life, wherever it runs; carried to the target in the migration's offer. */
+export interface VmIdentity {
+  readonly vmId: VmId;
+  readonly name: string;
+  readonly mac: MacAddress;
+  readonly ip: string;
+  readonly netmask: string;
+  readonly gateway: string;
+  readonly password: string;
+}
+
+export type ToVmWorker =
+  /** Build the machine from the base snapshot. First, once. */
+  | { readonly type: 'prepare'; readonly guest: GuestSet; readonly relay: RelayAccess }
+  /** Run it as a new VM. */
+  | { readonly type: 'start'; readonly vm: VmIdentity; readonly epoch: number }
+  /** Receive a VM over these lanes. */
+  | { readonly type: 'receive'; readonly migrationId: MigrationId; readonly from: HostId; readonly ends: LinkEnds }
+  /** Move the VM away over these lanes. */
+  | { readonly type: 'migrate'; readonly migrationId: MigrationId; readonly to: HostId; readonly options: MigrateOptions; readonly ends: LinkEnds }
+  | { readonly type: 'cancel' }
+  | { readonly type: 'console-input'; readonly data: string }
+  | { readonly type: 'screen'; readonly canvas: OffscreenCanvas | null }
+  | { readonly type: 'scancodes'; readonly codes: readonly number[] }
+  | { readonly type: 'mouse'; readonly dx: number; readonly dy: number; readonly buttons: readonly [boolean, boolean, boolean] };
+
+export type FromVmWorker =
+  /** The machine has the base snapshot; `start` or `receive` may follow (they may also be sent before). */
+  | { readonly type: 'prepared' }
+  /** The new VM runs and has its identity. */
+  | { readonly type: 'running'; readonly epoch: number }
+  | { readonly type: 'console'; readonly data: string }
+  | { readonly type: 'progress'; readonly progress: MigrationProgress }
+  /** Source: the migration ended. If it completed, the VM is gone from this worker, and `unsentInput` was typed too late for it. */
+  | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly epoch: number }
+  /** Target: the VM runs here now. */
+  | { readonly type: 'arrived'; readonly vm: VmIdentity; readonly epoch: number; readonly scrollback: string }
+  /** Target: it did not come, or was taken back. */
+  | { readonly type: 'not-arrived'; readonly cause: MigrationCause; readonly reason: string }
+  | { readonly type: 'cancel-refused'; readonly reason: string }
+  | { readonly type: 'log'; readonly level: 'info' | 'good' | 'bad'; readonly text: string }
+  /** What the stopped VM waits for; null when it goes on. */
+  | { readonly type: 'waiting'; readonly what: string | null }
+  /** The guest powered off. */
+  | { readonly type: 'ended' }
+  /** The VM cannot go on: a sentence with the cause and the way out. */
+  | { readonly type: 'failed'; readonly reason: string };

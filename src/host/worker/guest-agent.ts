@@ -1,0 +1,85 @@
+/**
+ * The host's side of the guest agent's line protocol (guest/AGENT.md), spoken over the VM's second serial port: gives a
+ * restored snapshot its identity, and sets its wall clock after a hop.
+ */
+import type { SerialPort } from '../../emulator-bridge/machine.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import type { VmIdentity } from '../vm-worker-messages.ts';
+
+/** An answer later than this is reported; a cold guest needs well under a second. */
+const ANSWER_LIMIT_MS = 10_000;
+/** Longest line of the protocol; anything longer is not from our agent. */
+const MAX_LINE_CHARACTERS = 1024;
+const SEED_BYTES = 64;
+/** Prefix length of a netmask such as 255.255.255.0. */
+const prefixLength = (netmask: string): number =>
+  netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
+
+/** A VM's name as a host name: letters, digits and hyphens. */
+export function hostname(name: string): string {
+  const plain = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 63);
+  return plain === '' ? 'guest' : plain;
+}
+
+export class GuestAgent implements Disposable {
+  private readonly port: SerialPort;
+  private readonly listening: Disposable;
+  private line = '';
+  private waiting: { readonly answer: string; readonly settle: (line: string | null) => void } | null = null;
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(port: SerialPort) {
+    this.port = port;
+    this.listening = port.onData((bytes) => this.heard(bytes));
+  }
+
+  /** Gives the VM its identity, a random seed of its own and the time. Resolves with the agent's answer; null if none came. */
+  identity(vm: VmIdentity, now: () => number): Promise<string | null> {
+    const seed = [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    return this.ask('ok identity', () =>
+      `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} time=${Math.round(now())} seed=${seed} password=${vm.password}`);
+  }
+
+  /** Sets the guest's wall clock to the host's. */
+  clock(now: () => number): Promise<string | null> {
+    return this.ask('ok clock', () => `clock time=${Math.round(now())}`);
+  }
+
+  dispose(): void {
+    this.listening.dispose();
+    this.waiting?.settle(null);
+  }
+
+  /** One question at a time; the line is made when it is sent, so that a time in it is fresh. */
+  private ask(answer: string, line: () => string): Promise<string | null> {
+    const asked = this.queue.then(
+      () =>
+        new Promise<string | null>((resolve) => {
+          const limit = setTimeout(() => this.waiting?.settle(null), ANSWER_LIMIT_MS);
+          this.waiting = {
+            answer,
+            settle: (heard) => {
+              clearTimeout(limit);
+              this.waiting = null;
+              resolve(heard);
+            },
+          };
+          this.port.write(new TextEncoder().encode(`${line()}\n`));
+        }),
+    );
+    this.queue = asked;
+    return asked;
+  }
+
+  private heard(bytes: Uint8Array): void {
+    for (const byte of bytes) {
+      if (byte === 0x0a || byte === 0x0d) {
+        const line = this.line;
+        this.line = '';
+        if (this.waiting !== null && line.startsWith(this.waiting.answer)) this.waiting.settle(line);
+      } else if (this.line.length < MAX_LINE_CHARACTERS) {
+        this.line += String.fromCharCode(byte);
+      }
+    }
+  }
+}
