@@ -1,0 +1,77 @@
+/** Every limit of the migration engine: sizes in bytes or pages, times in milliseconds, each with its reason. */
+import { PAGE_SIZE } from '../shared/page.ts';
+
+/** The newest wire format spoken here, and the oldest still understood. */
+export const PROTOCOL_VERSION = 1;
+export const OLDEST_PROTOCOL_VERSION = 1;
+
+/** One message on a lane: data channels of every browser carry it, and control never waits long behind bulk. */
+export const MAX_MESSAGE_BYTES = 64 * 1024;
+
+/** Pages carried with data by one block; 192 KiB is where zstd stops gaining. */
+export const MAX_DATA_PAGES_PER_BLOCK = 48;
+/** Zero pages named by one block: bounds the work a message of a few bytes can ask for (16 MiB). */
+export const MAX_ZERO_PAGES_PER_BLOCK = 4096;
+/** Pages read in one step at the source: the guest shares the thread, and 256 pages are read and hashed in under 1 ms. */
+export const MAX_PAGES_PER_STEP = 256;
+/** Device state: v86 without RAM and video memory needs well under 1 MiB; ten times that is an error, not a VM. */
+export const MAX_DEVICE_STATE_BYTES = 16 * 1024 * 1024;
+/** Raw bytes of device state in one message, before compression. */
+export const DEVICE_CHUNK_BYTES = 32 * 1024;
+/** Opaque data that travels with the offer (identity of the VM). */
+export const MAX_EXTRA_BYTES = 16 * 1024;
+/** A reason, a name of a device and so on, in a control message. */
+export const MAX_TEXT_LENGTH = 1000;
+/** 64 GiB of pages: page numbers stay far inside 32 bits. */
+export const MAX_PAGES = 16 * 1024 * 1024;
+
+/** Sent and not yet acknowledged: bounds what can wait in front of a slow target; above delay x rate of any link we know. */
+export const MAX_UNACKNOWLEDGED_BYTES = 4 * 1024 * 1024;
+/** The target acknowledges at least this often: four full messages. */
+export const ACKNOWLEDGE_EVERY_BYTES = 4 * MAX_MESSAGE_BYTES;
+
+/** Both sides say something at least this often. */
+export const HEARTBEAT_MS = 1000;
+/** This many heartbeats without a word from the other side, and the link counts as dead. */
+export const SILENT_HEARTBEATS = 5;
+/** Bulk data unacknowledged for so long while control still talks: the bulk lane is dead. */
+export const BULK_STALL_MS = 10_000;
+
+/** The target answers an offer at once; its worker may have to start first. */
+export const OFFER_LIMIT_MS = 10_000;
+/** The target loads the guest's files (perhaps over a slow network) and restores the base snapshot. */
+export const PREPARE_LIMIT_MS = 60_000;
+/** One answer of the relay. */
+export const HOLD_LIMIT_MS = 5000;
+/** CPU stop; v86 needs 0.3-12 ms. Disk drain has its own limit inside the port, which this must exceed. */
+export const STOP_LIMIT_MS = 8000;
+/** Last pages and device state at the slowest link that could have passed the convergence policy. */
+export const HAND_OVER_LIMIT_MS = 10_000;
+/** From the switchover message to the relay's word; the relay itself decides within 2 s after a commit. */
+export const COMMIT_LIMIT_MS = 5000;
+/** The target's own figures after the relay said that it lives; only the report waits for them. */
+export const CONFIRM_LIMIT_MS = 1000;
+/** Resume of the CPU and release of the hold; then the end is reported with what is still missing. */
+export const WITHDRAW_LIMIT_MS = 5000;
+/** Another link in place of a dead one. */
+export const RECONNECT_LIMIT_MS = 10_000;
+/** Links tried in one migration before it is given up. */
+export const MAX_RECONNECTS = 5;
+/** The target waits for the offer after its link opened. */
+export const FIRST_MESSAGE_LIMIT_MS = 10_000;
+/** Devices restored, digest compared, and with `verify` all memory hashed at both sides. */
+export const RESTORE_LIMIT_MS = 15_000;
+/** The guest's first instructions after run(). The relay takes the VM back after 2 s anyway. */
+export const ALIVE_LIMIT_MS = 10_000;
+/** A wait longer than this is said in the log with what is waited for. */
+export const SAY_WAITING_AFTER_MS = 3000;
+
+/** Longest expected pause when the caller names none. */
+export const DEFAULT_MAX_PAUSE_MS = 100;
+/** Stop, device state, restore, commit and run, as measured on the reference machine (FIXED part of the pause). */
+export const DEFAULT_FIXED_PAUSE_MS = 30;
+/** Progress is reported at most this often. */
+export const PROGRESS_EVERY_MS = 100;
+
+/** Bytes of a block's data at most. */
+export const MAX_BLOCK_DATA_BYTES = MAX_DATA_PAGES_PER_BLOCK * PAGE_SIZE;
