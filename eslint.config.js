@@ -67,13 +67,18 @@ const ownedPackageRules = {
       meta: { type: 'problem', schema: [] },
       create(context) {
         const file = context.filename.replaceAll('\\', '/');
+        const check = (node) => {
+          const source = node.source?.value;
+          const owned = OWNED_PACKAGES.find((entry) => source === entry.package || String(source).startsWith(`${entry.package}/`));
+          if (owned && !file.endsWith(owned.owner)) {
+            context.report({ node, message: `Only ${owned.owner} imports '${owned.package}'. Import what you need from that file.` });
+          }
+        };
         return {
-          ImportDeclaration(node) {
-            const owned = OWNED_PACKAGES.find((entry) => node.source.value === entry.package || String(node.source.value).startsWith(`${entry.package}/`));
-            if (owned && !file.endsWith(owned.owner)) {
-              context.report({ node, message: `Only ${owned.owner} imports '${owned.package}'. Import what you need from that file.` });
-            }
-          },
+          ImportDeclaration: check,
+          ImportExpression: check,
+          ExportNamedDeclaration: check,
+          ExportAllDeclaration: check,
         };
       },
     },

@@ -29,7 +29,6 @@ export function securityHeaders(options: { readonly secure: boolean }): RequestH
     response.setHeader('X-Content-Type-Options', 'nosniff');
     // The room's key stands in the fragment, which is never sent; the room's name need not be told to others either.
     response.setHeader('Referrer-Policy', 'no-referrer');
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     if (options.secure) response.setHeader('Strict-Transport-Security', 'max-age=86400');
     next();
   };

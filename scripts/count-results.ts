@@ -1,0 +1,80 @@
+/** Turns the JSON reports of Vitest and Playwright into the one line that `npm test` ends with. Pure. */
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export const NONE: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+export function addCounts(...all: readonly Counts[]): Counts {
+  return all.reduce((sum, one) => ({ passed: sum.passed + one.passed, failed: sum.failed + one.failed, skipped: sum.skipped + one.skipped }), NONE);
+}
+
+/** A test runner's end: its exit status (null: killed by a signal) and the JSON report it left (null: none, or not JSON). */
+export interface RunnerEnd {
+  readonly status: number | null;
+  readonly report: unknown;
+}
+
+/** Counts, and sentences about whatever is wrong beyond failed tests; each of these also counts as one failed. */
+export interface Tally {
+  readonly counts: Counts;
+  readonly problems: readonly string[];
+}
+
+/** `runner` names the runner in sentences; `read` takes its report apart, or returns null if it is not one. */
+export function tally(runner: string, end: RunnerEnd, read: (report: unknown) => Tally | null): Tally {
+  const found = read(end.report);
+  if (found === null) return withProblem({ counts: NONE, problems: [] }, `${runner} left no readable report (exit status ${end.status ?? 'none'}): it did not finish.`);
+  if (found.counts.failed > 0) return found;
+  if (end.status !== 0) return withProblem(found, `${runner} reports no failed test but ended with status ${end.status ?? 'none'}.`);
+  if (found.counts.passed === 0) return withProblem(found, `${runner} ran no test.`);
+  return found;
+}
+
+export function readVitest(report: unknown): Tally | null {
+  if (!isRecord(report) || !Array.isArray(report['testResults'])) return null;
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  const problems: string[] = [];
+  for (const file of report['testResults'] as unknown[]) {
+    if (!isRecord(file)) return null;
+    const tests: unknown[] = Array.isArray(file['assertionResults']) ? file['assertionResults'] : [];
+    let failedHere = 0;
+    for (const test of tests) {
+      const status = isRecord(test) ? test['status'] : undefined;
+      if (status === 'passed') counts.passed++;
+      else if (status === 'failed') failedHere++;
+      else counts.skipped++;
+    }
+    counts.failed += failedHere;
+    if (file['status'] === 'failed' && failedHere === 0) {
+      counts.failed++;
+      problems.push(`Test file failed as a whole: ${String(file['name'])}`);
+    }
+  }
+  return { counts, problems };
+}
+
+export function readPlaywright(report: unknown): Tally | null {
+  if (!isRecord(report) || !isRecord(report['stats'])) return null;
+  const { expected, unexpected, flaky, skipped } = report['stats'];
+  if (![expected, unexpected, flaky, skipped].every((value) => typeof value === 'number')) return null;
+  const errors: unknown[] = Array.isArray(report['errors']) ? report['errors'] : [];
+  const problems = errors.map((error) => `Playwright: ${isRecord(error) ? String(error['message']) : String(error)}`);
+  // A test that passed only when tried again has failed once; there are no second tries here.
+  return { counts: { passed: Number(expected), failed: Number(unexpected) + Number(flaky) + problems.length, skipped: Number(skipped) }, problems };
+}
+
+export function summaryLine(counts: Counts): string {
+  return `${counts.passed} passed, ${counts.failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''}`;
+}
+
+function withProblem(found: Tally, problem: string): Tally {
+  return { counts: addCounts(found.counts, { passed: 0, failed: 1, skipped: 0 }), problems: [...found.problems, problem] };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

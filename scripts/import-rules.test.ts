@@ -1,0 +1,49 @@
+import { fileURLToPath } from 'node:url';
+import { ESLint } from 'eslint';
+import { describe, expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** The messages of the import rules for a file of this path and text; the file need not exist. */
+async function messages(path: string, text: string): Promise<string[]> {
+  const eslint = new ESLint({
+    cwd: root,
+    // Typed rules would need the file to belong to a project; the import rules look at the text alone.
+    overrideConfig: [{ files: ['**/*.ts'], languageOptions: { parserOptions: { projectService: false, project: null, program: null } } }],
+    ruleFilter: ({ ruleId }) => ruleId === 'no-restricted-imports' || ruleId === 'house/single-owner',
+  });
+  const [result] = await eslint.lintText(text, { filePath: `${root}${path}` });
+  return result!.messages.filter((message) => message.ruleId !== null || message.fatal === true).map((message) => message.message);
+}
+
+describe('the import rules', () => {
+  it.each([
+    ['src/shared/x.ts', `import '../migration/ports.ts';`, 'src/shared may import only: shared'],
+    ['src/shared/x.ts', `import 'valibot';`, 'src/shared imports no package'],
+    ['src/migration/x.ts', `import type { Machine } from '../emulator-bridge/machine.ts';`, 'Take what you need as a parameter'],
+    ['src/migration/x.ts', `import 'node:fs';`, 'src/migration may import only these packages: valibot'],
+    ['src/link/x.ts', `import '../net-relay/relay-protocol.ts';`, 'src/link may import only'],
+    ['src/emulator-bridge/x.ts', `import '../link/lane-core.ts';`, 'src/emulator-bridge may import only'],
+    ['src/host/x.ts', `import '../net-relay/switch.ts';`, 'the rest runs in the server'],
+    ['src/host/x.ts', `import '../ui/dom.ts';`, 'src/host may import only'],
+    ['src/ui/x.ts', `import '../main.ts';`, 'composition happens in src/main.ts'],
+    ['src/http-server/x.ts', `import '../emulator-bridge/machine.ts';`, 'src/http-server may import only'],
+    ['src/emulator-bridge/x.ts', `import { V86 } from 'v86';`, "Only src/emulator-bridge/v86-api.ts imports 'v86'"],
+    ['src/link/x.ts', `import 'peerjs';`, "Only src/link/peer-signalling.ts imports 'peerjs'"],
+    ['src/net-relay/x.ts', `import 'ws';`, "Only src/net-relay/web-socket-server.ts imports 'ws'"],
+    ['src/link/x.ts', `export const peer = await import('peerjs');`, "Only src/link/peer-signalling.ts imports 'peerjs'"],
+    ['src/http-server/x.ts', `import 'peer';`, "Only src/http-server/signalling.ts imports 'peer'"],
+  ])('refuse in %s: %s', async (path, text, expected) => {
+    expect((await messages(path, text)).join('\n')).toContain(expected);
+  });
+
+  it.each([
+    ['src/migration/x.ts', `import '../shared/bitmap.ts'; import 'valibot'; import './ports.ts';`],
+    ['src/host/x.ts', `import '../net-relay/relay-protocol.ts'; import '../net-relay/client/relay-client.ts'; import '../link/lane-core.ts';`],
+    ['src/emulator-bridge/v86-api.ts', `import { V86 } from 'v86';`],
+    ['src/server.ts', `import './http-server/routes.ts'; import './net-relay/relay-server.ts';`],
+    ['src/shared/x.test.ts', `import 'vitest';`],
+  ])('allow in %s: %s', async (path, text) => {
+    expect(await messages(path, text)).toEqual([]);
+  });
+});

@@ -1,0 +1,30 @@
+import { describe, expect, it } from 'vitest';
+import { displayHost, exposureNotice, isLoopback, origin, outsideAddresses } from './addresses.ts';
+
+describe('addresses', () => {
+  it('are written so that a browser understands them', () => {
+    expect(origin(false, 'localhost', 8686)).toBe('http://localhost:8686');
+    expect(origin(true, 'fe80::1', 443)).toBe('https://[fe80::1]:443');
+    expect(['127.0.0.1', '0.0.0.0', '::', '192.0.2.1'].map(displayHost)).toEqual(['localhost', 'localhost', 'localhost', '192.0.2.1']);
+  });
+
+  it('of this machine only need no notice', () => {
+    for (const host of ['127.0.0.1', '127.0.0.2', '::1', 'localhost']) {
+      expect(isLoopback(host)).toBe(true);
+      expect(exposureNotice(host, 8686, false, '/#k', ['192.0.2.1'])).toEqual([]);
+    }
+  });
+
+  it('of a network come with who can reach them, and with the price of plain http', () => {
+    const notice = exposureNotice('0.0.0.0', 8686, false, '/#key', ['192.0.2.1', '192.0.2.2']).join('\n');
+    expect(notice).toContain('http://192.0.2.1:8686/#key');
+    expect(notice).toContain('http://192.0.2.2:8686/#key');
+    expect(notice).toContain('plain http');
+    expect(exposureNotice('192.0.2.1', 8686, true, '/#key', []).join('\n')).not.toContain('plain http');
+  });
+
+  it('of other interfaces leave out loopback and IPv6', () => {
+    const entry = { address: '192.0.2.1', netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' as const };
+    expect(outsideAddresses({ lo: [{ ...entry, address: '127.0.0.1', internal: true }], eth0: [entry, { ...entry, address: 'fe80::1', family: 'IPv6', scopeid: 0 }], none: undefined })).toEqual(['192.0.2.1']);
+  });
+});

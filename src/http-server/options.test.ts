@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_PORT, OptionError, parseOptions, type ServerOptions } from './options.ts';
+
+function options(...args: string[]): ServerOptions {
+  const parsed = parseOptions(args);
+  if (parsed.kind !== 'run') throw new Error('help was asked for');
+  return parsed.options;
+}
+
+describe('the server\'s command line', () => {
+  it('listens for this machine only, on the default port, unless told otherwise', () => {
+    expect(options()).toMatchObject({ port: DEFAULT_PORT, host: '127.0.0.1', pingMs: 100, outbound: null, tls: null, dev: false, guestUrl: null, forwards: [] });
+  });
+
+  it('takes a value after a space or an equals sign', () => {
+    expect(options('--port', '0', '--ping-ms=10')).toMatchObject({ port: 0, pingMs: 10 });
+  });
+
+  it('takes two files for --tls', () => {
+    expect(options('--tls', 'a.pem', 'b.pem', '--dev').tls).toEqual({ certFile: 'a.pem', keyFile: 'b.pem' });
+    expect(() => options('--tls', 'a.pem')).toThrow('--tls needs the key file after it.');
+  });
+
+  it('collects forwards and refuses a host port that is named twice', () => {
+    expect(options('--forward', '8080:web:80', '--forward', '8022:web:22').forwards).toEqual([
+      { hostPort: 8080, vm: 'web', guestPort: 80 },
+      { hostPort: 8022, vm: 'web', guestPort: 22 },
+    ]);
+    expect(() => options('--forward', '8080:a:80', '--forward', '8080:b:80')).toThrow('twice');
+    expect(() => options('--forward', '8080:80')).toThrow('HOSTPORT:VM:GUESTPORT');
+  });
+
+  it('keeps guests inside unless --outbound or a list of destinations is given', () => {
+    expect(options('--outbound').outbound).toEqual([]);
+    expect(options('--outbound-to', 'example.org, 192.0.2.7:443').outbound).toEqual(['example.org', '192.0.2.7:443']);
+    expect(() => options('--outbound-to', 'a b')).toThrow(OptionError);
+    expect(() => options('--outbound=yes')).toThrow('takes no value');
+  });
+
+  it.each([
+    ['--port', '70000'],
+    ['--port', '-1'],
+    ['--port', '8e3'],
+    ['--port', ''],
+    ['--ping-ms', '1'],
+    ['--guest-url', 'ftp://example.org'],
+    ['--guest-url', 'guest'],
+    ['--host', ' '],
+  ])('refuses %s %s with a sentence that names the option', (name, value) => {
+    expect(() => options(name, value)).toThrow(OptionError);
+    expect(() => options(name, value)).toThrow(name);
+  });
+
+  it('refuses what it does not know, and says where the list is', () => {
+    expect(() => options('--prot', '80')).toThrow('There is no option "--prot". `npm start -- --help` lists them all.');
+    expect(() => options('8080')).toThrow(OptionError);
+  });
+
+  it('reads the guest address from the environment, and prefers the command line', () => {
+    const environment = { TABMOTION_GUEST_URL: 'http://one.example/guest' };
+    expect(parseOptions([], environment)).toMatchObject({ options: { guestUrl: 'http://one.example/guest' } });
+    expect(parseOptions(['--guest-url', 'http://two.example/'], environment)).toMatchObject({ options: { guestUrl: 'http://two.example/' } });
+    expect(() => parseOptions([], { TABMOTION_GUEST_URL: 'nowhere' })).toThrow('TABMOTION_GUEST_URL');
+  });
+
+  it('asks for nothing else when help is wanted', () => {
+    expect(parseOptions(['--help'])).toEqual({ kind: 'help' });
+  });
+});
