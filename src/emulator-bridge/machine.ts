@@ -9,6 +9,8 @@ import type { SourceVm, TargetVm } from '../migration/ports.ts';
 /** Random access to the immutable base image. Reads are checked against the manifest's digests before they resolve. */
 export interface BaseDisk {
   readonly byteLength: number;
+  /** Best unit to read in (aligned), if there is one. */
+  readonly chunkBytes?: number;
   /** Resolves with exactly `length` bytes; rejects with a MachineError naming the cause. */
   read(offset: number, length: number): Promise<Uint8Array>;
   dispose(): void;
