@@ -1,0 +1,34 @@
+/**
+ * How far the target's monotonic clock is ahead of the source's, from pings over the control lane as NTP does it: the
+ * exchange with the shortest round trip is the most exact one, wrong by at most half that time.
+ */
+export interface PingExchange {
+  /** The source sent the ping, on its clock. */
+  readonly sentAt: number;
+  /** The target received it and answered, on its clock. */
+  readonly receivedAt: number;
+  readonly answeredAt: number;
+  /** The answer arrived, on the source's clock. */
+  readonly returnedAt: number;
+}
+
+export class ClockOffset {
+  private best: { readonly roundTripMs: number; readonly offsetMs: number } | null = null;
+
+  add(exchange: PingExchange): void {
+    const roundTripMs = exchange.returnedAt - exchange.sentAt - (exchange.answeredAt - exchange.receivedAt);
+    if (roundTripMs < 0 || (this.best !== null && roundTripMs >= this.best.roundTripMs)) return;
+    const offsetMs = (exchange.receivedAt - exchange.sentAt + (exchange.answeredAt - exchange.returnedAt)) / 2;
+    this.best = { roundTripMs, offsetMs };
+  }
+
+  /** Target's clock minus source's clock, in milliseconds; 0 before the first exchange. */
+  get offsetMs(): number {
+    return this.best?.offsetMs ?? 0;
+  }
+
+  /** Shortest round trip seen; null before the first exchange. */
+  get roundTripMs(): number | null {
+    return this.best?.roundTripMs ?? null;
+  }
+}

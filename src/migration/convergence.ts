@@ -1,0 +1,141 @@
+/**
+ * When to stop the guest: a pure function of measured figures, called after every round (rule MG15). It switches over
+ * when what is left is expected to fit into the allowed pause; it polishes while another short round shortens the pause
+ * a good deal; when rounds no longer help it slows the guest down step by step, then allows a longer pause, then gives
+ * up. Every sequence of figures ends in a bounded number of rounds.
+ */
+import { assertNever } from '../shared/assert-never.ts';
+
+/** Part of the pause that is left over for pages when the fixed cost alone exceeds the limit: the rest would never fit. */
+const LEAST_TRANSFER_MS = 5;
+/** Below this, what is left is not worth another round. */
+const NEGLIGIBLE_TRANSFER_MS = 2;
+/** Rounds spent on shortening a pause that fits already. */
+const MAX_POLISHING_ROUNDS = 3;
+/** A round polishes if it left less than this share of what the round before it left. */
+const POLISHING_GAIN = 0.75;
+/** A round helps if it leaves at least 4 % less than the best so far (the rule of FACTS: production use elsewhere). */
+const HELPFUL = 0.96;
+/** Rounds in a row that did not help, and time since the best one: then it stalls. */
+const STALLED_ROUNDS = 3;
+const STALLED_MS = 1000;
+/** QEMU's steps of auto-converge: 20 % off, then 10 % more each time; we stop at a tenth of the CPU. */
+const FIRST_THROTTLE = 0.2;
+const THROTTLE_STEP = 0.1;
+const LEAST_CPU = 0.1;
+/** How far the limit is stretched once throttling did not help: 100 ms become QEMU's default of 300. */
+const RELAXED_FACTOR = 3;
+/** Whatever the figures say, this many rounds are enough. */
+export const MAX_ROUNDS = 300;
+/** Before anything was measured: a slow Wi-Fi. */
+const ASSUMED_BYTES_PER_SECOND = 5_000_000;
+
+export interface ConvergenceFigures {
+  /** Milliseconds, monotonic. */
+  readonly at: number;
+  /** Rounds completed. */
+  readonly rounds: number;
+  /** Bytes that would cross the wire in the pause: sent and not applied, and what the guest wrote, as it compresses. */
+  readonly bytesLeft: number;
+  /** Applied at the target; null before the first measurement. */
+  readonly bytesPerSecond: number | null;
+  /** Part of the pause that does not depend on the pages. */
+  readonly fixedPauseMs: number;
+  readonly maxPauseMs: number;
+}
+
+/** What the policy remembers from round to round. */
+export interface ConvergenceMemory {
+  readonly best: { readonly bytesLeft: number; readonly at: number } | null;
+  readonly previousBytesLeft: number | null;
+  readonly roundsWithoutHelp: number;
+  readonly polishingRounds: number;
+  /** Fraction of the CPU left to the guest. */
+  readonly cpuFraction: number;
+  readonly relaxed: boolean;
+}
+
+export const FIRST_MEMORY: ConvergenceMemory = {
+  best: null,
+  previousBytesLeft: null,
+  roundsWithoutHelp: 0,
+  polishingRounds: 0,
+  cpuFraction: 1,
+  relaxed: false,
+};
+
+export type Decision =
+  | { readonly type: 'continue' }
+  | { readonly type: 'switch-over' }
+  | { readonly type: 'throttle'; readonly cpuFraction: number }
+  | { readonly type: 'relax'; readonly maxPauseMs: number }
+  | { readonly type: 'give-up' };
+
+export interface Judgement {
+  readonly decision: Decision;
+  readonly memory: ConvergenceMemory;
+  readonly expectedPauseMs: number;
+}
+
+/** Decides what follows a completed round. */
+export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): Judgement {
+  const transferMs = (figures.bytesLeft / (figures.bytesPerSecond ?? ASSUMED_BYTES_PER_SECOND)) * 1000;
+  const expectedPauseMs = transferMs + figures.fixedPauseMs;
+  const judge = (decision: Decision, changes: Partial<ConvergenceMemory> = {}): Judgement => ({
+    decision,
+    memory: { ...memory, previousBytesLeft: figures.bytesLeft, ...changes },
+    expectedPauseMs,
+  });
+
+  if (transferMs <= NEGLIGIBLE_TRANSFER_MS) return judge({ type: 'switch-over' });
+  const limit = figures.maxPauseMs * (memory.relaxed ? RELAXED_FACTOR : 1);
+  if (transferMs <= Math.max(limit - figures.fixedPauseMs, LEAST_TRANSFER_MS)) {
+    return polishes(memory, figures)
+      ? judge({ type: 'continue' }, { polishingRounds: memory.polishingRounds + 1 })
+      : judge({ type: 'switch-over' });
+  }
+  if (figures.rounds >= MAX_ROUNDS) return judge({ type: 'give-up' });
+
+  const best = { bytesLeft: figures.bytesLeft, at: figures.at };
+  if (memory.best === null || figures.bytesLeft <= memory.best.bytesLeft * HELPFUL) {
+    return judge({ type: 'continue' }, { best, roundsWithoutHelp: 0 });
+  }
+  const roundsWithoutHelp = memory.roundsWithoutHelp + 1;
+  if (roundsWithoutHelp < STALLED_ROUNDS || figures.at - memory.best.at < STALLED_MS) {
+    return judge({ type: 'continue' }, { roundsWithoutHelp });
+  }
+  // What comes next is measured afresh from here.
+  const afresh = { best, roundsWithoutHelp: 0 };
+  if (memory.cpuFraction > LEAST_CPU) {
+    const cpuFraction = lessCpu(memory.cpuFraction);
+    return judge({ type: 'throttle', cpuFraction }, { ...afresh, cpuFraction });
+  }
+  if (!memory.relaxed) return judge({ type: 'relax', maxPauseMs: figures.maxPauseMs * RELAXED_FACTOR }, { ...afresh, relaxed: true });
+  return judge({ type: 'give-up' });
+}
+
+/** The decision in words, for the log; null when there is nothing to say. */
+export function describeDecision(decision: Decision): string | null {
+  switch (decision.type) {
+    case 'continue':
+    case 'switch-over':
+    case 'give-up':
+      return null;
+    case 'throttle':
+      return `The guest writes memory as fast as it can be sent; it is slowed down to ${Math.round(decision.cpuFraction * 100)} % of the CPU.`;
+    case 'relax':
+      return `Slowing the guest down is not enough; a pause of up to ${Math.round(decision.maxPauseMs)} ms is allowed now.`;
+    default:
+      return assertNever(decision);
+  }
+}
+
+function polishes(memory: ConvergenceMemory, figures: ConvergenceFigures): boolean {
+  if (memory.polishingRounds >= MAX_POLISHING_ROUNDS) return false;
+  return memory.previousBytesLeft === null || figures.bytesLeft <= memory.previousBytesLeft * POLISHING_GAIN;
+}
+
+function lessCpu(cpuFraction: number): number {
+  const step = cpuFraction === 1 ? FIRST_THROTTLE : THROTTLE_STEP;
+  return Math.max(LEAST_CPU, Math.round((cpuFraction - step) * 100) / 100);
+}
