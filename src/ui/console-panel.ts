@@ -1,0 +1,111 @@
+import { DisposableBag } from '../shared/disposable.ts';
+import type { VmView } from '../host/scripting-interface.ts';
+import { consoleOverlay } from './console-overlay.ts';
+import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
+import { hostName, type Actions, type Scene } from './scene.ts';
+import { vmScreen, type VmScreen } from './screen.ts';
+import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
+import { hueOf } from './vm-chip.ts';
+
+type Mode = 'console' | 'screen';
+
+/** The console of the VM shown, large; its VGA screen beside it as a second tab when the VM runs here. */
+export function consolePanel(actions: Actions): Component<Scene> {
+  const bag = new DisposableBag();
+  const terminals = new Map<string, ConsoleTerminal>();
+  let screen: { readonly vmId: string; readonly screen: VmScreen } | null = null;
+  let mode: Mode = 'console';
+  let last: Scene | null = null;
+
+  const title = el('h2', { class: 'console-title' });
+  const where = el('span', { class: 'console-where' });
+  const consoleTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'console-tab' }, 'Console');
+  const screenTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'screen-tab' }, 'Screen');
+  const tabs = el('div', { class: 'tabs', role: 'group', 'aria-label': 'Show' }, consoleTab, screenTab);
+  const waiting = el('p', { class: 'waiting', role: 'status' });
+  const overlay = bag.add(consoleOverlay(actions));
+  const body = el('div', { class: 'console-body' }, overlay.element);
+  const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
+    el('div', { class: 'console-head' }, title, where, tabs), waiting, body);
+
+  const observer = new ResizeObserver(() => shownTerminal()?.fit());
+  observer.observe(body);
+  bag.add({ dispose: () => observer.disconnect() });
+
+  function shownTerminal(): ConsoleTerminal | undefined {
+    const vm = last?.selected;
+    return vm === null || vm === undefined || mode !== 'console' ? undefined : terminals.get(vm.id);
+  }
+
+  function setMode(next: Mode): void {
+    mode = next;
+    if (last !== null) update(last);
+    if (mode === 'screen') screen?.screen.focus();
+    else shownTerminal()?.focus();
+  }
+  bag.add(listen(consoleTab, 'click', () => setMode('console')));
+  bag.add(listen(screenTab, 'click', () => setMode('screen')));
+
+  function drawTerminals(vms: readonly VmView[], selected: VmView | null): void {
+    const known = new Set(vms.map((vm) => vm.id));
+    for (const [id, terminal] of terminals) {
+      if (known.has(id)) continue;
+      terminal.dispose();
+      terminals.delete(id);
+    }
+    if (selected !== null && !terminals.has(selected.id)) {
+      const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id));
+      terminals.set(selected.id, terminal);
+      body.prepend(terminal.element);
+    }
+    for (const vm of vms) terminals.get(vm.id)?.setAnswers(vm.here);
+    for (const [id, terminal] of terminals) {
+      const visible = id === selected?.id && mode === 'console';
+      const appears = visible && terminal.element.hidden;
+      show(terminal.element, visible);
+      if (appears || visible) terminal.fit();
+    }
+  }
+
+  /** A canvas can be handed over only once, so a VM that comes back gets a new one. */
+  function drawScreen(selected: VmView | null): void {
+    const wanted = mode === 'screen' && selected?.here === true && !selected.ended ? selected : null;
+    if (screen !== null && screen.vmId !== wanted?.id) {
+      screen.screen.dispose();
+      screen = null;
+    }
+    if (screen === null && wanted !== null) {
+      screen = { vmId: wanted.id, screen: vmScreen(wanted.id, wanted.name, actions.tab) };
+      body.prepend(screen.screen.element);
+    }
+  }
+
+  function update(scene: Scene): void {
+    last = scene;
+    const vm = scene.selected;
+    const hasScreen = vm?.here === true && !vm.ended;
+    if (!hasScreen) mode = 'console';
+    setText(title, vm?.name ?? 'Console');
+    setAttribute(element, 'data-hue', vm === null ? null : String(hueOf(vm.id)));
+    setText(where, vm === null ? '' : vm.here ? 'runs in this tab' : vm.ended ? '' : `runs in ${hostName(scene, vm.hostId)}, seen from here`);
+    show(tabs, hasScreen);
+    setAttribute(consoleTab, 'aria-pressed', String(mode === 'console'));
+    setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));
+    setText(waiting, vm?.waitingFor ?? '');
+    show(waiting, waiting.textContent !== '');
+    drawTerminals(scene.view.vms, vm);
+    drawScreen(vm);
+    overlay.update(scene);
+  }
+
+  return {
+    element,
+    update,
+    dispose() {
+      screen?.screen.dispose();
+      for (const terminal of terminals.values()) terminal.dispose();
+      terminals.clear();
+      bag.dispose();
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/** The one sentence at the top of the page that says what is going on, and what can be done next. */
+import { formatMs, plural } from './format.ts';
+import { hostName, lastReportOf, migrationOf, movable, targetsOf, type Scene } from './scene.ts';
+
+export interface Headline {
+  readonly text: string;
+  /** A second, quieter sentence. */
+  readonly detail: string;
+  readonly tone: 'calm' | 'moving' | 'good' | 'bad';
+}
+
+export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt'>, now: number): Headline {
+  const { view, selected: vm } = scene;
+  if (view.starting !== null && vm === null) {
+    return { text: 'A PC is starting in this tab.', detail: 'A real x86 computer with Linux, all inside this page.', tone: 'calm' };
+  }
+  if (vm === null) {
+    return { text: 'No PC runs in this room yet.', detail: 'Start one: a real x86 computer with Linux, all inside this page.', tone: 'calm' };
+  }
+  const where = hostName(scene, vm.hostId);
+  const inWhere = vm.here ? 'in this tab' : `in ${where}`;
+  const migration = migrationOf(view, vm.id);
+  if (migration !== null) {
+    return {
+      text: `${vm.name} is moving to ${hostName(scene, migration.to)}.`,
+      detail: 'It keeps working meanwhile: programs, files and network connections.',
+      tone: 'moving',
+    };
+  }
+  if (vm.ended) return { text: `${vm.name} is powered off.`, detail: 'It can be started again.', tone: 'calm' };
+  if (vm.waitingFor !== null) return { text: `${vm.name} is waiting.`, detail: vm.waitingFor, tone: 'bad' };
+  if (!vm.ownerPresent) {
+    return { text: `The tab that holds ${vm.name} is away.`, detail: 'If it was closed, the PC is lost; if it sleeps, the PC goes on when it wakes.', tone: 'bad' };
+  }
+  if (vm.state === 'starting') return { text: `${vm.name} is starting ${inWhere}.`, detail: view.starting?.text ?? '', tone: 'calm' };
+
+  const report = lastReportOf(view, vm.id);
+  if (report !== null && now - scene.seenAt(report) < FRESH_MS) {
+    if (report.outcome === 'completed' && report.to === vm.hostId) {
+      return { text: `${vm.name} now runs ${inWhere}.`, detail: `It stood still for ${formatMs(report.pauseMs)}. Nothing in it noticed.`, tone: 'good' };
+    }
+    if (report.outcome !== 'completed') {
+      return {
+        text: `${vm.name} ${report.outcome === 'cancelled' ? 'stays' : 'did not move; it runs on'} ${inWhere}.`,
+        detail: report.reason ?? 'The move was ended.',
+        tone: report.outcome === 'failed' ? 'bad' : 'calm',
+      };
+    }
+  }
+  const targets = targetsOf(view, vm);
+  const only = targets[0];
+  if (only === undefined || !movable(vm).ok) {
+    return {
+      text: `A real PC is running ${inWhere}.`,
+      detail: only === undefined ? 'Open the invitation in a second tab or on another computer, and it can move there while it runs.' : '',
+      tone: 'calm',
+    };
+  }
+  return {
+    text: `A real PC is running ${inWhere}.`,
+    detail: targets.length === 1
+      ? `Press Migrate: it moves to ${hostName(scene, only.id)} while it runs, and nothing in it notices.`
+      : `Press Migrate: it moves to any of ${plural(targets.length, 'other tab')} while it runs, and nothing in it notices.`,
+    tone: 'calm',
+  };
+}
+
+/** How long the outcome of a move stays in the headline. */
+export const FRESH_MS = 30_000;

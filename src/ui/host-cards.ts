@@ -1,0 +1,157 @@
+import { DisposableBag } from '../shared/disposable.ts';
+import type { TabMotionHost, VmView } from '../host/scripting-interface.ts';
+import { land, takeOff } from './chip-flight.ts';
+import { el, keyedList, listen, placeChildren, setAttribute, setText, show, type Component } from './dom.ts';
+import { inviteCard } from './invite-card.ts';
+import { progressFraction } from './progress-model.ts';
+import { type Actions, type Scene } from './scene.ts';
+import { VM_MIME, vmChip } from './vm-chip.ts';
+import { linkWord } from './words.ts';
+
+/** From this many hosts on, cards are drawn small. */
+const MANY_HOSTS = 5;
+
+interface HostRow {
+  readonly host: TabMotionHost;
+  /** It holds a VM but is not in the room at the moment. */
+  readonly away: boolean;
+  readonly chips: readonly HTMLElement[];
+  /** How far each VM on its way here has come. */
+  readonly arriving: readonly { readonly id: string; readonly fraction: number | null }[];
+  readonly scene: Scene;
+}
+
+/** The hosts of the room side by side, each with its VMs; a VM that moves is seen to move. */
+export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Scene): void } {
+  const list = el('div', { class: 'host-list' });
+  const invite = inviteCard();
+  const element = el('section', { class: 'hosts', 'aria-label': 'Hosts in this room' }, list);
+  const chips = new Map<string, ReturnType<typeof vmChip>>();
+  const cards = el('div', { class: 'host-cards' });
+  list.append(cards, invite.element);
+  const rows = keyedList<HostRow>(cards, (row) => row.host.id, (row) => hostCard(row.host.id, actions));
+
+  function chipOf(vm: VmView): ReturnType<typeof vmChip> {
+    const known = chips.get(vm.id);
+    if (known !== undefined) return known;
+    const made = vmChip(vm.id, actions);
+    chips.set(vm.id, made);
+    return made;
+  }
+
+  return {
+    element,
+    update(scene) {
+      const { view } = scene;
+      const present = new Set(view.vms.map((vm) => vm.id));
+      for (const [id, chip] of chips) {
+        if (present.has(id)) continue;
+        chip.element.remove();
+        chip.dispose();
+        chips.delete(id);
+      }
+      const flights = view.vms.map((vm) => {
+        const chip = chipOf(vm);
+        return { chip, before: chip.element.closest('[data-host-id]')?.getAttribute('data-host-id') ?? null, from: takeOff(chip.element), vm };
+      });
+      const focused = document.activeElement;
+      for (const { chip, vm } of flights) chip.update({ vm, scene });
+      const hosts = allHosts(scene);
+      rows.update(hosts.map(({ host, away }) => ({
+        host,
+        away,
+        chips: view.vms.filter((vm) => vm.hostId === host.id).map((vm) => chipOf(vm).element),
+        arriving: view.migrations
+          .filter((migration) => migration.to === host.id && view.vms.some((vm) => vm.id === migration.vmId && vm.hostId !== host.id))
+          .map((migration) => ({ id: migration.vmId, fraction: progressFraction(migration) })),
+        scene,
+      })));
+      setAttribute(cards, 'data-many', hosts.length >= MANY_HOSTS);
+      show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
+      invite.update(view.invitation);
+      for (const { chip, before, from, vm } of flights) {
+        if (before !== null && before !== vm.hostId && from !== null) land(chip.element, from);
+      }
+      // An element that is moved to another card loses the focus.
+      if (focused instanceof HTMLElement && focused !== document.activeElement && element.contains(focused)) focused.focus({ preventScroll: true });
+    },
+    tick(scene) {
+      for (const chip of chips.values()) chip.tick(scene);
+    },
+    dispose() {
+      rows.dispose();
+      invite.dispose();
+      for (const chip of chips.values()) chip.dispose();
+    },
+  };
+}
+
+/** This tab first, the others in the room's order, then those that are away but hold a VM. */
+function allHosts({ view, selfId }: Scene): { readonly host: TabMotionHost; readonly away: boolean }[] {
+  const self = view.hosts.filter((host) => host.id === selfId);
+  const others = view.hosts.filter((host) => host.id !== selfId);
+  const known = new Set(view.hosts.map((host) => host.id));
+  const missing = new Set(view.vms.map((vm) => vm.hostId).filter((id) => !known.has(id)));
+  return [
+    ...[...self, ...others].map((host) => ({ host, away: false })),
+    ...[...missing].map((id) => ({ host: { id, name: 'A tab that is gone', self: false, vms: 0 }, away: true })),
+  ];
+}
+
+function hostCard(hostId: string, actions: Actions): Component<HostRow> {
+  const bag = new DisposableBag();
+  const name = el('h2', { class: 'host-name' });
+  const note = el('span', { class: 'host-note' });
+  const slots = el('div', { class: 'host-vms' });
+  const empty = el('p', { class: 'host-empty' });
+  const element = el('article', { class: 'host-card', 'data-testid': 'host-card', 'data-host-id': hostId },
+    el('div', { class: 'host-head' }, name, note), slots);
+  const arrivals = new Map<string, { readonly slot: HTMLElement; readonly fill: HTMLElement }>();
+
+  bag.add(listen(element, 'dragover', (event) => {
+    if (event.dataTransfer?.types.includes(VM_MIME) !== true) return;
+    event.preventDefault();
+    setAttribute(element, 'data-drop', true);
+  }));
+  bag.add(listen(element, 'dragleave', (event) => {
+    if (!(event.relatedTarget instanceof Node && element.contains(event.relatedTarget))) setAttribute(element, 'data-drop', false);
+  }));
+  bag.add(listen(element, 'drop', (event) => {
+    setAttribute(element, 'data-drop', false);
+    const vmId = event.dataTransfer?.getData(VM_MIME) ?? '';
+    if (vmId === '' || slots.querySelector(`[data-vm-id="${CSS.escape(vmId)}"]`) !== null) return;
+    event.preventDefault();
+    actions.migrate(vmId, hostId);
+  }));
+
+  function arrivalOf(id: string): { readonly slot: HTMLElement; readonly fill: HTMLElement } {
+    const known = arrivals.get(id);
+    if (known !== undefined) return known;
+    const fill = el('span', { class: 'arrival-fill' });
+    const slot = el('div', { class: 'arrival', 'aria-hidden': 'true' }, fill, el('span', { class: 'arrival-word' }, 'arriving'));
+    const made = { slot, fill };
+    arrivals.set(id, made);
+    return made;
+  }
+
+  return {
+    element,
+    update({ host, away, chips, arriving, scene }) {
+      setText(name, host.self ? 'This tab' : host.name);
+      const link = scene.view.links[host.id];
+      setText(note, away ? 'not in the room' : host.self ? host.name : link === undefined ? '' : linkWord(link));
+      setAttribute(element, 'data-self', host.self);
+      setAttribute(element, 'data-away', away);
+      for (const id of arrivals.keys()) if (!arriving.some((one) => one.id === id)) arrivals.delete(id);
+      const coming = arriving.map(({ id, fraction }) => {
+        const { slot, fill } = arrivalOf(id);
+        setAttribute(slot, 'data-waiting', fraction === null);
+        fill.style.transform = `scaleX(${fraction ?? 0})`;
+        return slot;
+      });
+      setText(empty, scene.view.starting !== null && host.self ? 'starting …' : 'ready for a PC');
+      placeChildren(slots, chips.length + coming.length === 0 ? [empty] : [...chips, ...coming]);
+    },
+    dispose: () => bag.dispose(),
+  };
+}

@@ -1,0 +1,25 @@
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
+import { el, listen, setText, show } from './dom.ts';
+
+/** One sentence about something that was asked for and refused; stays until it is put away or replaced. */
+export function notice(): { readonly element: HTMLElement; say(text: string): void; clear(): void } & Disposable {
+  const bag = new DisposableBag();
+  const words = el('p', {});
+  const close = el('button', { type: 'button', class: 'button quiet', 'aria-label': 'Put this message away' }, 'OK');
+  const element = el('div', { class: 'banner bad', role: 'alert', 'data-testid': 'notice' }, words, close);
+  element.hidden = true;
+  const clear = (): void => {
+    show(element, false);
+    setText(words, '');
+  };
+  bag.add(listen(close, 'click', clear));
+  return {
+    element,
+    say(text) {
+      setText(words, text);
+      show(element, true);
+    },
+    clear,
+    dispose: () => bag.dispose(),
+  };
+}

@@ -1,0 +1,24 @@
+/** What lies over the console when there is more to say than the console itself does. */
+import type { VmView } from '../host/scripting-interface.ts';
+import { migrationOf, type Scene } from './scene.ts';
+
+export type Overlay =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'starting'; readonly text: string; readonly fraction: number | null }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'moved'; readonly vm: VmView; readonly returning: boolean }
+  | { readonly kind: 'ended'; readonly vm: VmView };
+
+export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'watching' | 'selfId'>): Overlay {
+  const { view, selected: vm } = scene;
+  if (vm === null) return view.starting === null ? { kind: 'empty' } : { kind: 'starting', ...view.starting };
+  if (vm.ended) return { kind: 'ended', vm };
+  if (vm.movedAway && !vm.here && !scene.watching(vm)) {
+    const migration = migrationOf(view, vm.id);
+    return { kind: 'moved', vm, returning: migration?.to === scene.selfId };
+  }
+  if (vm.here && vm.state === 'starting') {
+    return { kind: 'starting', ...(view.starting ?? { text: `${vm.name} is starting.`, fraction: null }) };
+  }
+  return { kind: 'none' };
+}

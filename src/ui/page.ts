@@ -1,0 +1,174 @@
+/**
+ * The page: draws a Tab's state and calls its verbs; it decides nothing about VMs.
+ *
+ * Marks for end-to-end tests (kept stable):
+ *   [data-testid=host-card][data-host-id]                 a host; its VMs are inside it
+ *   [data-testid=vm-chip][data-vm-id][data-state]         a VM on its host's card; a click shows its console.
+ *                                                         data-state: a TabMotionVmState, or `ended`
+ *   [data-testid=migrate-button]                          moves the VM shown if there is one other host, else opens the choice
+ *   [data-testid=migrate-target][data-host-id]            one choice
+ *   [data-testid=progress][data-phase]                    a running migration of the VM shown, with
+ *   [data-testid=cancel-button]
+ *   [data-testid=bring-back]                              on the "Moved to …" panel
+ *   [data-testid=migration-log]                           log; in it details[data-outcome] for each finished migration
+ *   [data-testid=console][data-vm-id]                     a VM's terminal; [data-testid=console-tab], [data-testid=screen-tab]
+ *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
+ *   [data-testid=invitation][data-address]                the whole invitation
+ *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
+ *   [data-testid=start-another]                           a further VM in this tab
+ *   [data-testid=trouble], [data-testid=notice]           why the page cannot go on; why something asked for was refused
+ */
+import './tokens.css';
+import './page.css';
+import './cards.css';
+import './panels.css';
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
+import type { MigrationReport } from '../migration/report.ts';
+import type { Tab, VmView } from '../host/scripting-interface.ts';
+import { consolePanel } from './console-panel.ts';
+import { el, listen, show } from './dom.ts';
+import { header } from './header.ts';
+import { headline } from './headline.ts';
+import { FRESH_MS } from './headline-model.ts';
+import { hostCards } from './host-cards.ts';
+import { leaveBanner } from './leave-banner.ts';
+import { leaveGuard } from './leave-guard.ts';
+import { migrationLog } from './migration-log.ts';
+import { notice } from './notice.ts';
+import { PingHistory } from './ping-model.ts';
+import type { Actions, Scene } from './scene.ts';
+import { nextSelection, NOTHING_SELECTED } from './selection.ts';
+import { troublePanel } from './trouble-panel.ts';
+import { vmPanel } from './vm-panel.ts';
+
+/** Beat at which ping strips move on and outcomes age; nothing else depends on it. */
+const TICK_MS = 250;
+
+/** Draws `tab` into `root` (which is emptied) until the result is disposed; disposing empties `root` again. */
+export function mountPage(root: HTMLElement, tab: Tab): Disposable {
+  const bag = new DisposableBag();
+  const pings = new Map<string, PingHistory>();
+  const seen = new Map<string, number>();
+  const watched = new Set<string>();
+  let selection = NOTHING_SELECTED;
+  let leaving = false;
+  let verify = false;
+  const told = bag.add(notice());
+
+  const attempt = (work: () => Promise<unknown>): void => {
+    told.clear();
+    work().catch((error: unknown) => told.say(error instanceof Error ? error.message : String(error)));
+  };
+  const actions: Actions = {
+    tab,
+    select(vmId) {
+      selection = { ...selection, vmId };
+      draw();
+    },
+    migrate: (vmId, hostId) => attempt(() => tab.migrate(vmId, hostId, verify ? { verify } : {})),
+    cancel: (vmId) => attempt(() => tab.cancel(vmId)),
+    startVm: () => attempt(async () => {
+      const vm = await tab.start();
+      actions.select(vm.id);
+    }),
+    dismiss: (vmId) => tab.dismiss(vmId),
+    watch(vm) {
+      watched.add(visit(vm));
+      draw();
+    },
+    setVerify(next) {
+      verify = next;
+    },
+    stay() {
+      leaving = false;
+      draw();
+    },
+  };
+
+  const top = bag.add(header());
+  const sentence = bag.add(headline());
+  const leave = bag.add(leaveBanner(actions));
+  const trouble = bag.add(troublePanel());
+  const hosts = bag.add(hostCards(actions));
+  const consoles = bag.add(consolePanel(actions));
+  const panel = bag.add(vmPanel(actions));
+  const log = bag.add(migrationLog());
+  const another = el('button', { type: 'button', class: 'button quiet another', 'data-testid': 'start-another' }, 'Start another PC in this tab');
+  bag.add(listen(another, 'click', () => actions.startVm()));
+  const stage = el('div', { class: 'stage' },
+    hosts.element,
+    el('div', { class: 'work' },
+      consoles.element,
+      el('aside', { class: 'side' }, panel.element, log.element, another)));
+  const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, trouble.element, stage);
+  const page = el('div', { class: 'page' }, top.element, main);
+  root.replaceChildren(page);
+
+  const components = [top, sentence, leave, trouble, hosts, consoles, panel, log];
+
+  function scene(): Scene {
+    const view = tab.view();
+    selection = nextSelection(selection, view.vms);
+    return {
+      view,
+      selfId: tab.host.id,
+      selected: view.vms.find((vm) => vm.id === selection.vmId) ?? null,
+      leaving,
+      verify,
+      pings: pingsOf,
+      watching: (vm) => watched.has(visit(vm)),
+      seenAt,
+    };
+  }
+
+  function pingsOf(vmId: string): PingHistory {
+    const known = pings.get(vmId);
+    if (known !== undefined) return known;
+    const made = new PingHistory();
+    pings.set(vmId, made);
+    return made;
+  }
+
+  /** Reports carry no time of day. */
+  function seenAt(report: MigrationReport): number {
+    const known = seen.get(report.id);
+    if (known !== undefined) return known;
+    const at = Date.now();
+    seen.set(report.id, at);
+    return at;
+  }
+
+  function draw(): void {
+    const now = scene();
+    for (const report of now.view.reports) seenAt(report);
+    const known = new Set(now.view.vms.map((vm) => vm.id));
+    for (const id of pings.keys()) if (!known.has(id)) pings.delete(id);
+    show(stage, now.view.trouble === null);
+    show(sentence.element, now.view.trouble === null);
+    show(another, now.view.starting === null && now.view.vms.some((vm) => vm.here));
+    for (const component of components) component.update(now);
+  }
+
+  bag.add({ dispose: tab.onView(draw) });
+  bag.add({ dispose: tab.on('ping', (sample) => pingsOf(sample.vmId).add(sample, performance.now())) });
+  bag.add(leaveGuard(() => tab.view().vms.some((vm) => vm.here && !vm.ended), () => {
+    leaving = true;
+    draw();
+  }));
+  const timer = window.setInterval(() => {
+    if (document.hidden) return;
+    const now = scene();
+    hosts.tick(now);
+    panel.tick(now);
+    if ([...seen.values()].some((at) => Date.now() - at < FRESH_MS + 2 * TICK_MS)) sentence.update(now);
+  }, TICK_MS);
+  bag.add({ dispose: () => clearInterval(timer) });
+  bag.add({ dispose: () => page.remove() });
+  draw();
+  return bag;
+}
+
+/** A VM's stay at one place: the "Moved to …" panel that was put away comes again with the next move. */
+function visit(vm: VmView): string {
+  return `${vm.id} ${vm.epoch}`;
+}

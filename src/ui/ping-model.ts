@@ -1,0 +1,69 @@
+/** The last minute of one VM's pings, as the strip draws it. */
+import type { PingSample } from '../host/scripting-interface.ts';
+
+export const PING_WINDOW_MS = 60_000;
+/** A beat of 10 ms for the whole window; beyond that the oldest go. */
+const MAX_SAMPLES = 6_000;
+/** The strip's scale never magnifies below this, so that a quiet network looks quiet. */
+const SMALLEST_SCALE_MS = 20;
+
+/** One bar: the slowest answer in its slice of time, and how many got none. Null: nothing was asked in that time. */
+export interface PingBar {
+  readonly worstMs: number | null;
+  readonly lost: number;
+}
+
+export interface PingSummary {
+  readonly lastMs: number | null;
+  readonly medianMs: number | null;
+  readonly worstMs: number | null;
+  readonly answered: number;
+  readonly lost: number;
+}
+
+export class PingHistory {
+  private samples: { readonly at: number; readonly rttMs: number | null }[] = [];
+
+  /** `at`: when the sample was heard, monotonic milliseconds. */
+  add(sample: Pick<PingSample, 'rttMs'>, at: number): void {
+    this.samples.push({ at, rttMs: sample.rttMs });
+    if (this.samples.length > MAX_SAMPLES) this.samples.splice(0, this.samples.length - MAX_SAMPLES);
+  }
+
+  /** `count` bars over the window that ends at `now`, oldest first. Slices are fixed in time, so bars do not flicker. */
+  bars(now: number, count: number): (PingBar | null)[] {
+    const slice = PING_WINDOW_MS / count;
+    const last = Math.floor(now / slice);
+    const bars: (PingBar | null)[] = new Array<PingBar | null>(count).fill(null);
+    for (const { at, rttMs } of this.samples) {
+      const index = count - 1 - (last - Math.floor(at / slice));
+      if (index < 0 || index >= count) continue;
+      const bar = bars[index] ?? { worstMs: null, lost: 0 };
+      bars[index] = rttMs === null
+        ? { worstMs: bar.worstMs, lost: bar.lost + 1 }
+        : { worstMs: Math.max(bar.worstMs ?? 0, rttMs), lost: bar.lost };
+    }
+    return bars;
+  }
+
+  summary(now: number): PingSummary {
+    this.samples = this.samples.filter(({ at }) => at > now - PING_WINDOW_MS);
+    const answered = this.samples.flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]));
+    const sorted = answered.toSorted((a, b) => a - b);
+    return {
+      lastMs: this.samples.at(-1)?.rttMs ?? null,
+      medianMs: sorted[sorted.length >> 1] ?? null,
+      worstMs: sorted.at(-1) ?? null,
+      answered: answered.length,
+      lost: this.samples.length - answered.length,
+    };
+  }
+}
+
+/** The value at the strip's upper edge: the worst in sight, rounded up to 1, 2 or 5 of its decade. */
+export function pingScale(worstMs: number | null): number {
+  const needed = Math.max(SMALLEST_SCALE_MS, worstMs ?? 0);
+  const decade = 10 ** Math.floor(Math.log10(needed));
+  const step = [1, 2, 5, 10].find((factor) => factor * decade >= needed) ?? 10;
+  return step * decade;
+}

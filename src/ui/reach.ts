@@ -1,0 +1,68 @@
+import { DisposableBag } from '../shared/disposable.ts';
+import { copyButton } from './copy-button.ts';
+import { el, keyedList, listen, setText, show, type Component } from './dom.ts';
+import type { Scene } from './scene.ts';
+
+const SSH_PORT = 22;
+const HTTP_PORT = 80;
+
+/** How a TCP port of the guest is reached on the server's machine, as a command where there is an obvious one. */
+export function reachCommand(forward: { readonly guestPort: number; readonly hostPort: number }): string {
+  if (forward.guestPort === HTTP_PORT) return `curl http://localhost:${forward.hostPort}/`;
+  if (forward.guestPort === SSH_PORT) return `ssh -p ${forward.hostPort} root@localhost`;
+  return `localhost:${forward.hostPort}`;
+}
+
+/** The forwards of the VM shown as commands to copy, and its password on request. */
+export function reach(): Component<Scene> {
+  const bag = new DisposableBag();
+  const commands = el('div', { class: 'commands' });
+  const rows = keyedList<{ readonly guestPort: number; readonly hostPort: number }>(
+    commands, (forward) => `${forward.guestPort} ${forward.hostPort}`, commandRow);
+  let password = '';
+  let shownFor: string | null = null;
+  const secret = el('code', { 'data-copy': true });
+  const toggle = el('button', { type: 'button', class: 'button quiet' });
+  const copy = bag.add(copyButton('Copy', () => password, 'Copy the password'));
+  const passwordRow = el('div', { class: 'command' }, el('span', { class: 'quiet-words' }, 'Password'), secret, toggle, copy.element);
+  const element = el('section', { class: 'reach', 'aria-label': 'Reach the PC over the network' },
+    el('h3', {}, 'On the server’s machine, type'), commands, passwordRow);
+  let vmId: string | null = null;
+
+  function drawPassword(): void {
+    const shown = shownFor !== null && shownFor === vmId;
+    setText(secret, shown ? password : '••••••••');
+    setText(toggle, shown ? 'Hide' : 'Show');
+  }
+  bag.add(listen(toggle, 'click', () => {
+    shownFor = shownFor === vmId ? null : vmId;
+    drawPassword();
+  }));
+
+  return {
+    element,
+    update({ selected }) {
+      const forwards = selected?.ended === false ? selected.forwards : [];
+      show(element, forwards.length > 0);
+      rows.update(forwards);
+      vmId = selected?.id ?? null;
+      password = selected?.password ?? '';
+      show(passwordRow, password !== '');
+      drawPassword();
+    },
+    dispose() {
+      rows.dispose();
+      bag.dispose();
+    },
+  };
+}
+
+function commandRow(forward: { readonly guestPort: number; readonly hostPort: number }): Component<unknown> {
+  const command = reachCommand(forward);
+  const copy = copyButton('Copy', () => command, `Copy: ${command}`);
+  return {
+    element: el('div', { class: 'command' }, el('code', { 'data-copy': true, title: `Port ${forward.guestPort} of the guest` }, command), copy.element),
+    update() { /* a forward never changes in place: its ports are its key */ },
+    dispose: () => copy.dispose(),
+  };
+}

@@ -1,0 +1,60 @@
+/** What every component of the page is given to draw, and the verbs it may call. */
+import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { Tab, TabMotionHost, TabView, VmView } from '../host/scripting-interface.ts';
+import type { PingHistory } from './ping-model.ts';
+
+export interface Scene {
+  readonly view: TabView;
+  readonly selfId: string;
+  /** The VM whose console is shown. */
+  readonly selected: VmView | null;
+  /** The page asked somebody to stay (they were about to close the tab) and now offers to move the VMs. */
+  readonly leaving: boolean;
+  readonly pings: (vmId: string) => PingHistory;
+  /** Options for the next migration. */
+  readonly verify: boolean;
+  /** The person chose to watch this moved VM from here: the "Moved to …" panel is put away. */
+  readonly watching: (vm: VmView) => boolean;
+  /** Milliseconds since the epoch at which this page first saw the report. */
+  readonly seenAt: (report: MigrationReport) => number;
+}
+
+export interface Actions {
+  select(vmId: string): void;
+  migrate(vmId: string, hostId: string): void;
+  cancel(vmId: string): void;
+  startVm(): void;
+  dismiss(vmId: string): void;
+  watch(vm: VmView): void;
+  setVerify(verify: boolean): void;
+  stay(): void;
+  readonly tab: Tab;
+}
+
+/** A host's name in a sentence: "this tab" for one's own. */
+export function hostName(scene: Pick<Scene, 'view' | 'selfId'>, hostId: string): string {
+  if (hostId === scene.selfId) return 'this tab';
+  return scene.view.hosts.find((host) => host.id === hostId)?.name ?? 'a tab that is gone';
+}
+
+export function migrationOf(view: Pick<TabView, 'migrations'>, vmId: string): MigrationProgress | null {
+  return view.migrations.find((migration) => migration.vmId === vmId && migration.phase !== 'done') ?? null;
+}
+
+export function lastReportOf(view: Pick<TabView, 'reports'>, vmId: string): MigrationReport | null {
+  return view.reports.findLast((report) => report.vmId === vmId) ?? null;
+}
+
+/** Where the VM can go now. */
+export function targetsOf(view: Pick<TabView, 'hosts'>, vm: VmView): readonly TabMotionHost[] {
+  return view.hosts.filter((host) => host.id !== vm.hostId);
+}
+
+/** Whether the VM can be asked to move now; otherwise the reason in words. */
+export function movable(vm: VmView): { readonly ok: true } | { readonly ok: false; readonly why: string } {
+  if (vm.ended) return { ok: false, why: 'It is powered off.' };
+  if (!vm.ownerPresent) return { ok: false, why: 'The tab that holds it is away. It can move again when that tab is back.' };
+  if (vm.waitingFor !== null) return { ok: false, why: vm.waitingFor };
+  if (vm.state === 'starting') return { ok: false, why: 'It is still starting.' };
+  return { ok: true };
+}

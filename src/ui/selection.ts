@@ -1,0 +1,24 @@
+/** Which VM the console shows. */
+import type { VmView } from '../host/scripting-interface.ts';
+
+export interface Selection {
+  readonly vmId: string | null;
+  /** VMs that were here when last looked at; one that is new among them has just arrived. */
+  readonly hereBefore: readonly string[];
+}
+
+export const NOTHING_SELECTED: Selection = { vmId: null, hereBefore: [] };
+
+/**
+ * The next selection. What was selected stays, also when it moved away (its place shows "Moved to …"), with one
+ * exception: a VM that arrives here takes the console, unless the one shown runs here too.
+ */
+export function nextSelection(previous: Selection, vms: readonly VmView[]): Selection {
+  const here = vms.filter((vm) => vm.here).map((vm) => vm.id);
+  const shown = vms.find((vm) => vm.id === previous.vmId);
+  const arrived = here.find((id) => !previous.hereBefore.includes(id));
+  const vmId = shown !== undefined && (shown.here || arrived === undefined)
+    ? shown.id
+    : arrived ?? here[0] ?? vms.find((vm) => vm.movedAway)?.id ?? vms[0]?.id ?? null;
+  return { vmId, hereBefore: here };
+}

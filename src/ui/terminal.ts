@@ -1,0 +1,106 @@
+import '@xterm/xterm/css/xterm.css';
+import { FitAddon } from '@xterm/addon-fit';
+import { Terminal } from '@xterm/xterm';
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
+import type { VmConsole } from '../host/scripting-interface.ts';
+import { el } from './dom.ts';
+import { fontSizeFor } from './terminal-size.ts';
+
+/** Lines kept above the screen. */
+const SCROLL_BACK_LINES = 5_000;
+
+export interface ConsoleTerminal extends Disposable {
+  readonly element: HTMLElement;
+  focus(): void;
+  /** Fits the terminal into its place; to be called when it is shown or its place changes. */
+  fit(): void;
+  /** Whether this tab answers the guest's questions to its terminal (where is the cursor?): one tab only may. */
+  setAnswers(answers: boolean): void;
+}
+
+/** One VM's serial console. It lives as long as the VM is known, so that the scroll-back stays when VMs are switched. */
+export function consoleTerminal(vmId: string, vmName: string, source: VmConsole): ConsoleTerminal {
+  const bag = new DisposableBag();
+  const element = el('div', { class: 'terminal', 'data-testid': 'console', 'data-vm-id': vmId });
+  const terminal = new Terminal({
+    cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
+    scrollback: SCROLL_BACK_LINES,
+    fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+    convertEol: true,
+    screenReaderMode: false,
+    theme: TERMINAL_THEME,
+    macOptionIsMeta: true,
+  });
+  const fitting = new FitAddon();
+  terminal.loadAddon(fitting);
+
+  let answers = false;
+  let replaying = true;
+  // A handler that returns true swallows the question, so that xterm.js does not answer it.
+  const swallow = (): boolean => replaying || !answers;
+  for (const id of [{ final: 'n' }, { prefix: '?', final: 'n' }, { final: 'c' }, { prefix: '>', final: 'c' }]) {
+    bag.add(terminal.parser.registerCsiHandler(id, swallow));
+  }
+  // Tab belongs to the guest; Shift+Tab leads out, so that nobody is caught inside with a keyboard only.
+  terminal.attachCustomKeyEventHandler((event) => !(event.key === 'Tab' && event.shiftKey));
+
+  bag.add(terminal.onData((text) => source.write(text)));
+  bag.add(terminal.onBinary((text) => source.write(text)));
+  bag.add({ dispose: source.onData((text) => terminal.write(text)) });
+
+  let opened = false;
+  function open(): void {
+    if (opened || element.clientWidth === 0) return;
+    opened = true;
+    terminal.open(element);
+    terminal.textarea?.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it.`);
+  }
+  terminal.write(source.text(), () => {
+    replaying = false;
+  });
+
+  return {
+    element,
+    focus: () => terminal.focus(),
+    fit() {
+      open();
+      if (!opened) return;
+      const size = fontSizeFor(element.clientWidth, element.clientHeight);
+      if (terminal.options.fontSize !== size) terminal.options.fontSize = size;
+      fitting.fit();
+    },
+    setAnswers(next) {
+      answers = next;
+    },
+    dispose() {
+      bag.dispose();
+      terminal.dispose();
+      element.remove();
+    },
+  };
+}
+
+/** Dark in both colour schemes: people expect a console to be. Contrast of every colour on the background is at least 4.5. */
+const TERMINAL_THEME = {
+  background: '#0c1117',
+  foreground: '#e6edf3',
+  cursor: '#7fe0d4',
+  cursorAccent: '#0c1117',
+  selectionBackground: '#2f5b66',
+  black: '#6b7683',
+  red: '#ff8b80',
+  green: '#7ee0a0',
+  yellow: '#f2cc76',
+  blue: '#8ab8ff',
+  magenta: '#d9a3ff',
+  cyan: '#7fe0d4',
+  white: '#d5dde5',
+  brightBlack: '#93a0ae',
+  brightRed: '#ffaca4',
+  brightGreen: '#a5efbe',
+  brightYellow: '#ffe0a0',
+  brightBlue: '#b2d0ff',
+  brightMagenta: '#e8c5ff',
+  brightCyan: '#a8f0e7',
+  brightWhite: '#ffffff',
+};

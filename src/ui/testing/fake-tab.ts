@@ -1,0 +1,211 @@
+/** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
+import type { LogLine, MigrateOptions, PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmConsole, VmView } from '../../host/scripting-interface.ts';
+import type { MigrationProgress, MigrationReport, RoundFigures } from '../../migration/report.ts';
+import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
+import { Emitter } from '../../shared/emitter.ts';
+
+export interface FakeOptions {
+  readonly hosts?: readonly string[];
+  readonly vms?: number;
+  readonly secure?: boolean;
+  readonly trouble?: string | null;
+  readonly starting?: boolean;
+  /** Multiplies the time a migration takes. */
+  readonly slowness?: number;
+  readonly invitation?: string;
+}
+
+const SELF = 'host-self';
+
+export class FakeTab implements Tab {
+  readonly ready = Promise.resolve();
+  readonly room = 'default';
+  readonly host = { id: SELF, name: 'brave-otter' };
+  private readonly state: { -readonly [K in keyof TabView]: TabView[K] };
+  private readonly changed = new Emitter<null>();
+  private readonly emitters: { [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> } = {
+    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(),
+  };
+  private readonly consoles = new Map<string, FakeConsole>();
+  private readonly cancelled = new Set<string>();
+  private readonly slowness: number;
+  private seq = 0;
+
+  constructor(options: FakeOptions = {}) {
+    this.slowness = options.slowness ?? 1;
+    const others = (options.hosts ?? []).map((name, index): TabMotionHost => ({ id: `host-${index + 1}`, name, self: false, vms: 0 }));
+    this.state = {
+      room: this.room,
+      invitation: options.invitation ?? 'http://192.168.1.20:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg',
+      secure: options.secure ?? true,
+      starting: null,
+      trouble: options.trouble ?? null,
+      hosts: [{ id: SELF, name: this.host.name, self: true, vms: 0 }, ...others],
+      vms: [],
+      migrations: [],
+      reports: [],
+      log: [],
+      links: Object.fromEntries(others.map((host, index) => [host.id, index % 3 === 2 ? 'relay' : index % 3 === 1 ? 'local' : 'webrtc'] as const)),
+    };
+    if (options.starting === true) this.pretendStart();
+    else for (let index = 0; index < (options.vms ?? 1); index++) this.addVm('running', index);
+    setInterval(() => this.beat(), 100);
+  }
+
+  view(): TabView { return this.state; }
+  hosts(): TabMotionHost[] { return [...this.state.hosts]; }
+  vms(): TabMotionVm[] { return [...this.state.vms]; }
+  onView(callback: () => void): () => void {
+    const listening = this.changed.on(callback);
+    return () => listening.dispose();
+  }
+  on<E extends keyof TabMotionEvents>(event: E, callback: (value: TabMotionEvents[E]) => void): () => void {
+    const listening = this.emitters[event].on(callback);
+    return () => listening.dispose();
+  }
+  console(vmId: string): VmConsole {
+    const known = this.consoles.get(vmId);
+    if (known === undefined) throw new Error(`There is no VM ${vmId} in this room.`);
+    return known;
+  }
+  start(): Promise<TabMotionVm> { return Promise.resolve(this.addVm('running', this.state.vms.length)); }
+  cancel(vmId: string): Promise<void> {
+    this.cancelled.add(vmId);
+    return Promise.resolve();
+  }
+  attachScreen(_vmId: string, canvas: OffscreenCanvas | null): void {
+    const context = canvas?.getContext('2d');
+    if (canvas === null || context === null || context === undefined) return;
+    canvas.width = 720;
+    canvas.height = 400;
+    context.fillStyle = '#000';
+    context.fillRect(0, 0, 720, 400);
+    context.fillStyle = '#aaa';
+    context.font = '16px monospace';
+    context.fillText('SeaBIOS (version 1.16)', 8, 24);
+    context.fillText('Booting from Hard Disk...', 8, 56);
+  }
+  readonly sent: string[] = [];
+  sendScancodes(vmId: string, codes: readonly number[]): void { this.sent.push(`${vmId} ${codes.map((code) => code.toString(16)).join(' ')}`); }
+  sendMouse(vmId: string, dx: number, dy: number): void { this.sent.push(`${vmId} mouse ${dx} ${dy}`); }
+  dismiss(vmId: string): void { this.set({ vms: this.state.vms.filter((vm) => vm.id !== vmId) }); }
+
+  async migrate(vmId: string, hostId: string, options: MigrateOptions = {}): Promise<MigrationReport> {
+    const vm = this.state.vms.find((one) => one.id === vmId);
+    if (vm === undefined) throw new Error(`There is no VM ${vmId} in this room.`);
+    if (!this.state.hosts.some((host) => host.id === hostId)) throw new Error('That host is not in this room any more.');
+    if (vm.state === 'migrating') throw new Error(`${vm.name} is already on its way.`);
+    this.cancelled.delete(vmId);
+    this.patch(vmId, { state: 'migrating' });
+    const base = { id: `m${Date.now()}` as MigrationId, vmId: vmId as VmId, from: vm.hostId as HostId, to: hostId as HostId };
+    const rounds: RoundFigures[] = [];
+    let sent = 0;
+    const cancelled = (): boolean => this.cancelled.has(vmId);
+    const say = async (progress: Pick<MigrationProgress, 'phase' | 'round' | 'pagesLeft'>, ms: number): Promise<void> => {
+      const whole = { ...base, ...progress, pagesSent: sent, bytesSent: sent * 1432, bytesPerSecond: sent === 0 ? 0 : 18_400_000, expectedPauseMs: progress.pagesLeft / 60 + 18 };
+      this.set({ migrations: [...this.state.migrations.filter((one) => one.id !== base.id), whole] });
+      this.emitters.migration.emit(whole);
+      await new Promise((resolve) => setTimeout(resolve, ms * this.slowness));
+    };
+    await say({ phase: 'offer', round: 0, pagesLeft: 0 }, 150);
+    await say({ phase: 'prepare', round: 0, pagesLeft: 0 }, 350);
+    let round = 0;
+    for (const pages of [1550, 212, 91]) {
+      round++;
+      for (let left = pages; left > 0 && !cancelled(); left -= 60) {
+        await say({ phase: 'rounds', round, pagesLeft: left }, 40);
+        sent += Math.min(60, left);
+      }
+      rounds.push({ pages, bytes: pages * 1432, ms: pages * 0.7, dirtied: [212, 91, 38][round - 1] ?? 0 });
+    }
+    if (!cancelled()) {
+      await say({ phase: 'hold', round: round + 1, pagesLeft: 38 }, 60);
+      await say({ phase: 'switchover', round: round + 1, pagesLeft: 38 }, 60);
+      sent += 38;
+      await say({ phase: 'commit', round: round + 1, pagesLeft: 0 }, 40);
+      rounds.push({ pages: 38, bytes: 38 * 1432, ms: 12, dirtied: 0 });
+    }
+    const report: MigrationReport = {
+      ...base, rounds, memoryBytes: vm.memoryBytes, bytesOnWire: sent * 1432, totalMs: 1311 * this.slowness, link: 'webrtc',
+      ...(cancelled()
+        ? { outcome: 'cancelled' as const, reason: 'Somebody pressed Cancel.', cause: 'cancelled' as const, pauseMs: 0, verified: null }
+        : { outcome: 'completed' as const, pauseMs: 31, verified: options.verify === true ? true : null }),
+    };
+    this.patch(vmId, cancelled() ? { state: 'running' } : {
+      state: 'running', hostId, here: hostId === SELF, movedAway: vm.here && hostId !== SELF, epoch: vm.epoch + 1,
+    });
+    this.set({ migrations: this.state.migrations.filter((one) => one.id !== base.id), reports: [...this.state.reports, report] });
+    this.emitters.report.emit(report);
+    return report;
+  }
+
+  /** For scenes: changes one VM. */
+  patch(vmId: string, change: Partial<VmView>): void {
+    this.set({ vms: this.state.vms.map((vm) => (vm.id === vmId ? { ...vm, ...change } : vm)) });
+  }
+
+  say(level: LogLine['level'], text: string): void {
+    this.set({ log: [...this.state.log, { at: Date.now(), level, vmId: null, text }] });
+  }
+
+  private set(change: Partial<TabView>): void {
+    Object.assign(this.state, change);
+    this.changed.emit(null);
+  }
+
+  private addVm(state: VmView['state'], index: number): VmView {
+    const names = ['pc-1', 'pc-2', 'pc-3', 'pc-4'];
+    const home = index === 0 ? this.state.hosts[0] : this.state.hosts[index % this.state.hosts.length];
+    const hostId = home?.id ?? SELF;
+    const vm: VmView = {
+      id: `vm-${index + 1}`, name: names[index] ?? `pc-${index + 1}`, state, hostId, mac: `02:5a:00:00:00:0${index + 2}`, ip: `10.86.0.${index + 2}`,
+      memoryBytes: 134_217_728, epoch: 1, here: hostId === SELF, movedAway: false, ownerPresent: true,
+      forwards: [{ guestPort: 22, hostPort: 40_022 + index }, { guestPort: 80, hostPort: 40_080 + index }],
+      password: 'quiet-harbour-71', waitingFor: null, ended: false,
+    };
+    this.consoles.set(vm.id, new FakeConsole());
+    this.set({ vms: [...this.state.vms, vm] });
+    this.say('info', `${vm.name} started in 1.4 s`);
+    return vm;
+  }
+
+  private pretendStart(): void {
+    let done = 0;
+    const timer = setInterval(() => {
+      done += 0.04;
+      this.set({ starting: done < 1 ? { text: `Loading the guest, ${Math.round(done * 100)} %`, fraction: done } : null });
+      if (done < 1) return;
+      clearInterval(timer);
+      this.addVm('running', 0);
+    }, 100);
+    this.set({ starting: { text: 'Joining the room', fraction: null } });
+  }
+
+  private beat(): void {
+    for (const vm of this.state.vms) {
+      if (vm.ended) continue;
+      const sample: PingSample = { vmId: vm.id, seq: this.seq++, rttMs: this.seq % 397 === 0 ? null : 0.6 + Math.random() * 2 + (this.seq % 151 === 0 ? 34 : 0) };
+      this.emitters.ping.emit(sample);
+    }
+  }
+}
+
+class FakeConsole implements VmConsole {
+  private kept = '\r\nWelcome to the TabMotion guest.\r\n\r\nguest# uname -a\r\nLinux pc-1 6.1.0-42-686 #1 SMP PREEMPT_DYNAMIC Debian 6.1 i686 GNU/Linux\r\nguest# ticker 1000\r\n';
+  private readonly data = new Emitter<string>();
+  private count = 0;
+
+  constructor() {
+    setInterval(() => this.out(`ticker ${++this.count} gap=${1000 + Math.round(Math.random() * 4)}\r\n`), 1000);
+  }
+  write(text: string): void { this.out(text === '\r' ? '\r\nguest# ' : text); }
+  text(): string { return this.kept; }
+  onData(callback: (text: string) => void): () => void {
+    const listening = this.data.on(callback);
+    return () => listening.dispose();
+  }
+  private out(text: string): void {
+    this.kept += text;
+    this.data.emit(text);
+  }
+}

@@ -1,0 +1,63 @@
+/** What the page calls things: states, phases and links in plain English. */
+import type { LinkKind, MigrationPhase } from '../migration/report.ts';
+import type { VmView } from '../host/scripting-interface.ts';
+import { assertNever } from '../shared/assert-never.ts';
+
+/** The word on a VM's chip. */
+export function vmStateWord(vm: VmView): string {
+  if (vm.ended) return 'powered off';
+  if (vm.waitingFor !== null) return 'waiting';
+  if (!vm.ownerPresent) return 'its tab is away';
+  switch (vm.state) {
+    case 'starting':
+      return 'starting';
+    case 'running':
+    // The relay's word for a VM whose old place is still shown somewhere: where it is now, it runs.
+    case 'moved':
+      return 'running';
+    case 'paused':
+      return 'paused';
+    case 'migrating':
+      return 'moving';
+    default:
+      return assertNever(vm.state);
+  }
+}
+
+/** What happens in a phase, for a person who sees it for the first time. */
+export function phaseSentence(phase: MigrationPhase, round: number): string {
+  switch (phase) {
+    case 'offer':
+      return 'Asking the other side whether the PC fits';
+    case 'prepare':
+      return 'The other side gets an empty PC ready';
+    case 'rounds':
+      return round <= 1 ? 'Copying memory while the PC works' : 'Copying what the PC changed meanwhile';
+    case 'hold':
+      return 'Network traffic waits for a moment';
+    case 'switchover':
+      return 'Handing over the last pages';
+    case 'commit':
+      return 'The other side takes over';
+    case 'done':
+      return 'Moved';
+    default:
+      return assertNever(phase);
+  }
+}
+
+/** How two tabs reach each other. */
+export function linkWord(link: LinkKind | 'trying'): string {
+  switch (link) {
+    case 'webrtc':
+      return 'direct (WebRTC)';
+    case 'relay':
+      return 'through the server';
+    case 'local':
+      return 'inside this browser';
+    case 'trying':
+      return 'connecting …';
+    default:
+      return assertNever(link);
+  }
+}
