@@ -1,0 +1,21 @@
+import { HostPage } from './harness/host-page.ts';
+import { expect, test } from './harness/test.ts';
+
+test('A1: the printed address leads to a Linux shell, and a second tab of the plain address is a second host', async ({ server, context }) => {
+  const first = new HostPage(await context.newPage(), 'first tab');
+  await first.open(server.address);
+  const vm = await first.runningVm();
+  await first.waitForPrompt(vm.id);
+  const { output, status } = await first.run(vm.id, 'uname -sm; id -un');
+  expect(output).toBe('Linux i686\nroot');
+  expect(status).toBe(0);
+  expect((await first.run(vm.id, 'false')).status).toBe(1);
+
+  const second = new HostPage(await context.newPage(), 'second tab');
+  await second.open(server.origin);
+  const hosts = await second.waitForHosts(2);
+  expect(hosts.filter((host) => host.self)).toHaveLength(1);
+  expect((await second.vms()).map((each) => each.id)).toEqual([vm.id]);
+  expect(first.errors).toEqual([]);
+  expect(second.errors).toEqual([]);
+});

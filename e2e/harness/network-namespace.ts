@@ -1,0 +1,85 @@
+/**
+ * A second computer in a network of its own: a Linux network namespace joined to this machine by a virtual cable. What
+ * runs in it reaches our server only at an address that is not loopback, as a visitor's laptop would.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { chromium, type Browser } from '@playwright/test';
+import { findChromium } from '../../scripts/find-chromium.ts';
+import { CHROMIUM_FLAGS } from './chromium-flags.ts';
+
+const run = promisify(execFile);
+
+export interface NetworkNamespace {
+  readonly name: string;
+  /** This machine's end of the cable: give it to the server as --host. */
+  readonly serverAddress: string;
+  /** The other end. */
+  readonly address: string;
+  /** A Chromium that lives in the namespace. */
+  launchChromium(): Promise<Browser>;
+  /** The command line that runs a program in the namespace. */
+  wrap(command: readonly string[]): string[];
+  dispose(): Promise<void>;
+}
+
+/** Why no network namespace can be made here, or null if one can. */
+export async function namespaceObstacle(): Promise<string | null> {
+  if (process.platform !== 'linux') return 'network namespaces are a thing of Linux';
+  const name = `tm-probe-${randomBytes(3).toString('hex')}`;
+  try {
+    await run('ip', ['netns', 'add', name]);
+    await run('ip', ['netns', 'del', name]);
+    return null;
+  } catch (error) {
+    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    return missing ? 'the program `ip` is not installed (Debian: iproute2)' : 'this user may not make a network namespace (run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN)';
+  }
+}
+
+/** Makes the namespace with a /30 of its own for the cable. `index` tells several apart (0..63). */
+export async function createNamespace(index: number): Promise<NetworkNamespace> {
+  const tag = randomBytes(3).toString('hex');
+  const name = `tm-${tag}`;
+  const cable = `tm${tag}`;
+  const serverAddress = `10.213.77.${index * 4 + 1}`;
+  const address = `10.213.77.${index * 4 + 2}`;
+  const folder = await mkdtemp(join(tmpdir(), 'tabmotion-namespace-'));
+  const dispose = async (): Promise<void> => {
+    // The cable goes with either of its ends, but not before the last process in the namespace has gone.
+    await run('ip', ['link', 'del', cable]).catch(() => undefined);
+    await run('ip', ['netns', 'del', name]).catch(() => undefined);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await run('ip', ['netns', 'add', name]);
+    await run('ip', ['link', 'add', cable, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
+    await run('ip', ['address', 'add', `${serverAddress}/30`, 'dev', cable]);
+    await run('ip', ['link', 'set', cable, 'up']);
+    await run('ip', ['-n', name, 'address', 'add', `${address}/30`, 'dev', 'eth0']);
+    await run('ip', ['-n', name, 'link', 'set', 'eth0', 'up']);
+    await run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
+    await run('ip', ['-n', name, 'route', 'add', 'default', 'via', serverAddress]);
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    name,
+    serverAddress,
+    address,
+    wrap: (command) => ['ip', 'netns', 'exec', name, ...command],
+    async launchChromium() {
+      // Playwright starts one program file; this one enters the namespace and becomes the browser.
+      const program = join(folder, 'chromium');
+      await writeFile(program, `#!/bin/sh\nexec ip netns exec ${name} ${findChromium()} "$@"\n`);
+      await chmod(program, 0o755);
+      return chromium.launch({ executablePath: program, args: [...CHROMIUM_FLAGS] });
+    },
+    dispose,
+  };
+}

@@ -1,0 +1,93 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pollFor } from './poll-for.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** The guest and the page are built before tests run; what is left is a Node process that starts on a busy machine. */
+const START_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 5_000;
+
+export interface ServerOptions {
+  /** Further options of `npm start`. */
+  readonly args?: readonly string[];
+  readonly port?: number;
+  /** Keys and leases; a folder of its own that goes with the server if none is given. */
+  readonly dataDir?: string;
+  /** The page with test hooks (default), or the one that visitors get. */
+  readonly testBuild?: boolean;
+}
+
+export interface RunningServer {
+  /** The address of the ready line, key included. */
+  readonly address: string;
+  /** `http://host:port` of that address. */
+  readonly origin: string;
+  readonly port: number;
+  readonly process: ChildProcess;
+  readonly dataDir: string;
+  /** Everything it printed so far. */
+  output(): string;
+  /** SIGTERM; resolves with the exit status once the process is gone. */
+  stop(): Promise<number | null>;
+  /** SIGKILL, as in a crash; the data directory stays. */
+  kill(): Promise<void>;
+}
+
+/** Starts the real server as `npm start` does and waits for its ready line. */
+export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  const ownData = options.dataDir === undefined ? await mkdtemp(join(tmpdir(), 'tabmotion-server-')) : null;
+  const dataDir = options.dataDir ?? ownData ?? '';
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts', '--port', String(options.port ?? 0), '--data', dataDir, ...(options.args ?? [])], {
+    cwd: ROOT,
+    env: { ...process.env, TABMOTION_TEST_BUILD: (options.testBuild ?? true) ? '1' : '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const exited = new Promise<number | null>((resolve) => child.once('exit', (status) => resolve(status)));
+  const cleanUp = async (): Promise<void> => {
+    if (ownData !== null) await rm(ownData, { recursive: true, force: true });
+  };
+
+  let address: string;
+  try {
+    address = await pollFor('the ready line of the server', () => {
+      if (child.exitCode !== null) throw new Error(`The server ended with status ${child.exitCode}:\n${output}`);
+      return readyAddress(output);
+    }, START_LIMIT_MS);
+  } catch (error) {
+    child.kill('SIGKILL');
+    await cleanUp();
+    throw new Error(`The server did not start:\n${output}`, { cause: error });
+  }
+  const { origin, port } = new URL(address);
+  return {
+    address,
+    origin,
+    port: Number(port),
+    process: child,
+    dataDir,
+    output: () => output,
+    async stop() {
+      child.kill('SIGTERM');
+      const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+      const status = await exited;
+      clearTimeout(limit);
+      await cleanUp();
+      return status;
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** The address in `TabMotion is ready: <address>`, or null if the line is not there yet. */
+export function readyAddress(output: string): string | null {
+  return /^TabMotion is ready: (\S+)$/m.exec(output)?.[1] ?? null;
+}

@@ -1,0 +1,25 @@
+import { defineConfig } from '@playwright/test';
+import { CHROMIUM_FLAGS } from './e2e/harness/chromium-flags.ts';
+import { findChromium } from './scripts/find-chromium.ts';
+
+/** A boot from the base snapshot, a few migrations and their checks fit many times over; a hang is seen within it. */
+const TEST_LIMIT_MS = 120_000;
+
+export default defineConfig({
+  testDir: 'e2e',
+  testMatch: '**/*.e2e.ts',
+  outputDir: 'test-results/e2e',
+  // Two cores run one emulated PC and its migration; a second test beside it would only slow both.
+  workers: 1,
+  // A test that passes at the second try has failed.
+  retries: 0,
+  timeout: TEST_LIMIT_MS,
+  expect: { timeout: 20_000 },
+  reporter: 'list',
+  use: {
+    launchOptions: { executablePath: findChromium(), args: [...CHROMIUM_FLAGS] },
+    // Each test keeps its own record of pages and consoles (e2e/harness/test.ts).
+    screenshot: 'off',
+    trace: 'off',
+  },
+});
