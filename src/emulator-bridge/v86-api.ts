@@ -3,15 +3,12 @@
  * exactly the pinned version (package.json): most are not public, so a new version of v86 means reading this file again.
  */
 import { V86 as V86Constructor } from 'v86';
+import type { VirtioNetLike } from './network-card.ts';
+import type { UartLike } from './serial-port.ts';
+import type { BusLike } from './v86-bus.ts';
 
 /** The npm package's version; it is part of a machine's fingerprint. */
 export const V86_VERSION = '0.5.462';
-
-export interface V86Bus {
-  register(name: string, listener: (value: never) => void, self?: object): void;
-  unregister(name: string, listener: (value: never) => void): void;
-  send(name: string, value?: unknown): void;
-}
 
 /** Functions of v86.wasm that the bridge calls, and the globals that write tracking adds (write-tracking.ts). */
 export interface V86Exports extends WebAssembly.Exports {
@@ -45,13 +42,6 @@ export interface V86Rtc {
   update_interrupt_time: number;
 }
 
-export interface V86Uart {
-  input: number[];
-  lsr: number;
-  /** Called for a received byte; raises the interrupt. */
-  data_received(byte: number): void;
-}
-
 export interface V86Ps2 {
   kbd_buffer: V86ByteQueue;
   mouse_buffer: V86ByteQueue;
@@ -77,23 +67,14 @@ export interface V86Vga {
   screen: unknown;
 }
 
-export interface V86VirtioQueue {
-  has_request(): boolean;
-}
-
-export interface V86VirtioNet {
-  mac: Uint8Array;
-  virtio: { queues: V86VirtioQueue[]; device_status: number };
-}
-
 export interface V86Devices {
   readonly pit: V86Pit;
   readonly rtc: V86Rtc;
-  readonly uart0: V86Uart;
-  readonly uart1: V86Uart;
+  readonly uart0: UartLike;
+  readonly uart1: UartLike;
   readonly ps2: V86Ps2;
   readonly vga: V86Vga;
-  readonly virtio_net: V86VirtioNet;
+  readonly virtio_net: VirtioNetLike;
 }
 
 export interface V86Io {
@@ -139,7 +120,7 @@ export interface V86Machine {
   stopping: boolean;
   tick_counter: number;
   readonly cpu: V86Cpu;
-  readonly bus: V86Bus;
+  readonly bus: BusLike;
   run(): void;
   stop(): void;
   do_tick(): void;
@@ -185,7 +166,7 @@ export interface V86Options {
 export interface V86Instance {
   readonly v86: V86Machine;
   /** The outside of the bus: listens to and sends what devices send and listen to. */
-  readonly bus: V86Bus;
+  readonly bus: BusLike;
   /** Runs once, between the creation of the CPU and that of its devices. */
   continue_init(machine: V86Machine, options: V86Options): Promise<void>;
   add_listener(name: string, listener: (value: never) => void): void;

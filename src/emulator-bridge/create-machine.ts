@@ -1,0 +1,362 @@
+/**
+ * Builds the emulated PC on v86: puts the parts together, and keeps the promises of SourceVm and TargetVm
+ * (migration/ports.ts) about what may be called when.
+ */
+import { Emitter } from '../shared/emitter.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import type { Bitmap } from '../shared/bitmap.ts';
+import type { Fingerprint } from '../migration/fingerprint.ts';
+import type { PageSpace } from '../migration/ports.ts';
+import { decodeBaseSnapshot } from './base-snapshot.ts';
+import { decodeDeviceState, encodeDeviceState } from './device-state.ts';
+import { createScreen } from './device-stubs.ts';
+import { GuestClock } from './guest-clock.ts';
+import { GuestMemory } from './guest-memory.ts';
+import { MachineError } from './machine-error.ts';
+import type { Machine, MachineParts, MachineState, NetworkCard, Screen, SerialPort } from './machine.ts';
+import { VirtioNetworkCard } from './network-card.ts';
+import { OverlayDisk } from './overlay-disk.ts';
+import { Pacer } from './pacer.ts';
+import { platformTasks } from './platform-tasks.ts';
+import { UartSerialPort } from './serial-port.ts';
+import { startV86, V86_DEVICES } from './start-v86.ts';
+import { V86_VERSION, type V86Cpu, type V86Instance } from './v86-api.ts';
+import { V86Devices } from './v86-devices.ts';
+import { FRAME_BUFFER_BYTES } from './video-memory.ts';
+import type { WriteTracking } from './write-tracking.ts';
+
+/** EFLAGS: interrupts are enabled. */
+const FLAG_INTERRUPT = 0x200;
+
+/** Digests of the parts, hexadecimal; two machines may only exchange a guest if all are equal. */
+export interface PartDigests {
+  readonly emulator: string;
+  readonly disk: string;
+  readonly snapshot: string;
+}
+
+export interface MachineOptions {
+  /** Absent where nothing is ever migrated (the guest's recipe, tests): empty in the fingerprint. */
+  readonly digests?: PartDigests;
+}
+
+/**
+ * Builds a machine that is switched on but does not run yet; run(0) boots it from its disk, or loadBaseSnapshot()
+ * brings it to the base snapshot first. Rejects with MachineError if a part does not fit.
+ */
+export async function createMachine(parts: MachineParts, options: MachineOptions = {}): Promise<Machine> {
+  const overlay = new OverlayDisk(parts.disk);
+  const { instance, tracking } = await startV86(parts, overlay);
+  return new V86Pc(parts, options.digests ?? { emulator: '', disk: '', snapshot: '' }, instance, overlay, tracking);
+}
+
+class V86Pc implements Machine {
+  readonly fingerprint: Fingerprint;
+  readonly space: PageSpace;
+  readonly console: SerialPort;
+  readonly agent: SerialPort;
+  readonly network: NetworkCard;
+  readonly screen: Screen;
+  private readonly cpu: V86Cpu;
+  private readonly overlay: OverlayDisk;
+  private readonly memory: GuestMemory;
+  private readonly devices: V86Devices;
+  private readonly clock: GuestClock;
+  private readonly pacer: Pacer;
+  private readonly ports;
+  private readonly states = new Emitter<MachineState>();
+  private readonly troubles = new Emitter<string>();
+  private readonly aliveWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  private now: MachineState | 'discarded' = 'stopped';
+  private everRan = false;
+  private countAtRun = 0;
+  private lives = false;
+  /** Memory was written behind the emulator's back: its TLB and compiled code may be of what was there before. */
+  private stale = false;
+
+  constructor(parts: MachineParts, digests: PartDigests, instance: V86Instance, overlay: OverlayDisk, tracking: WriteTracking) {
+    this.cpu = instance.v86.cpu;
+    this.overlay = overlay;
+    this.memory = new GuestMemory(this.cpu, overlay, tracking);
+    this.devices = new V86Devices(instance);
+    this.clock = new GuestClock(this.cpu);
+    this.pacer = new Pacer(instance.v86, platformTasks(), {
+      afterTick: () => this.afterTick(),
+      onCrash: (error) => this.crashed(error),
+    });
+    this.ports = {
+      console: new UartSerialPort(instance.bus, this.cpu.devices.uart0, 0),
+      agent: new UartSerialPort(instance.bus, this.cpu.devices.uart1, 1),
+      network: new VirtioNetworkCard(instance.bus, this.cpu.devices.virtio_net),
+      screen: createScreen(instance),
+    };
+    this.console = this.ports.console;
+    this.agent = this.ports.agent;
+    this.network = this.ports.network;
+    this.screen = this.ports.screen;
+    this.space = this.memory.space;
+    this.fingerprint = {
+      v86Version: V86_VERSION,
+      emulatorDigest: digests.emulator,
+      memoryBytes: parts.memoryBytes,
+      videoMemoryBytes: FRAME_BUFFER_BYTES,
+      diskBytes: parts.disk.byteLength,
+      devices: V86_DEVICES,
+      diskDigest: digests.disk,
+      snapshotDigest: digests.snapshot,
+    };
+    for (const source of [overlay, this.ports.console, this.ports.agent]) source.onTrouble((sentence) => this.troubles.emit(sentence));
+    instance.add_listener('cpu-event-halt', () => void this.pacer.betweenTicks(() => this.halted()));
+    this.resetRight();
+  }
+
+  get state(): MachineState {
+    return this.now === 'discarded' ? 'stopped' : this.now;
+  }
+
+  onState(listener: (state: MachineState) => void): Disposable {
+    return this.states.on(listener);
+  }
+
+  onTrouble(listener: (sentence: string) => void): Disposable {
+    return this.troubles.on(listener);
+  }
+
+  scrollback(): Uint8Array {
+    return this.ports.console.scrollback();
+  }
+
+  instructionCount(): number {
+    return this.cpu.instruction_counter[0] ?? 0;
+  }
+
+  async loadBaseSnapshot(snapshot: Uint8Array): Promise<void> {
+    this.mustBe('stopped', 'load a base snapshot into');
+    if (this.everRan) throw wrongMoment('A base snapshot is loaded into a new machine only; this one has run.');
+    const base = await decodeBaseSnapshot(snapshot, this.space);
+    this.mustBe('stopped', 'load a base snapshot into');
+    this.memory.ram().fill(0);
+    base.writePages((pages, data) => this.memory.writePages(pages, data));
+    const state = decodeDeviceState(base.devices);
+    this.restore(state);
+    this.clock.continueFrom(state.clock, 'switched-off');
+    this.memory.isBase();
+    this.stale = true;
+  }
+
+  async openEpoch(): Promise<void> {
+    await this.pacer.betweenTicks(() => {
+      this.mustLive();
+      this.memory.openEpoch();
+    });
+  }
+
+  takeDirty(): Promise<Bitmap> {
+    return this.pacer.betweenTicks(() => {
+      this.mustLive();
+      if (!this.memory.hasOpenEpoch) throw wrongMoment('Pages written are counted from openEpoch() on, and none is open.');
+      return this.memory.takeDirty();
+    });
+  }
+
+  closeEpoch(): void {
+    this.memory.closeEpoch();
+  }
+
+  differsFromBase(): Bitmap {
+    this.mustLive();
+    return this.memory.differsFromBase();
+  }
+
+  readPages(pages: Uint32Array, into: Uint8Array): void {
+    this.mustLive();
+    this.memory.readPages(pages, into);
+  }
+
+  writePages(pages: Uint32Array, data: Uint8Array): void {
+    this.mustBe('stopped', 'write pages of');
+    this.memory.writePages(pages, data);
+    this.stale = true;
+  }
+
+  throttle(cpuFraction: number): void {
+    this.pacer.throttle(cpuFraction);
+  }
+
+  async pause(): Promise<void> {
+    this.mustLive();
+    await this.pacer.stop();
+    this.clock.stopped();
+    if (this.now === 'running') this.become('stopped');
+  }
+
+  drainDisk(): Promise<void> {
+    this.mustNotRun('drain the disk of');
+    return this.overlay.drain();
+  }
+
+  saveDevices(): Promise<Uint8Array> {
+    return Promise.resolve().then(() => {
+      this.mustNotRun('save the devices of');
+      if (this.overlay.inFlight > 0) throw wrongMoment('The guest waits for its disk: drainDisk() comes before saveDevices().');
+      const { console, agent } = this.ports;
+      return encodeDeviceState({
+        clock: this.clock.reading(),
+        v86: this.devices.save(),
+        uart0: console.saveQueue(),
+        uart1: agent.saveQueue(),
+        ...this.devices.savePs2(),
+        scrollback: console.scrollback(),
+      });
+    });
+  }
+
+  restoreDevices(bytes: Uint8Array): Promise<void> {
+    return Promise.resolve().then(() => {
+      this.mustBe('stopped', 'restore the devices of');
+      const state = decodeDeviceState(bytes);
+      this.restore(state);
+      this.clock.continueFrom(state.clock, 'moved');
+      this.stale = true;
+    });
+  }
+
+  run(stoppedForMs: number): Promise<void> {
+    return Promise.resolve().then(() => {
+      this.mustBe('stopped', 'start');
+      if (this.stale) {
+        this.cpu.wm.exports.jit_clear_cache_js();
+        this.cpu.full_clear_tlb();
+        this.redraw();
+        this.stale = false;
+      }
+      if (this.isHalted()) {
+        this.become('powered-off');
+        return;
+      }
+      this.clock.start(stoppedForMs);
+      this.start();
+    });
+  }
+
+  resume(): Promise<void> {
+    // On the host where it stopped, the guest's clocks have gone on with the host's.
+    return this.run(0);
+  }
+
+  alive(): Promise<void> {
+    if (this.lives && this.now === 'running') return Promise.resolve();
+    if (this.now === 'powered-off') return Promise.reject(poweredOff());
+    if (this.now === 'discarded') return Promise.reject(discarded());
+    return new Promise((resolve, reject) => this.aliveWaiters.push({ resolve, reject }));
+  }
+
+  reset(): void {
+    this.mustLive();
+    void this.pacer.betweenTicks(() => {
+      this.cpu.reboot_internal();
+      if (this.now === 'powered-off') this.start();
+    });
+  }
+
+  discard(): void {
+    if (this.now === 'discarded') return;
+    this.now = 'discarded';
+    this.pacer.dispose();
+    this.overlay.dispose();
+    for (const port of Object.values(this.ports)) port.dispose();
+    for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(discarded());
+    this.states.dispose();
+    this.troubles.dispose();
+  }
+
+  private start(): void {
+    this.everRan = true;
+    this.lives = false;
+    this.countAtRun = this.instructionCount();
+    this.become('running');
+    this.pacer.run();
+  }
+
+  private restore(state: ReturnType<typeof decodeDeviceState>): void {
+    this.devices.restore(state.v86);
+    this.devices.restorePs2(state);
+    this.ports.console.restoreQueue(state.uart0);
+    this.ports.console.restoreScrollback(state.scrollback);
+    this.ports.agent.restoreQueue(state.uart1);
+  }
+
+  private afterTick(): void {
+    if (this.lives || this.now !== 'running' || this.instructionCount() === this.countAtRun) return;
+    this.lives = true;
+    for (const waiter of this.aliveWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** `hlt` with interrupts off: nothing can wake this CPU but a reset. With ACPI off, it is how Linux ends. */
+  private isHalted(): boolean {
+    return this.cpu.in_hlt[0] !== 0 && ((this.cpu.flags[0] ?? 0) & FLAG_INTERRUPT) === 0;
+  }
+
+  private halted(): void {
+    if (this.now !== 'running' || !this.isHalted()) return;
+    void this.pacer.stop();
+    this.clock.stopped();
+    this.become('powered-off');
+    for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff());
+  }
+
+  private crashed(error: unknown): void {
+    this.troubles.emit(`The emulator failed, and the guest with it: ${error instanceof Error ? error.message : String(error)}. Start it again.`);
+    this.become('powered-off');
+    for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff());
+  }
+
+  /** A reset sets the TSC to zero, which v86 only does right from an offset of zero. */
+  private resetRight(): void {
+    const stock = this.cpu.reboot_internal.bind(this.cpu);
+    this.cpu.reboot_internal = () => {
+      this.clock.zeroTscOffset();
+      stock();
+    };
+  }
+
+  private redraw(): void {
+    const { vga } = this.cpu.devices;
+    if (vga.graphical_mode && !vga.svga_enabled) vga.complete_replot();
+    vga.complete_redraw();
+  }
+
+  private become(state: MachineState): void {
+    if (this.now === state || this.now === 'discarded') return;
+    this.now = state;
+    const { console, agent, network } = this.ports;
+    for (const port of [console, agent, network]) port.setRunning(state === 'running');
+    this.states.emit(state);
+  }
+
+  private mustLive(): void {
+    if (this.now === 'discarded') throw discarded();
+  }
+
+  private mustNotRun(what: string): void {
+    this.mustLive();
+    if (this.now === 'running') throw wrongMoment(`You cannot ${what} a machine that runs: pause it first.`);
+  }
+
+  private mustBe(state: MachineState, what: string): void {
+    this.mustLive();
+    if (this.now !== state) throw wrongMoment(`You cannot ${what} a machine that is ${this.now}; it must be ${state}.`);
+  }
+}
+
+function wrongMoment(sentence: string): MachineError {
+  return new MachineError('machine-state', sentence);
+}
+
+function poweredOff(): MachineError {
+  return new MachineError('machine-state', 'The guest has powered itself off. Start it again.');
+}
+
+function discarded(): MachineError {
+  return new MachineError('machine-state', 'This machine was discarded. Create a new one.');
+}

@@ -1,0 +1,96 @@
+/**
+ * Reads v86's state format (its state.js, version 6) far enough to refuse a state that this machine cannot take:
+ * v86 itself checks next to nothing and fails half-way with a TypeError.
+ *
+ *     magic 0x86768676 | version 6 | total length | length of info | info: JSON | buffers, each aligned to 4
+ */
+import * as v from 'valibot';
+import { MachineError } from './machine-error.ts';
+
+const MAGIC = 0x8676_8676;
+const VERSION = 6;
+const HEADER_BYTES = 16;
+
+const infoSchema = v.object({
+  buffer_infos: v.array(v.object({ offset: v.pipe(v.number(), v.integer(), v.minValue(0)), length: v.pipe(v.number(), v.integer(), v.minValue(0)) })),
+  state: v.array(v.unknown()),
+});
+
+/** What v86 saved: numbers, null, arrays, and typed arrays as their kind and size. */
+export type V86Shape = readonly V86Value[];
+type V86Value = number | string | boolean | null | V86Typed | readonly V86Value[];
+interface V86Typed {
+  readonly kind: string;
+  readonly bytes: number;
+}
+
+/** Parses a state. Throws MachineError('state-invalid') if it is damaged. */
+export function readV86State(state: Uint8Array): V86Shape {
+  if (state.length < HEADER_BYTES) throw invalid('it is cut off');
+  const header = new DataView(state.buffer, state.byteOffset, state.byteLength);
+  if (header.getUint32(0, true) !== MAGIC) throw invalid('it does not begin like one of v86');
+  if (header.getUint32(4, true) !== VERSION) throw invalid(`it is of v86's format ${header.getUint32(4, true)}, not ${VERSION}`);
+  if (header.getUint32(8, true) !== state.length) throw invalid('its length is wrong');
+  const infoBytes = header.getUint32(12, true);
+  if (HEADER_BYTES + infoBytes > state.length) throw invalid('its description is cut off');
+  const parsed = v.safeParse(infoSchema, parseJson(state.subarray(HEADER_BYTES, HEADER_BYTES + infoBytes)));
+  if (!parsed.success) throw invalid('its description is damaged');
+  const { buffer_infos: buffers, state: values } = parsed.output;
+  const firstBuffer = (HEADER_BYTES + infoBytes + 3) & ~3;
+  for (const { offset, length } of buffers) {
+    if (firstBuffer + offset + length > state.length) throw invalid('one of its buffers is cut off');
+  }
+  return values.map((value) => toShape(value, buffers));
+}
+
+/**
+ * Throws MachineError('state-invalid') unless `incoming` has the same devices as `own`, with fields of the same kind,
+ * and the same sizes of memory.
+ */
+export function checkV86Shape(incoming: V86Shape, own: V86Shape): void {
+  const differs = firstDifference(incoming, own, 'state');
+  if (differs !== null) throw invalid(`it is of a machine with other devices or another memory size (${differs})`);
+}
+
+function firstDifference(incoming: V86Value | undefined, own: V86Value | undefined, path: string): string | null {
+  if (kindOf(incoming) !== kindOf(own)) return path;
+  if (Array.isArray(incoming) && Array.isArray(own)) {
+    const fields = own as readonly V86Value[];
+    if (incoming.length !== fields.length) return path;
+    for (let index = 0; index < fields.length; index++) {
+      const found = firstDifference((incoming as readonly V86Value[])[index], fields[index], `${path}[${index}]`);
+      if (found !== null) return found;
+    }
+  }
+  return null;
+}
+
+function kindOf(value: V86Value | undefined): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'array';
+  if (typeof value === 'object') return (value as V86Typed).kind;
+  return 'plain';
+}
+
+function toShape(value: unknown, buffers: readonly { length: number }[]): V86Value {
+  if (value === null || typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (Array.isArray(value)) return value.map((entry) => toShape(entry, buffers));
+  const { __state_type__: kind, buffer_id: buffer, args } = value as { __state_type__?: unknown; buffer_id?: unknown; args?: unknown };
+  if (typeof kind !== 'string') throw invalid('its description is damaged');
+  if (args !== undefined) return { kind, bytes: 0 };
+  const size = typeof buffer === 'number' ? buffers[buffer]?.length : undefined;
+  if (size === undefined) throw invalid('one of its buffers is missing');
+  return { kind, bytes: size };
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as unknown;
+  } catch {
+    throw invalid('its description is damaged');
+  }
+}
+
+function invalid(what: string): MachineError {
+  return new MachineError('state-invalid', `The devices cannot be restored from this state: ${what}.`);
+}
