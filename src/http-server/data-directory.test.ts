@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { claimDataDirectory } from './data-directory.ts';
+
+describe('the data directory', () => {
+  let parent: string;
+  beforeEach(async () => {
+    parent = await mkdtemp(join(tmpdir(), 'data-directory-'));
+  });
+  afterEach(() => rm(parent, { recursive: true }));
+
+  it('is made for this user alone', async () => {
+    const claim = await claimDataDirectory(join(parent, 'deep/data'));
+    expect((await stat(join(parent, 'deep/data'))).mode & 0o077).toBe(0);
+    claim.dispose();
+  });
+
+  it('belongs to one server at a time, by whatever name it is called', async () => {
+    const directory = join(parent, 'data');
+    const claim = await claimDataDirectory(directory);
+    await symlink(directory, join(parent, 'other-name'));
+    await expect(claimDataDirectory(directory)).rejects.toThrow('Another TabMotion server uses');
+    await expect(claimDataDirectory(join(parent, 'other-name'))).rejects.toThrow('--data DIR');
+    claim.dispose();
+    (await claimDataDirectory(directory)).dispose();
+  });
+
+  it('is free again after a server that used it was killed', async () => {
+    const module = new URL('data-directory.ts', import.meta.url).href;
+    const script = `const { claimDataDirectory } = await import(${JSON.stringify(module)}); await claimDataDirectory(${JSON.stringify(parent)}); console.log('held'); setInterval(() => undefined, 1e6);`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    await expect(claimDataDirectory(parent)).rejects.toThrow('Another TabMotion server uses');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    (await claimDataDirectory(parent)).dispose();
+  });
+
+  it('that cannot be made is refused with the way out', async () => {
+    await expect(claimDataDirectory('/dev/null/data')).rejects.toThrow('--data DIR');
+  });
+});
