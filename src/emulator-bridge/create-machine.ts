@@ -9,7 +9,6 @@ import type { Fingerprint } from '../migration/fingerprint.ts';
 import type { PageSpace } from '../migration/ports.ts';
 import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { decodeDeviceState, encodeDeviceState } from './device-state.ts';
-import { createScreen } from './device-stubs.ts';
 import { GuestClock } from './guest-clock.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { MachineError } from './machine-error.ts';
@@ -18,6 +17,7 @@ import { VirtioNetworkCard } from './network-card.ts';
 import { OverlayDisk } from './overlay-disk.ts';
 import { Pacer } from './pacer.ts';
 import { platformTasks } from './platform-tasks.ts';
+import { GuestScreen } from './screen.ts';
 import { UartSerialPort } from './serial-port.ts';
 import { startV86, V86_DEVICES } from './start-v86.ts';
 import { V86_VERSION, type V86Cpu, type V86Instance } from './v86-api.ts';
@@ -88,7 +88,7 @@ class V86Pc implements Machine {
       console: new UartSerialPort(instance.bus, this.cpu.devices.uart0, 0),
       agent: new UartSerialPort(instance.bus, this.cpu.devices.uart1, 1),
       network: new VirtioNetworkCard(instance.bus, this.cpu.devices.virtio_net),
-      screen: createScreen(instance),
+      screen: new GuestScreen(instance.bus, this.cpu.devices.vga, this.cpu.devices.ps2),
     };
     this.console = this.ports.console;
     this.agent = this.ports.agent;
@@ -199,13 +199,13 @@ class V86Pc implements Machine {
     return Promise.resolve().then(() => {
       this.mustNotRun('save the devices of');
       if (this.overlay.inFlight > 0) throw wrongMoment('The guest waits for its disk: drainDisk() comes before saveDevices().');
-      const { console, agent } = this.ports;
+      const { console, agent, screen } = this.ports;
       return encodeDeviceState({
         clock: this.clock.reading(),
         v86: this.devices.save(),
         uart0: console.saveQueue(),
         uart1: agent.saveQueue(),
-        ...this.devices.savePs2(),
+        input: screen.saveQueues(),
         scrollback: console.scrollback(),
       });
     });
@@ -280,7 +280,7 @@ class V86Pc implements Machine {
 
   private restore(state: ReturnType<typeof decodeDeviceState>): void {
     this.devices.restore(state.v86);
-    this.devices.restorePs2(state);
+    this.ports.screen.restoreQueues(state.input);
     this.ports.console.restoreQueue(state.uart0);
     this.ports.console.restoreScrollback(state.scrollback);
     this.ports.agent.restoreQueue(state.uart1);
@@ -329,8 +329,7 @@ class V86Pc implements Machine {
   private become(state: MachineState): void {
     if (this.now === state || this.now === 'discarded') return;
     this.now = state;
-    const { console, agent, network } = this.ports;
-    for (const port of [console, agent, network]) port.setRunning(state === 'running');
+    for (const port of Object.values(this.ports)) port.setRunning(state === 'running');
     this.states.emit(state);
   }
 

@@ -13,8 +13,7 @@
  *     clock        tsc u64, monotonic ms f64, wall ms f64: when the CPU stopped (guest-clock.ts)
  *     v86          v86's own state format 6, without RAM and video memory
  *     uart0,uart1  bytes received and not yet read by the guest (v86 does not save them)
- *     keyboard     bytes waiting in the PS/2 controller for the guest
- *     mouse        the same, of the mouse
+ *     input        keyboard and mouse: what waits for the guest in the PS/2 controller (ps2-input.ts)
  *     scrollback   the last bytes the console printed
  */
 import { MachineError } from './machine-error.ts';
@@ -32,7 +31,7 @@ const CLOCK_BYTES = 24;
  */
 export const MAX_DEVICE_STATE_BYTES = 8 * 1024 * 1024;
 
-const SECTIONS = ['clock', 'v86', 'uart0', 'uart1', 'keyboard', 'mouse', 'scrollback'] as const;
+const SECTIONS = ['clock', 'v86', 'uart0', 'uart1', 'input', 'scrollback'] as const;
 type Section = (typeof SECTIONS)[number];
 
 /** Largest content of each section. */
@@ -41,9 +40,7 @@ const SECTION_LIMITS: Readonly<Record<Section, number>> = {
   v86: 4 * 1024 * 1024,
   uart0: 1024 * 1024,
   uart1: 1024 * 1024,
-  // v86's queues hold 1024 bytes each.
-  keyboard: 1024,
-  mouse: 1024,
+  input: 64 * 1024,
   scrollback: 1024 * 1024,
 };
 
@@ -53,8 +50,7 @@ export interface DeviceState {
   readonly v86: Uint8Array;
   readonly uart0: Uint8Array;
   readonly uart1: Uint8Array;
-  readonly keyboard: Uint8Array;
-  readonly mouse: Uint8Array;
+  readonly input: Uint8Array;
   readonly scrollback: Uint8Array;
 }
 
@@ -118,8 +114,7 @@ export function decodeDeviceState(bytes: Uint8Array): DeviceState {
     v86: content('v86'),
     uart0: content('uart0'),
     uart1: content('uart1'),
-    keyboard: content('keyboard'),
-    mouse: content('mouse'),
+    input: content('input'),
     scrollback: content('scrollback'),
   };
 }

@@ -4,6 +4,8 @@
  */
 import { V86 as V86Constructor } from 'v86';
 import type { VirtioNetLike } from './network-card.ts';
+import type { Ps2Like } from './ps2-input.ts';
+import type { VgaLike } from './screen.ts';
 import type { UartLike } from './serial-port.ts';
 import type { BusLike } from './v86-bus.ts';
 
@@ -20,14 +22,6 @@ export interface V86Exports extends WebAssembly.Exports {
   readonly set_tsc: (low: number, high: number) => void;
 }
 
-/** A byte queue of the PS/2 controller. */
-export interface V86ByteQueue {
-  length: number;
-  push(byte: number): void;
-  shift(): number;
-  clear(): void;
-}
-
 export interface V86Pit {
   /** Per counter: when it was started, on the host's `performance.now()`. */
   counter_start_time: Float64Array;
@@ -42,29 +36,13 @@ export interface V86Rtc {
   update_interrupt_time: number;
 }
 
-export interface V86Ps2 {
-  kbd_buffer: V86ByteQueue;
-  mouse_buffer: V86ByteQueue;
-}
-
-export interface V86Vga {
+export interface V86Vga extends VgaLike {
   /** Four planes of 64 KiB: text, fonts, planar graphics. */
-  vga_memory: Uint8Array;
-  /** Linear frame buffer; a view that follows the wasm memory as it grows. */
-  svga_memory: Uint8Array;
-  vga_memory_size: number;
-  /** What the planes look like as pixels; derived from vga_memory. */
-  pixel_buffer: Uint8Array;
-  graphical_mode: boolean;
-  svga_enabled: boolean;
-  max_cols: number;
-  max_rows: number;
+  readonly vga_memory: Uint8Array;
+  /** Linear frame buffer; a slow view that follows the wasm memory as it grows. */
+  readonly svga_memory: Uint8Array;
   get_state(): unknown[];
-  set_state(state: unknown[]): void;
-  complete_redraw(): void;
   complete_replot(): void;
-  screen_fill_buffer(): void;
-  screen: unknown;
 }
 
 export interface V86Devices {
@@ -72,7 +50,7 @@ export interface V86Devices {
   readonly rtc: V86Rtc;
   readonly uart0: UartLike;
   readonly uart1: UartLike;
-  readonly ps2: V86Ps2;
+  readonly ps2: Ps2Like;
   readonly vga: V86Vga;
   readonly virtio_net: VirtioNetLike;
 }

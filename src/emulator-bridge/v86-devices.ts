@@ -3,7 +3,7 @@
  * and with what they get wrong put right.
  */
 import { MachineError } from './machine-error.ts';
-import type { V86ByteQueue, V86Cpu, V86Instance } from './v86-api.ts';
+import type { V86Cpu, V86Instance } from './v86-api.ts';
 import { checkV86Shape, readV86State, type V86Shape } from './v86-state-format.ts';
 
 export class V86Devices {
@@ -53,18 +53,6 @@ export class V86Devices {
     this.putBackLostViews();
   }
 
-  /** Bytes that wait in the PS/2 controller. */
-  savePs2(): { keyboard: Uint8Array; mouse: Uint8Array } {
-    const { ps2 } = this.cpu.devices;
-    return { keyboard: contents(ps2.kbd_buffer), mouse: contents(ps2.mouse_buffer) };
-  }
-
-  restorePs2(queues: { keyboard: Uint8Array; mouse: Uint8Array }): void {
-    const { ps2 } = this.cpu.devices;
-    refill(ps2.kbd_buffer, queues.keyboard);
-    refill(ps2.mouse_buffer, queues.mouse);
-  }
-
   /**
    * v86's set_state replaces its views of three CPU registers by copies instead of writing to them: the registers keep
    * their old values (wrong flags in the guest), and the next save would save the copies again.
@@ -86,15 +74,3 @@ const VGA_MEMORIES: readonly (readonly [number, unknown])[] = [
   [39, new Uint8Array(0)],
   [61, undefined],
 ];
-
-function contents(queue: V86ByteQueue): Uint8Array {
-  // Reading a queue empties it, so it is filled again.
-  const bytes = Uint8Array.from({ length: queue.length }, () => queue.shift());
-  refill(queue, bytes);
-  return bytes;
-}
-
-function refill(queue: V86ByteQueue, bytes: Uint8Array): void {
-  queue.clear();
-  for (const byte of bytes) queue.push(byte);
-}
