@@ -126,8 +126,8 @@ export class HostLinks implements Disposable {
 
   /** The relay could not deliver a message of ours to this host. */
   undeliverable(to: HostId, message: HostMessageOf<'open-link'>): void {
-    const opening = this.openings.get(message.migrationId as MigrationId);
-    if (opening?.targetId === to) this.settle(message.migrationId as MigrationId)?.reject(new MigrationError('unknown-host', 'The other host has left the room.'));
+    const opening = this.openings.get(message.migrationId);
+    if (opening?.targetId === to) this.settle(message.migrationId)?.reject(new MigrationError('unknown-host', 'The other host has left the room.'));
   }
 
   dispose(): void {
@@ -172,9 +172,9 @@ export class HostLinks implements Disposable {
   }
 
   private answer(from: HostId, message: HostMessageOf<'open-link'>): void {
-    const migrationId = message.migrationId as MigrationId;
+    const migrationId = message.migrationId;
     try {
-      this.options.accept(from, migrationId, message.vmId as VmId, (handOver) =>
+      this.options.accept(from, migrationId, message.vmId, (handOver) =>
         this.handOver(from, migrationId, message.kind, message.channelBase, 'target', handOver));
       this.options.send(from, { type: 'link-opened', migrationId });
     } catch (error) {
@@ -183,7 +183,7 @@ export class HostLinks implements Disposable {
   }
 
   private finish(from: HostId, message: HostMessageOf<'link-opened' | 'link-refused'>): void {
-    const migrationId = message.migrationId as MigrationId;
+    const migrationId = message.migrationId;
     if (this.openings.get(migrationId)?.targetId !== from) return;
     const opening = this.settle(migrationId);
     if (opening === null) return;

@@ -3,8 +3,12 @@
  * at the edge; a body that does not fit is dropped and named in the log.
  */
 import * as v from 'valibot';
+import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
 const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
+const hostId = v.pipe(id, v.transform((value) => value as HostId));
+const vmId = v.pipe(id, v.transform((value) => value as VmId));
+const migrationId = v.pipe(id, v.transform((value) => value as MigrationId));
 const sentence = v.pipe(v.string(), v.maxLength(2000));
 const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
@@ -29,7 +33,7 @@ const causes = [
 ] as const;
 
 const reportSchema = v.object({
-  id, vmId: id, from: id, to: id,
+  id: migrationId, vmId, from: hostId, to: hostId,
   outcome: v.picklist(['completed', 'cancelled', 'failed']),
   reason: v.optional(sentence),
   cause: v.optional(v.picklist(causes)),
@@ -40,7 +44,7 @@ const reportSchema = v.object({
 });
 
 const progressSchema = v.object({
-  id, vmId: id, from: id, to: id,
+  id: migrationId, vmId, from: hostId, to: hostId,
   phase: v.picklist(['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done']),
   round: count, pagesLeft: count, pagesSent: count, bytesSent: count, bytesPerSecond: count, expectedPauseMs: count,
 });
@@ -49,26 +53,26 @@ export const hostMessageSchema = v.variant('type', [
   /** A WebRTC connection with this nonce is about to be made by the sender of this message. */
   v.object({ type: v.literal('rtc-invite'), nonce: id }),
   /** Open your ends of a migration's lanes; you are the target. */
-  v.object({ type: v.literal('open-link'), migrationId: id, vmId: id, kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
-  v.object({ type: v.literal('link-opened'), migrationId: id }),
-  v.object({ type: v.literal('link-refused'), migrationId: id, reason: sentence }),
+  v.object({ type: v.literal('open-link'), migrationId, vmId, kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
+  v.object({ type: v.literal('link-opened'), migrationId }),
+  v.object({ type: v.literal('link-refused'), migrationId, reason: sentence }),
 
   /** To the VM's owner, from any tab of the room. */
-  v.object({ type: v.literal('migrate'), requestId: id, vmId: id, targetId: id, options: migrateOptionsSchema }),
+  v.object({ type: v.literal('migrate'), requestId: id, vmId, targetId: hostId, options: migrateOptionsSchema }),
   v.object({ type: v.literal('migrated'), requestId: id, report: reportSchema }),
-  v.object({ type: v.literal('cancel'), requestId: id, vmId: id }),
+  v.object({ type: v.literal('cancel'), requestId: id, vmId }),
   v.object({ type: v.literal('cancelled'), requestId: id, refusal: v.nullable(sentence) }),
   v.object({ type: v.literal('progress'), progress: progressSchema }),
   v.object({ type: v.literal('report'), report: reportSchema }),
 
   /** Watch a VM's console from another tab. */
-  v.object({ type: v.literal('console-open'), vmId: id }),
-  v.object({ type: v.literal('console-close'), vmId: id }),
-  v.object({ type: v.literal('console-data'), vmId: id, reset: v.boolean(), data: consoleText }),
-  v.object({ type: v.literal('console-input'), vmId: id, data: consoleText }),
+  v.object({ type: v.literal('console-open'), vmId }),
+  v.object({ type: v.literal('console-close'), vmId }),
+  v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), data: consoleText }),
+  v.object({ type: v.literal('console-input'), vmId, data: consoleText }),
 
   /** What only the room knows of a VM. */
-  v.object({ type: v.literal('vm-details'), vmId: id, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
+  v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
   v.object({ type: v.literal('details-wanted') }),
 ]);
 

@@ -97,18 +97,18 @@ export class Migrations {
   receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report'>): void {
     switch (message.type) {
       case 'migrate':
-        void this.run(message.vmId as VmId, message.targetId as HostId, message.options).then((report) =>
+        void this.run(message.vmId, message.targetId, message.options).then((report) =>
           this.options.send(from, { type: 'migrated', requestId: message.requestId, report: { ...report, rounds: [...report.rounds] } }));
         break;
       case 'migrated': {
         const asked = this.asked.get(message.requestId);
         if (asked?.owner !== from) return;
         this.asked.delete(message.requestId);
-        asked.resolve(message.report as MigrationReport);
+        asked.resolve(message.report);
         break;
       }
       case 'cancel':
-        void this.cancel(message.vmId as VmId).then(
+        void this.cancel(message.vmId).then(
           () => this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal: null }),
           (error: unknown) => this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal: error instanceof Error ? error.message : String(error) }),
         );
@@ -119,10 +119,10 @@ export class Migrations {
         this.cancelsAsked.delete(message.requestId);
         break;
       case 'progress':
-        if (this.options.ownerOf(message.progress.vmId as VmId) === from) this.noted(message.progress as MigrationProgress);
+        if (this.options.ownerOf(message.progress.vmId) === from) this.noted(message.progress);
         break;
       case 'report':
-        if (message.report.from === from) this.remember(message.report as MigrationReport);
+        if (message.report.from === from) this.remember(message.report);
         break;
     }
   }

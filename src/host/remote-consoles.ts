@@ -83,7 +83,7 @@ export class RemoteConsoles {
   }
 
   receive(from: HostId, message: HostMessageOf<'console-open' | 'console-close' | 'console-data'>): void {
-    const vmId = message.vmId as VmId;
+    const vmId = message.vmId;
     switch (message.type) {
       case 'console-open': {
         if (!this.options.isHere(vmId)) return;

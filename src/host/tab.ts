@@ -1,0 +1,369 @@
+/**
+ * The tab as a host: joins the room, runs VMs, answers the other hosts, and gives the user interface and
+ * `window.tabmotion` what they show. Everything outside (worker, storage, address) comes in through `TabOptions`.
+ */
+import * as v from 'valibot';
+import { LocalPresence } from '../link/local-presence.ts';
+import { PeerSignalling } from '../link/peer-signalling.ts';
+import type { MigrationReport } from '../migration/report.ts';
+import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
+import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { HostId, MigrationId, RoomName, VmId } from '../shared/ids.ts';
+import { HostLinks } from './host-links.ts';
+import { hostMessageSchema, migrateOptionsSchema, MAX_CONSOLE_CHARACTERS, type HostMessage } from './host-messages.ts';
+import { hostNameFor } from './host-name.ts';
+import type { GuestSet } from './guest-set.ts';
+import { LocalVms } from './local-vms.ts';
+import { Migrations } from './migrations.ts';
+import { randomId, randomToken } from './random.ts';
+import { RemoteConsoles } from './remote-consoles.ts';
+import { reportText } from './report-text.ts';
+import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
+import { RoomLog } from './room-log.ts';
+import type { PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmView } from './scripting-interface.ts';
+import { hostViews, publicVm, vmViews } from './vm-views.ts';
+
+/** The view is told at most this often; a screen shows no more. */
+const VIEW_EVERY_MS = 16;
+const DEFAULT_MEMORY_MIB = 128;
+
+export interface TabOptions {
+  readonly address: URL;
+  /** Root of the server that serves page, guest and relay. */
+  readonly base: URL;
+  readonly storage: KeyStorage | null;
+  readonly spawnVmWorker: () => Worker;
+  readonly loadGuest: (onProgress: (fraction: number) => void) => Promise<GuestSet>;
+  /** A room's key was made here: the address should show it. */
+  readonly showAddress: (address: string) => void;
+}
+
+export interface OpenTab extends Tab {
+  /** This tab runs VMs that would be lost with it. */
+  runsVms(): boolean;
+  dispose(): void;
+}
+
+export function openTab(options: TabOptions): OpenTab {
+  const access = readRoomAccess(options.address, options.storage);
+  const self = randomId() as HostId;
+  const hostToken = randomToken();
+  const name = (options.address.searchParams.get('name') ?? '').trim().slice(0, 40) || hostNameFor(self);
+
+  const events: { [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> } = {
+    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(),
+  };
+  const viewChanged = new Emitter<void>();
+  let viewTimer: ReturnType<typeof setTimeout> | null = null;
+  const changed = (): void => {
+    viewTimer ??= setTimeout(() => {
+      viewTimer = null;
+      viewChanged.emit();
+    }, VIEW_EVERY_MS);
+  };
+
+  let hosts: readonly HostInfo[] = [{ id: self, name }];
+  let roomVms: readonly VmInfo[] = [];
+  let starting: TabView['starting'] = { text: 'Joining the room', fraction: null };
+  let trouble: string | null = null;
+  const log = new RoomLog(changed);
+  const invitationLink = access.ok ? invitation(options.address, access.room, access.key) : options.address.href;
+
+  const relayUrl = new URL('relay', options.base);
+  relayUrl.protocol = options.base.protocol === 'https:' ? 'wss:' : 'ws:';
+
+  let settleReady: { resolve: () => void; reject: (error: Error) => void } = { resolve: () => undefined, reject: () => undefined };
+  const ready = new Promise<void>((resolve, reject) => {
+    settleReady = { resolve, reject };
+  });
+  // Nobody has to wait for it.
+  ready.catch(() => undefined);
+
+  const guest = loadOnce(options.loadGuest, (fraction) => {
+    if (starting !== null) starting = { text: 'Loading the PC', fraction };
+    changed();
+  });
+
+  let client: HostClient | null = null;
+  const room = {
+    createVm: (wanted: { name?: string; memoryBytes: number }) => needClient().createVm(wanted),
+    setVmState: (...args: Parameters<HostClient['setVmState']>) => client?.setVmState(...args),
+    destroyVm: (...args: Parameters<HostClient['destroyVm']>) => needClient().destroyVm(...args),
+    sendToHost: (hostId: HostId, message: HostMessage) => client?.sendToHost(hostId, message),
+    sendToRoom: (message: HostMessage) => client?.sendToRoom(message),
+  };
+  function needClient(): HostClient {
+    if (client === null) throw new Error(trouble ?? 'This tab has not joined a room.');
+    return client;
+  }
+
+  const ownerOf = (vmId: VmId): HostId | null => (roomVms.find((vm) => vm.id === vmId)?.hostId ?? null) as HostId | null;
+  const nameOf = (hostId: string): string => hosts.find((host) => host.id === hostId)?.name ?? 'a host that left';
+  const vmNameOf = (vmId: string): string => roomVms.find((vm) => vm.id === vmId)?.name ?? 'The VM';
+
+  const consoles = new RemoteConsoles({ send: room.sendToHost, ownerOf, isHere: (vmId) => localVms.get(vmId) !== null });
+  const localVms: LocalVms = new LocalVms({
+    self,
+    spawn: options.spawnVmWorker,
+    relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
+    guest: guest.load,
+    room, log, consoles,
+    migrations: () => migrations,
+    viewOf: (vmId) => views().find((vm) => vm.id === vmId),
+    changed: () => roomChanged(),
+  });
+
+  let signalling: PeerSignalling | null = null;
+  if (access.ok && typeof RTCPeerConnection === 'function') {
+    signalling = new PeerSignalling(self, hostToken, {
+      host: options.base.hostname,
+      port: Number(options.base.port === '' ? (options.base.protocol === 'https:' ? 443 : 80) : options.base.port),
+      path: new URL('peerjs', options.base).pathname,
+      secure: options.base.protocol === 'https:',
+    });
+  }
+  const presence = access.ok && typeof BroadcastChannel === 'function' ? new LocalPresence(access.room, self) : null;
+  const links = new HostLinks({
+    self, signalling, presence, send: room.sendToHost,
+    accept: (from: HostId, migrationId: MigrationId, vmId: VmId, hand) => localVms.accept(from, migrationId, vmId, hand),
+  });
+  links.changed.on(changed);
+
+  const migrations: Migrations = new Migrations({
+    self, links, changed, ownerOf,
+    send: room.sendToHost,
+    sendToRoom: room.sendToRoom,
+    memoryBytesOf: (vmId) => roomVms.find((vm) => vm.id === vmId)?.memoryBytes ?? 0,
+    isPresent: (hostId) => hosts.some((host) => host.id === hostId),
+    localVm: (vmId) => localVms.get(vmId),
+    started: (vm) => {
+      localVms.tellStates();
+      log.add('info', vm.vmId, `Moving ${vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? nameOf(vm.state.to) : 'another host'}.`);
+      roomChanged();
+    },
+    ended: (report: MigrationReport) => {
+      const level = report.outcome === 'completed' ? (report.verified === false ? 'bad' : 'good') : report.outcome === 'cancelled' ? 'info' : 'bad';
+      log.add(level, report.vmId, reportText(report, vmNameOf(report.vmId), nameOf(report.to)));
+      events.report.emit(report);
+    },
+    onProgress: (progress) => events.migration.emit(progress),
+  });
+
+  if (access.ok) join(access.room, access.key, access.made);
+  else refuse(access.reason);
+
+  function join(roomName: string, key: string, made: boolean): void {
+    const joined = connectHost({ url: `${relayUrl.href}/host`, room: roomName as RoomName, key, hostId: self, hostToken, name });
+    client = joined;
+    let first = true;
+    let wasLost = false;
+    joined.onState((state) => {
+      if (state.kind === 'refused') refuse(state.reason);
+      if (state.kind === 'lost') {
+        wasLost = true;
+        log.add('bad', null, `The server does not answer; VMs run on without network and it is tried again. (${state.reason})`);
+      }
+      if (state.kind === 'connected' && wasLost) {
+        wasLost = false;
+        log.add('good', null, 'The server answers again.');
+        localVms.tellStates();
+      }
+      changed();
+    });
+    joined.onRoom((now) => {
+      for (const gone of hosts) {
+        if (now.hosts.some((host) => host.id === gone.id)) continue;
+        consoles.forgetHost(gone.id as HostId);
+        migrations.forgetHost(gone.id as HostId);
+      }
+      hosts = now.hosts;
+      roomVms = now.vms;
+      links.meet(now.hosts.map((host) => host.id as HostId));
+      roomChanged();
+      if (!first) return;
+      first = false;
+      rememberKey(roomName, key, options.storage);
+      if (made) options.showAddress(invitationLink);
+      settleReady.resolve();
+      room.sendToRoom({ type: 'details-wanted' });
+      void begin(now.hosts.length === 1 && now.vms.length === 0);
+    });
+    joined.onMessage(({ hostId, body }) => heard(hostId as HostId, body));
+    joined.onUndeliverable(({ hostId, body }) => {
+      const message = v.safeParse(hostMessageSchema, body);
+      if (!message.success) return;
+      if (message.output.type === 'open-link') links.undeliverable(hostId as HostId, message.output);
+    });
+    joined.onPing((sample: PingSample) => events.ping.emit(sample));
+  }
+
+  /** Loads the guest; in an empty room, starts the first VM. */
+  async function begin(emptyRoom: boolean): Promise<void> {
+    try {
+      starting = { text: 'Loading the PC', fraction: 0 };
+      localVms.setGuest(await guest.load());
+      if (emptyRoom && options.address.searchParams.get('autostart') !== '0') {
+        starting = { text: 'Starting the PC', fraction: null };
+        changed();
+        await localVms.start(undefined, DEFAULT_MEMORY_MIB * 1024 * 1024);
+      }
+    } catch (error) {
+      log.add('bad', null, error instanceof Error ? error.message : String(error));
+      if (!localVms.hasAny()) trouble = error instanceof Error ? error.message : String(error);
+    }
+    starting = null;
+    changed();
+  }
+
+  function refuse(reason: string): void {
+    trouble = reason;
+    starting = null;
+    settleReady.reject(new Error(reason));
+    changed();
+  }
+
+  function heard(from: HostId, body: unknown): void {
+    const parsed = v.safeParse(hostMessageSchema, body);
+    if (!parsed.success) {
+      log.add('bad', null, `${nameOf(from)} sent a message this page does not understand (${parsed.issues[0].message}). Reload the older tab.`);
+      return;
+    }
+    const message = parsed.output;
+    switch (message.type) {
+      case 'rtc-invite':
+      case 'open-link':
+      case 'link-opened':
+      case 'link-refused':
+        links.receive(from, message);
+        break;
+      case 'migrate':
+      case 'migrated':
+      case 'cancel':
+      case 'cancelled':
+      case 'progress':
+      case 'report':
+        migrations.receive(from, message);
+        break;
+      case 'console-open':
+      case 'console-close':
+      case 'console-data':
+        consoles.receive(from, message);
+        break;
+      case 'console-input':
+        localVms.get(message.vmId)?.write(message.data);
+        break;
+      case 'vm-details':
+        if (localVms.get(message.vmId) === null) localVms.details.set(message.vmId, { password: message.password, waitingFor: message.waitingFor });
+        changed();
+        break;
+      case 'details-wanted':
+        localVms.tellDetails(from);
+        break;
+    }
+  }
+
+  function views(): VmView[] {
+    return vmViews(roomVms, { self, here: localVms.states(), movedAway: localVms.movedAway, ended: localVms.ended, details: localVms.details });
+  }
+
+  const publicVms = (): TabMotionVm[] => views().filter((vm) => !vm.ended).map(publicVm);
+  const publicHosts = (): TabMotionHost[] => hostViews(hosts, publicVms(), self);
+
+  function roomChanged(): void {
+    consoles.followAll();
+    events.hosts.emit(publicHosts());
+    events.vms.emit(publicVms());
+    changed();
+  }
+
+  function write(vmId: VmId, text: string): void {
+    const here = localVms.get(vmId);
+    if (here !== null) {
+      here.write(text);
+      return;
+    }
+    const owner = ownerOf(vmId);
+    if (owner === null) throw new Error(`There is no VM with the id ${vmId} in this room.`);
+    for (let at = 0; at < text.length; at += MAX_CONSOLE_CHARACTERS) {
+      room.sendToHost(owner, { type: 'console-input', vmId, data: text.slice(at, at + MAX_CONSOLE_CHARACTERS) });
+    }
+  }
+
+  return {
+    ready,
+    room: access.room,
+    host: { id: self, name },
+    hosts: publicHosts,
+    vms: publicVms,
+    async start(wanted = {}) {
+      const vmId = await localVms.start(wanted.name, (wanted.memoryMiB ?? DEFAULT_MEMORY_MIB) * 1024 * 1024);
+      const vm = publicVms().find((candidate) => candidate.id === vmId);
+      if (vm === undefined) throw new Error('The VM started, but the server does not list it.');
+      return vm;
+    },
+    migrate(vmId, hostId, wanted = {}) {
+      const checked = v.safeParse(migrateOptionsSchema, wanted);
+      if (!checked.success) return Promise.reject(new TypeError(`These migration options do not fit: ${checked.issues[0].message}`));
+      return migrations.migrate(vmId as VmId, hostId as HostId, checked.output);
+    },
+    cancel: (vmId) => migrations.cancel(vmId as VmId),
+    console(vmId) {
+      const stream = consoles.open(vmId as VmId);
+      return { write: (text) => write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
+    },
+    on(event, callback) {
+      const listening = (events[event] as Emitter<never>).on(callback as (value: never) => void);
+      return () => listening.dispose();
+    },
+    view: () => ({
+      room: access.room,
+      invitation: invitationLink,
+      secure: options.address.protocol === 'https:' || isLoopback(options.address.hostname),
+      starting, trouble,
+      hosts: publicHosts(),
+      vms: views(),
+      migrations: migrations.underWay(),
+      reports: migrations.reports(),
+      log: log.view(),
+      links: Object.fromEntries(hosts.filter((host) => host.id !== self).map((host) => [host.id, links.kindFor(host.id as HostId)])),
+    }),
+    onView(callback) {
+      const listening = viewChanged.on(callback);
+      return () => listening.dispose();
+    },
+    attachScreen: (vmId, canvas) => localVms.get(vmId as VmId)?.attachScreen(canvas),
+    sendScancodes: (vmId, codes) => localVms.get(vmId as VmId)?.sendScancodes(codes),
+    sendMouse: (vmId, dx, dy, buttons) => localVms.get(vmId as VmId)?.sendMouse(dx, dy, buttons),
+    dismiss(vmId) {
+      localVms.ended.delete(vmId as VmId);
+      localVms.movedAway.delete(vmId as VmId);
+      changed();
+    },
+    runsVms: () => localVms.hasAny(),
+    dispose() {
+      if (viewTimer !== null) clearTimeout(viewTimer);
+      localVms.dispose();
+      links.dispose();
+      client?.dispose();
+    },
+  };
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
+}
+
+/** Loads on first use; a failed load may be tried again. */
+function loadOnce(load: (onProgress: (fraction: number) => void) => Promise<GuestSet>, onProgress: (fraction: number) => void): { load: () => Promise<GuestSet> } {
+  let loading: Promise<GuestSet> | null = null;
+  return {
+    load() {
+      loading ??= load(onProgress).catch((error: unknown) => {
+        loading = null;
+        throw error;
+      });
+      return loading;
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/** What the page shows of the room's VMs: the relay's list, with what only this tab knows of each. Pure. */
+import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
+import type { HostId, VmId } from '../shared/ids.ts';
+import type { TabMotionHost, TabMotionVm, TabMotionVmState, VmView } from './scripting-interface.ts';
+
+export interface VmDetails {
+  readonly password: string | null;
+  readonly waitingFor: string | null;
+}
+
+export interface LocalKnowledge {
+  readonly self: HostId;
+  /** VMs whose worker runs here (arriving ones not counted), with their state as this tab knows it. */
+  readonly here: ReadonlyMap<VmId, TabMotionVmState>;
+  readonly movedAway: ReadonlySet<VmId>;
+  /** VMs that ran here and ended; the relay has forgotten them. */
+  readonly ended: ReadonlyMap<VmId, VmView>;
+  readonly details: ReadonlyMap<VmId, VmDetails>;
+}
+
+export function hostViews(hosts: readonly HostInfo[], vms: readonly TabMotionVm[], self: HostId): TabMotionHost[] {
+  return hosts.map((host) => ({
+    id: host.id,
+    name: host.name,
+    self: host.id === self,
+    vms: vms.filter((vm) => vm.hostId === host.id).length,
+  }));
+}
+
+export function vmViews(vms: readonly VmInfo[], known: LocalKnowledge): VmView[] {
+  const listed = vms.map((vm): VmView => {
+    const id = vm.id as VmId;
+    const stateHere = known.here.get(id);
+    const details = known.details.get(id);
+    return {
+      id,
+      name: vm.name,
+      state: stateHere ?? vm.state,
+      hostId: vm.hostId,
+      mac: vm.mac,
+      ip: vm.ip,
+      memoryBytes: vm.memoryBytes,
+      epoch: vm.epoch,
+      here: stateHere !== undefined,
+      movedAway: known.movedAway.has(id) && stateHere === undefined,
+      ownerPresent: vm.ownerPresent,
+      forwards: vm.forwards,
+      password: details?.password ?? null,
+      waitingFor: details?.waitingFor ?? null,
+      ended: false,
+    };
+  });
+  return [...listed, ...[...known.ended.values()].filter((vm) => !vms.some((other) => other.id === vm.id))];
+}
+
+/** The public part of a view. */
+export function publicVm(vm: VmView): TabMotionVm {
+  const { id, name, state, hostId, mac, ip, memoryBytes, epoch } = vm;
+  return { id, name, state, hostId, mac, ip, memoryBytes, epoch };
+}

@@ -1,0 +1,81 @@
+/** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
+import type { Machine } from '../../emulator-bridge/machine.ts';
+import { systemClock } from '../../emulator-bridge/system-clock.ts';
+import { openLink } from '../../link/lane-end.ts';
+import type { SourceVm } from '../../migration/ports.ts';
+import type { MigrationReport } from '../../migration/report.ts';
+import { startSender } from '../../migration/sender.ts';
+import type { ToVmWorker } from '../vm-worker-messages.ts';
+import type { ConsoleGate } from './console-gate.ts';
+import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
+
+export interface Departure {
+  /** Always resolves. `unsentInput` was typed while the VM was stopped and belongs to the target now. */
+  readonly done: Promise<{ readonly report: MigrationReport; readonly unsentInput: string }>;
+  cancel(): void;
+}
+
+export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm: ResidentVm, context: WorkerContext): Departure {
+  const link = openLink(order.ends);
+  let cancelled = false;
+  let cancelSender: () => void = () => {
+    cancelled = true;
+  };
+  const run = async (): Promise<{ report: MigrationReport; unsentInput: string }> => {
+    const { compressor, pageHash } = await context.engines;
+    const sender = startSender({
+      vm: gated(vm.machine, vm.console),
+      lease: vm.port.sourceLease(order.migrationId, order.to),
+      link,
+      clock: systemClock,
+      compressor,
+      pageHash,
+      offer: {
+        migrationId: order.migrationId,
+        vmId: vm.identity.vmId,
+        vmName: vm.identity.name,
+        from: context.relay.hostId,
+        to: order.to,
+        memoryBytes: vm.machine.fingerprint.memoryBytes,
+        extra: vm.identity,
+      },
+      options: order.options,
+      onProgress: (progress) => context.post({ type: 'progress', progress }),
+      onLog: (text) => context.post({ type: 'log', level: 'info', text }),
+    });
+    cancelSender = () => sender.cancel();
+    if (cancelled) sender.cancel();
+    const report = await sender.done;
+    link.close();
+    if (report.outcome !== 'completed') return { report, unsentInput: '' };
+    vm.agent.dispose();
+    vm.port.dispose();
+    return { report, unsentInput: vm.console.takeKept() };
+  };
+  return { done: run(), cancel: () => cancelSender() };
+}
+
+/** The machine as the engine sees it, with the console held while it is stopped. */
+function gated(machine: Machine, console: ConsoleGate): SourceVm {
+  return {
+    fingerprint: machine.fingerprint,
+    space: machine.space,
+    openEpoch: () => machine.openEpoch(),
+    takeDirty: () => machine.takeDirty(),
+    closeEpoch: () => machine.closeEpoch(),
+    differsFromBase: () => machine.differsFromBase(),
+    readPages: (pages, into) => machine.readPages(pages, into),
+    throttle: (cpuFraction) => machine.throttle(cpuFraction),
+    pause() {
+      console.hold();
+      return machine.pause();
+    },
+    drainDisk: () => machine.drainDisk(),
+    saveDevices: () => machine.saveDevices(),
+    async resume() {
+      await machine.resume();
+      console.release();
+    },
+    discard: () => machine.discard(),
+  };
+}

@@ -1,0 +1,184 @@
+/**
+ * The VM's worker: one machine, its port at the relay, its agent, its console, and its migrations. Composes what the
+ * adapters offer; talks to the page in `vm-worker-messages.ts`.
+ */
+import { createMachine } from '../../emulator-bridge/create-machine.ts';
+import { openHttpDisk } from '../../emulator-bridge/http-disk.ts';
+import type { Machine } from '../../emulator-bridge/machine.ts';
+import { createCompressor, createPageHash } from '../../emulator-bridge/page-codec-engines.ts';
+import { systemClock } from '../../emulator-bridge/system-clock.ts';
+import { attachOwner, type OwnerPort } from '../../net-relay/client/port-client.ts';
+import { disposable, DisposableBag, type Disposable } from '../../shared/disposable.ts';
+import type { LeaseEpoch } from '../../shared/ids.ts';
+import type { GuestSet } from '../guest-set.ts';
+import type { FromVmWorker, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
+import { ConsoleGate } from './console-gate.ts';
+import { GuestAgent } from './guest-agent.ts';
+import { migrateAway, type Departure } from './migrate-away.ts';
+import { receiveVm } from './receive-vm.ts';
+
+/** Everything a VM in this worker has, whether it began here or arrived. */
+export interface ResidentVm {
+  readonly machine: Machine;
+  readonly identity: VmIdentity;
+  readonly port: OwnerPort;
+  readonly agent: GuestAgent;
+  readonly console: ConsoleGate;
+}
+
+export interface WorkerContext {
+  readonly relay: RelayAccess;
+  readonly post: (message: FromVmWorker) => void;
+  readonly engines: Promise<MigrationEngines>;
+  /** Keeps console, agent and state of a machine connected to the page. */
+  readonly connect: (machine: Machine) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
+  /** The port's state is told to the page. */
+  readonly watchPort: (port: OwnerPort) => Disposable;
+}
+
+export interface MigrationEngines {
+  readonly compressor: Awaited<ReturnType<typeof createCompressor>>;
+  readonly pageHash: Awaited<ReturnType<typeof createPageHash>>;
+}
+
+/** Runs the worker on this message channel; `post` and `listen` are the worker's own. */
+export function runVmWorker(post: (message: FromVmWorker) => void, listen: (heard: (message: ToVmWorker) => void) => void): void {
+  let context: WorkerContext | null = null;
+  let machine: Promise<Machine> = Promise.reject(new Error('The worker was not prepared.'));
+  machine.catch(() => undefined);
+  let resident: ResidentVm | null = null;
+  let departure: Departure | null = null;
+  let screen: OffscreenCanvas | null = null;
+  /** Typed before the VM runs here. */
+  let earlyInput = '';
+
+  const fail = (error: unknown): void => post({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
+
+  function settle(vm: ResidentVm): void {
+    resident = vm;
+    if (screen !== null) vm.machine.screen.attach(screen);
+    if (earlyInput !== '') vm.console.input(earlyInput);
+    earlyInput = '';
+  }
+
+  listen((message) => {
+    switch (message.type) {
+      case 'prepare':
+        context = makeContext(message.relay, post);
+        machine = buildMachine(message.guest, post);
+        machine.catch(fail);
+        break;
+      case 'start': {
+        const ready = need(context);
+        machine.then((built) => startVm(built, message.vm, message.epoch as LeaseEpoch, ready)).then(settle, fail);
+        break;
+      }
+      case 'receive': {
+        const ready = need(context);
+        void receiveVm(message, machine, ready).then((arrived) => {
+          if (arrived !== null) settle(arrived);
+        }, fail);
+        break;
+      }
+      case 'migrate': {
+        if (resident === null) return fail(new Error('There is no VM here to move.'));
+        const leaving = resident;
+        departure = migrateAway(message, leaving, need(context));
+        void departure.done.then(({ report, unsentInput }) => {
+          departure = null;
+          if (report.outcome === 'completed') resident = null;
+          post({ type: 'report', report, unsentInput, epoch: leaving.port.epoch });
+        }, fail);
+        break;
+      }
+      case 'cancel':
+        if (departure === null) post({ type: 'cancel-refused', reason: 'This VM is not being moved.' });
+        else departure.cancel();
+        break;
+      case 'console-input':
+        if (resident === null) earlyInput += message.data;
+        else resident.console.input(message.data);
+        break;
+      case 'screen':
+        screen = message.canvas;
+        resident?.machine.screen.attach(screen);
+        break;
+      case 'scancodes':
+        resident?.machine.screen.sendScancodes(message.codes);
+        break;
+      case 'mouse':
+        resident?.machine.screen.sendMouse(message.dx, message.dy, message.buttons);
+        break;
+    }
+  });
+}
+
+function need<T>(value: T | null): T {
+  if (value === null) throw new Error('The page sent its messages in the wrong order.');
+  return value;
+}
+
+async function buildMachine(guest: GuestSet, post: (message: FromVmWorker) => void): Promise<Machine> {
+  const { manifest } = guest;
+  const disk = openHttpDisk({
+    url: guest.diskUrl,
+    byteLength: manifest.disk.bytes,
+    chunkBytes: manifest.diskChunkBytes,
+    chunkDigests: guest.diskChunkDigests,
+  });
+  const digests = { emulator: manifest.emulator.sha256, disk: manifest.disk.sha256, snapshot: manifest.snapshot.sha256 };
+  const { emulator, bios, vgaBios } = guest;
+  const machine = await createMachine({ emulator, bios, vgaBios, memoryBytes: manifest.memoryBytes, disk }, { digests });
+  machine.onTrouble((sentence) => post({ type: 'log', level: 'bad', text: sentence }));
+  await machine.loadBaseSnapshot(guest.snapshot);
+  post({ type: 'prepared' });
+  return machine;
+}
+
+function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void): WorkerContext {
+  return {
+    relay,
+    post,
+    engines: Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash })),
+    connect(machine) {
+      machine.onState((state) => {
+        if (state === 'powered-off') post({ type: 'ended' });
+      });
+      return {
+        console: new ConsoleGate(machine, (data) => post({ type: 'console', data })),
+        agent: new GuestAgent(machine.agent),
+      };
+    },
+    watchPort(port) {
+      const bag = new DisposableBag();
+      let lost = false;
+      bag.add(port.onState((state) => {
+        if (state.kind === 'lost' && !lost) {
+          lost = true;
+          post({ type: 'log', level: 'bad', text: `The VM's network port is cut off: ${state.reason}` });
+        } else if (state.kind === 'connected' && lost) {
+          lost = false;
+          post({ type: 'log', level: 'good', text: 'The VM\'s network port is connected again.' });
+        } else if (state.kind === 'refused') {
+          post({ type: 'log', level: 'bad', text: `The relay refused the VM's network port: ${state.reason}` });
+        }
+      }));
+      return disposable(() => bag.dispose());
+    },
+  };
+}
+
+async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch, context: WorkerContext): Promise<ResidentVm> {
+  const { console, agent } = context.connect(machine);
+  machine.network.setMac(identity.mac);
+  const { url, ...credentials } = context.relay;
+  const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: systemClock });
+  context.watchPort(port);
+  await machine.run(0);
+  // The shell answers before the identity is complete: the page need not wait for it to let people type.
+  void agent.identity(identity, () => Date.now()).then((answer) => {
+    if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take its identity; it may have no network. Start another VM.' });
+    context.post({ type: 'running', epoch: port.epoch });
+  });
+  return { machine, identity, port, agent, console };
+}

@@ -1,0 +1,41 @@
+/** The page's composition root: a tab of the address, drawn by the user interface, scripted by `window.tabmotion`. */
+import { loadGuestOnPage } from './host/load-guest.ts';
+import type { TabMotion } from './host/scripting-interface.ts';
+import { openTab } from './host/tab.ts';
+import { mountPage } from './ui/page.ts';
+
+declare global {
+  interface Window {
+    tabmotion: TabMotion;
+  }
+}
+
+const base = new URL('.', document.baseURI);
+
+const tab = openTab({
+  address: new URL(location.href),
+  base,
+  storage: openStorage(),
+  spawnVmWorker: () => new Worker(new URL('./vm-worker.ts', import.meta.url), { type: 'module', name: 'tabmotion-vm' }),
+  loadGuest: (onProgress) => loadGuestOnPage(new URL('guest/manifest.json', base), onProgress),
+  showAddress: (address) => history.replaceState(null, '', address),
+});
+
+window.tabmotion = tab;
+window.addEventListener('pagehide', (event) => {
+  // A page kept in the back/forward cache comes back as it was; any other ends its VMs properly.
+  if (!event.persisted) tab.dispose();
+});
+
+const root = document.getElementById('app');
+if (root === null) throw new Error('index.html has no element with the id "app"');
+mountPage(root, tab);
+
+/** Private windows of some browsers throw at the mere mention of storage. */
+function openStorage(): Storage | null {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}
