@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
  *   shared <- migration <- adapters (emulator-bridge, net-relay, link) <- host <- ui <- main
  * Each row: the folder, the sibling folders it may import, the packages it may import.
  */
-const FOLDERS = [
+export const FOLDERS = [
   { name: 'shared', folders: [], packages: [] },
   { name: 'migration', folders: ['shared'], packages: ['valibot'] },
   { name: 'emulator-bridge', folders: ['shared', 'migration'], packages: ['v86', 'hash-wasm', '@bokuweb/zstd-wasm', 'valibot', 'binaryen'] },
