@@ -1,0 +1,181 @@
+/**
+ * Debian packages for another architecture than the machine's, through the machine's own package sources and keys, in an
+ * apt state of our own: the machine's dpkg and its architectures are not touched, no mirror is named anywhere.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GuestError } from '../guest-error.ts';
+import { runCommand, tryCommand } from '../run-command.ts';
+import { KERNEL_META_PACKAGE, PACKAGES } from './package-list.ts';
+
+const ARCHITECTURE = 'i386';
+/** Waits between attempts to fetch the package index: a mirror that is mid-sync settles within minutes. */
+const INDEX_RETRY_MS = [2000, 5000, 10000, 20000];
+const DOWNLOAD_ATTEMPTS = 4;
+const DOWNLOAD_RETRY_MS = 3000;
+
+export interface WantedPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Source package and its version. */
+  readonly source: string;
+  readonly sourceVersion: string;
+}
+
+export interface DownloadedPackage extends WantedPackage {
+  readonly file: string;
+}
+
+export interface AptReport {
+  (text: string, fraction?: number): void;
+}
+
+export class PrivateApt {
+  private readonly folder: string;
+  private readonly sleep: (ms: number) => Promise<void>;
+
+  /** `folder` keeps the index and the downloaded packages between runs. */
+  constructor(folder: string, sleep: (ms: number) => Promise<void> = (ms) => new Promise((done) => setTimeout(done, ms))) {
+    this.folder = folder;
+    this.sleep = sleep;
+    mkdirSync(join(folder, 'state/lists/partial'), { recursive: true });
+    mkdirSync(join(folder, 'cache/archives/partial'), { recursive: true });
+    mkdirSync(join(folder, 'packages'), { recursive: true });
+    if (!existsSync(join(folder, 'state/status'))) writeFileSync(join(folder, 'state/status'), '');
+  }
+
+  /**
+   * Fetches the package index. Resolves with a warning when a part of it could not be had after all attempts but the
+   * rest can be used; rejects with GuestError('package-index') when there is nothing to go by.
+   */
+  async update(report: AptReport): Promise<string | null> {
+    let words = '';
+    for (let attempt = 0; attempt <= INDEX_RETRY_MS.length; attempt++) {
+      const result = await tryCommand('apt-get', [...this.options(), '--quiet', 'update']);
+      words = `${result.stderr}\n${result.stdout}`;
+      const failures = words.split('\n').filter((line) => /^(E|W|Err):? ?/.test(line));
+      if (result.status === 0 && !failures.some((line) => line.startsWith('E:') || line.includes('Some index files failed'))) return null;
+      const wait = INDEX_RETRY_MS[attempt];
+      if (wait === undefined) break;
+      report(`the package index is incomplete (a mirror may be in the middle of an update); trying again in ${wait / 1000} s`);
+      await this.sleep(wait);
+    }
+    const failed = firstFailure(words);
+    if (await this.knows('busybox-static')) {
+      return `A part of the package index could not be fetched (${failed}); the rest is used, so a package may be older than the newest. Run "npm run guest -- --update" later for the newest.`;
+    }
+    throw new GuestError('package-index', `The package index could not be fetched: ${failed}. Check the network and /etc/apt, then run "npm run guest" again; or use a finished set with --guest-url.`);
+  }
+
+  /** The packages to download, with the kernel's versioned name. Rejects with GuestError('no-i386-kernel'). */
+  async resolve(): Promise<WantedPackage[]> {
+    const kernel = await this.kernelPackage();
+    const output = await this.query('apt-cache', ['show', '--no-all-versions', kernel, ...PACKAGES]);
+    const wanted = parsePackageRecords(output);
+    for (const name of [kernel, ...PACKAGES]) {
+      if (!wanted.some((entry) => entry.name === name)) {
+        throw new GuestError('package-index', `The package ${name} (${ARCHITECTURE}) is not in this machine's package sources. Use Debian 12, its container (guest/Dockerfile), or a finished set with --guest-url.`);
+      }
+    }
+    return wanted;
+  }
+
+  /** Downloads what is not there yet; apt checks each against the signed index. Packages are kept for later runs. */
+  async download(wanted: readonly WantedPackage[], report: AptReport): Promise<DownloadedPackage[]> {
+    const total = wanted.reduce((sum, entry) => sum + entry.bytes, 0);
+    let finished = 0;
+    const downloaded: DownloadedPackage[] = [];
+    for (const entry of wanted) {
+      report(`${entry.name} ${entry.version}`, finished / total);
+      downloaded.push({ ...entry, file: this.kept(entry) ?? (await this.fetch(entry, report)) });
+      finished += entry.bytes;
+    }
+    return downloaded;
+  }
+
+  private async fetch(entry: WantedPackage, report: AptReport): Promise<string> {
+    const folder = join(this.folder, 'packages');
+    let words = '';
+    for (let attempt = 1; attempt <= DOWNLOAD_ATTEMPTS; attempt++) {
+      const result = await tryCommand('apt-get', [...this.options(), '--quiet', 'download', `${entry.name}=${entry.version}`], { cwd: folder });
+      const file = this.kept(entry);
+      if (result.status === 0 && file !== null) return file;
+      words = result.stderr;
+      if (attempt === DOWNLOAD_ATTEMPTS) break;
+      report(`${entry.name} did not come through; trying again`);
+      await this.sleep(DOWNLOAD_RETRY_MS * attempt);
+    }
+    throw new GuestError('package-download', `The package ${entry.name} ${entry.version} could not be downloaded: ${firstFailure(words)}. What is finished is kept: run "npm run guest" again.`);
+  }
+
+  /** A package that was downloaded earlier and is whole, or null. */
+  private kept(entry: WantedPackage): string | null {
+    const folder = join(this.folder, 'packages');
+    for (const name of readdirSync(folder)) {
+      if (!name.startsWith(`${entry.name}_`) || !name.endsWith('.deb')) continue;
+      const bytes = readFileSync(join(folder, name));
+      if (bytes.length === entry.bytes && createHash('sha256').update(bytes).digest('hex') === entry.sha256) return join(folder, name);
+    }
+    return null;
+  }
+
+  private async kernelPackage(): Promise<string> {
+    const result = await tryCommand('apt-cache', [...this.options(), 'depends', '--important', KERNEL_META_PACKAGE]);
+    const name = /Depends: (linux-image-\S+-686)$/m.exec(result.stdout)?.[1];
+    if (name === undefined) {
+      throw new GuestError(
+        'no-i386-kernel',
+        `This machine's package sources have no ${ARCHITECTURE} kernel (${KERNEL_META_PACKAGE}); Debian carries it up to release 12. Use the container recipe (guest/Dockerfile), or a finished set made elsewhere: npm run guest -- --guest-url URL.`,
+      );
+    }
+    return name;
+  }
+
+  private async knows(name: string): Promise<boolean> {
+    return (await tryCommand('apt-cache', [...this.options(), 'show', name])).status === 0;
+  }
+
+  private query(command: string, args: readonly string[]): Promise<string> {
+    return runCommand(command, [...this.options(), ...args]);
+  }
+
+  private options(): string[] {
+    const settings = {
+      'APT::Architecture': ARCHITECTURE,
+      'APT::Architectures::': ARCHITECTURE,
+      'APT::Sandbox::User': '',
+      'Acquire::Languages': 'none',
+      'Acquire::Retries': '3',
+      'Dir::State': join(this.folder, 'state'),
+      'Dir::State::status': join(this.folder, 'state/status'),
+      'Dir::Cache': join(this.folder, 'cache'),
+    };
+    return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  }
+}
+
+/** Records of `apt-cache show`; of several with the same name the first (newest) counts. */
+export function parsePackageRecords(output: string): WantedPackage[] {
+  const found = new Map<string, WantedPackage>();
+  for (const record of output.split(/\n\n+/)) {
+    const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(record)?.[1]?.trim();
+    const name = field('Package');
+    const version = field('Version');
+    const sha256 = field('SHA256');
+    const bytes = Number(field('Size'));
+    if (name === undefined || version === undefined || sha256 === undefined || !Number.isInteger(bytes) || found.has(name)) continue;
+    // "Source: linux-signed-i386 (6.1.176+1)" names a version only where it differs from the package's own.
+    const source = /^(\S+)(?: \((.+)\))?$/.exec(field('Source') ?? name);
+    found.set(name, { name, version, bytes, sha256, source: source?.[1] ?? name, sourceVersion: source?.[2] ?? version });
+  }
+  return [...found.values()];
+}
+
+/** The first line that names a failure, without the mirror's address. */
+function firstFailure(words: string): string {
+  const line = words.split('\n').find((text) => /^(E:|Err:)/.test(text)) ?? words.trim().split('\n')[0] ?? '';
+  return line.replace(/^(E:|Err:\d*) */, '').replace(/https?:\/\/\S*\/(dists|pool)\//, '$1/').slice(0, 300) || 'no reason given';
+}
