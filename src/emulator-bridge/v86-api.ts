@@ -9,8 +9,7 @@ import type { VgaLike } from './screen.ts';
 import type { UartLike } from './serial-port.ts';
 import type { BusLike } from './v86-bus.ts';
 
-/** The npm package's version; it is part of a machine's fingerprint. */
-export const V86_VERSION = '0.5.462';
+export { V86_VERSION } from './v86-version.ts';
 
 /** Functions of v86.wasm that the bridge calls, and the globals that write tracking adds (write-tracking.ts). */
 export interface V86Exports extends WebAssembly.Exports {
