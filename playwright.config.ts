@@ -1,11 +1,12 @@
 import { defineConfig } from '@playwright/test';
 import { CHROMIUM_FLAGS } from './e2e/harness/chromium-flags.ts';
+import type { WorkerOptions } from './e2e/harness/test.ts';
 import { findChromium } from './scripts/find-chromium.ts';
 
 /** A boot from the base snapshot, a few migrations and their checks fit many times over; a hang is seen within it. */
 const TEST_LIMIT_MS = 120_000;
 
-export default defineConfig({
+export default defineConfig<object, WorkerOptions>({
   testDir: 'e2e',
   testMatch: '**/*.e2e.ts',
   outputDir: 'test-results/e2e',
@@ -22,4 +23,9 @@ export default defineConfig({
     screenshot: 'off',
     trace: 'off',
   },
+  projects: [
+    { name: 'loopback' },
+    // A12: the same tests with the browser in another network, so over plain http from an address that is not loopback.
+    { name: 'other-network', grep: /\bA[2-5]:/, use: { network: 'namespace' } },
+  ],
 });

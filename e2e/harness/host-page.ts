@@ -20,6 +20,14 @@ export interface CommandResult {
   readonly status: number;
 }
 
+/** Tabs that the running test opened (there is one test at a time in a process), for its record if it fails. */
+const opened: HostPage[] = [];
+
+/** Forgets and returns them. */
+export function takeOpenedPages(): HostPage[] {
+  return opened.splice(0);
+}
+
 export class HostPage {
   /** What the page wrote to the browser's console as errors, and exceptions nobody caught. */
   readonly errors: string[] = [];
@@ -32,6 +40,7 @@ export class HostPage {
   constructor(page: Page, label: string) {
     this.page = page;
     this.label = label;
+    opened.push(this);
     page.on('console', (message: ConsoleMessage) => {
       this.messages.push(`${message.type()}: ${message.text()}`);
       if (message.type() === 'error') this.errors.push(message.text());

@@ -20,7 +20,7 @@ export interface ServerOptions {
   readonly testBuild?: boolean;
 }
 
-export interface RunningServer {
+export interface ServerProcess {
   /** The address of the ready line, key included. */
   readonly address: string;
   /** `http://host:port` of that address. */
@@ -37,7 +37,7 @@ export interface RunningServer {
 }
 
 /** Starts the real server as `npm start` does and waits for its ready line. */
-export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+export async function startServer(options: ServerOptions = {}): Promise<ServerProcess> {
   const ownData = options.dataDir === undefined ? await mkdtemp(join(tmpdir(), 'tabmotion-server-')) : null;
   const dataDir = options.dataDir ?? ownData ?? '';
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts', '--port', String(options.port ?? 0), '--data', dataDir, ...(options.args ?? [])], {

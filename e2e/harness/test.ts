@@ -1,14 +1,15 @@
 /** `test` with the real server (one per worker), a room of its own, and a record of every tab for failures. */
-import { test as base, type BrowserContext, type Page } from '@playwright/test';
-import { HostPage } from './host-page.ts';
+import { test as base, type Browser, type BrowserContext, type Page } from '@playwright/test';
+import { HostPage, takeOpenedPages } from './host-page.ts';
+import { createNamespace, namespaceObstacle, type NetworkNamespace } from './network-namespace.ts';
 import { newRoom, type Room } from './room.ts';
-import { startServer, type RunningServer } from './server-process.ts';
+import { startServer, type ServerProcess } from './server-process.ts';
 
 export { expect } from '@playwright/test';
 
 export interface OpenHostOptions {
   readonly room?: Room;
-  readonly server?: Pick<RunningServer, 'origin'>;
+  readonly server?: Pick<ServerProcess, 'origin'>;
   /** Where the tab opens; the test's own context if none is given. */
   readonly context?: BrowserContext;
   readonly label?: string;
@@ -19,45 +20,98 @@ export interface OpenHostOptions {
 }
 
 interface TestFixtures {
+  /** Skips the test, visibly, where its network cannot be made. */
+  networkIsThere: undefined;
+  /** Keeps pictures and consoles of every tab of a test that failed. */
+  recordOfFailure: undefined;
   room: Room;
   /** Opens a tab of the room and waits until it has joined. */
   openHost: (options?: OpenHostOptions) => Promise<HostPage>;
 }
 
-interface WorkerFixtures {
-  server: RunningServer;
+/** Where the browser is: on this machine's loopback, or on another computer in another network (A12). */
+export type NetworkKind = 'loopback' | 'namespace';
+
+export interface WorkerOptions {
+  network: NetworkKind;
+}
+
+interface WorkerFixtures extends WorkerOptions {
+  /** null on loopback. */
+  namespace: NetworkNamespace | null;
+  server: ServerProcess;
+  browser: Browser;
 }
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
+  network: ['loopback', { option: true, scope: 'worker' }],
+
+  networkIsThere: [
+    async ({ network }, use, testInfo) => {
+      const obstacle = network === 'namespace' ? await namespaceObstacle() : null;
+      testInfo.skip(obstacle !== null, `needs a network namespace: ${obstacle ?? ''}`);
+      await use(undefined);
+    },
+    { auto: true },
+  ],
+
+  namespace: [
+    async ({ network }, use) => {
+      const namespace = network === 'namespace' ? await createNamespace(0) : null;
+      await use(namespace);
+      await namespace?.dispose();
+    },
+    { scope: 'worker' },
+  ],
+
   server: [
-    async ({}, use) => {
-      const server = await startServer();
+    async ({ namespace }, use) => {
+      const server = await startServer({ args: namespace === null ? [] : ['--host', namespace.serverAddress] });
       await use(server);
       await server.stop();
     },
     { scope: 'worker', timeout: 90_000 },
   ],
 
+  browser: [
+    async ({ namespace, playwright, launchOptions }, use) => {
+      const browser = namespace === null ? await playwright.chromium.launch(launchOptions) : await namespace.launchChromium();
+      await use(browser);
+      await browser.close();
+    },
+    { scope: 'worker', timeout: 60_000 },
+  ],
+
   room: async ({}, use) => {
     await use(newRoom());
   },
 
-  openHost: async ({ context, server, room }, use, testInfo) => {
-    const opened: HostPage[] = [];
+  recordOfFailure: [
+    async ({ server, context }, use, testInfo) => {
+      takeOpenedPages();
+      await use(undefined);
+      const pages = takeOpenedPages();
+      if (testInfo.status !== testInfo.expectedStatus) {
+        for (const host of pages) await keepRecord(host, async (name, body, contentType) => testInfo.attach(name, { body, contentType }));
+        await testInfo.attach('server.txt', { body: server.output(), contentType: 'text/plain' });
+      }
+      // A tab that runs a VM asks before it closes; tests close it without an answer.
+      for (const { page } of pages) await page.close({ runBeforeUnload: false }).catch(() => undefined);
+      // Named, so that it is closed after the record is made.
+      await context.close();
+    },
+    { auto: true },
+  ],
+
+  openHost: async ({ context, server, room }, use) => {
+    let count = 0;
     await use(async (options = {}) => {
       const page = await (options.context ?? context).newPage();
-      const host = new HostPage(page, options.label ?? `tab ${opened.length + 1}`);
-      opened.push(host);
+      const host = new HostPage(page, options.label ?? `tab ${++count}`);
       await options.before?.(page);
-      await host.open((options.room ?? room).address((options.server ?? server).origin, options.query));
+      await host.open((options.room ?? room).address((options.server ?? server).origin, { name: host.label, ...options.query }));
       return host;
     });
-    if (testInfo.status !== testInfo.expectedStatus) {
-      for (const host of opened) await keepRecord(host, async (name, body, contentType) => testInfo.attach(name, { body, contentType }));
-      await testInfo.attach('server.txt', { body: server.output(), contentType: 'text/plain' });
-    }
-    // A tab that runs a VM asks before it closes; tests close it without an answer.
-    for (const host of opened) await host.page.close({ runBeforeUnload: false }).catch(() => undefined);
   },
 });
 
