@@ -2,6 +2,8 @@ import { DisposableBag } from '../shared/disposable.ts';
 import type { VmView } from '../host/scripting-interface.ts';
 import { consoleOverlay } from './console-overlay.ts';
 import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
+import { keyBar } from './key-bar.ts';
+import { reach } from './reach.ts';
 import { hostName, type Actions, type Scene } from './scene.ts';
 import { vmScreen, type VmScreen } from './screen.ts';
 import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
@@ -22,11 +24,13 @@ export function consolePanel(actions: Actions): Component<Scene> {
   const consoleTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'console-tab' }, 'Console');
   const screenTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'screen-tab' }, 'Screen');
   const tabs = el('div', { class: 'tabs', role: 'group', 'aria-label': 'Show' }, consoleTab, screenTab);
-  const waiting = el('p', { class: 'waiting', role: 'status' });
+  const waiting = el('p', { class: 'waiting' });
   const overlay = bag.add(consoleOverlay(actions));
+  const keys = bag.add(keyBar(actions));
+  const reaching = bag.add(reach());
   const body = el('div', { class: 'console-body' }, overlay.element);
   const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
-    el('div', { class: 'console-head' }, title, where, tabs), waiting, body);
+    el('div', { class: 'console-head' }, title, where, tabs), waiting, body, keys.element, reaching.element);
 
   const observer = new ResizeObserver(() => shownTerminal()?.fit());
   observer.observe(body);
@@ -53,7 +57,8 @@ export function consolePanel(actions: Actions): Component<Scene> {
       terminal.dispose();
       terminals.delete(id);
     }
-    if (selected !== null && !terminals.has(selected.id)) {
+    const isNew = selected !== null && !terminals.has(selected.id);
+    if (isNew) {
       const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id));
       terminals.set(selected.id, terminal);
       body.prepend(terminal.element);
@@ -63,7 +68,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
       const visible = id === selected?.id && mode === 'console';
       const appears = visible && terminal.element.hidden;
       show(terminal.element, visible);
-      if (appears || visible) terminal.fit();
+      if (appears || isNew) terminal.fit();
     }
   }
 
@@ -96,6 +101,8 @@ export function consolePanel(actions: Actions): Component<Scene> {
     drawTerminals(scene.view.vms, vm);
     drawScreen(vm);
     overlay.update(scene);
+    keys.update(scene);
+    reaching.update(scene);
   }
 
   return {

@@ -1,21 +1,30 @@
 import { disposable, type Disposable } from '../shared/disposable.ts';
 import { copyText } from './copy-text.ts';
-import { el, listen, setText } from './dom.ts';
+import { el, listen, setText, svg } from './dom.ts';
 
 /** How long "Copied" stays on the button. */
 const SAID_MS = 2_000;
 
-/** A button that copies `text()` and says whether it could. */
-export function copyButton(label: string, text: () => string, name: string): { readonly element: HTMLButtonElement } & Disposable {
+/**
+ * A button that copies `text()` and says whether it could. `label` null draws a small picture instead of a word;
+ * `name` says in full what is copied.
+ */
+export function copyButton(label: string | null, text: () => string, name: string): { readonly element: HTMLButtonElement } & Disposable {
   const word = el('span', { 'aria-live': 'polite' }, label);
-  const element = el('button', { type: 'button', class: 'button quiet copy', title: name, 'aria-label': name }, word);
+  const picture = label === null ? copyPicture() : null;
+  const element = el('button', { type: 'button', class: label === null ? 'button quiet icon' : 'button quiet copy', title: name, 'aria-label': name });
+  element.append(...(picture === null ? [word] : [picture, word]));
   let timer: number | undefined;
+  const say = (said: string): void => {
+    setText(word, said);
+    picture?.toggleAttribute('hidden', said !== '');
+  };
   const click = listen(element, 'click', () => {
     void copyText(text()).then((copied) => {
-      setText(word, copied ? 'Copied' : 'Press Ctrl+C');
+      say(copied ? (label === null ? '✓' : 'Copied') : 'Press Ctrl+C');
       if (!copied) selectBeside(element);
       clearTimeout(timer);
-      timer = window.setTimeout(() => setText(word, label), SAID_MS);
+      timer = window.setTimeout(() => say(label ?? ''), SAID_MS);
     });
   });
   return {
@@ -25,6 +34,13 @@ export function copyButton(label: string, text: () => string, name: string): { r
       click.dispose();
     }),
   };
+}
+
+/** Two sheets, one over the other. */
+function copyPicture(): SVGSVGElement {
+  return svg('svg', { viewBox: '0 0 16 16', class: 'copy-picture', 'aria-hidden': 'true' },
+    svg('rect', { x: '2.5', y: '2.5', width: '8', height: '8', rx: '1.5' }),
+    svg('path', { d: 'M5.5 13.5h6a2 2 0 0 0 2-2v-6' }));
 }
 
 /** Selects the text shown beside the button, so that it can be copied by hand. */

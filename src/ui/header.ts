@@ -19,7 +19,7 @@ export function header(): Component<Scene> {
     update({ view }) {
       setText(room, view.room);
       show(plain, !view.secure);
-      show(invite.element, view.invitation !== '');
+      show(invite.element, view.invitation !== '' && view.trouble === null);
       invite.update(view.invitation);
     },
     dispose: () => invite.dispose(),

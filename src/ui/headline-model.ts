@@ -47,17 +47,18 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'se
       };
     }
   }
+  const what = view.vms.length > 1 ? vm.name : 'A real PC';
   const targets = targetsOf(view, vm);
   const only = targets[0];
   if (only === undefined || !movable(vm).ok) {
     return {
-      text: `A real PC is running ${inWhere}.`,
+      text: `${what} is running ${inWhere}.`,
       detail: only === undefined ? 'Open the invitation in a second tab or on another computer, and it can move there while it runs.' : '',
       tone: 'calm',
     };
   }
   return {
-    text: `A real PC is running ${inWhere}.`,
+    text: `${what} is running ${inWhere}.`,
     detail: targets.length === 1
       ? `Press Migrate: it moves to ${hostName(scene, only.id)} while it runs, and nothing in it notices.`
       : `Press Migrate: it moves to any of ${plural(targets.length, 'other tab')} while it runs, and nothing in it notices.`,

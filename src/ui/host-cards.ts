@@ -5,6 +5,7 @@ import { el, keyedList, listen, placeChildren, setAttribute, setText, show, type
 import { inviteCard } from './invite-card.ts';
 import { progressFraction } from './progress-model.ts';
 import { type Actions, type Scene } from './scene.ts';
+import { stream, type Stream } from './stream.ts';
 import { VM_MIME, vmChip } from './vm-chip.ts';
 import { linkWord } from './words.ts';
 
@@ -17,7 +18,7 @@ interface HostRow {
   readonly away: boolean;
   readonly chips: readonly HTMLElement[];
   /** How far each VM on its way here has come. */
-  readonly arriving: readonly { readonly id: string; readonly fraction: number | null }[];
+  readonly arriving: readonly { readonly id: string; readonly name: string; readonly fraction: number | null }[];
   readonly scene: Scene;
 }
 
@@ -28,6 +29,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
   const element = el('section', { class: 'hosts', 'aria-label': 'Hosts in this room' }, list);
   const chips = new Map<string, ReturnType<typeof vmChip>>();
   const cards = el('div', { class: 'host-cards' });
+  const streams = new Map<string, Stream>();
   list.append(cards, invite.element);
   const rows = keyedList<HostRow>(cards, (row) => row.host.id, (row) => hostCard(row.host.id, actions));
 
@@ -37,6 +39,24 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
     const made = vmChip(vm.id, actions);
     chips.set(vm.id, made);
     return made;
+  }
+
+  /** One stream of dots for each migration. */
+  function drawStreams({ view }: Scene): void {
+    const running = view.migrations.map((migration) => migration.vmId as string);
+    for (const [id, one] of streams) {
+      if (running.includes(id)) continue;
+      one.element.remove();
+      streams.delete(id);
+    }
+    for (const id of running) {
+      const one = streams.get(id) ?? stream();
+      if (!streams.has(id)) {
+        streams.set(id, one);
+        element.append(one.element);
+      }
+      one.place(element, chips.get(id)?.element ?? null, element.querySelector<HTMLElement>(`[data-arrival="${CSS.escape(id)}"]`));
+    }
   }
 
   return {
@@ -52,7 +72,8 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       }
       const flights = view.vms.map((vm) => {
         const chip = chipOf(vm);
-        return { chip, before: chip.element.closest('[data-host-id]')?.getAttribute('data-host-id') ?? null, from: takeOff(chip.element), vm };
+        const before = chip.element.closest('[data-host-id]')?.getAttribute('data-host-id') ?? null;
+        return { chip, vm, from: before === null || before === vm.hostId ? null : takeOff(chip.element) };
       });
       const focused = document.activeElement;
       for (const { chip, vm } of flights) chip.update({ vm, scene });
@@ -63,15 +84,14 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
         chips: view.vms.filter((vm) => vm.hostId === host.id).map((vm) => chipOf(vm).element),
         arriving: view.migrations
           .filter((migration) => migration.to === host.id && view.vms.some((vm) => vm.id === migration.vmId && vm.hostId !== host.id))
-          .map((migration) => ({ id: migration.vmId, fraction: progressFraction(migration) })),
+          .map((migration) => ({ id: migration.vmId, name: view.vms.find((vm) => vm.id === migration.vmId)?.name ?? '', fraction: progressFraction(migration) })),
         scene,
       })));
       setAttribute(cards, 'data-many', hosts.length >= MANY_HOSTS);
       show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
       invite.update(view.invitation);
-      for (const { chip, before, from, vm } of flights) {
-        if (before !== null && before !== vm.hostId && from !== null) land(chip.element, from);
-      }
+      for (const { chip, from } of flights) if (from !== null) land(chip.element, from);
+      drawStreams(scene);
       // An element that is moved to another card loses the focus.
       if (focused instanceof HTMLElement && focused !== document.activeElement && element.contains(focused)) focused.focus({ preventScroll: true });
     },
@@ -104,9 +124,11 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
   const note = el('span', { class: 'host-note' });
   const slots = el('div', { class: 'host-vms' });
   const empty = el('p', { class: 'host-empty' });
+  const another = el('button', { type: 'button', class: 'button quiet another', 'data-testid': 'start-another', title: 'Start another PC in this tab', 'aria-label': 'Start another PC in this tab' }, '+ PC');
+  bag.add(listen(another, 'click', () => actions.startVm()));
   const element = el('article', { class: 'host-card', 'data-testid': 'host-card', 'data-host-id': hostId },
-    el('div', { class: 'host-head' }, name, note), slots);
-  const arrivals = new Map<string, { readonly slot: HTMLElement; readonly fill: HTMLElement }>();
+    el('div', { class: 'host-head' }, name, note, another), slots);
+  const arrivals = new Map<string, ReturnType<typeof arrivalSlot>>();
 
   bag.add(listen(element, 'dragover', (event) => {
     if (event.dataTransfer?.types.includes(VM_MIME) !== true) return;
@@ -124,12 +146,10 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
     actions.migrate(vmId, hostId);
   }));
 
-  function arrivalOf(id: string): { readonly slot: HTMLElement; readonly fill: HTMLElement } {
+  function arrivalOf(id: string): ReturnType<typeof arrivalSlot> {
     const known = arrivals.get(id);
     if (known !== undefined) return known;
-    const fill = el('span', { class: 'arrival-fill' });
-    const slot = el('div', { class: 'arrival', 'aria-hidden': 'true' }, fill, el('span', { class: 'arrival-word' }, 'arriving'));
-    const made = { slot, fill };
+    const made = arrivalSlot(id);
     arrivals.set(id, made);
     return made;
   }
@@ -140,18 +160,33 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
       setText(name, host.self ? 'This tab' : host.name);
       const link = scene.view.links[host.id];
       setText(note, away ? 'not in the room' : host.self ? host.name : link === undefined ? '' : linkWord(link));
+      show(another, host.self && scene.view.starting === null && scene.view.vms.length > 0);
       setAttribute(element, 'data-self', host.self);
       setAttribute(element, 'data-away', away);
       for (const id of arrivals.keys()) if (!arriving.some((one) => one.id === id)) arrivals.delete(id);
-      const coming = arriving.map(({ id, fraction }) => {
-        const { slot, fill } = arrivalOf(id);
-        setAttribute(slot, 'data-waiting', fraction === null);
-        fill.style.transform = `scaleX(${fraction ?? 0})`;
-        return slot;
+      const coming = arriving.map(({ id, name: vmName, fraction }) => {
+        const arrival = arrivalOf(id);
+        arrival.update(vmName, fraction);
+        return arrival.slot;
       });
       setText(empty, scene.view.starting !== null && host.self ? 'starting …' : 'ready for a PC');
       placeChildren(slots, chips.length + coming.length === 0 ? [empty] : [...chips, ...coming]);
     },
     dispose: () => bag.dispose(),
+  };
+}
+
+/** The place that is kept for a VM on its way; fills as its pages come in. */
+function arrivalSlot(vmId: string): { readonly slot: HTMLElement; update(vmName: string, fraction: number | null): void } {
+  const fill = el('span', { class: 'arrival-fill' });
+  const word = el('span', { class: 'arrival-word' });
+  const slot = el('div', { class: 'arrival', 'aria-hidden': 'true', 'data-arrival': vmId }, fill, word);
+  return {
+    slot,
+    update(vmName, fraction) {
+      setText(word, `${vmName} is arriving`);
+      setAttribute(slot, 'data-waiting', fraction === null);
+      fill.style.transform = `scaleX(${fraction ?? 0})`;
+    },
   };
 }

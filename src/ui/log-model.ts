@@ -35,28 +35,31 @@ export function reportLevel(report: MigrationReport): LogLine['level'] {
   return report.outcome === 'completed' ? 'good' : 'info';
 }
 
-/** The figures of a report, as label and value, in the order in which they matter. */
-export function figures(report: MigrationReport): readonly (readonly [label: string, value: string])[] {
-  const verified = report.verified === null ? [] : [['Every page compared', report.verified ? 'equal' : 'NOT EQUAL'] as const];
+/** The final figures in one line, in the order in which they matter. */
+export function figuresLine(report: MigrationReport): string {
+  return [`${formatMs(report.pauseMs)} pause`, ...figuresAfterPause(report)].join(' · ');
+}
+
+/** The same without the pause, for a place that shows it large. */
+export function figuresAfterPause(report: MigrationReport): string[] {
   return [
-    ['Paused', formatMs(report.pauseMs)],
-    ['Total', formatMs(report.totalMs)],
-    ['Sent', formatBytes(report.bytesOnWire)],
-    ['In', plural(report.rounds.length, 'round')],
-    ['Way', linkWord(report.link)],
-    ...verified,
+    `${formatMs(report.totalMs)} in all`,
+    `${formatBytes(report.bytesOnWire)} sent`,
+    plural(report.rounds.length, 'round'),
+    linkWord(report.link),
+    ...(report.verified === null ? [] : [report.verified ? 'every page compared: equal' : 'every page compared: NOT EQUAL']),
   ];
 }
 
 /** What happened, without the figures. */
 export function reportSentence(report: MigrationReport, vmName: string, nameOf: (hostId: string) => string): string {
-  const way = `from ${nameOf(report.from)} to ${nameOf(report.to)}`;
+  const way = `${nameOf(report.from)} → ${nameOf(report.to)}`;
   switch (report.outcome) {
     case 'completed':
-      return `${vmName} moved ${way}`;
+      return `${vmName} moved: ${way}`;
     case 'cancelled':
-      return `${vmName}: the move ${way} was cancelled`;
+      return `${vmName}, move cancelled: ${way}`;
     case 'failed':
-      return `${vmName} could not move ${way}: ${report.reason ?? 'no reason was given'}`;
+      return `${vmName} could not move: ${way}. ${report.reason ?? 'No reason was given.'}`;
   }
 }

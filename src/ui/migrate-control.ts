@@ -39,12 +39,12 @@ export function migrateControl(actions: Actions): Component<Scene> {
     const can = movable(vm);
     const only = targets.length === 1 ? targets[0] : undefined;
     if (targets.length <= 1) open = false;
-    setText(label, only === undefined ? 'Migrate …' : only.self ? 'Migrate to this tab' : `Migrate to ${only.name}`);
+    setText(label, only === undefined ? (targets.length === 0 ? 'Migrate' : 'Migrate …') : only.self ? 'Migrate to this tab' : `Migrate to ${only.name}`);
     button.disabled = targets.length === 0 || !can.ok;
     setAttribute(button, 'aria-expanded', targets.length > 1 ? String(open) : null);
     show(list, open && can.ok);
     rows.update(targets.map((host) => ({ host, vm, scene })));
-    setText(why, !can.ok ? can.why : targets.length === 0 ? 'There is no other tab in this room yet. Open the invitation in a second tab or on another computer.' : '');
+    setText(why, !can.ok ? can.why : targets.length === 0 ? 'To move, it needs a second tab: open the invitation there.' : '');
     show(why, why.textContent !== '');
     show(verifyRow, targets.length > 0 && can.ok);
     verify.checked = scene.verify;

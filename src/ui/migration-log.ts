@@ -1,6 +1,6 @@
 import { el, keyedList, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatBytes, formatCount, formatMs, formatTime } from './format.ts';
-import { figures, reportSentence, story, type StoryEntry } from './log-model.ts';
+import { figuresLine, reportSentence, story, type StoryEntry } from './log-model.ts';
 import type { MigrationReport } from '../migration/report.ts';
 import { hostName, type Scene } from './scene.ts';
 
@@ -13,7 +13,7 @@ interface EntryScene {
 export function migrationLog(): Component<Scene> {
   const list = el('ol', { class: 'log-list' });
   const nothing = el('p', { class: 'quiet-words' }, 'What happens in this room is written here.');
-  const element = el('section', { class: 'log', 'data-testid': 'migration-log', 'aria-label': 'Log' }, el('h3', {}, 'Log'), nothing, list);
+  const element = el('section', { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' }, el('h3', {}, 'Log'), nothing, list);
   const entries = keyedList<EntryScene>(list, ({ entry }) => entry.key, ({ entry, scene }) => entryItem(entry, scene));
   return {
     element,
@@ -39,21 +39,10 @@ function reportItem(report: MigrationReport, scene: Scene): HTMLElement {
   const sentence = reportSentence(report, vmName, (id) => hostName(scene, id));
   const details = el('details', { 'data-outcome': report.outcome },
     el('summary', {}, sentence,
-      report.outcome === 'completed' ? el('span', { class: 'log-figures' }, figures(report).map(figureWords).join(' · ')) : null));
+      report.outcome === 'completed' ? el('span', { class: 'log-figures' }, figuresLine(report)) : null));
   if (report.rounds.length > 0) details.append(roundTable(report));
   else setText(details.appendChild(el('p', { class: 'quiet-words' })), 'No pages were sent.');
   return details;
-}
-
-function figureWords([label, value]: readonly [string, string]): string {
-  switch (label) {
-    case 'Way':
-      return value;
-    case 'In':
-      return `in ${value}`;
-    default:
-      return `${label.toLowerCase()} ${value}`;
-  }
 }
 
 function roundTable(report: MigrationReport): HTMLTableElement {

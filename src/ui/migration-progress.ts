@@ -20,8 +20,8 @@ export function migrationProgress(actions: Actions): Component<Scene> {
   const element = el('section', { class: 'progress', 'data-testid': 'progress', 'aria-label': 'Migration' },
     title, phase, bar,
     el('ol', { class: 'steps' }, ...steps),
-    el('dl', { class: 'figures' }, round.element, left.element, rate.element, sent.element, pause.element),
-    cancel);
+    el('dl', { class: 'figures' }, round.element, left.element, rate.element, sent.element, pause.element,
+      el('div', { class: 'cancel' }, cancel)));
   let vmId = '';
   const click = listen(cancel, 'click', () => actions.cancel(vmId));
   return {

@@ -1,13 +1,13 @@
 import { el, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatMs } from './format.ts';
-import { figures, reportLevel } from './log-model.ts';
+import { figuresAfterPause, reportLevel } from './log-model.ts';
 import { hostName, lastReportOf, migrationOf, type Scene } from './scene.ts';
 
 /** How the last migration of the VM shown went; stays until the next begins. */
 export function migrationResult(): Component<Scene> {
   const pause = el('p', { class: 'result-pause' });
   const words = el('p', { class: 'result-words' });
-  const rest = el('dl', { class: 'figures' });
+  const rest = el('p', { class: 'result-figures' });
   const element = el('section', { class: 'result', 'aria-label': 'Last migration' }, pause, words, rest);
   let drawn: string | null = null;
   return {
@@ -25,8 +25,7 @@ export function migrationResult(): Component<Scene> {
       setText(words, completed
         ? `Last move: ${hostName(scene, report.from)} → ${hostName(scene, report.to)}`
         : report.reason ?? 'The move was ended.');
-      const shown = figures(report).filter(([label]) => label !== 'Paused');
-      rest.replaceChildren(...shown.map(([label, value]) => el('div', {}, el('dt', {}, label), el('dd', {}, value))));
+      setText(rest, figuresAfterPause(report).join(' · '));
     },
     dispose() { /* holds nothing */ },
   };

@@ -15,7 +15,7 @@
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation
  *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
- *   [data-testid=start-another]                           a further VM in this tab
+ *   [data-testid=start-another]                           a further VM in this tab (on its own card)
  *   [data-testid=trouble], [data-testid=notice]           why the page cannot go on; why something asked for was refused
  */
 import './tokens.css';
@@ -26,7 +26,7 @@ import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { MigrationReport } from '../migration/report.ts';
 import type { Tab, VmView } from '../host/scripting-interface.ts';
 import { consolePanel } from './console-panel.ts';
-import { el, listen, show } from './dom.ts';
+import { el, show } from './dom.ts';
 import { header } from './header.ts';
 import { headline } from './headline.ts';
 import { FRESH_MS } from './headline-model.ts';
@@ -35,6 +35,7 @@ import { leaveBanner } from './leave-banner.ts';
 import { leaveGuard } from './leave-guard.ts';
 import { migrationLog } from './migration-log.ts';
 import { notice } from './notice.ts';
+import { pingPanel } from './ping-panel.ts';
 import { PingHistory } from './ping-model.ts';
 import type { Actions, Scene } from './scene.ts';
 import { nextSelection, NOTHING_SELECTED } from './selection.ts';
@@ -92,19 +93,19 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const hosts = bag.add(hostCards(actions));
   const consoles = bag.add(consolePanel(actions));
   const panel = bag.add(vmPanel(actions));
+  const pinged = bag.add(pingPanel());
   const log = bag.add(migrationLog());
-  const another = el('button', { type: 'button', class: 'button quiet another', 'data-testid': 'start-another' }, 'Start another PC in this tab');
-  bag.add(listen(another, 'click', () => actions.startVm()));
   const stage = el('div', { class: 'stage' },
     hosts.element,
     el('div', { class: 'work' },
-      consoles.element,
-      el('aside', { class: 'side' }, panel.element, log.element, another)));
+      // First in the order of the keyboard: Shift+Tab leads from the console to Migrate.
+      el('div', { class: 'side' }, panel.element, pinged.element, log.element),
+      consoles.element));
   const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, trouble.element, stage);
   const page = el('div', { class: 'page' }, top.element, main);
   root.replaceChildren(page);
 
-  const components = [top, sentence, leave, trouble, hosts, consoles, panel, log];
+  const components = [top, sentence, leave, trouble, hosts, consoles, panel, pinged, log];
 
   function scene(): Scene {
     const view = tab.view();
@@ -145,7 +146,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     for (const id of pings.keys()) if (!known.has(id)) pings.delete(id);
     show(stage, now.view.trouble === null);
     show(sentence.element, now.view.trouble === null);
-    show(another, now.view.starting === null && now.view.vms.some((vm) => vm.here));
+    document.title = pageTitle(now.view.vms);
     for (const component of components) component.update(now);
   }
 
@@ -156,16 +157,21 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     draw();
   }));
   const timer = window.setInterval(() => {
-    if (document.hidden) return;
     const now = scene();
     hosts.tick(now);
-    panel.tick(now);
+    pinged.tick(now);
     if ([...seen.values()].some((at) => Date.now() - at < FRESH_MS + 2 * TICK_MS)) sentence.update(now);
   }, TICK_MS);
   bag.add({ dispose: () => clearInterval(timer) });
   bag.add({ dispose: () => page.remove() });
   draw();
   return bag;
+}
+
+/** Tells the tabs of one browser apart: the dot is where a PC runs. */
+function pageTitle(vms: readonly VmView[]): string {
+  const here = vms.filter((vm) => vm.here && !vm.ended).map((vm) => vm.name);
+  return here.length === 0 ? 'TabMotion' : `● ${here.join(', ')} – TabMotion`;
 }
 
 /** A VM's stay at one place: the "Moved to …" panel that was put away comes again with the next move. */

@@ -5,7 +5,7 @@ export const PING_WINDOW_MS = 60_000;
 /** A beat of 10 ms for the whole window; beyond that the oldest go. */
 const MAX_SAMPLES = 6_000;
 /** The strip's scale never magnifies below this, so that a quiet network looks quiet. */
-const SMALLEST_SCALE_MS = 20;
+const SMALLEST_SCALE_MS = 10;
 
 /** One bar: the slowest answer in its slice of time, and how many got none. Null: nothing was asked in that time. */
 export interface PingBar {

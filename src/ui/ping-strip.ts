@@ -1,6 +1,6 @@
 import { disposable, type Disposable } from '../shared/disposable.ts';
 import { el, setAttribute, setText } from './dom.ts';
-import { formatMs, plural } from './format.ts';
+import { formatCount, formatMs } from './format.ts';
 import { pingScale, PING_WINDOW_MS, type PingHistory, type PingSummary } from './ping-model.ts';
 
 const BAR_PITCH_PX = 4;
@@ -15,12 +15,16 @@ export interface PingStrip extends Disposable {
 }
 
 /** Little bars: the round trip of the gateway's pings to the VM over the last minute; lost ones in red, full height. */
-export function pingStrip(vmId: string, options: { readonly words: boolean }): PingStrip {
+export function pingStrip(vmId: string, options: { readonly title: string | null }): PingStrip {
   const canvas = el('canvas', { class: 'ping-canvas', role: 'img' });
   const scale = el('span', { class: 'ping-scale', 'aria-hidden': 'true' });
+  const lost = el('span', { class: 'ping-lost' });
   const words = el('p', { class: 'ping-words' });
+  const large = options.title !== null;
   const element = el('div', { class: 'ping-strip', 'data-testid': 'ping-strip', 'data-vm-id': vmId },
-    el('div', { class: 'ping-frame' }, canvas, options.words ? scale : null), options.words ? words : null);
+    large ? el('h3', { class: 'ping-title' }, options.title, lost) : null,
+    el('div', { class: 'ping-frame' }, canvas, large ? scale : null),
+    large ? words : null);
   const size = { width: 0, height: 0 };
   const observer = new ResizeObserver(([entry]) => {
     if (entry === undefined) return;
@@ -33,12 +37,13 @@ export function pingStrip(vmId: string, options: { readonly words: boolean }): P
     draw(history) {
       const now = performance.now();
       const summary = history.summary(now);
-      const sentence = summaryWords(summary);
-      setAttribute(canvas, 'aria-label', sentence);
+      setAttribute(canvas, 'aria-label', `Pings: ${lostWords(summary)}; ${speedWords(summary)}`);
       element.dataset['lost'] = String(summary.lost);
       element.dataset['answered'] = String(summary.answered);
-      if (options.words) {
-        setText(words, sentence);
+      if (large) {
+        setText(lost, lostWords(summary));
+        setAttribute(lost, 'data-bad', summary.lost > 0);
+        setText(words, speedWords(summary));
         setText(scale, formatMs(pingScale(summary.worstMs)));
       }
       if (size.width > 0) drawBars(canvas, size, history, now, pingScale(summary.worstMs));
@@ -47,12 +52,13 @@ export function pingStrip(vmId: string, options: { readonly words: boolean }): P
   };
 }
 
-function summaryWords(summary: PingSummary): string {
-  const total = summary.answered + summary.lost;
-  if (total === 0) return 'No pings yet.';
-  const median = summary.medianMs === null ? 'none answered' : `usually ${formatMs(summary.medianMs)}`;
-  const worst = summary.worstMs === null ? '' : `, slowest ${formatMs(summary.worstMs)}`;
-  return `${plural(total, 'ping')} in the last minute: ${summary.lost === 0 ? 'none' : String(summary.lost)} lost, ${median}${worst}.`;
+function lostWords({ lost, answered }: PingSummary): string {
+  const total = lost + answered;
+  return total === 0 ? 'none yet' : `${lost === 0 ? 'none' : formatCount(lost)} of ${formatCount(total)} lost`;
+}
+
+function speedWords({ medianMs, worstMs }: PingSummary): string {
+  return medianMs === null || worstMs === null ? 'No answers yet.' : `Answered in ${formatMs(medianMs)} as a rule, ${formatMs(worstMs)} at worst.`;
 }
 
 function drawBars(canvas: HTMLCanvasElement, size: { readonly width: number; readonly height: number }, history: PingHistory, now: number, scaleMs: number): void {

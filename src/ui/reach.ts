@@ -23,10 +23,10 @@ export function reach(): Component<Scene> {
   let shownFor: string | null = null;
   const secret = el('code', { 'data-copy': true });
   const toggle = el('button', { type: 'button', class: 'button quiet' });
-  const copy = bag.add(copyButton('Copy', () => password, 'Copy the password'));
-  const passwordRow = el('div', { class: 'command' }, el('span', { class: 'quiet-words' }, 'Password'), secret, toggle, copy.element);
+  const copy = bag.add(copyButton(null, () => password, 'Copy the password'));
+  const passwordRow = el('div', { class: 'command' }, el('span', {}, 'Password'), secret, toggle, copy.element);
   const element = el('section', { class: 'reach', 'aria-label': 'Reach the PC over the network' },
-    el('h3', {}, 'On the server’s machine, type'), commands, passwordRow);
+    el('h3', {}, 'On the server’s machine'), commands, passwordRow);
   let vmId: string | null = null;
 
   function drawPassword(): void {
@@ -59,7 +59,7 @@ export function reach(): Component<Scene> {
 
 function commandRow(forward: { readonly guestPort: number; readonly hostPort: number }): Component<unknown> {
   const command = reachCommand(forward);
-  const copy = copyButton('Copy', () => command, `Copy: ${command}`);
+  const copy = copyButton(null, () => command, `Copy: ${command}`);
   return {
     element: el('div', { class: 'command' }, el('code', { 'data-copy': true, title: `Port ${forward.guestPort} of the guest` }, command), copy.element),
     update() { /* a forward never changes in place: its ports are its key */ },

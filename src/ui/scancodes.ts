@@ -1,7 +1,7 @@
 /** KeyboardEvent.code → PC keyboard scan codes, set 1 (source: the IBM PC/AT technical reference; W3C UI Events code). */
 
 /** Make codes of the keys with one byte. The break code is the make code with bit 7 set. */
-const PLAIN: Readonly<Record<string, number>> = {
+const PLAIN: ReadonlyMap<string, number> = new Map(Object.entries({
   Escape: 0x01,
   Digit1: 0x02, Digit2: 0x03, Digit3: 0x04, Digit4: 0x05, Digit5: 0x06,
   Digit6: 0x07, Digit7: 0x08, Digit8: 0x09, Digit9: 0x0a, Digit0: 0x0b,
@@ -20,15 +20,15 @@ const PLAIN: Readonly<Record<string, number>> = {
   Numpad1: 0x4f, Numpad2: 0x50, Numpad3: 0x51, Numpad0: 0x52, NumpadDecimal: 0x53,
   IntlBackslash: 0x56, F11: 0x57, F12: 0x58,
   KanaMode: 0x70, IntlRo: 0x73, Convert: 0x79, NonConvert: 0x7b, IntlYen: 0x7d,
-};
+}));
 
 /** Keys that came with the larger keyboards: the same, behind the prefix 0xE0. */
-const EXTENDED: Readonly<Record<string, number>> = {
+const EXTENDED: ReadonlyMap<string, number> = new Map(Object.entries({
   NumpadEnter: 0x1c, ControlRight: 0x1d, NumpadDivide: 0x35, AltRight: 0x38,
   Home: 0x47, ArrowUp: 0x48, PageUp: 0x49, ArrowLeft: 0x4b, ArrowRight: 0x4d,
   End: 0x4f, ArrowDown: 0x50, PageDown: 0x51, Insert: 0x52, Delete: 0x53,
   MetaLeft: 0x5b, MetaRight: 0x5c, ContextMenu: 0x5d,
-};
+}));
 
 const PREFIX = 0xe0;
 const BREAK = 0x80;
@@ -36,9 +36,9 @@ const BREAK = 0x80;
 /** The bytes a keyboard sends when `code` goes down or up; empty for a key a PC keyboard does not have. */
 export function scancodes(code: string, direction: 'down' | 'up'): readonly number[] {
   const bit = direction === 'up' ? BREAK : 0;
-  const plain = PLAIN[code];
+  const plain = PLAIN.get(code);
   if (plain !== undefined) return [plain | bit];
-  const extended = EXTENDED[code];
+  const extended = EXTENDED.get(code);
   if (extended !== undefined) return [PREFIX, extended | bit];
   if (code === 'PrintScreen') {
     return direction === 'down' ? [PREFIX, 0x2a, PREFIX, 0x37] : [PREFIX, 0xb7, PREFIX, 0xaa];

@@ -17,7 +17,7 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
   const name = el('span', { class: 'chip-name' });
   const state = el('span', { class: 'chip-state' });
   const ip = el('span', { class: 'chip-ip' });
-  const strip = bag.add(pingStrip(vmId, { words: false }));
+  const strip = bag.add(pingStrip(vmId, { title: null }));
   const fill = el('span', { class: 'chip-fill', 'aria-hidden': 'true' });
   const element = el('button', { type: 'button', class: 'chip', draggable: 'true', 'data-testid': 'vm-chip', 'data-vm-id': vmId, 'data-hue': String(hueOf(vmId)) },
     fill,
@@ -37,12 +37,11 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
       setAttribute(element, 'data-state', vm.ended ? 'ended' : vm.state);
       setAttribute(element, 'data-waiting', vm.waitingFor !== null || !vm.ownerPresent);
       setAttribute(element, 'aria-pressed', String(scene.selected?.id === vm.id));
-      setAttribute(element, 'title', `Show the console of ${vm.name}`);
+      setAttribute(element, 'title', `${vm.name}, ${vm.ip}: ${vmStateWord(vm)}. Click to see its console; drag it to another tab's card to move it.`);
       const migration = migrationOf(scene.view, vm.id);
       const fraction = migration === null ? null : progressFraction(migration);
       // What has left already pales.
       fill.style.transform = `scaleX(${fraction ?? 0})`;
-      strip.draw(scene.pings(vm.id));
     },
     tick: (scene) => strip.draw(scene.pings(vmId)),
     dispose: () => bag.dispose(),

@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { FRESH_MS, headline } from './headline-model.ts';
+import { hosts, progress, report, scene, THERE, vm } from './testing/views.ts';
+
+const say = (...with_: Parameters<typeof scene>): string => {
+  const { text, detail } = headline(scene(...with_), 1_500);
+  return `${text} ${detail}`;
+};
+
+describe('the sentence at the top', () => {
+  it('says what is going on before there is a VM', () => {
+    expect(say({ starting: { text: 'Loading the guest, 40 %', fraction: 0.4 } }, null)).toContain('starting in this tab');
+    expect(say({}, null)).toContain('No PC runs in this room yet');
+  });
+
+  it('says how to get a second host to somebody who is alone', () => {
+    expect(say({ hosts: hosts.slice(0, 1) })).toContain('Open the invitation in a second tab or on another computer');
+  });
+
+  it('names the one place a VM can go, or counts them', () => {
+    expect(say()).toContain('it moves to Laptop of Ada while it runs');
+    expect(say({ hosts: [...hosts, { id: 'x', name: 'x', self: false, vms: 0 }] })).toContain('2 other tabs');
+  });
+
+  it('follows a migration, then tells its pause, and lets go of it after a while', () => {
+    expect(say({ migrations: [progress()] })).toContain('pc-1 is moving to Laptop of Ada');
+    const moved = vm({ here: false, movedAway: true, hostId: THERE });
+    const after = scene({ reports: [report()] }, moved);
+    expect(headline(after, 1_500)).toMatchObject({ text: 'pc-1 now runs in Laptop of Ada.', tone: 'good' });
+    expect(headline(after, 1_500).detail).toContain('31 ms');
+    expect(headline(after, 1_000 + FRESH_MS).text).toBe('A real PC is running in Laptop of Ada.');
+  });
+
+  it('gives the reason when a migration did not complete', () => {
+    const sentence = say({ reports: [report({ outcome: 'failed', reason: 'The other tab was closed.', pauseMs: 0 })] });
+    expect(sentence).toContain('did not move');
+    expect(sentence).toContain('The other tab was closed.');
+  });
+
+  it('says what a VM waits for, and when its tab is away or it is off', () => {
+    expect(say({}, vm({ waitingFor: 'The server cannot be reached.' }))).toContain('The server cannot be reached.');
+    expect(say({}, vm({ here: false, hostId: THERE, ownerPresent: false }))).toContain('is away');
+    expect(say({}, vm({ ended: true }))).toContain('powered off');
+  });
+
+  it('names the VM when there are several', () => {
+    expect(say({ vms: [vm(), vm({ id: 'vm-2', name: 'pc-2' })] })).toContain('pc-1 is running in this tab');
+  });
+});

@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PING_WINDOW_MS, PingHistory, pingScale } from './ping-model.ts';
+
+describe('the ping strip', () => {
+  it('draws the slowest answer and the losses of each slice of time, oldest first', () => {
+    const history = new PingHistory();
+    history.add({ rttMs: 1 }, 50_100);
+    history.add({ rttMs: 34 }, 50_200);
+    history.add({ rttMs: null }, 59_500);
+    const bars = history.bars(59_900, 60);
+    expect(bars[50]).toEqual({ worstMs: 34, lost: 0 });
+    expect(bars[59]).toEqual({ worstMs: null, lost: 1 });
+    expect(bars.filter((bar) => bar !== null)).toHaveLength(2);
+  });
+
+  it('keeps a bar in its slice as time goes on, so that bars move by whole slices', () => {
+    const history = new PingHistory();
+    history.add({ rttMs: 1 }, 50_100);
+    history.add({ rttMs: 2 }, 50_900);
+    for (const now of [51_000, 51_500, 51_999]) expect(history.bars(now, 60)[58]).toEqual({ worstMs: 2, lost: 0 });
+    expect(history.bars(52_000, 60)[57]).toEqual({ worstMs: 2, lost: 0 });
+  });
+
+  it('counts answers and losses of the last minute only', () => {
+    const history = new PingHistory();
+    history.add({ rttMs: 900 }, 0);
+    history.add({ rttMs: 2 }, PING_WINDOW_MS);
+    history.add({ rttMs: 4 }, PING_WINDOW_MS + 1);
+    history.add({ rttMs: null }, PING_WINDOW_MS + 2);
+    expect(history.summary(PING_WINDOW_MS + 10)).toEqual({ lastMs: null, medianMs: 4, worstMs: 4, answered: 2, lost: 1 });
+    expect(new PingHistory().summary(0)).toEqual({ lastMs: null, medianMs: null, worstMs: null, answered: 0, lost: 0 });
+  });
+
+  it('does not grow without end, however fast the beat', () => {
+    const history = new PingHistory();
+    for (let at = 0; at < 20_000; at++) history.add({ rttMs: 1 }, at);
+    const { answered } = history.summary(20_000);
+    expect(answered).toBeLessThanOrEqual(6_000);
+  });
+
+  it('has a scale of 1, 2 or 5 of a decade that holds the worst answer', () => {
+    expect(pingScale(null)).toBe(10);
+    expect(pingScale(34)).toBe(50);
+    expect(pingScale(101)).toBe(200);
+    expect(pingScale(600)).toBe(1000);
+    fc.assert(fc.property(fc.double({ min: 0, max: 1e6, noNaN: true }), (worst) => {
+      expect(pingScale(worst)).toBeGreaterThanOrEqual(worst);
+      expect(pingScale(worst)).toBeLessThanOrEqual(Math.max(10, worst * 2.5));
+    }));
+  });
+});

@@ -1,0 +1,48 @@
+/** Small views for tests of what the page says. */
+import type { TabMotionHost, TabView, VmView } from '../../host/scripting-interface.ts';
+import type { MigrationProgress, MigrationReport } from '../../migration/report.ts';
+import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
+import type { Scene } from '../scene.ts';
+
+export const HERE = 'host-here';
+export const THERE = 'host-there';
+
+export const hosts: readonly TabMotionHost[] = [
+  { id: HERE, name: 'brave-otter', self: true, vms: 1 },
+  { id: THERE, name: 'Laptop of Ada', self: false, vms: 0 },
+];
+
+export function vm(change: Partial<VmView> = {}): VmView {
+  return {
+    id: 'vm-1', name: 'pc-1', state: 'running', hostId: HERE, mac: '02:5a:00:00:00:02', ip: '10.86.0.2', memoryBytes: 134_217_728,
+    epoch: 1, here: true, movedAway: false, ownerPresent: true, forwards: [], password: null, waitingFor: null, ended: false, ...change,
+  };
+}
+
+export function report(change: Partial<MigrationReport> = {}): MigrationReport {
+  return {
+    id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, outcome: 'completed',
+    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }], pauseMs: 31, totalMs: 240, bytesOnWire: 2_200_000,
+    memoryBytes: 134_217_728, link: 'webrtc', verified: null, ...change,
+  };
+}
+
+export function progress(change: Partial<MigrationProgress> = {}): MigrationProgress {
+  return {
+    id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, phase: 'rounds', round: 1,
+    pagesLeft: 100, pagesSent: 300, bytesSent: 400_000, bytesPerSecond: 18_000_000, expectedPauseMs: 30, ...change,
+  };
+}
+
+export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt' | 'watching'> {
+  return {
+    view: {
+      room: 'default', invitation: 'http://localhost:8686/?room=default#key', secure: true, starting: null, trouble: null, hosts,
+      vms: selected === null ? [] : [selected], migrations: [], reports: [], log: [], links: {}, ...view,
+    },
+    selfId: HERE,
+    selected,
+    seenAt: () => 1_000,
+    watching: () => false,
+  };
+}
