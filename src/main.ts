@@ -1,5 +1,5 @@
 /** The page's composition root: a tab of the address, drawn by the user interface, scripted by `window.tabmotion`. */
-import { loadGuestOnPage } from './host/load-guest.ts';
+import { loadGuestSet } from './emulator-bridge/guest-artefacts.ts';
 import type { TabMotion } from './host/scripting-interface.ts';
 import { openTab } from './host/tab.ts';
 import { mountPage } from './ui/page.ts';
@@ -17,7 +17,11 @@ const tab = openTab({
   base,
   storage: openStorage(),
   spawnVmWorker: () => new Worker(new URL('./vm-worker.ts', import.meta.url), { type: 'module', name: 'tabmotion-vm' }),
-  loadGuest: (onProgress) => loadGuestOnPage(new URL('guest/manifest.json', base), onProgress),
+  loadGuest: (onProgress) =>
+    loadGuestSet({
+      manifestUrl: new URL('guest/manifest.json', base).href,
+      onProgress: ({ receivedBytes, totalBytes }) => onProgress(receivedBytes / totalBytes),
+    }),
   showAddress: (address) => history.replaceState(null, '', address),
 });
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { Fetch } from './bounded-fetch.ts';
-import { loadGuestSet, type GuestLoadProgress } from './guest-artefacts.ts';
+import { loadGuestSet, openGuestDisk, type GuestLoadProgress } from './guest-artefacts.ts';
 import type { GuestArtefact, GuestManifest } from './guest-manifest.ts';
 import { MachineError } from './machine-error.ts';
 import { ManualClock } from './testing/manual-clock.ts';
@@ -53,7 +53,7 @@ function setUp() {
   const urlOf = (artefact: GuestArtefact): string => `http://server/guest/${artefact.sha256}/${encodeURIComponent(artefact.name)}`;
   const clock = new ManualClock();
   const load = (onProgress?: (progress: GuestLoadProgress) => void) => loadGuestSet({ manifestUrl: MANIFEST_URL, fetch, clock, onProgress });
-  return { manifest, answers, urlOf, clock, load, disk };
+  return { manifest, answers, urlOf, fetch, clock, load, disk };
 }
 
 async function refusal(loading: Promise<unknown>): Promise<MachineError> {
@@ -63,8 +63,8 @@ async function refusal(loading: Promise<unknown>): Promise<MachineError> {
 }
 
 describe('loadGuestSet', () => {
-  it('loads every artefact from its digest\'s place, compiles the emulator and opens the disk', async () => {
-    const { load, manifest, disk, clock } = setUp();
+  it('loads every artefact from its digest\'s place, compiles the emulator, and its disk can be read', async () => {
+    const { load, manifest, disk, fetch, clock } = setUp();
     const set = await load();
     expect(set.manifest).toEqual(manifest);
     expect(set.parts.bios).toEqual(new Uint8Array(1000).fill(1));
@@ -72,7 +72,7 @@ describe('loadGuestSet', () => {
     expect(set.parts.memoryBytes).toBe(128 * 2 ** 20);
     expect(set.parts.emulator).toBeInstanceOf(WebAssembly.Module);
     expect(set.snapshot).toEqual(new Uint8Array(2000).fill(3));
-    const base = set.openDisk();
+    const base = openGuestDisk(set, { fetch, clock });
     expect(base.byteLength).toBe(disk.length);
     expect(await base.read(8000, 4000)).toEqual(disk.slice(8000, 12000));
     expect(clock.pending).toBe(0);

@@ -32,13 +32,27 @@ export interface GuestSetOptions {
   readonly onProgress?: (progress: GuestLoadProgress) => void;
 }
 
+/** Plain data: a page loads it once and posts it to the worker of every VM. */
 export interface GuestSet {
   readonly manifest: GuestManifest;
   readonly parts: Omit<MachineParts, 'disk'>;
   /** For Machine.loadBaseSnapshot, as it is on the server. */
   readonly snapshot: Uint8Array;
-  /** A reader of the disk image, one for each machine; to be disposed with it. */
-  openDisk(): BaseDisk;
+  /** Where the disk image is read, and its chunks' SHA-256 digests. */
+  readonly diskUrl: string;
+  readonly chunkDigests: Uint8Array;
+}
+
+/** Opens a reader of the disk image, one for each machine; to be disposed with it. */
+export function openGuestDisk(set: GuestSet, platform: Pick<GuestSetOptions, 'fetch' | 'clock'> = {}): BaseDisk {
+  return openHttpDisk({
+    url: set.diskUrl,
+    byteLength: set.manifest.disk.bytes,
+    chunkBytes: set.manifest.diskChunkBytes,
+    chunkDigests: set.chunkDigests,
+    fetch: platform.fetch ?? platformFetch,
+    clock: platform.clock ?? systemClock,
+  });
 }
 
 /** Rejects with MachineError, whose message names the artefact and the way out. */
@@ -67,17 +81,16 @@ export async function loadGuestSet(options: GuestSetOptions): Promise<GuestSet> 
     load(manifest.bios), load(manifest.vgaBios), load(manifest.emulator), load(manifest.diskChunks), load(manifest.snapshot),
   ]);
   const emulator = await compile(emulatorBytes, manifest.emulator);
-  const openDisk = (): BaseDisk => openHttpDisk({
-    url: artefactUrl(manifestUrl, manifest.disk),
-    byteLength: manifest.disk.bytes,
-    chunkBytes: manifest.diskChunkBytes,
+  const set = {
+    manifest,
+    parts: { emulator, bios, vgaBios, memoryBytes: manifest.memoryBytes },
+    snapshot,
+    diskUrl: artefactUrl(manifestUrl, manifest.disk),
     chunkDigests,
-    fetch,
-    clock,
-  });
+  };
   // Says at once when the digests do not fit, not when the guest reads its disk.
-  openDisk().dispose();
-  return { manifest, parts: { emulator, bios, vgaBios, memoryBytes: manifest.memoryBytes }, snapshot, openDisk };
+  openGuestDisk(set, { fetch, clock }).dispose();
+  return set;
 }
 
 /** Where an artefact lies: `<manifest's directory>/<sha256>/<name>`. */

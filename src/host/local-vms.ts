@@ -5,7 +5,7 @@
 import type { LinkKind, MigrationReport } from '../migration/report.ts';
 import type { CreatedVm, VmState } from '../net-relay/relay-protocol.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
-import type { GuestSet } from './guest-set.ts';
+import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { HandOver } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { LocalVm, type LocalVmEvents } from './local-vm.ts';

@@ -13,7 +13,7 @@ import type { HostId, MigrationId, RoomName, VmId } from '../shared/ids.ts';
 import { HostLinks } from './host-links.ts';
 import { hostMessageSchema, migrateOptionsSchema, MAX_CONSOLE_CHARACTERS, type HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
-import type { GuestSet } from './guest-set.ts';
+import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { LocalVms } from './local-vms.ts';
 import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
@@ -313,7 +313,8 @@ export function openTab(options: TabOptions): OpenTab {
       return { write: (text) => write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
     },
     on(event, callback) {
-      const listening = (events[event] as Emitter<never>).on(callback as (value: never) => void);
+      // One event name gives one emitter, which TypeScript cannot follow through the index.
+      const listening = (events[event] as unknown as Emitter<Parameters<typeof callback>[0]>).on(callback);
       return () => listening.dispose();
     },
     view: () => ({

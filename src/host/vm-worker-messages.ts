@@ -2,7 +2,7 @@
 import type { LinkEnds } from '../link/lane-end.ts';
 import type { MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../shared/ids.ts';
-import type { GuestSet } from './guest-set.ts';
+import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
 
 /** How the worker opens its own port at the relay. */

@@ -3,14 +3,13 @@
  * adapters offer; talks to the page in `vm-worker-messages.ts`.
  */
 import { createMachine } from '../../emulator-bridge/create-machine.ts';
-import { openHttpDisk } from '../../emulator-bridge/http-disk.ts';
+import { openGuestDisk, type GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import { createCompressor, createPageHash } from '../../emulator-bridge/page-codec-engines.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
 import { attachOwner, type OwnerPort } from '../../net-relay/client/port-client.ts';
 import { disposable, DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { LeaseEpoch } from '../../shared/ids.ts';
-import type { GuestSet } from '../guest-set.ts';
 import type { FromVmWorker, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
 import { ConsoleGate } from './console-gate.ts';
 import { GuestAgent } from './guest-agent.ts';
@@ -120,15 +119,8 @@ function need<T>(value: T | null): T {
 
 async function buildMachine(guest: GuestSet, post: (message: FromVmWorker) => void): Promise<Machine> {
   const { manifest } = guest;
-  const disk = openHttpDisk({
-    url: guest.diskUrl,
-    byteLength: manifest.disk.bytes,
-    chunkBytes: manifest.diskChunkBytes,
-    chunkDigests: guest.diskChunkDigests,
-  });
   const digests = { emulator: manifest.emulator.sha256, disk: manifest.disk.sha256, snapshot: manifest.snapshot.sha256 };
-  const { emulator, bios, vgaBios } = guest;
-  const machine = await createMachine({ emulator, bios, vgaBios, memoryBytes: manifest.memoryBytes, disk }, { digests });
+  const machine = await createMachine({ ...guest.parts, disk: openGuestDisk(guest) }, { digests });
   machine.onTrouble((sentence) => post({ type: 'log', level: 'bad', text: sentence }));
   await machine.loadBaseSnapshot(guest.snapshot);
   post({ type: 'prepared' });
