@@ -1,0 +1,117 @@
+/** The host machine's network by Node's own modules. */
+import { createSocket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import type { HostDatagrams, HostListener, HostNetwork, HostSocket, HostSocketHandlers } from './host-network.ts';
+
+const NOBODY: HostSocketHandlers = {
+  onConnect: () => undefined,
+  onData: () => undefined,
+  onEnd: () => undefined,
+  onClose: () => undefined,
+};
+
+/** A busy listener's queue; the system cuts it to its own limit. */
+const LISTEN_BACKLOG = 1024;
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
+}
+
+class NodeHostSocket implements HostSocket {
+  handlers: HostSocketHandlers = NOBODY;
+  private readonly socket: Socket;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    let error: string | null = null;
+    socket.pause();
+    socket.setNoDelay(true);
+    socket.on('connect', () => this.handlers.onConnect());
+    socket.on('data', (data: Buffer) => this.handlers.onData(data));
+    socket.on('end', () => this.handlers.onEnd());
+    socket.on('error', (cause) => {
+      error = errorCode(cause);
+    });
+    socket.on('close', () => this.handlers.onClose(error));
+  }
+
+  write(data: Uint8Array, done: () => void): void {
+    // An error is reported by 'close'; whoever waits for room must be woken anyhow.
+    this.socket.write(data, () => done());
+  }
+
+  end(): void {
+    this.socket.end();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  reset(): void {
+    this.socket.resetAndDestroy();
+  }
+}
+
+function listen(address: string, port: number, onSocket: (socket: HostSocket) => void): Promise<HostListener> {
+  return new Promise((resolve, reject) => {
+    const sockets = new Set<Socket>();
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      onSocket(new NodeHostSocket(socket));
+    });
+    server.once('error', reject);
+    server.listen({ host: address, port, backlog: LISTEN_BACKLOG }, () => {
+      server.removeListener('error', reject);
+      // Out of file descriptors, say: the connection is lost, the listener stays.
+      server.on('error', () => undefined);
+      const bound = server.address();
+      resolve({
+        port: typeof bound === 'object' && bound !== null ? bound.port : port,
+        close: () =>
+          new Promise((closed) => {
+            server.close(() => closed());
+            for (const socket of sockets) socket.destroy();
+          }),
+      });
+    });
+  });
+}
+
+function datagrams(onMessage: (data: Uint8Array, address: string, port: number) => void, onError: (code: string) => void): HostDatagrams {
+  const socket = createSocket({ type: 'udp4' });
+  let open = true;
+  socket.on('message', (data, from) => onMessage(data, from.address, from.port));
+  socket.on('error', (error) => onError(errorCode(error)));
+  socket.bind(0);
+  return {
+    send(data, address, port) {
+      // A single datagram that cannot be sent is lost, as on any network.
+      if (open) socket.send(data, port, address, () => undefined);
+    },
+    close() {
+      if (!open) return;
+      open = false;
+      socket.close();
+    },
+  };
+}
+
+export const nodeHostNetwork: HostNetwork = {
+  listen,
+  connect: (address, port) => new NodeHostSocket(connect({ host: address, port, allowHalfOpen: true })),
+  datagrams,
+  async resolve(name) {
+    try {
+      return (await lookup(name, { family: 4, all: true })).map((entry) => entry.address);
+    } catch (error) {
+      throw new Error(errorCode(error), { cause: error });
+    }
+  },
+};
