@@ -1,19 +1,28 @@
 /** The server: one process, one port (DESIGN: page, guest files, signalling, relay, STUN). Nothing imports this file. */
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RequestHandler } from 'express';
+import * as v from 'valibot';
 import { buildPage } from '../scripts/build-page.ts';
+import { guestManifestSchema, type GuestArtefact } from './emulator-bridge/guest-manifest.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses } from './http-server/addresses.ts';
+import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
 import { developmentPage } from './http-server/development-page.ts';
 import { ListenError } from './http-server/listen-error.ts';
 import { listen, type Listener } from './http-server/listener.ts';
 import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
 import { pageFiles } from './http-server/page-files.ts';
+import { openRoomGateways } from './http-server/room-gateway.ts';
 import { createRoutes } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
-import { dispatchUpgrades } from './http-server/upgrades.ts';
+import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
+import { openLmdbStore } from './net-relay/lmdb-store.ts';
+import { createRelay } from './net-relay/relay-server.ts';
+import type { KeyValueStore } from './net-relay/relay-store.ts';
+import { systemClock } from './net-relay/system-clock.ts';
 import { disposable, DisposableBag } from './shared/disposable.ts';
 
 /** A shutdown that takes longer than this is cut short, so that Ctrl-C never seems to hang. */
@@ -26,33 +35,60 @@ const complain = (line: string): void => console.error(line);
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
-  // The port comes first: a taken one should be known before a guest is built for a minute.
+  // Port and data directory come first: a taken one should be known before a guest is built for a minute.
   const listener = await listen({ host: options.host, port: options.port, tls });
-  const stopping = stopOnSignal(open, listener);
-  const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
+  const closing: Closing = { stores: [] };
+  const stopping = stopOnSignal(open, listener, closing);
+  open.add(await claimDataDirectory(options.dataDir));
   open.add(
     await startStunResponder(listener.port, options.host).catch((error: unknown) => {
       complain(`UDP port ${listener.port} cannot be opened (${String(error)}): browsers in different subnets will use the relay instead of a direct link.`);
       return disposable(() => undefined);
     }),
   );
+  const guest = await readyGuest();
   const page = options.dev ? await developmentPage(ROOT) : await builtPage();
   open.add(disposable(() => page.dispose()));
+  if (stopping.aborted) return;
+
+  const store = openLmdbStore(join(options.dataDir, 'relay'));
+  closing.stores.push(store);
+  const relay = open.add(
+    createRelay({
+      store,
+      openGateway: openRoomGateways({ clock: systemClock, pingMs: options.pingMs, forwardAddress: options.host, forwards: options.forwards, log: complain }),
+    }),
+  );
+  for (const record of relay.stats().unreadable) complain(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`);
+  const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
   listener.serve(
     createRoutes({
       secure: tls !== null,
-      guest: { directory: `${ROOT}.cache/guest`, files: [] },
-      rooms: { describe: () => null },
+      guest,
+      rooms: { describe: (name, key) => relay.roomStatus(name, key) },
       signalling: signalling.routes,
       page: page.handler,
       onError: (error) => complain(error.stack ?? error.message),
     }),
   );
-  dispatchUpgrades(listener.server, { '/peerjs': signalling.upgrade, ...page.upgrades });
-  if (stopping.aborted) return;
-  const roomPath = '/';
+  dispatchUpgrades(listener.server, {
+    '/peerjs': signalling.upgrade,
+    '/relay': (request, socket, head) => {
+      if (!relay.handleUpgrade(request, socket, head)) refuseUpgrade(socket, 404);
+    },
+    ...page.upgrades,
+  });
+  const roomPath = `/#${relay.defaultRoomKey}`;
   for (const line of exposureNotice(options.host, listener.port, tls !== null, roomPath, outsideAddresses(networkInterfaces()))) say(line);
   say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
+}
+
+/** The finished guest set in .cache/guest. */
+async function readyGuest(): Promise<{ directory: string; files: GuestArtefact[] }> {
+  const directory = join(ROOT, '.cache/guest');
+  const manifest = v.parse(guestManifestSchema, JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8')));
+  const { bios, vgaBios, emulator, disk, diskChunks, snapshot } = manifest;
+  return { directory, files: [bios, vgaBios, emulator, disk, diskChunks, snapshot] };
 }
 
 interface Page {
@@ -72,8 +108,13 @@ async function pemFile(path: string): Promise<Buffer> {
   });
 }
 
+/** What must be closed last, and waited for. */
+interface Closing {
+  readonly stores: KeyValueStore[];
+}
+
 /** The first signal closes everything and ends with status 0; a second one ends at once. */
-function stopOnSignal(open: DisposableBag, listener: Listener): AbortSignal {
+function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing): AbortSignal {
   const stopping = new AbortController();
   const stop = (): void => {
     if (stopping.signal.aborted) process.exit(130);
@@ -82,7 +123,10 @@ function stopOnSignal(open: DisposableBag, listener: Listener): AbortSignal {
     setTimeout(() => process.exit(0), SHUTDOWN_LIMIT_MS).unref();
     open.dispose();
     // PeerServer keeps timers it has no way to stop, so the process is ended rather than left to run dry.
-    void listener.close().then(() => process.exit(0));
+    void listener
+      .close()
+      .then(() => Promise.all(closing.stores.map((store) => store.close())))
+      .finally(() => process.exit(0));
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
@@ -94,7 +138,7 @@ try {
   if (parsed.kind === 'help') say(HELP);
   else await run(parsed.options);
 } catch (error) {
-  const expected = error instanceof OptionError || error instanceof ListenError;
+  const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError;
   complain(expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(expected ? 2 : 1);
 }

@@ -15,7 +15,8 @@ export function dispatchUpgrades(server: Server, handlers: Readonly<Record<strin
   });
 }
 
-function refuseUpgrade(socket: Duplex, status: number): void {
+/** Answers an upgrade with a plain refusal. */
+export function refuseUpgrade(socket: Duplex, status: number): void {
   socket.on('error', () => undefined);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
