@@ -7,9 +7,12 @@ import type { Compressor, PageHash } from '../migration/ports.ts';
 const ZSTD_LEVEL = 1;
 const ZSTD_MAGIC = 0xfd2fb528;
 
-/** Loads zstd. Works in Node, on a page and in a worker. */
+/** A second init() of the package would replace the memory under those who use the first one. */
+let loaded: Promise<void> | null = null;
+
+/** Loads zstd, once. Works in Node, on a page and in a worker. */
 export async function createCompressor(): Promise<Compressor> {
-  await init();
+  await (loaded ??= init());
   return {
     compress: (data) => compress(data, ZSTD_LEVEL),
     decompress(data, expectedBytes) {

@@ -43,33 +43,57 @@ export function readV86State(state: Uint8Array): V86Shape {
   return values.map((value) => toShape(value, buffers));
 }
 
+/** Places in v86's state (its cpu.js, get_state) that are not the same for every state of one machine. */
+const FIRMWARE_ANSWER = 62;
+const DISK_CONTROLLER = 85;
+/** Values that are a memory's size and never change. */
+const MEMORY_SIZES: readonly (readonly number[])[] = [[0], [52, 0]];
+
 /**
- * Throws MachineError('state-invalid') unless `incoming` has the same devices as `own`, with fields of the same kind,
+ * Throws MachineError('state-invalid') unless `incoming` has the same devices as `own`, with fields of the same kinds,
  * and the same sizes of memory.
  */
 export function checkV86Shape(incoming: V86Shape, own: V86Shape): void {
-  const differs = firstDifference(incoming, own, 'state');
-  if (differs !== null) throw invalid(`it is of a machine with other devices or another memory size (${differs})`);
+  if (incoming.length !== own.length) throw otherMachine('number of devices');
+  for (const [index, value] of own.entries()) {
+    if (index === FIRMWARE_ANSWER) continue;
+    // The disk controller's buffers are as long as the transfer at hand.
+    const differs = firstDifference(incoming[index], value, `field ${index}`, index !== DISK_CONTROLLER);
+    if (differs !== null) throw otherMachine(differs);
+  }
+  for (const path of MEMORY_SIZES) {
+    if (at(incoming, path) !== at(own, path)) throw otherMachine(`the size of its memory`);
+  }
 }
 
-function firstDifference(incoming: V86Value | undefined, own: V86Value | undefined, path: string): string | null {
-  if (kindOf(incoming) !== kindOf(own)) return path;
-  if (Array.isArray(incoming) && Array.isArray(own)) {
-    const fields = own as readonly V86Value[];
-    if (incoming.length !== fields.length) return path;
-    for (let index = 0; index < fields.length; index++) {
-      const found = firstDifference((incoming as readonly V86Value[])[index], fields[index], `${path}[${index}]`);
-      if (found !== null) return found;
-    }
+function firstDifference(incoming: V86Value | undefined, own: V86Value, path: string, sizes: boolean): string | null {
+  if (kindOf(incoming, sizes) !== kindOf(own, sizes)) return path;
+  if (!isArray(own) || !isArray(incoming)) return null;
+  if (incoming.length !== own.length) return path;
+  for (const [index, value] of own.entries()) {
+    const found = firstDifference(incoming[index], value, `${path}.${index}`, sizes);
+    if (found !== null) return found;
   }
   return null;
 }
 
-function kindOf(value: V86Value | undefined): string {
+function kindOf(value: V86Value | undefined, sizes: boolean): string {
   if (value === null || value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'array';
-  if (typeof value === 'object') return (value as V86Typed).kind;
-  return 'plain';
+  if (isArray(value)) return 'array';
+  if (typeof value === 'object') return sizes ? `${value.kind} of ${value.bytes}` : value.kind;
+  return typeof value;
+}
+
+function isArray(value: V86Value | undefined): value is readonly V86Value[] {
+  return Array.isArray(value);
+}
+
+function at(shape: V86Shape, path: readonly number[]): V86Value | undefined {
+  return path.reduce<V86Value | undefined>((value, index) => (isArray(value) ? value[index] : undefined), shape);
+}
+
+function otherMachine(what: string): MachineError {
+  return invalid(`it is of a machine with other devices or another memory size (${what})`);
 }
 
 function toShape(value: unknown, buffers: readonly { length: number }[]): V86Value {
