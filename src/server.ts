@@ -14,6 +14,7 @@ import { ListenError } from './http-server/listen-error.ts';
 import { listen, type Listener } from './http-server/listener.ts';
 import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
 import { pageFiles } from './http-server/page-files.ts';
+import { watchParent } from './http-server/parent-watch.ts';
 import { openRoomGateways } from './http-server/room-gateway.ts';
 import { createRoutes } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
@@ -130,6 +131,8 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  // Only when run by npm: a server started in the background by hand outlives its shell on purpose.
+  if (process.env['npm_lifecycle_event'] !== undefined) open.add(watchParent(stop));
   return stopping.signal;
 }
 
