@@ -16,8 +16,8 @@ export interface DiskBuild {
   readonly biosFile: string;
   readonly vgaBiosFile: string;
   readonly packages: readonly DownloadedPackage[];
-  /** All packages but the kernel, unpacked over each other. */
-  readonly packagesFolder: string;
+  /** Where `<package>/copyright` is. */
+  readonly documentFolders: readonly string[];
 }
 
 export interface DiskBuildOptions {
@@ -66,7 +66,7 @@ export async function buildDisk({ guestFolder, steps, log, update }: DiskBuildOp
     biosFile: join(packagesFolder, 'usr/share/seabios/bios.bin'),
     vgaBiosFile: join(packagesFolder, 'usr/share/seabios/vgabios-stdvga.bin'),
     packages,
-    packagesFolder,
+    documentFolders: [join(packagesFolder, 'usr/share/doc'), join(kernelFolder, 'doc')],
   };
 }
 

@@ -1,4 +1,4 @@
-# Master boot record: loads the 32 sectors behind it (the loader, its table, boot parameters and command line; the
+# Boot sector: loads the 32 sectors from LOADER_SECTOR on (the loader, its table, boot parameters and command line; the
 # layout is drawn in image/boot-area.ts) to 0x8000 and jumps there. The BIOS hands over the drive number in %dl.
 .code16
 .globl _start
@@ -37,4 +37,4 @@ packet:
     .byte 16, 0
     .word 32            # sectors
     .word 0x8000, 0     # offset, segment
-    .long 1, 0          # first sector
+    .long LOADER_SECTOR, 0

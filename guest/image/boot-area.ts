@@ -1,15 +1,17 @@
 /**
- * The disk's first 16 MiB: what the BIOS and our loader read. A disk that boots by itself needs nothing beside it, so a
- * reboot inside the guest works wherever the VM has moved to.
+ * What the BIOS and our loader read. A disk that boots by itself needs nothing beside it, so a reboot inside the guest
+ * works wherever the VM has moved to. The disk is the root file system, which leaves its first 1024 bytes to whoever
+ * boots, with the boot area behind it:
  *
- *   sector 0          master boot record (boot/mbr.S) with one partition, the root file system
- *   sectors 1..32     loaded to 0x8000 by it:
- *                       0x8000  the loader (boot/loader.S, boot/unpack.c)
- *                       0xa000  boot parameters (the kernel's "zero page", 4096 bytes)
- *                       0xb000  kernel command line
- *                       0xb400  table: magic, first sector, sectors, address, entry; at 0xb420 two blocks
- *   sector 33..       kernel and initrd, each one LZ4 block, padded together to whole sectors; read to PACKED_ADDRESS
- *   16 MiB..          the partition
+ *   sector 0              boot sector (boot/mbr.S)
+ *   1024 bytes..          the rest of the file system, FILE_SYSTEM_BYTES in all
+ *   FILE_SYSTEM_BYTES..   32 sectors, loaded to 0x8000 by the boot sector:
+ *                           0x8000  the loader (boot/loader.S, boot/unpack.c)
+ *                           0xa000  boot parameters (the kernel's "zero page", 4096 bytes)
+ *                           0xb000  kernel command line
+ *                           0xb400  table: magic, first sector, sectors, address, entry; at 0xb420 two blocks
+ *                         then kernel and initrd, each one LZ4 block, padded together to whole sectors; read to
+ *                         PACKED_ADDRESS
  *
  *   block := packedAddress packedBytes address bytes zeroedBytes        (each u32, little endian)
  */
@@ -18,7 +20,12 @@ import type { FlatProgram } from './elf.ts';
 import { compressLz4 } from './lz4.ts';
 
 export const SECTOR_BYTES = 512;
+/** Room for what a class writes; empty blocks cost neither the server nor the tab anything. */
+export const FILE_SYSTEM_BYTES = 112 * 1024 * 1024;
 export const BOOT_AREA_BYTES = 16 * 1024 * 1024;
+export const DISK_BYTES = FILE_SYSTEM_BYTES + BOOT_AREA_BYTES;
+/** Where the boot sector finds the loader; given to the assembler. */
+export const LOADER_SECTOR = FILE_SYSTEM_BYTES / SECTOR_BYTES;
 
 const LOADED_SECTORS = 32;
 const LOADER_OFFSET = 0;
@@ -32,8 +39,8 @@ const TABLE_MAGIC = 0x544d4c31;
 const PACKED_ADDRESS = 0x100000;
 /** Initrd: behind the kernel and what it needs to start, within the smallest memory we allow (64 MiB). */
 const INITRD_ADDRESS = 0x3000000;
-const MBR_CODE_BYTES = 440;
-const LINUX_PARTITION = 0x83;
+/** The rest of the sector belongs to a partition table, which stays empty. */
+const BOOT_CODE_BYTES = 440;
 
 /** Offsets in the boot parameters (Documentation/x86/zero-page.rst, boot.rst). */
 const SCREEN = { mode: 0x06, columns: 0x07, lines: 0x0e, isVga: 0x0f, points: 0x10 } as const;
@@ -45,35 +52,37 @@ const INITRD_SIZE = 0x21c;
 const COMMAND_LINE_POINTER = 0x228;
 
 export interface BootAreaParts {
-  readonly mbr: Uint8Array;
+  readonly bootSector: Uint8Array;
   readonly loader: Uint8Array;
   readonly kernel: FlatProgram;
   /** The first sectors of the kernel file it came from: its setup header is handed to the kernel. */
   readonly kernelSetup: Uint8Array;
   readonly initrd: Uint8Array;
   readonly commandLine: string;
-  readonly partitionBytes: number;
 }
 
-/** The boot area, exactly BOOT_AREA_BYTES long. Throws a GuestError if something outgrew its place. */
-export function bootArea(parts: BootAreaParts): Uint8Array {
+export interface BootArea {
+  readonly sector: Uint8Array;
+  /** At FILE_SYSTEM_BYTES; exactly BOOT_AREA_BYTES long. */
+  readonly area: Uint8Array;
+}
+
+/** Throws a GuestError if something outgrew its place. */
+export function bootArea(parts: BootAreaParts): BootArea {
   const area = new Uint8Array(BOOT_AREA_BYTES);
   const kernelBlock = compressLz4(parts.kernel.bytes);
   const initrdBlock = compressLz4(parts.initrd);
   const packedBytes = kernelBlock.length + initrdBlock.length;
   const sectors = Math.ceil(packedBytes / SECTOR_BYTES);
-  const firstSector = 1 + LOADED_SECTORS;
+  const firstSector = LOADER_SECTOR + LOADED_SECTORS;
   mustFit('packed kernel and initrd', PACKED_ADDRESS + sectors * SECTOR_BYTES, parts.kernel.address);
   mustFit('kernel', parts.kernel.address + parts.kernel.bytes.length + parts.kernel.zeroedBytes, INITRD_ADDRESS);
-  mustFit('packed kernel and initrd', (firstSector + sectors) * SECTOR_BYTES, BOOT_AREA_BYTES);
+  mustFit('packed kernel and initrd', (firstSector + sectors) * SECTOR_BYTES, DISK_BYTES);
   mustFit('loader', parts.loader.length, BOOT_PARAMS_OFFSET);
   mustFit('command line', parts.commandLine.length + 1, TABLE_OFFSET - COMMAND_LINE_OFFSET);
-  mustFit('master boot record', parts.mbr.length, MBR_CODE_BYTES);
+  mustFit('boot sector', parts.bootSector.length, BOOT_CODE_BYTES);
 
-  area.set(parts.mbr, 0);
-  putPartition(new DataView(area.buffer), BOOT_AREA_BYTES / SECTOR_BYTES, parts.partitionBytes / SECTOR_BYTES);
-
-  const loaded = area.subarray(SECTOR_BYTES, SECTOR_BYTES * (1 + LOADED_SECTORS));
+  const loaded = area.subarray(0, LOADED_SECTORS * SECTOR_BYTES);
   loaded.set(parts.loader, LOADER_OFFSET);
   loaded.set(bootParameters(parts.kernelSetup, parts.initrd.length), BOOT_PARAMS_OFFSET);
   loaded.set(new TextEncoder().encode(parts.commandLine), COMMAND_LINE_OFFSET);
@@ -84,9 +93,12 @@ export function bootArea(parts: BootAreaParts): Uint8Array {
     ...[PACKED_ADDRESS + kernelBlock.length, initrdBlock.length, INITRD_ADDRESS, parts.initrd.length, 0],
   ]);
 
-  area.set(kernelBlock, firstSector * SECTOR_BYTES);
-  area.set(initrdBlock, firstSector * SECTOR_BYTES + kernelBlock.length);
-  return area;
+  area.set(kernelBlock, loaded.length);
+  area.set(initrdBlock, loaded.length + kernelBlock.length);
+  const sector = new Uint8Array(SECTOR_BYTES);
+  sector.set(parts.bootSector);
+  sector.set([0x55, 0xaa], SECTOR_BYTES - 2);
+  return { sector, area };
 }
 
 /** What the kernel's own real-mode code would have filled in; the loader adds memory map and cursor. */
@@ -109,14 +121,6 @@ function bootParameters(setup: Uint8Array, initrdBytes: number): Uint8Array {
   view.setUint32(INITRD_SIZE, initrdBytes, true);
   view.setUint32(COMMAND_LINE_POINTER, COMMAND_LINE_ADDRESS, true);
   return params;
-}
-
-function putPartition(view: DataView, firstSector: number, sectors: number): void {
-  const entry = 446;
-  view.setUint8(entry + 4, LINUX_PARTITION);
-  view.setUint32(entry + 8, firstSector, true);
-  view.setUint32(entry + 12, sectors, true);
-  view.setUint16(510, 0xaa55, true);
 }
 
 function putWords(view: DataView, at: number, words: readonly number[]): void {

@@ -46,28 +46,39 @@ export function flattenElf(file: Uint8Array, what: string): FlatProgram {
   return { entry: view.getUint32(24, true), address: first, bytes, zeroedBytes: memoryEnd - fileEnd };
 }
 
-/** Content of the first section with this name, or null. */
-export function elfSection(file: Uint8Array, name: string, what: string): Uint8Array | null {
+export interface ElfSection {
+  /** Where it stands in memory; 0 if it is not loaded. */
+  readonly address: number;
+  readonly offset: number;
+  readonly content: Uint8Array;
+}
+
+/** The first section with this name, or null. */
+export function elfSection(file: Uint8Array, name: string, what: string): ElfSection | null {
   const view = header(file, what);
   const table = view.getUint32(32, true);
   const entryBytes = view.getUint16(46, true);
   const sections = Array.from({ length: view.getUint16(48, true) }, (_, index) => {
     const at = table + index * entryBytes;
-    return { name: view.getUint32(at, true), offset: view.getUint32(at + 16, true), bytes: view.getUint32(at + 20, true) };
+    return {
+      name: view.getUint32(at, true),
+      address: view.getUint32(at + 12, true),
+      offset: view.getUint32(at + 16, true),
+      bytes: view.getUint32(at + 20, true),
+    };
   });
   const names = sections[view.getUint16(50, true)];
-  if (names === undefined) return null;
-  for (const section of sections) {
-    if (textAt(file, names.offset + section.name) === name) return file.subarray(section.offset, section.offset + section.bytes);
-  }
-  return null;
+  const found = sections.find((section) => names !== undefined && textAt(file, names.offset + section.name) === name);
+  if (found === undefined) return null;
+  const { address, offset, bytes } = found;
+  return { address, offset, content: file.subarray(offset, offset + bytes) };
 }
 
 /** Shared libraries a program or library asks for. */
 export function neededLibraries(file: Uint8Array, what: string): string[] {
-  const dynamic = elfSection(file, '.dynamic', what);
-  const names = elfSection(file, '.dynstr', what);
-  if (dynamic === null || names === null) return [];
+  const dynamic = elfSection(file, '.dynamic', what)?.content;
+  const names = elfSection(file, '.dynstr', what)?.content;
+  if (dynamic === undefined || names === undefined) return [];
   const view = new DataView(dynamic.buffer, dynamic.byteOffset, dynamic.byteLength);
   const needed: string[] = [];
   for (let at = 0; at + 8 <= dynamic.length; at += 8) {

@@ -1,5 +1,5 @@
 /** The kernel package's parts: the kernel unpacked, and the modules the guest uses, stripped. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { filesBelow } from '../digest.ts';
 import { GuestError } from '../guest-error.ts';
@@ -35,7 +35,7 @@ const XZ_MAGIC = 'fd377a585a00';
 const SIZE_TRAILER_BYTES = 4;
 
 /**
- * Fills `folder` with vmlinux, setup, modules/NAME.ko and kernel.json (KernelParts). Unpacking the kernel here instead of
+ * Fills `folder` with vmlinux, setup, modules/NAME.ko, doc/PACKAGE/copyright and kernel.json (KernelParts). Unpacking the kernel here instead of
  * in the guest saves most of its boot time.
  */
 export async function unpackKernel(packageFile: string, folder: string): Promise<void> {
@@ -60,6 +60,7 @@ export async function unpackKernel(packageFile: string, folder: string): Promise
   const parts: KernelParts = { release, image: 'vmlinux', setup: 'setup', disk, boot, network };
   writeFileSync(join(folder, 'kernel.json'), JSON.stringify(parts));
   writeFileSync(join(folder, 'modules.json'), JSON.stringify(dependencies));
+  cpSync(join(unpacked, 'usr/share/doc'), join(folder, 'doc'), { recursive: true });
   rmSync(unpacked, { recursive: true });
 }
 
@@ -101,7 +102,7 @@ class ModuleFolder {
   }
 
   needs(name: string): string[] {
-    const info = elfSection(readFileSync(this.file(name)), '.modinfo', `${name}.ko`);
+    const info = elfSection(readFileSync(this.file(name)), '.modinfo', `${name}.ko`)?.content;
     const depends = new TextDecoder().decode(info ?? new Uint8Array(0)).split('\0').find((entry) => entry.startsWith('depends='));
     return (depends ?? '').slice('depends='.length).split(',').filter((entry) => entry !== '').map(moduleName);
   }

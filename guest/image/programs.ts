@@ -2,6 +2,7 @@
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand } from '../run-command.ts';
+import { LOADER_SECTOR } from './boot-area.ts';
 
 const COMPILE = ['-m32', '-march=i686', '-std=gnu11', '-ffreestanding', '-fno-pic', '-no-pie', '-fno-stack-protector', '-fno-asynchronous-unwind-tables', '-Wall', '-Wextra'];
 const LINK = ['-nostdlib', '-static', '-Wl,--build-id=none', '-Wl,-z,noseparate-code', '-Wl,-z,noexecstack', '-s'];
@@ -24,12 +25,12 @@ export async function compilePrograms(guestFolder: string, folder: string, repor
   await compile('initrd/init.c', join(folder, 'init'));
 
   report('boot loader');
-  const object = async (source: string, name: string): Promise<string> => {
+  const object = async (source: string, name: string, ...defines: string[]): Promise<string> => {
     const output = join(folder, name);
-    await runCommand('gcc', ['-Os', ...COMPILE, '-c', '-o', output, source], { cwd: guestFolder });
+    await runCommand('gcc', ['-Os', ...COMPILE, ...defines, '-c', '-o', output, source], { cwd: guestFolder });
     return output;
   };
-  const mbr = await object('boot/mbr.S', 'mbr.o');
+  const mbr = await object('boot/mbr.S', 'mbr.o', `-DLOADER_SECTOR=${LOADER_SECTOR}`);
   await runCommand('ld', ['-m', 'elf_i386', '-Ttext', '0x7c00', '--oformat', 'binary', '-o', join(folder, 'mbr.bin'), mbr]);
   const loader = [await object('boot/loader.S', 'loader.o'), await object('boot/unpack.c', 'unpack.o')];
   await runCommand('ld', ['-m', 'elf_i386', '-T', 'boot/loader.ld', '-o', join(folder, 'loader.bin'), ...loader], { cwd: guestFolder });

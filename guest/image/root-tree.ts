@@ -6,13 +6,15 @@ import { GuestError } from '../guest-error.ts';
 import { neededLibraries } from './elf.ts';
 import { FileTree, type TreeEntry } from './file-tree.ts';
 import type { KernelParts } from './kernel.ts';
+import { withoutCursorQuestion } from './quiet-prompt.ts';
 
 const LIBRARY_FOLDER = '/lib/i386-linux-gnu';
 const LOADER = 'ld-linux.so.2';
 const TERMINALS = ['linux', 'xterm', 'xterm-256color', 'vt100', 'vt102', 'vt220', 'dumb'];
+const BUSYBOX = 'bin/busybox';
 /** From the packages: path there -> path in the guest. Everything that runs is in /bin; the other folders lead to it. */
 const BINARIES: Readonly<Record<string, string>> = {
-  'bin/busybox': '/bin/busybox',
+  [BUSYBOX]: '/bin/busybox',
   'usr/sbin/dropbear': '/bin/dropbear',
   'usr/bin/dropbearkey': '/bin/dropbearkey',
   'usr/bin/dbclient': '/bin/dbclient',
@@ -41,6 +43,7 @@ export function rootTree(parts: RootParts): TreeEntry[] {
   tree.link('/var/run', '../run');
   tree.link('/etc/mtab', '../proc/mounts');
   addPackages(tree, parts.packagesFolder);
+  addCopyrights(tree, join(parts.kernelFolder, 'doc'));
   addPrograms(tree, parts.programsFolder);
   addModules(tree, parts);
   addTexts(tree, parts.textFolder);
@@ -50,11 +53,12 @@ export function rootTree(parts: RootParts): TreeEntry[] {
 function addPackages(tree: FileTree, folder: string): void {
   const wanted: string[] = [];
   for (const [from, to] of Object.entries(BINARIES)) {
-    const content = readFileSync(join(folder, from));
+    const original = readFileSync(join(folder, from));
+    const content = (from === BUSYBOX ? withoutCursorQuestion(original) : null) ?? original;
     tree.file(to, content, 0o755);
     wanted.push(...neededLibraries(content, from));
   }
-  for (const applet of busyboxApplets(readFileSync(join(folder, 'bin/busybox')))) {
+  for (const applet of busyboxApplets(readFileSync(join(folder, BUSYBOX)))) {
     if (!tree.has(`/bin/${applet}`)) tree.link(`/bin/${applet}`, 'busybox');
   }
   addLibraries(tree, folder, wanted);
@@ -63,10 +67,13 @@ function addPackages(tree: FileTree, folder: string): void {
     const file = join(terminals ?? '', name.slice(0, 1), name);
     if (existsSync(file)) tree.file(`/lib/terminfo/${name.slice(0, 1)}/${name}`, readFileSync(file));
   }
-  const documents = join(folder, 'usr/share/doc');
-  for (const name of readdirSync(documents)) {
-    const file = join(documents, name, 'copyright');
-    if (existsSync(file) && !lstatSync(join(documents, name)).isSymbolicLink()) tree.file(`/usr/share/doc/${name}/copyright`, readFileSync(file));
+  addCopyrights(tree, join(folder, 'usr/share/doc'));
+}
+
+function addCopyrights(tree: FileTree, folder: string): void {
+  for (const name of readdirSync(folder)) {
+    const file = join(folder, name, 'copyright');
+    if (existsSync(file) && !lstatSync(join(folder, name)).isSymbolicLink()) tree.file(`/usr/share/doc/${name}/copyright`, readFileSync(file));
   }
 }
 

@@ -1,10 +1,10 @@
 /*
- * Process 1 of the initrd: loads the modules that the disk needs, in the order of /modules.list, mounts the first
- * partition and hands over to the real init. Nothing here outlives the hand-over; the files free their memory first.
+ * Process 1 of the initrd: loads the modules that the disk needs, in the order of /modules.list, mounts the disk
+ * and hands over to the real init. Nothing here outlives the hand-over; the files free their memory first.
  */
 #include "../programs/guest.h"
 
-#define ROOT_DEVICE "/dev/sda1"
+#define ROOT_DEVICE "/dev/sda"
 /* The disk is probed in the background; it appears within a few milliseconds. */
 #define DISK_WAIT_NS 10000000000ull
 #define POLL_NS 2000000ull

@@ -1,0 +1,2 @@
+import { ensureGuest } from './ensure-guest.ts';
+await ensureGuest({ onProgress: (line) => console.log(line) });
