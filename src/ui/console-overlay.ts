@@ -24,7 +24,7 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
     if (now?.overlay.kind === 'moved') actions.migrate(now.overlay.vm.id, now.scene.selfId);
   }));
   bag.add(listen(watch, 'click', () => {
-    if (now?.overlay.kind === 'moved') actions.watch(now.overlay.vm);
+    if (now?.overlay.kind === 'moved') actions.dismiss(now.overlay.vm.id);
   }));
   bag.add(listen(start, 'click', () => {
     if (now?.overlay.kind === 'ended') actions.dismiss(now.overlay.vm.id);
@@ -50,8 +50,8 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
         case 'none':
           break;
         case 'starting':
-          setText(title, 'Starting a PC in this tab');
-          setText(words, overlay.text);
+          setText(title, overlay.text);
+          setText(words, overlay.fraction === null ? '' : `${Math.round(overlay.fraction * 100)} %`);
           setAttribute(bar, 'data-unknown', overlay.fraction === null);
           setAttribute(bar, 'aria-valuenow', overlay.fraction === null ? null : String(Math.round(overlay.fraction * 100)));
           fill.style.transform = `scaleX(${overlay.fraction ?? 0})`;

@@ -92,7 +92,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
     if (!hasScreen) mode = 'console';
     setText(title, vm?.name ?? 'Console');
     setAttribute(element, 'data-hue', vm === null ? null : String(hueOf(vm.id)));
-    setText(where, vm === null ? '' : vm.here ? 'runs in this tab' : vm.ended ? '' : `runs in ${hostName(scene, vm.hostId)}, seen from here`);
+    setText(where, vm === null ? '' : vm.ended || !vm.ownerPresent ? '' : vm.here ? 'runs in this tab' : `runs in ${hostName(scene, vm.hostId)}, seen from here`);
     show(tabs, hasScreen);
     setAttribute(consoleTab, 'aria-pressed', String(mode === 'console'));
     setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));

@@ -9,7 +9,7 @@ const say = (...with_: Parameters<typeof scene>): string => {
 
 describe('the sentence at the top', () => {
   it('says what is going on before there is a VM', () => {
-    expect(say({ starting: { text: 'Loading the guest, 40 %', fraction: 0.4 } }, null)).toContain('starting in this tab');
+    expect(say({ starting: { text: 'Loading the guest, 40 %', fraction: 0.4 } }, null)).toContain('A PC is getting ready');
     expect(say({}, null)).toContain('No PC runs in this room yet');
   });
 

@@ -12,7 +12,7 @@ export interface Headline {
 export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt'>, now: number): Headline {
   const { view, selected: vm } = scene;
   if (view.starting !== null && vm === null) {
-    return { text: 'A PC is starting in this tab.', detail: 'A real x86 computer with Linux, all inside this page.', tone: 'calm' };
+    return { text: 'A PC is getting ready.', detail: 'A real x86 computer with Linux, all inside this page.', tone: 'calm' };
   }
   if (vm === null) {
     return { text: 'No PC runs in this room yet.', detail: 'Start one: a real x86 computer with Linux, all inside this page.', tone: 'calm' };
@@ -37,7 +37,7 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'se
   const report = lastReportOf(view, vm.id);
   if (report !== null && now - scene.seenAt(report) < FRESH_MS) {
     if (report.outcome === 'completed' && report.to === vm.hostId) {
-      return { text: `${vm.name} now runs ${inWhere}.`, detail: `It stood still for ${formatMs(report.pauseMs)}. Nothing in it noticed.`, tone: 'good' };
+      return { text: `${vm.name} now runs ${inWhere}.`, detail: `It stood still for ${formatMs(report.pauseMs)}. Its programs and connections went on.`, tone: 'good' };
     }
     if (report.outcome !== 'completed') {
       return {
@@ -60,8 +60,8 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'se
   return {
     text: `${what} is running ${inWhere}.`,
     detail: targets.length === 1
-      ? `Press Migrate: it moves to ${hostName(scene, only.id)} while it runs, and nothing in it notices.`
-      : `Press Migrate: it moves to any of ${plural(targets.length, 'other tab')} while it runs, and nothing in it notices.`,
+      ? `Press Migrate: it moves to ${hostName(scene, only.id)} while it runs.`
+      : `Press Migrate: it moves to any of ${plural(targets.length, 'other tab')} while it runs.`,
     tone: 'calm',
   };
 }

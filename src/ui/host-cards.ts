@@ -89,6 +89,8 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       })));
       setAttribute(cards, 'data-many', hosts.length >= MANY_HOSTS);
       show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
+      // Until the others are known its place is kept empty, so that nothing jumps.
+      setAttribute(invite.element, 'data-pending', !scene.joined);
       invite.update(view.invitation);
       for (const { chip, from } of flights) if (from !== null) land(chip.element, from);
       drawStreams(scene);
@@ -114,7 +116,7 @@ function allHosts({ view, selfId }: Scene): { readonly host: TabMotionHost; read
   const missing = new Set(view.vms.map((vm) => vm.hostId).filter((id) => !known.has(id)));
   return [
     ...[...self, ...others].map((host) => ({ host, away: false })),
-    ...[...missing].map((id) => ({ host: { id, name: 'A tab that is gone', self: false, vms: 0 }, away: true })),
+    ...[...missing].map((id) => ({ host: { id, name: 'A tab that is away', self: false, vms: 0 }, away: true })),
   ];
 }
 
@@ -159,7 +161,7 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
     update({ host, away, chips, arriving, scene }) {
       setText(name, host.self ? 'This tab' : host.name);
       const link = scene.view.links[host.id];
-      setText(note, away ? 'not in the room' : host.self ? host.name : link === undefined ? '' : linkWord(link));
+      setText(note, away ? '' : host.self ? host.name : link === undefined ? '' : linkWord(link));
       show(another, host.self && scene.view.starting === null && scene.view.vms.length > 0);
       setAttribute(element, 'data-self', host.self);
       setAttribute(element, 'data-away', away);
@@ -169,7 +171,7 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
         arrival.update(vmName, fraction);
         return arrival.slot;
       });
-      setText(empty, scene.view.starting !== null && host.self ? 'starting …' : 'ready for a PC');
+      setText(empty, scene.view.starting !== null && host.self ? 'getting ready …' : 'ready for a PC');
       placeChildren(slots, chips.length + coming.length === 0 ? [empty] : [...chips, ...coming]);
     },
     dispose: () => bag.dispose(),

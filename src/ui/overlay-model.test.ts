@@ -11,9 +11,8 @@ describe('what lies over the console', () => {
     expect(overlayOf(scene({}, vm({ here: false, hostId: THERE }))).kind).toBe('none');
   });
 
-  it('is "Moved to …" once it left, until the person chooses to watch it', () => {
+  it('is "Moved to …" once it left', () => {
     expect(overlayOf(scene({}, moved))).toMatchObject({ kind: 'moved', returning: false });
-    expect(overlayOf({ ...scene({}, moved), watching: () => true }).kind).toBe('none');
   });
 
   it('knows when the VM is on its way back', () => {

@@ -9,11 +9,11 @@ export type Overlay =
   | { readonly kind: 'moved'; readonly vm: VmView; readonly returning: boolean }
   | { readonly kind: 'ended'; readonly vm: VmView };
 
-export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'watching' | 'selfId'>): Overlay {
+export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): Overlay {
   const { view, selected: vm } = scene;
   if (vm === null) return view.starting === null ? { kind: 'empty' } : { kind: 'starting', ...view.starting };
   if (vm.ended) return { kind: 'ended', vm };
-  if (vm.movedAway && !vm.here && !scene.watching(vm)) {
+  if (vm.movedAway && !vm.here) {
     const migration = migrationOf(view, vm.id);
     return { kind: 'moved', vm, returning: migration?.to === scene.selfId };
   }

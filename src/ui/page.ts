@@ -10,7 +10,8 @@
  *   [data-testid=progress][data-phase]                    a running migration of the VM shown, with
  *   [data-testid=cancel-button]
  *   [data-testid=bring-back]                              on the "Moved to …" panel
- *   [data-testid=migration-log]                           log; in it details[data-outcome] for each finished migration
+ *   [data-testid=migration-log]                           the log
+ *   [data-testid=migration-result][data-outcome][data-migration-id]  how the last migration of the VM shown went
  *   [data-testid=console][data-vm-id]                     a VM's terminal; [data-testid=console-tab], [data-testid=screen-tab]
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation
@@ -50,10 +51,11 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const bag = new DisposableBag();
   const pings = new Map<string, PingHistory>();
   const seen = new Map<string, number>();
-  const watched = new Set<string>();
   let selection = NOTHING_SELECTED;
   let leaving = false;
   let verify = false;
+  let joined = false;
+  let open = true;
   const told = bag.add(notice());
 
   const attempt = (work: () => Promise<unknown>): void => {
@@ -73,10 +75,6 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       actions.select(vm.id);
     }),
     dismiss: (vmId) => tab.dismiss(vmId),
-    watch(vm) {
-      watched.add(visit(vm));
-      draw();
-    },
     setVerify(next) {
       verify = next;
     },
@@ -117,7 +115,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       leaving,
       verify,
       pings: pingsOf,
-      watching: (vm) => watched.has(visit(vm)),
+      joined,
       seenAt,
     };
   }
@@ -140,6 +138,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   }
 
   function draw(): void {
+    if (!open) return;
     const now = scene();
     for (const report of now.view.reports) seenAt(report);
     const known = new Set(now.view.vms.map((vm) => vm.id));
@@ -151,6 +150,11 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   }
 
   bag.add({ dispose: tab.onView(draw) });
+  // A tab that cannot join says so in its view.
+  tab.ready.catch(() => undefined).finally(() => {
+    joined = true;
+    draw();
+  });
   bag.add({ dispose: tab.on('ping', (sample) => pingsOf(sample.vmId).add(sample, performance.now())) });
   bag.add(leaveGuard(() => tab.view().vms.some((vm) => vm.here && !vm.ended), () => {
     leaving = true;
@@ -163,7 +167,12 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     if ([...seen.values()].some((at) => Date.now() - at < FRESH_MS + 2 * TICK_MS)) sentence.update(now);
   }, TICK_MS);
   bag.add({ dispose: () => clearInterval(timer) });
-  bag.add({ dispose: () => page.remove() });
+  bag.add({
+    dispose() {
+      open = false;
+      page.remove();
+    },
+  });
   draw();
   return bag;
 }
@@ -172,9 +181,4 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
 function pageTitle(vms: readonly VmView[]): string {
   const here = vms.filter((vm) => vm.here && !vm.ended).map((vm) => vm.name);
   return here.length === 0 ? 'TabMotion' : `● ${here.join(', ')} – TabMotion`;
-}
-
-/** A VM's stay at one place: the "Moved to …" panel that was put away comes again with the next move. */
-function visit(vm: VmView): string {
-  return `${vm.id} ${vm.epoch}`;
 }

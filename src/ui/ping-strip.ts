@@ -58,7 +58,7 @@ function lostWords({ lost, answered }: PingSummary): string {
 }
 
 function speedWords({ medianMs, worstMs }: PingSummary): string {
-  return medianMs === null || worstMs === null ? 'No answers yet.' : `Answered in ${formatMs(medianMs)} as a rule, ${formatMs(worstMs)} at worst.`;
+  return medianMs === null || worstMs === null ? 'No answers yet.' : `Usually ${formatMs(medianMs)}, ${formatMs(worstMs)} at worst.`;
 }
 
 function drawBars(canvas: HTMLCanvasElement, size: { readonly width: number; readonly height: number }, history: PingHistory, now: number, scaleMs: number): void {

@@ -26,7 +26,7 @@ export function reach(): Component<Scene> {
   const copy = bag.add(copyButton(null, () => password, 'Copy the password'));
   const passwordRow = el('div', { class: 'command' }, el('span', {}, 'Password'), secret, toggle, copy.element);
   const element = el('section', { class: 'reach', 'aria-label': 'Reach the PC over the network' },
-    el('h3', {}, 'On the server’s machine'), commands, passwordRow);
+    el('h3', {}, 'On the server’s machine:'), commands, passwordRow);
   let vmId: string | null = null;
 
   function drawPassword(): void {

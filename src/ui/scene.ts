@@ -13,8 +13,8 @@ export interface Scene {
   readonly pings: (vmId: string) => PingHistory;
   /** Options for the next migration. */
   readonly verify: boolean;
-  /** The person chose to watch this moved VM from here: the "Moved to …" panel is put away. */
-  readonly watching: (vm: VmView) => boolean;
+  /** The room's hosts are known; before that, this tab only seems to be alone. */
+  readonly joined: boolean;
   /** Milliseconds since the epoch at which this page first saw the report. */
   readonly seenAt: (report: MigrationReport) => number;
 }
@@ -25,7 +25,6 @@ export interface Actions {
   cancel(vmId: string): void;
   startVm(): void;
   dismiss(vmId: string): void;
-  watch(vm: VmView): void;
   setVerify(verify: boolean): void;
   stay(): void;
   readonly tab: Tab;
@@ -34,7 +33,7 @@ export interface Actions {
 /** A host's name in a sentence: "this tab" for one's own. */
 export function hostName(scene: Pick<Scene, 'view' | 'selfId'>, hostId: string): string {
   if (hostId === scene.selfId) return 'this tab';
-  return scene.view.hosts.find((host) => host.id === hostId)?.name ?? 'a tab that is gone';
+  return scene.view.hosts.find((host) => host.id === hostId)?.name ?? 'a tab that is away';
 }
 
 export function migrationOf(view: Pick<TabView, 'migrations'>, vmId: string): MigrationProgress | null {
@@ -54,7 +53,8 @@ export function targetsOf(view: Pick<TabView, 'hosts'>, vm: VmView): readonly Ta
 export function movable(vm: VmView): { readonly ok: true } | { readonly ok: false; readonly why: string } {
   if (vm.ended) return { ok: false, why: 'It is powered off.' };
   if (!vm.ownerPresent) return { ok: false, why: 'The tab that holds it is away. It can move again when that tab is back.' };
-  if (vm.waitingFor !== null) return { ok: false, why: vm.waitingFor };
+  if (vm.waitingFor !== null) return { ok: false, why: 'It can move again when that is over.' };
   if (vm.state === 'starting') return { ok: false, why: 'It is still starting.' };
+  if (vm.state === 'migrating') return { ok: false, why: 'It is about to move.' };
   return { ok: true };
 }

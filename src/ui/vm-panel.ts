@@ -4,7 +4,7 @@ import { formatMemory } from './format.ts';
 import { migrateControl } from './migrate-control.ts';
 import { migrationProgress } from './migration-progress.ts';
 import { migrationResult } from './migration-result.ts';
-import { hostName, migrationOf, type Actions, type Scene } from './scene.ts';
+import { migrationOf, type Actions, type Scene } from './scene.ts';
 
 /** The VM shown: what and where it is, Migrate, and how a migration goes and went. */
 export function vmPanel(actions: Actions): Component<Scene> {
@@ -26,7 +26,7 @@ export function vmPanel(actions: Actions): Component<Scene> {
       show(title, vm !== null && migrationOf(scene.view, vm.id) === null);
       if (vm !== null) {
         setText(name, vm.name);
-        setText(facts, `${formatMemory(vm.memoryBytes)} · ${vm.ip} · in ${hostName(scene, vm.hostId)}`);
+        setText(facts, `${formatMemory(vm.memoryBytes)} · ${vm.ip}`);
       }
       control.update(scene);
       progress.update(scene);

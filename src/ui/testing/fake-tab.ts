@@ -88,7 +88,7 @@ export class FakeTab implements Tab {
   readonly sent: string[] = [];
   sendScancodes(vmId: string, codes: readonly number[]): void { this.sent.push(`${vmId} ${codes.map((code) => code.toString(16)).join(' ')}`); }
   sendMouse(vmId: string, dx: number, dy: number): void { this.sent.push(`${vmId} mouse ${dx} ${dy}`); }
-  dismiss(vmId: string): void { this.set({ vms: this.state.vms.filter((vm) => vm.id !== vmId) }); }
+  dismiss(vmId: string): void { this.set({ vms: this.state.vms.flatMap((vm) => (vm.id !== vmId ? [vm] : vm.ended ? [] : [{ ...vm, movedAway: false }])) }); }
 
   async migrate(vmId: string, hostId: string, options: MigrateOptions = {}): Promise<MigrationReport> {
     const vm = this.state.vms.find((one) => one.id === vmId);
@@ -116,7 +116,7 @@ export class FakeTab implements Tab {
         await say({ phase: 'rounds', round, pagesLeft: left }, 40);
         sent += Math.min(60, left);
       }
-      rounds.push({ pages, bytes: pages * 1432, ms: pages * 0.7, dirtied: [212, 91, 38][round - 1] ?? 0 });
+      if (!cancelled()) rounds.push({ pages, bytes: pages * 1432, ms: pages * 0.7, dirtied: [212, 91, 38][round - 1] ?? 0 });
     }
     if (!cancelled()) {
       await say({ phase: 'hold', round: round + 1, pagesLeft: 38 }, 60);
@@ -135,6 +135,7 @@ export class FakeTab implements Tab {
       state: 'running', hostId, here: hostId === SELF, movedAway: vm.here && hostId !== SELF, epoch: vm.epoch + 1,
     });
     this.set({ migrations: this.state.migrations.filter((one) => one.id !== base.id), reports: [...this.state.reports, report] });
+    this.say(cancelled() ? 'info' : 'good', cancelled() ? `The move of ${vm.name} was cancelled. It runs on where it was.` : `${vm.name} moved to ${this.state.hosts.find((host) => host.id === hostId)?.name ?? ''}: paused for 31 ms, 1311 ms in all, 2.7 MB sent in 4 rounds over WebRTC.`);
     this.emitters.report.emit(report);
     return report;
   }
@@ -173,7 +174,7 @@ export class FakeTab implements Tab {
     let done = 0;
     const timer = setInterval(() => {
       done += 0.04;
-      this.set({ starting: done < 1 ? { text: `Loading the guest, ${Math.round(done * 100)} %`, fraction: done } : null });
+      this.set({ starting: done < 1 ? { text: 'Loading the PC', fraction: done } : null });
       if (done < 1) return;
       clearInterval(timer);
       this.addVm('running', 0);

@@ -34,7 +34,7 @@ export function progress(change: Partial<MigrationProgress> = {}): MigrationProg
   };
 }
 
-export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt' | 'watching'> {
+export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt'> {
   return {
     view: {
       room: 'default', invitation: 'http://localhost:8686/?room=default#key', secure: true, starting: null, trouble: null, hosts,
@@ -43,6 +43,5 @@ export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm(
     selfId: HERE,
     selected,
     seenAt: () => 1_000,
-    watching: () => false,
   };
 }
