@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeBaseDisk } from './testing/fake-base-disk.ts';
+import { startDevices } from './testing/real-devices.ts';
 import { ManualClock, settled } from './testing/manual-clock.ts';
 import { MachineError } from './machine-error.ts';
 import { OverlayDisk, SECTOR_BYTES } from './overlay-disk.ts';
@@ -292,5 +293,55 @@ describe('OverlayDisk', () => {
     expect(disk.get_state()).toEqual([]);
     disk.set_state();
     expect(disk.get_from_cache(0, BLOCK)).toEqual(pattern(BLOCK, 2));
+  });
+});
+
+describe('OverlayDisk on v86\'s IDE controller', () => {
+  const SECTOR_COUNT = 0x1f2;
+  const STATUS = 0x1f7;
+  const BUSY = 0x80;
+  const DATA_WAITS = 8;
+
+  it('serves programmed reads and writes, and what was written is read back', async () => {
+    const { guest, disk, base } = await startDevices();
+    const { io } = guest;
+    const command = (code: number, sector: number, count: number): void => {
+      io.port_write8(0x1f6, 0xe0 | (sector >> 24));
+      io.port_write8(SECTOR_COUNT, count);
+      io.port_write8(0x1f3, sector & 0xff);
+      io.port_write8(0x1f4, (sector >> 8) & 0xff);
+      io.port_write8(0x1f5, (sector >> 16) & 0xff);
+      io.port_write8(STATUS, code);
+    };
+    const read = async (sector: number, count: number): Promise<Uint8Array> => {
+      command(0x20, sector, count);
+      const words = new Uint16Array(count * 256);
+      for (let at = 0; at < words.length; at++) {
+        if (at % 256 === 0) {
+          while ((io.port_read8(STATUS) & BUSY) !== 0) {
+            expect(disk.inFlight).toBe(1);
+            base.answerAll();
+            await settled();
+          }
+          expect(io.port_read8(STATUS) & DATA_WAITS).toBe(DATA_WAITS);
+        }
+        words[at] = io.port_read16(0x1f0);
+      }
+      return new Uint8Array(words.buffer);
+    };
+    // A chunk that is not in memory: the controller is busy until the base has answered.
+    expect(await read(300, 3)).toEqual(base.content.slice(300 * 512, 303 * 512));
+    const data = pattern(512, 9);
+    command(0x30, 1000, 1);
+    for (const word of new Uint16Array(data.buffer)) io.port_write16(0x1f0, word);
+    expect(disk.inFlight).toBe(1);
+    expect(await read(1000, 1)).toEqual(data);
+    expect(disk.inFlight).toBe(1);
+    base.answerAll();
+    await disk.drain();
+    expect([...disk.takeDirty()]).toEqual([125]);
+    const expected = base.content.slice(999 * 512, 1002 * 512);
+    expected.set(data, 512);
+    expect(await read(999, 3)).toEqual(expected);
   });
 });

@@ -74,6 +74,7 @@ export class GuestScreen implements Screen, Disposable {
   private width = 0;
   private height = 0;
   private timer: Disposable | null = null;
+  private running = false;
   private disposed = false;
 
   /** Takes the place of v86's own screen; the devices must exist. */
@@ -127,6 +128,7 @@ export class GuestScreen implements Screen, Disposable {
 
   /** The machine's owner says whether the CPU runs. */
   setRunning(running: boolean): void {
+    this.running = running;
     this.input.setRunning(running);
   }
 
@@ -220,8 +222,10 @@ export class GuestScreen implements Screen, Disposable {
 
   private refresh(): void {
     const context = this.context;
-    if (context === null) this.vga.update_vertical_retrace();
-    else if (this.graphical) this.vga.screen_fill_buffer();
+    if (context === null) {
+      // It changes the device, so never while its state may be on its way to another host.
+      if (this.running) this.vga.update_vertical_retrace();
+    } else if (this.graphical) this.vga.screen_fill_buffer();
     else {
       this.fit();
       this.textScreen.blink(this.clock.now());
