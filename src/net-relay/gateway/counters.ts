@@ -1,3 +1,5 @@
+import type { Counters } from '../counters.ts';
+
 /** Everything the gateway drops, refuses or does again has a name here, and is counted under it. */
 export const COUNTERS = {
   'frames-in': 'frames received from the switch',
@@ -11,6 +13,7 @@ export const COUNTERS = {
   'ethernet-unknown-type': 'frame that is neither IPv4 nor ARP',
   'ipv6-unsupported': 'IPv6 frame; the LAN is IPv4 only',
   'unknown-sender': 'frame from a MAC address without a lease',
+  'neighbours-too-many': 'machine of a real network that found no place in the table',
   'spoofed-ip': 'packet or ARP whose source address is not the one leased to its MAC',
   'spoofed-gateway': "frame or ARP that claims the gateway's own address",
   'arp-malformed': 'ARP that does not parse, or not IPv4 over Ethernet',
@@ -69,20 +72,4 @@ export const COUNTERS = {
 } as const;
 
 export type CounterName = keyof typeof COUNTERS;
-
-export class Counters {
-  private readonly values = new Map<CounterName, number>();
-
-  count(name: CounterName, by = 1): void {
-    this.values.set(name, (this.values.get(name) ?? 0) + by);
-  }
-
-  get(name: CounterName): number {
-    return this.values.get(name) ?? 0;
-  }
-
-  /** All that are not zero. */
-  snapshot(): Partial<Record<CounterName, number>> {
-    return Object.fromEntries(this.values);
-  }
-}
+export type GatewayCounters = Counters<CounterName>;

@@ -3,7 +3,7 @@
  * lease; renewing, releasing and declining are answered or counted, and the lease stays.
  */
 import { BROADCAST_IP } from './address.ts';
-import type { Counters } from './counters.ts';
+import type { GatewayCounters } from './counters.ts';
 import { DHCP_BROADCAST_FLAG, DhcpOption, DhcpType, parseDhcp, serializeDhcp, uint32Bytes, uint32Option, type DhcpMessage } from './dhcp-message.ts';
 import { MTU } from './ethernet.ts';
 import { dnsLabel, type Guest } from './leases.ts';
@@ -17,7 +17,7 @@ export interface DhcpServerOptions {
   readonly serverIp: number;
   readonly netmask: number;
   readonly domain: string;
-  readonly counters: Counters;
+  readonly counters: GatewayCounters;
   readonly guestByMac: (mac: number) => Guest | undefined;
 }
 
@@ -38,12 +38,12 @@ export class DhcpServer {
     const { counters, guestByMac, serverIp } = this.options;
     const message = parseDhcp(payload);
     if (message === 'dhcp-malformed' || message.op !== 1 || message.relayIp !== 0) {
-      counters.count('dhcp-malformed');
+      counters.add('dhcp-malformed');
       return null;
     }
     const guest = guestByMac(message.mac);
     if (guest === undefined || message.mac !== sourceMac) {
-      counters.count('dhcp-unknown-client');
+      counters.add('dhcp-unknown-client');
       return null;
     }
     const chosenServer = uint32Option(message, DhcpOption.serverId);
@@ -56,13 +56,13 @@ export class DhcpServer {
       case DhcpType.inform:
         return this.grant(DhcpType.ack, message, guest);
       case DhcpType.decline:
-        counters.count('dhcp-declined');
+        counters.add('dhcp-declined');
         return null;
       case DhcpType.release:
-        counters.count('dhcp-released');
+        counters.add('dhcp-released');
         return null;
       default:
-        counters.count('dhcp-malformed');
+        counters.add('dhcp-malformed');
         return null;
     }
   }
@@ -71,7 +71,7 @@ export class DhcpServer {
   private answerRequest(message: DhcpMessage, guest: Guest): DhcpAnswer {
     const wanted = uint32Option(message, DhcpOption.requestedAddress) ?? message.clientIp;
     if (wanted === guest.ip) return this.grant(DhcpType.ack, message, guest);
-    this.options.counters.count('dhcp-refused');
+    this.options.counters.add('dhcp-refused');
     const options = new Map<number, Uint8Array>([
       [DhcpOption.messageType, Uint8Array.of(DhcpType.nak)],
       [DhcpOption.serverId, uint32Bytes(this.options.serverIp)],
@@ -82,7 +82,7 @@ export class DhcpServer {
 
   private grant(type: number, message: DhcpMessage, guest: Guest): DhcpAnswer {
     const { serverIp, netmask, domain, counters } = this.options;
-    counters.count('dhcp-answered');
+    counters.add('dhcp-answered');
     const informs = message.options.get(DhcpOption.messageType)?.[0] === DhcpType.inform;
     const options = new Map<number, Uint8Array>([
       [DhcpOption.messageType, Uint8Array.of(type)],

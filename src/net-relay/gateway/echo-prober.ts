@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../migration/ports.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
-import type { Counters } from './counters.ts';
+import type { GatewayCounters } from './counters.ts';
 import { IcmpType, serializeIcmp, type IcmpMessage } from './icmp.ts';
 
 /** Longer than any hold (2 s) and what follows it. */
@@ -34,13 +34,13 @@ interface Stream {
 
 export class EchoProber implements Disposable {
   private readonly clock: Clock;
-  private readonly counters: Counters;
+  private readonly counters: GatewayCounters;
   private readonly send: (ip: number, message: Uint8Array) => void;
   private readonly streams = new Map<number, Stream>();
   private readonly timers = new Map<number, Disposable>();
   private nextIdentifier = 1;
 
-  constructor(clock: Clock, counters: Counters, send: (ip: number, message: Uint8Array) => void) {
+  constructor(clock: Clock, counters: GatewayCounters, send: (ip: number, message: Uint8Array) => void) {
     this.clock = clock;
     this.counters = counters;
     this.send = send;
@@ -62,10 +62,14 @@ export class EchoProber implements Disposable {
     };
     tick();
     return disposable(() => {
-      this.timers.get(identifier)?.dispose();
-      this.timers.delete(identifier);
-      this.streams.delete(identifier);
+      // The number may be another's by now.
+      if (this.streams.get(identifier) === stream) this.end(identifier);
     });
+  }
+
+  /** Ends every ping of a guest that has gone. */
+  stop(ip: number): void {
+    for (const [identifier, stream] of this.streams) if (stream.ip === ip) this.end(identifier);
   }
 
   /** Takes an echo reply. */
@@ -73,13 +77,13 @@ export class EchoProber implements Disposable {
     const identifier = message.rest >>> 16;
     const stream = this.streams.get(identifier);
     if (stream?.ip !== ip) {
-      this.counters.count('icmp-ignored');
+      this.counters.add('icmp-ignored');
       return;
     }
     const sent = stream.waiting.get(message.rest & 0xffff);
     if (sent === undefined) {
       const late = ((stream.lostBelow - (message.rest & 0xffff)) & 0xffff) < SEQUENCES / 2 && stream.lostBelow > 0;
-      this.counters.count(late ? 'ping-late' : 'ping-duplicates');
+      this.counters.add(late ? 'ping-late' : 'ping-duplicates');
       return;
     }
     stream.waiting.delete(message.rest & 0xffff);
@@ -90,6 +94,12 @@ export class EchoProber implements Disposable {
     for (const timer of this.timers.values()) timer.dispose();
     this.timers.clear();
     this.streams.clear();
+  }
+
+  private end(identifier: number): void {
+    this.timers.get(identifier)?.dispose();
+    this.timers.delete(identifier);
+    this.streams.delete(identifier);
   }
 
   private probe(identifier: number, stream: Stream): void {

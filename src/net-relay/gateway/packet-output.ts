@@ -2,7 +2,7 @@
  * The way out: frames are laid out once, in place (Ethernet and IP headers in front of what the caller fills in), and
  * handed to the switch. A frame is never touched again after that.
  */
-import type { Counters } from './counters.ts';
+import type { GatewayCounters } from './counters.ts';
 import { ETHERNET_HEADER_BYTES, EtherType, MTU, writeEthernetHeader } from './ethernet.ts';
 import { FLAG_DONT_FRAGMENT, FLAG_MORE_FRAGMENTS, IPV4_HEADER_BYTES, writeIpv4Header } from './ipv4.ts';
 
@@ -17,13 +17,13 @@ export class PacketOutput {
   private readonly mac: number;
   private readonly deliver: (frame: Uint8Array) => void;
   private readonly resolve: (ip: number) => number | null;
-  private readonly counters: Counters;
+  private readonly counters: GatewayCounters;
   private slab = new ArrayBuffer(SLAB_BYTES);
   private slabUsed = 0;
   private nextId: number;
 
   /** `resolve`: the MAC address of an IP address on the LAN, or null. */
-  constructor(mac: number, deliver: (frame: Uint8Array) => void, resolve: (ip: number) => number | null, counters: Counters, firstId: number) {
+  constructor(mac: number, deliver: (frame: Uint8Array) => void, resolve: (ip: number) => number | null, counters: GatewayCounters, firstId: number) {
     this.mac = mac;
     this.deliver = deliver;
     this.resolve = resolve;
@@ -46,7 +46,7 @@ export class PacketOutput {
   ): void {
     const mac = this.resolve(destination);
     if (mac === null) {
-      this.counters.count('ipv4-unroutable');
+      this.counters.add('ipv4-unroutable');
       return;
     }
     const length = PAYLOAD_AT + payloadBytes;
@@ -82,8 +82,8 @@ export class PacketOutput {
 
   /** Hands over a frame the caller made. */
   send(frame: Uint8Array): void {
-    this.counters.count('frames-out');
-    this.counters.count('bytes-out', frame.length);
+    this.counters.add('frames-out');
+    this.counters.add('bytes-out', frame.length);
     this.deliver(frame);
   }
 }

@@ -3,7 +3,7 @@
  * whichever tab runs it. The client's connection is accepted first, then the guest's opened; if the guest refuses, the
  * client is reset.
  */
-import type { Counters } from './counters.ts';
+import type { GatewayCounters } from './counters.ts';
 import type { HostListener, HostNetwork, HostSocket } from './host-network.ts';
 import type { Guest } from './leases.ts';
 import { Splice } from './splice.ts';
@@ -37,7 +37,7 @@ export interface PortForwardsOptions {
   readonly network: HostNetwork;
   /** Where the host ports listen. */
   readonly address: string;
-  readonly counters: Counters;
+  readonly counters: GatewayCounters;
   readonly guest: (vmId: string) => Guest | undefined;
   readonly connect: (guestIp: number, guestPort: number, handlers: TcpHandlers) => TcpConnection | null;
 }
@@ -119,7 +119,7 @@ export class PortForwards {
     const lease = guest(vmId);
     const count = this.connections.get(vmId) ?? 0;
     if (lease === undefined || count >= MAX_CONNECTIONS_PER_VM) {
-      counters.count('forward-too-many');
+      counters.add('forward-too-many');
       socket.reset();
       return;
     }
@@ -135,18 +135,18 @@ export class PortForwards {
       onReadable: () => undefined,
       onWritable: () => undefined,
       onClosed: () => {
-        counters.count('forward-refused');
+        counters.add('forward-refused');
         socket.reset();
         over();
       },
     });
     if (connection === null) {
-      counters.count('forward-too-many');
+      counters.add('forward-too-many');
       socket.reset();
       return;
     }
     this.connections.set(vmId, count + 1);
-    counters.count('forward-opened');
+    counters.add('forward-opened');
     // Until the guest answers, only the client's leaving matters.
     socket.handlers = { onConnect: () => undefined, onData: () => undefined, onEnd: () => undefined, onClose: () => connection.abort() };
   }

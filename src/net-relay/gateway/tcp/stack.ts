@@ -25,16 +25,16 @@ const PORT_SPAN = 65_536;
 export interface TcpStackOptions {
   readonly clock: Clock;
   /** An unsigned 32-bit number nobody can predict. */
-  random32(): number;
+  readonly random32: () => number;
   readonly mss: number;
   /** Puts a segment on the wire. */
   send(endpoints: TcpEndpoints, header: TcpHeader, ring: ByteRing | null, offset: number, length: number): void;
-  count(event: TcpEvent | TcpFault | 'tcp-refused' | 'tcp-too-many'): void;
+  readonly count: (event: TcpEvent | TcpFault | 'tcp-refused' | 'tcp-too-many') => void;
   /**
    * A SYN for which there is no connection. The owner calls `offer` to take it (and later accepts or refuses the
    * connection), or returns false to have it reset.
    */
-  onSyn(endpoints: TcpEndpoints, offer: (handlers: TcpHandlers) => TcpConnection): boolean;
+  readonly onSyn: (endpoints: TcpEndpoints, offer: (handlers: TcpHandlers) => TcpConnection) => boolean;
 }
 
 /** The two ends of a connection are two numbers of 48 bits: remote first, since few remotes have many locals. */
@@ -114,6 +114,13 @@ export class TcpStack {
   /** Connections in TIME-WAIT. */
   get waiting(): number {
     return this.timeWait.size;
+  }
+
+  /** Bytes held in the buffers of all connections. */
+  get allocated(): number {
+    let bytes = 0;
+    for (const connection of this.connections()) bytes += connection.allocated;
+    return bytes;
   }
 
   /** Resets every connection. */

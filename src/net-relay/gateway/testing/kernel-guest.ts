@@ -3,12 +3,11 @@
  * whatever station the test gives. Needs root, `ip`, `socat`; tests ask `kernelGuestSkipReason` first.
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { GATEWAY_IP } from '../../lan.ts';
 import { createTapStation, type TapStation } from '../tap-station.ts';
 
-export const KERNEL_MAC = '02:00:00:00:00:02';
+export const KERNEL_MAC = '02:5a:00:00:00:02';
 export const KERNEL_IP = '10.86.0.2';
-export const GATEWAY_IP = '10.86.0.1';
-export const GATEWAY_MAC = '02:00:00:00:00:01';
 
 /** Why tests with the kernel cannot run here; null if they can. */
 export function kernelGuestSkipReason(tools: readonly string[] = []): string | null {
