@@ -50,7 +50,7 @@ test('the server ends with status 0 on SIGTERM, frees its port, and comes back w
   const second = await startServer({ dataDir, port: first.port });
   expect(second.address).toBe(first.address);
   // The guest and the page were there already.
-  expect(second.output().trim().split('\n')).toEqual([`TabMotion is ready: ${second.address}`]);
+  expect(second.output()).not.toContain('Building');
   expect(await second.stop()).toBe(0);
   await rm(dataDir, { recursive: true });
 });

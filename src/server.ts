@@ -4,9 +4,8 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RequestHandler } from 'express';
-import * as v from 'valibot';
+import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
-import { guestManifestSchema, type GuestArtefact } from './emulator-bridge/guest-manifest.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses } from './http-server/addresses.ts';
 import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
 import { developmentPage } from './http-server/development-page.ts';
@@ -47,7 +46,7 @@ async function run(options: ServerOptions): Promise<void> {
       return disposable(() => undefined);
     }),
   );
-  const guest = await readyGuest();
+  const guest = await ensureGuest({ onProgress: say, guestUrl: options.guestUrl });
   const page = options.dev ? await developmentPage(ROOT) : await builtPage();
   open.add(disposable(() => page.dispose()));
   if (stopping.aborted) return;
@@ -82,14 +81,6 @@ async function run(options: ServerOptions): Promise<void> {
   const roomPath = `/#${relay.defaultRoomKey}`;
   for (const line of exposureNotice(options.host, listener.port, tls !== null, roomPath, outsideAddresses(networkInterfaces()))) say(line);
   say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
-}
-
-/** The finished guest set in .cache/guest. */
-async function readyGuest(): Promise<{ directory: string; files: GuestArtefact[] }> {
-  const directory = join(ROOT, '.cache/guest');
-  const manifest = v.parse(guestManifestSchema, JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8')));
-  const { bios, vgaBios, emulator, disk, diskChunks, snapshot } = manifest;
-  return { directory, files: [bios, vgaBios, emulator, disk, diskChunks, snapshot] };
 }
 
 interface Page {
@@ -141,7 +132,7 @@ try {
   if (parsed.kind === 'help') say(HELP);
   else await run(parsed.options);
 } catch (error) {
-  const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError;
+  const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError || error instanceof GuestError;
   complain(expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(expected ? 2 : 1);
 }

@@ -11,20 +11,22 @@ export interface GuestFile {
   readonly sha256: string;
 }
 
+const SHA256 = /^[0-9a-f]{64}$/;
+
 /**
- * Serves a finished guest set: `/manifest.json` and `/SOURCES` as they stand, and every artefact the manifest names
- * under `/<sha256>/<name>`, with byte ranges, a strong ETag (the digest itself) and caching for ever. Anything else in
- * the directory does not exist for visitors. Mount it under /guest.
+ * Serves a finished guest set: `/manifest.json` and `/SOURCES` as they stand, and artefacts under `/<sha256>/<name>`,
+ * with byte ranges, a strong ETag (the digest itself) and caching for ever. Of the names, only the set's own are served,
+ * but under any digest: a VM that was started from the set before this one still reads its disk. Mount it under /guest.
  */
 export function guestFiles(directory: string, files: readonly GuestFile[]): Router {
   const router = Router();
-  const known = new Set(files.map((file) => `${file.sha256}/${file.name}`));
+  const names = new Set(files.map((file) => file.name));
 
   router.get('/manifest.json', wholeFile(directory, 'manifest.json', 'application/json; charset=utf-8'));
   router.get('/SOURCES', wholeFile(directory, 'SOURCES', 'text/plain; charset=utf-8'));
   router.get('/:sha256/:name', (request, response, next) => {
     const { sha256, name } = request.params;
-    if (!known.has(`${sha256}/${name}`)) {
+    if (!SHA256.test(sha256) || !names.has(name)) {
       notFound(request, response);
       return;
     }
@@ -41,9 +43,10 @@ export function guestFiles(directory: string, files: readonly GuestFile[]): Rout
         'Access-Control-Allow-Origin': '*',
         'Cross-Origin-Resource-Policy': 'cross-origin',
       },
-    }, (error?: Error) => {
+    }, (error?: Error & { readonly status?: number }) => {
       if (error === undefined || response.headersSent) return;
-      next(error);
+      if (error.status === 404) notFound(request, response);
+      else next(error);
     });
   });
   router.use(notFound);
