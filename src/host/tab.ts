@@ -189,11 +189,11 @@ export function openTab(options: TabOptions): OpenTab {
       room.sendToRoom({ type: 'details-wanted' });
       void begin(now.hosts.length === 1 && now.vms.length === 0);
     });
-    joined.onMessage(({ hostId, body }) => heard(hostId as HostId, body));
+    joined.onMessage(({ hostId, body }) => heard(hostId, body));
     joined.onUndeliverable(({ hostId, body }) => {
       const message = v.safeParse(hostMessageSchema, body);
       if (!message.success) return;
-      if (message.output.type === 'open-link') links.undeliverable(hostId as HostId, message.output);
+      if (message.output.type === 'open-link') links.undeliverable(hostId, message.output);
     });
     joined.onPing((sample: PingSample) => events.ping.emit(sample));
   }

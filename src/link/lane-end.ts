@@ -27,7 +27,7 @@ export function transferables(ends: LinkEnds): Transferable[] {
   return [ends.control, ends.bulk].flatMap((end): Transferable[] => {
     switch (end.type) {
       case 'data-channel':
-        return [end.channel as unknown as Transferable];
+        return [end.channel];
       case 'port':
         return [end.port];
       case 'broadcast':

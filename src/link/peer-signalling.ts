@@ -6,7 +6,7 @@
  * A connection is accepted only from a host that announced it, with this nonce, through the relay (which has checked
  * the room's key): knowing a peer id is not enough.
  */
-import { Peer, type DataConnection } from 'peerjs';
+import { Peer, type DataConnection, type PeerJSOption } from 'peerjs';
 import type { HostId } from '../shared/ids.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -46,16 +46,16 @@ export class PeerSignalling implements Disposable {
   private disposed = false;
 
   constructor(self: HostId, token: string, server: PeerServerAddress) {
-    this.peer = new Peer(self, {
+    const options: PeerJSOption = {
       host: server.host,
       port: server.port,
       path: server.path,
       secure: server.secure,
       token,
-      debug: 0,
       // Our own server only: PeerJS' defaults name public servers.
       config: { iceServers: [{ urls: `stun:${server.host}:${server.port}` }], sdpSemantics: 'unified-plan' },
-    });
+    };
+    this.peer = new Peer(self, options);
     this.peer.on('open', () => {
       this.registered = true;
       for (const [hostId, entry] of this.peers) {
@@ -101,7 +101,7 @@ export class PeerSignalling implements Disposable {
    */
   createLanes(hostId: HostId, base: number): LaneChannels | null {
     const entry = this.peers.get(hostId);
-    const connection = entry?.state === 'open' ? (entry.connection?.peerConnection as RTCPeerConnection | undefined) : undefined;
+    const connection = entry?.state === 'open' ? (entry.connection?.peerConnection) : undefined;
     if (connection === undefined || connection.connectionState !== 'connected') return null;
     return {
       control: connection.createDataChannel('control', { negotiated: true, id: base }),

@@ -4,26 +4,24 @@ import { systemClock } from '../../emulator-bridge/system-clock.ts';
 import { openLink } from '../../link/lane-end.ts';
 import type { SourceVm } from '../../migration/ports.ts';
 import type { MigrationReport } from '../../migration/report.ts';
+import type { CancelAnswer } from '../../migration/sender-api.ts';
 import { startSender } from '../../migration/sender.ts';
 import type { ToVmWorker } from '../vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
+import type { CarriedVm } from './carried-vm.ts';
+import { nextTask } from './next-task.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
 export interface Departure {
   /** Always resolves. `unsentInput` was typed while the VM was stopped and belongs to the target now. */
   readonly done: Promise<{ readonly report: MigrationReport; readonly unsentInput: string }>;
-  cancel(): void;
+  cancel(): Promise<CancelAnswer>;
 }
 
 export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm: ResidentVm, context: WorkerContext): Departure {
   const link = openLink(order.ends);
-  let cancelled = false;
-  let cancelSender: () => void = () => {
-    cancelled = true;
-  };
-  const run = async (): Promise<{ report: MigrationReport; unsentInput: string }> => {
-    const { compressor, pageHash } = await context.engines;
-    const sender = startSender({
+  const started = context.engines.then(({ compressor, pageHash }) =>
+    startSender({
       vm: gated(vm.machine, vm.console),
       lease: vm.port.sourceLease(order.migrationId, order.to),
       link,
@@ -37,22 +35,25 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
         from: context.relay.hostId,
         to: order.to,
         memoryBytes: vm.machine.fingerprint.memoryBytes,
-        extra: vm.identity,
+        extra: { identity: vm.identity, epoch: vm.port.epoch } satisfies CarriedVm,
       },
       options: order.options,
       onProgress: (progress) => context.post({ type: 'progress', progress }),
       onLog: (text) => context.post({ type: 'log', level: 'info', text }),
-    });
-    cancelSender = () => sender.cancel();
-    if (cancelled) sender.cancel();
-    const report = await sender.done;
-    link.close();
+      onWaiting: (what) => context.post({ type: 'waiting', what }),
+      nextTask,
+    }));
+  const powerWatch = vm.machine.onState((state) => {
+    if (state === 'powered-off') void started.then((sender) => sender.vmEnded());
+  });
+  const done = started.then((sender) => sender.done).then((report) => {
+    powerWatch.dispose();
     if (report.outcome !== 'completed') return { report, unsentInput: '' };
     vm.agent.dispose();
     vm.port.dispose();
     return { report, unsentInput: vm.console.takeKept() };
-  };
-  return { done: run(), cancel: () => cancelSender() };
+  });
+  return { done, cancel: () => started.then((sender) => sender.cancel()) };
 }
 
 /** The machine as the engine sees it, with the console held while it is stopped. */

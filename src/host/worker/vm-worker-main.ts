@@ -63,7 +63,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   listen((message) => {
     switch (message.type) {
       case 'prepare':
-        context = makeContext(message.relay, post);
+        context = makeContext(message.relay, post, () => departure?.done ?? Promise.resolve());
         machine = buildMachine(message.guest, post);
         machine.catch(fail);
         break;
@@ -80,7 +80,10 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         break;
       }
       case 'migrate': {
-        if (resident === null) return fail(new Error('There is no VM here to move.'));
+        if (resident === null) {
+          fail(new Error('There is no VM here to move.'));
+          break;
+        }
         const leaving = resident;
         departure = migrateAway(message, leaving, need(context));
         void departure.done.then(({ report, unsentInput }) => {
@@ -92,7 +95,11 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
       }
       case 'cancel':
         if (departure === null) post({ type: 'cancel-refused', reason: 'This VM is not being moved.' });
-        else departure.cancel();
+        else {
+          void departure.cancel().then(({ cancelled, sentence }) => {
+            if (!cancelled) post({ type: 'cancel-refused', reason: sentence });
+          });
+        }
         break;
       case 'console-input':
         if (resident === null) earlyInput += message.data;
@@ -127,14 +134,15 @@ async function buildMachine(guest: GuestSet, post: (message: FromVmWorker) => vo
   return machine;
 }
 
-function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void): WorkerContext {
+function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, departed: () => Promise<unknown>): WorkerContext {
   return {
     relay,
     post,
     engines: Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash })),
     connect(machine) {
       machine.onState((state) => {
-        if (state === 'powered-off') post({ type: 'ended' });
+        // A migration under way reports its own end first.
+        if (state === 'powered-off') void departed().then(() => post({ type: 'ended' }));
       });
       return {
         console: new ConsoleGate(machine, (data) => post({ type: 'console', data })),
