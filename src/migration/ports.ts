@@ -72,7 +72,9 @@ export interface TargetVm {
 
 /** One direction-independent message channel: reliable, ordered, messages kept whole. */
 export interface Lane {
-  /** Accepts one message of at most MAX_MESSAGE_BYTES (wire.ts). Throws MigrationError('link-failed') if closed. */
+  /**
+   * Accepts one message of at most MAX_MESSAGE_BYTES (wire.ts); its buffer belongs to the lane afterwards. Throws MigrationError('link-failed') if closed.
+   */
   send(message: Uint8Array): void;
   /** Resolves as soon as more should be sent (backlog below the low-water mark); rejects when the lane closes. */
   writable(): Promise<void>;
@@ -122,8 +124,11 @@ export interface TargetLease {
    * MigrationError('commit-refused' | 'relay-lost').
    */
   commit(): Promise<LeaseEpoch>;
-  /** Tells the relay the target's first sign of life. */
-  alive(): void;
+  /**
+   * Tells the relay the target's first sign of life. A promise resolves once the relay has noted it (the VM stays here
+   * for good) and rejects with MigrationError('commit-refused') if the VM was given back before; void means no answer.
+   */
+  alive(): Promise<void> | void;
   /** The relay gave the VM back to the source: stop and discard at once. */
   onRevoked(listener: () => void): Disposable;
   /** Lets the prospective port go when the migration failed. */

@@ -1,0 +1,322 @@
+/**
+ * The source's pump: reads pending pages in small steps, leaves out what the target has, and sends the rest as blocks
+ * over the bulk lane as fast as lane, target and bandwidth limit take them (rules MG12-MG14). The guest runs on the same
+ * thread: between steps it gets its turn.
+ */
+import type { Disposable } from '../shared/disposable.ts';
+import { PAGE_SIZE } from '../shared/page.ts';
+import type { Bitmap } from '../shared/bitmap.ts';
+import { serializeDevices } from './device-codec.ts';
+import { ACKNOWLEDGE_EVERY_BYTES, MAX_BLOCK_DATA_BYTES, MAX_DATA_PAGES_PER_BLOCK, MAX_PAGES_PER_STEP, MAX_UNACKNOWLEDGED_BYTES } from './limits.ts';
+import { MigrationError } from './migration-error.ts';
+import { isZeroPage, serializeBlock, type PageBlock } from './page-codec.ts';
+import { PageDigest } from './page-digest.ts';
+import { PendingPages } from './pending-pages.ts';
+import type { Clock, Compressor, PageHash, SourceVm } from './ports.ts';
+import { totalPages } from './ports.ts';
+import { RateMeter } from './rate-meter.ts';
+import { MAX_PAYLOAD_BYTES } from './wire.ts';
+
+/** Pages tried for the first block; then as many as have been filling a message. */
+const FIRST_PAGES_PER_BLOCK = 32;
+/** With fewer, the overhead of a message shows; with so few, even data that cannot be compressed fits. */
+const LEAST_PAGES_PER_BLOCK = 12;
+/** Share of a message that a block is meant to fill; the rest is for data that compresses less well than the last. */
+const ROOM_SHARE = 0.9;
+/** Wire bytes a dirty page costs, before anything was sent: FACTS' ratio of zstd on guest memory. */
+const ASSUMED_BYTES_PER_PAGE = 0.35 * PAGE_SIZE;
+/** How many pages the running average of bytes a page looks back on, about. */
+const COST_MEMORY_PAGES = 2048;
+
+/** The current link as the pump sees it. */
+export interface BulkSender {
+  sendBulk(type: 'pages' | 'devices', payload: Uint8Array, acknowledge: boolean): number;
+  writable(): Promise<void>;
+}
+
+export interface PageStreamOptions {
+  readonly vm: Pick<SourceVm, 'space' | 'readPages'>;
+  readonly clock: Clock;
+  readonly compressor: Compressor;
+  readonly pageHash: PageHash;
+  /** Resolves in a later task: the guest and the lanes get their turn. */
+  readonly nextTask: () => Promise<void>;
+  readonly bandwidthBytesPerSecond: number;
+  /** Something was sent. */
+  readonly onSent: () => void;
+}
+
+interface Unacknowledged {
+  readonly pages: readonly Uint32Array[];
+  readonly bytes: number;
+}
+
+export class PageStream {
+  readonly digest: PageDigest;
+  private readonly options: PageStreamOptions;
+  private readonly pending: PendingPages;
+  private readonly buffer = new Uint8Array(MAX_BLOCK_DATA_BYTES);
+  private rate = new RateMeter();
+  private link: BulkSender;
+  /** Messages of this link not yet applied at the target, oldest first. */
+  private unacknowledged: Unacknowledged[] = [];
+  private unacknowledgedBytes = 0;
+  private messagesApplied = 0;
+  /** A payload waits until it is known whether another follows: the last one of a round asks for an acknowledgement. */
+  private kept: { readonly payload: Uint8Array; readonly pages: readonly Uint32Array[] } | null = null;
+  private sinceAcknowledge = 0;
+  private pagesPerBlock = FIRST_PAGES_PER_BLOCK;
+  private cost = { pages: 64, bytes: 64 * ASSUMED_BYTES_PER_PAGE };
+  private nextSlot = 0;
+  private guestRuns = true;
+  private generation = 0;
+  private waiters: (() => void)[] = [];
+  private pagesOnWire = 0;
+  private bytesOnWire = 0;
+  private flushing: { readonly generation: number; readonly done: Promise<void> } | null = null;
+  private bytesBuilt = 0;
+
+  constructor(options: PageStreamOptions, link: BulkSender) {
+    this.options = options;
+    this.link = link;
+    const pages = totalPages(options.vm.space);
+    this.digest = new PageDigest(pages);
+    this.pending = new PendingPages(pages);
+  }
+
+  /** Pages and bytes that went over the wire, over all links. */
+  get totals(): { readonly pages: number; readonly bytes: number } {
+    return { pages: this.pagesOnWire, bytes: this.bytesOnWire };
+  }
+
+  get pagesLeft(): number {
+    return this.pending.count;
+  }
+
+  /** What is still to cross the wire: sent and not applied, and the pending pages as they have been compressing. */
+  get bytesLeft(): number {
+    return this.unacknowledgedBytes + (this.pending.count * this.cost.bytes) / this.cost.pages;
+  }
+
+  get bytesPerSecond(): number | null {
+    const measured = this.rate.bytesPerSecond();
+    return measured === null ? null : Math.min(measured, this.options.bandwidthBytesPerSecond);
+  }
+
+  get unappliedBytes(): number {
+    return this.unacknowledgedBytes;
+  }
+
+  add(pages: Bitmap): void {
+    this.pending.addAll(pages);
+  }
+
+  /** The guest stands still from now on: nobody needs a turn between steps. */
+  guestStopped(): void {
+    this.guestRuns = false;
+  }
+
+  /** The guest runs again (the switchover was taken back). */
+  guestRunsAgain(): void {
+    this.guestRuns = true;
+  }
+
+  /**
+   * Sends until nothing is pending, also what is added meanwhile. Rejects with MigrationError('link-failed') if the link
+   * ends or is replaced.
+   */
+  async flush(): Promise<void> {
+    const { generation } = this;
+    do {
+      if (this.flushing?.generation !== generation) {
+        const done = this.pump(generation).finally(() => {
+          if (this.flushing?.generation === generation) this.flushing = null;
+        });
+        this.flushing = { generation, done };
+      }
+      await this.flushing.done;
+    } while (this.pending.count > 0);
+  }
+
+  /** Sends the device state behind all pages. Call after flush(). */
+  async sendDevices(state: Uint8Array): Promise<void> {
+    const generation = this.generation;
+    for (const payload of serializeDevices(state, this.options.compressor)) {
+      await this.room(generation);
+      this.sendNow('devices', payload, [], false);
+    }
+  }
+
+  /** The target has applied `messages` messages of this link in all. Throws MigrationError('bad-message') if it cannot have. */
+  acknowledge(messages: number): void {
+    const fresh = messages - this.messagesApplied;
+    if (fresh < 0 || fresh > this.unacknowledged.length) {
+      throw new MigrationError('bad-message', `The target acknowledged ${messages} messages; ${this.messagesApplied + this.unacknowledged.length} were sent and ${this.messagesApplied} acknowledged before.`);
+    }
+    const bytes = this.unacknowledged.splice(0, fresh).reduce((sum, message) => sum + message.bytes, 0);
+    this.messagesApplied = messages;
+    this.unacknowledgedBytes -= bytes;
+    this.rate.acknowledged(this.options.clock.now(), bytes, this.unacknowledged.length > 0);
+    this.wake();
+  }
+
+  /** Resolves once at most `bytes` of pages are sent and not applied. Rejects like flush(). */
+  async applied(bytes: number): Promise<void> {
+    const { generation } = this;
+    while (this.unacknowledgedBytes > bytes) await this.woken(generation);
+  }
+
+  /** The link is gone: whoever waits is told. What it carried is kept in mind until attach(). */
+  detach(): void {
+    this.generation++;
+    this.wake();
+  }
+
+  /**
+   * Goes on over another link. The target applied the first `messagesApplied` messages of the dead one; the pages of the
+   * others are pending again. Throws MigrationError('bad-message') if it cannot have applied that many.
+   */
+  attach(link: BulkSender, messagesApplied: number): void {
+    this.acknowledge(Math.max(messagesApplied, this.messagesApplied));
+    const lost = this.unacknowledged.flatMap((message) => message.pages);
+    if (this.kept !== null) lost.push(...this.kept.pages);
+    for (const pages of lost) {
+      for (const page of pages) {
+        this.digest.forget(page);
+        this.pending.add(page);
+      }
+    }
+    this.link = link;
+    this.unacknowledged = [];
+    this.unacknowledgedBytes = 0;
+    this.messagesApplied = 0;
+    this.kept = null;
+    this.sinceAcknowledge = 0;
+    this.rate = new RateMeter();
+  }
+
+  private async pump(generation: number): Promise<void> {
+    while (this.pending.count > 0) {
+      await this.room(generation);
+      this.step();
+      if (!this.guestRuns) continue;
+      await this.options.nextTask();
+      this.check(generation);
+    }
+    if (this.kept !== null) this.sendKept(this.kept, true);
+  }
+
+  /** Reads pages until a block is full, the step is long enough, or the pages begin again. */
+  private step(): void {
+    const { vm, pageHash } = this.options;
+    const zeros: number[] = [];
+    const full: number[] = [];
+    let read = 0;
+    do {
+      const pages = this.pending.take(Math.min(this.pagesPerBlock - full.length, MAX_PAGES_PER_STEP - read));
+      read += pages.length;
+      const start = full.length;
+      vm.readPages(pages, this.pages(start, pages.length));
+      for (let index = 0; index < pages.length; index++) {
+        const number = pages[index] ?? 0;
+        const page = this.pages(start + index, 1);
+        if (!this.digest.set(number, pageHash(page))) continue;
+        if (isZeroPage(page)) {
+          zeros.push(number);
+          continue;
+        }
+        if (full.length < start + index) this.pages(full.length, 1).set(page);
+        full.push(number);
+      }
+    } while (full.length < this.pagesPerBlock && read < MAX_PAGES_PER_STEP && this.pending.count > 0 && !this.pending.beginsAgain);
+    const before = this.bytesBuilt;
+    if (zeros.length + full.length > 0) {
+      this.build({ zeros: Uint32Array.from(zeros), full: Uint32Array.from(full), data: this.pages(0, full.length) });
+    }
+    this.noteCost(read, this.bytesBuilt - before);
+  }
+
+  private pages(first: number, count: number): Uint8Array {
+    return this.buffer.subarray(first * PAGE_SIZE, (first + count) * PAGE_SIZE);
+  }
+
+  /** Encodes a block and sends it, in halves if it does not fit into one message. */
+  private build(block: PageBlock): void {
+    const payload = serializeBlock(block, this.options.compressor);
+    if (payload === null) {
+      const half = Math.ceil(block.full.length / 2);
+      this.pagesPerBlock = Math.max(LEAST_PAGES_PER_BLOCK, half);
+      this.build({ zeros: block.zeros, full: block.full.subarray(0, half), data: block.data.subarray(0, half * PAGE_SIZE) });
+      this.build({ zeros: new Uint32Array(0), full: block.full.subarray(half), data: block.data.subarray(half * PAGE_SIZE) });
+      return;
+    }
+    if (block.full.length >= LEAST_PAGES_PER_BLOCK) {
+      const fitting = Math.floor((ROOM_SHARE * MAX_PAYLOAD_BYTES * block.full.length) / payload.length);
+      this.pagesPerBlock = Math.min(MAX_DATA_PAGES_PER_BLOCK, Math.max(LEAST_PAGES_PER_BLOCK, fitting));
+    }
+    this.bytesBuilt += payload.length;
+    if (this.kept !== null) this.sendKept(this.kept, false);
+    this.kept = { payload, pages: [block.zeros, block.full] };
+  }
+
+  private sendKept({ payload, pages }: { payload: Uint8Array; pages: readonly Uint32Array[] }, last: boolean): void {
+    this.kept = null;
+    this.sendNow('pages', payload, pages, last);
+  }
+
+  private sendNow(type: 'pages' | 'devices', payload: Uint8Array, pages: readonly Uint32Array[], last: boolean): void {
+    const now = this.options.clock.now();
+    this.sinceAcknowledge += payload.length;
+    const acknowledge = last || this.sinceAcknowledge >= ACKNOWLEDGE_EVERY_BYTES;
+    if (acknowledge) this.sinceAcknowledge = 0;
+    // Noted first: if sending fails, these pages are among those to be sent again.
+    this.unacknowledged.push({ pages, bytes: payload.length });
+    this.unacknowledgedBytes += payload.length;
+    this.rate.sent(now);
+    const bytes = this.link.sendBulk(type, payload, acknowledge);
+    this.pagesOnWire += pages.reduce((sum, list) => sum + list.length, 0);
+    this.bytesOnWire += bytes;
+    this.nextSlot = Math.max(now, this.nextSlot) + (bytes / this.options.bandwidthBytesPerSecond) * 1000;
+    this.options.onSent();
+  }
+
+  /** Resolves when lane, target and bandwidth limit take another message. */
+  private async room(generation: number): Promise<void> {
+    for (;;) {
+      this.check(generation);
+      const early = this.nextSlot - this.options.clock.now();
+      if (this.unacknowledgedBytes >= MAX_UNACKNOWLEDGED_BYTES) await this.woken(generation);
+      else if (early > 0) await this.woken(generation, early);
+      else break;
+    }
+    await this.link.writable();
+    this.check(generation);
+  }
+
+  /** Resolves at the next acknowledgement, or after `ms`. Rejects if the link was replaced meanwhile. */
+  private async woken(generation: number, ms?: number): Promise<void> {
+    this.check(generation);
+    let timer: Disposable | null = null;
+    await new Promise<void>((resolve) => {
+      this.waiters.push(resolve);
+      if (ms !== undefined) timer = this.options.clock.setTimeout(resolve, ms);
+    });
+    (timer as Disposable | null)?.dispose();
+    this.check(generation);
+  }
+
+  private wake(): void {
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+
+  private check(generation: number): void {
+    if (generation !== this.generation) throw new MigrationError('link-failed');
+  }
+
+  private noteCost(pages: number, bytes: number): void {
+    const keep = this.cost.pages > COST_MEMORY_PAGES ? COST_MEMORY_PAGES / this.cost.pages : 1;
+    this.cost = { pages: this.cost.pages * keep + pages, bytes: this.cost.bytes * keep + bytes };
+  }
+}

@@ -1,0 +1,284 @@
+/**
+ * The target's side of a migration as a pure function: state and event in, state and effects out. It neither reads a
+ * clock nor touches the VM; receiver.ts performs the effects and reports what came of them. Events that come too late
+ * for the state they were meant for change nothing.
+ */
+import { assertNever } from '../shared/assert-never.ts';
+import {
+  ALIVE_LIMIT_MS, COMMIT_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS,
+} from './limits.ts';
+import { CAUSE_SENTENCES } from './migration-error.ts';
+import { explainMismatch, explainSpaces } from './negotiation.ts';
+import type {
+  Interrupted, Preparing, Proving, ReceiverEffect, ReceiverEvent, ReceiverState, ReceiverStep, Receiving, Restoring,
+} from './receiver-states.ts';
+import type { MigrationCause } from './report.ts';
+import type { Failure } from './sender-states.ts';
+
+type Live = Exclude<ReceiverState, { name: 'ended' }>;
+type EventOf<T extends ReceiverEvent['type']> = Extract<ReceiverEvent, { type: T }>;
+
+/** The first state: the source speaks first. */
+export function beginReceiving(canReconnect: boolean, at: number): ReceiverStep {
+  return { state: { name: 'awaiting-offer', deadline: at + FIRST_MESSAGE_LIMIT_MS, canReconnect }, effects: [] };
+}
+
+/** What follows from an event. */
+export function stepReceiver(state: ReceiverState, event: ReceiverEvent): ReceiverStep {
+  if (state.name === 'ended') return afterTheEnd(state, event);
+  switch (event.type) {
+    case 'offer':
+      return state.name === 'awaiting-offer' ? offered(event, state.canReconnect) : fail(state, unexpected('offer', state));
+    case 'message':
+      return message(state, event);
+    case 'link-lost':
+      return linkLost(state, event);
+    case 'link-offered':
+      return linkOffered(state, event.at);
+    case 'failed':
+      // Once the relay was asked, the link has no say any more.
+      return mayHaveCommitted(state) ? stay(state) : fail(state, event.failure);
+    case 'cancel':
+      return mayHaveCommitted(state) ? stay(state) : fail(state, { outcome: 'cancelled', cause: 'cancelled', reason: event.reason });
+    case 'deadline':
+      return state.deadline === null || event.at < state.deadline ? stay(state) : fail(state, limitPassed(state));
+    case 'operation-failed':
+      return fail(state, event.failure);
+    case 'revoked':
+      return state.name === 'starting' || state.name === 'proving' || state.name === 'committing'
+        ? fail(state, failed('target-silent', 'The relay gave the VM back to its source, because it had heard no sign of life from here.'))
+        : stay(state);
+    default:
+      return progress(state, event);
+  }
+}
+
+function stay(state: ReceiverState): ReceiverStep {
+  return { state, effects: [] };
+}
+
+function mayHaveCommitted(state: Live): boolean {
+  return state.name === 'committing' || state.name === 'starting' || state.name === 'proving';
+}
+
+/** What was asked for before the end may still arrive: it is let go. */
+function afterTheEnd(state: ReceiverState, event: ReceiverEvent): ReceiverStep {
+  switch (event.type) {
+    case 'prepared':
+      return { state, effects: [{ type: 'discard-vm' }] };
+    case 'lease-attached':
+      return { state, effects: [{ type: 'dispose-lease' }] };
+    case 'link-offered':
+      return { state, effects: [{ type: 'refuse-link' }] };
+    default:
+      return stay(state);
+  }
+}
+
+function offered({ at, message: offer, version }: EventOf<'offer'>, canReconnect: boolean): ReceiverStep {
+  return {
+    state: { name: 'preparing', offer, canReconnect, deadline: at + PREPARE_LIMIT_MS, vm: null, leaseAttached: false },
+    effects: [
+      { type: 'send', message: { type: 'accepted', version } },
+      { type: 'agree', version },
+      { type: 'start', operation: 'prepare' },
+      { type: 'start', operation: 'attach-lease' },
+    ],
+  };
+}
+
+function message(state: Live, event: EventOf<'message'>): ReceiverStep {
+  const said = event.message;
+  switch (said.type) {
+    case 'end':
+      return mayHaveCommitted(state) ? stay(state) : fail(state, { outcome: said.outcome, cause: said.cause, reason: said.reason }, false);
+    case 'switchover':
+      return state.name === 'receiving' ? switchingOver(state, event.at, said) : fail(state, unexpected('switchover', state));
+    case 'scan':
+      if (mayHaveCommitted(state)) return stay(state);
+      if (state.name !== 'restoring' || !state.offer.verify || state.sourceScan !== null) return fail(state, unexpected('scan', state));
+      return scansCompared({ ...state, sourceScan: said.digest }, event.at);
+    case 'resume':
+      if (state.name !== 'interrupted' || state.link !== 'adopted' || said.migrationId !== state.offer.migrationId) {
+        return fail(state, unexpected('resume', state));
+      }
+      return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null }, effects: [{ type: 'send-resumed' }] };
+    default:
+      return assertNever(said);
+  }
+}
+
+function linkLost(state: Live, { at, failure }: EventOf<'link-lost'>): ReceiverStep {
+  switch (state.name) {
+    case 'receiving':
+      return state.canReconnect ? interrupted(state, at, 'dead', []) : fail(state, failure, false);
+    case 'interrupted':
+      return { state: { ...state, link: 'dead' }, effects: [] };
+    case 'restoring':
+      return everythingCame(state) ? stay(state) : fail(state, failure, false);
+    case 'committing':
+    case 'starting':
+    case 'proving':
+      return stay(state);
+    case 'awaiting-offer':
+    case 'preparing':
+      return fail(state, failure, false);
+    default:
+      return assertNever(state);
+  }
+}
+
+/** True if nothing that is still missing would have to come over the link. */
+function everythingCame(state: Restoring): boolean {
+  return state.step !== 'gathering' && (!state.offer.verify || state.sourceScan !== null);
+}
+
+/** The source gave the old link up, perhaps before we noticed. */
+function linkOffered(state: Live, at: number): ReceiverStep {
+  if (state.name !== 'receiving' && state.name !== 'interrupted') return { state, effects: [{ type: 'refuse-link' }] };
+  return interrupted(state, at, 'adopted', [{ type: 'adopt-link' }]);
+}
+
+function interrupted(state: Receiving | Interrupted, at: number, link: Interrupted['link'], effects: readonly ReceiverEffect[]): ReceiverStep {
+  const { offer, canReconnect } = state;
+  return { state: { name: 'interrupted', offer, canReconnect, deadline: at + RECONNECT_LIMIT_MS, link }, effects };
+}
+
+type Progress = EventOf<'prepared' | 'lease-attached' | 'gathered' | 'restored' | 'scanned' | 'committed' | 'runs' | 'alive' | 'alive-noted'>;
+
+function progress(state: Live, event: Progress): ReceiverStep {
+  switch (state.name) {
+    case 'preparing':
+      return preparing(state, event);
+    case 'restoring':
+      return restoring(state, event);
+    case 'committing':
+      if (event.type !== 'committed') return stay(state);
+      return {
+        state: { name: 'starting', offer: state.offer, canReconnect: false, deadline: event.at + ALIVE_LIMIT_MS, epoch: event.epoch },
+        effects: [{ type: 'run', stoppedAt: state.stoppedAt }],
+      };
+    case 'starting': {
+      if (event.type !== 'runs') return stay(state);
+      const { offer, epoch, deadline } = state;
+      return {
+        state: { name: 'proving', offer, canReconnect: false, deadline, epoch, step: 'executing' },
+        effects: [
+          { type: 'send', message: { type: 'running', epoch, at: event.at, verified: offer.verify ? true : null } },
+          { type: 'start', operation: 'await-alive' },
+        ],
+      };
+    }
+    case 'proving':
+      return proving(state, event);
+    case 'awaiting-offer':
+    case 'receiving':
+    case 'interrupted':
+      return stay(state);
+    default:
+      return assertNever(state);
+  }
+}
+
+function preparing(state: Preparing, event: Progress): ReceiverStep {
+  const { offer, canReconnect } = state;
+  const next: Preparing =
+    event.type === 'prepared' ? { ...state, vm: { fingerprint: event.fingerprint, space: event.space } }
+    : event.type === 'lease-attached' ? { ...state, leaseAttached: true }
+    : state;
+  if (event.type === 'prepared') {
+    const mismatch = explainMismatch(offer.fingerprint, event.fingerprint) ?? explainSpaces(offer.space, event.space);
+    if (mismatch !== null) return fail(next, failed('fingerprint-mismatch', mismatch));
+  }
+  if (next.vm === null || !next.leaseAttached) return stay(next);
+  return {
+    state: { name: 'receiving', offer, canReconnect, deadline: null },
+    effects: [{ type: 'send', message: { type: 'prepared', ...next.vm } }],
+  };
+}
+
+function switchingOver({ offer, canReconnect }: Receiving, at: number, switchover: Restoring['switchover']): ReceiverStep {
+  return {
+    state: { name: 'restoring', offer, canReconnect, deadline: at + RESTORE_LIMIT_MS, step: 'gathering', switchover, sourceScan: null, targetScan: null },
+    effects: [{ type: 'gather', bulkMessages: switchover.bulkMessages, deviceBytes: switchover.deviceBytes }],
+  };
+}
+
+function restoring(state: Restoring, event: Progress): ReceiverStep {
+  if (event.type === 'gathered' && state.step === 'gathering') {
+    if (event.digest !== state.switchover.digest) return fail(state, failed('digest-mismatch', CAUSE_SENTENCES['digest-mismatch']));
+    return { state: { ...state, step: 'devices' }, effects: [{ type: 'start', operation: 'restore' }] };
+  }
+  if (event.type === 'restored' && state.step === 'devices') {
+    if (!state.offer.verify) return commit(state, event.at);
+    return { state: { ...state, step: 'scanning' }, effects: [{ type: 'start', operation: 'scan' }] };
+  }
+  if (event.type === 'scanned' && state.step === 'scanning') return scansCompared({ ...state, targetScan: event.digest }, event.at);
+  return stay(state);
+}
+
+function scansCompared(state: Restoring, at: number): ReceiverStep {
+  const { sourceScan, targetScan } = state;
+  if (sourceScan === null || targetScan === null) return stay(state);
+  if (sourceScan !== targetScan) {
+    return fail(state, failed('digest-mismatch', 'The check of all memory found a difference between source and target. Try again.'));
+  }
+  return commit(state, at);
+}
+
+function commit({ offer, switchover }: Restoring, at: number): ReceiverStep {
+  return {
+    state: { name: 'committing', offer, canReconnect: false, deadline: at + COMMIT_LIMIT_MS, stoppedAt: switchover.stoppedAt },
+    effects: [{ type: 'start', operation: 'commit' }],
+  };
+}
+
+function proving(state: Proving, event: Progress): ReceiverStep {
+  if (event.type === 'alive' && state.step === 'executing') {
+    return { state: { ...state, step: 'telling', deadline: null }, effects: [{ type: 'start', operation: 'tell-alive' }] };
+  }
+  if (event.type === 'alive-noted' && state.step === 'telling') {
+    const verdict = { outcome: 'completed', epoch: state.epoch } as const;
+    return { state: { name: 'ended', deadline: null, verdict }, effects: [{ type: 'finish', verdict }] };
+  }
+  return stay(state);
+}
+
+/** The VM does not come, or does not stay. `tell`: the source does not know it yet. */
+function fail(state: Live, failure: Failure, tell = true): ReceiverStep {
+  const { outcome, cause, reason } = failure;
+  const effects: ReceiverEffect[] = [];
+  if (tell) effects.push({ type: 'send', message: state.name === 'awaiting-offer' ? { type: 'refused', cause, reason } : { type: 'end', outcome, cause, reason } });
+  if (state.name !== 'awaiting-offer') effects.push({ type: 'discard-vm' }, { type: 'dispose-lease' });
+  return { state: { name: 'ended', deadline: null, verdict: failure }, effects: [...effects, { type: 'finish', verdict: failure }] };
+}
+
+function limitPassed(state: Live): Failure {
+  switch (state.name) {
+    case 'awaiting-offer':
+      return failed('link-silent', 'The source opened a connection and offered nothing.');
+    case 'preparing':
+      return failed('prepare-failed', state.vm === null ? 'The VM could not be built in time.' : 'The relay did not give the VM a port in time.');
+    case 'interrupted':
+      return failed('link-failed', 'The connection to the source broke, and no other took its place in time.');
+    case 'restoring':
+      return failed('restore-failed', state.step === 'gathering' ? 'The last pages did not arrive in time.' : 'The VM\'s devices could not be restored in time.');
+    case 'committing':
+      return failed('relay-lost', 'The relay did not answer whether the VM may run here.');
+    case 'starting':
+    case 'proving':
+      return failed('target-silent', 'The VM did not start to run here in time.');
+    case 'receiving':
+      return failed('link-silent', CAUSE_SENTENCES['link-silent']);
+    default:
+      return assertNever(state);
+  }
+}
+
+function unexpected(type: string, state: Live): Failure {
+  return failed('bad-message', `The source sent '${type}' at a time when it cannot be right (${state.name}). Reload both tabs and try again.`);
+}
+
+function failed(cause: MigrationCause, reason: string): Failure {
+  return { outcome: 'failed', cause, reason };
+}

@@ -1,0 +1,263 @@
+/**
+ * How the source gets out of a migration that does not go on: for every state, what must be undone and who may say that
+ * the VM is its own (rules MG24-MG33). Pure, like sender-machine.ts.
+ */
+import { assertNever } from '../shared/assert-never.ts';
+import {
+  CONFIRM_LIMIT_MS, MAX_RECONNECTS, RECONNECT_LIMIT_MS, WITHDRAW_LIMIT_MS,
+} from './limits.ts';
+import { CAUSE_SENTENCES } from './migration-error.ts';
+import type { LeaseOutcome } from './ports.ts';
+import type { MigrationCause } from './report.ts';
+import type {
+  Aborting, Committing, Confirming, Copying, Failure, HandingOver, Holding, Reconnecting, SenderEffect, SenderEvent,
+  SenderState, SenderStep, Stopping, Trip, Verdict, Withdrawing,
+} from './sender-states.ts';
+
+type Live = Exclude<SenderState, { name: 'ended' }>;
+
+/** Leaves no trace of the tracking; asked for once, whichever way the tracked states are left. */
+export const STOP_TRACKING: readonly SenderEffect[] = [{ type: 'close-epoch' }, { type: 'throttle', cpuFraction: 1 }];
+/** Until the relay is asked again after it could not be. */
+const ASK_AGAIN_MS = 1000;
+
+/**
+ * The migration does not go on. `tell`: the target does not know it yet. In the states in which a commit may be on its
+ * way, the relay is asked for the VM; in those after it, nothing changes.
+ */
+export function fail(state: Live, at: number, failure: Failure, tell: boolean): SenderStep {
+  const told: SenderEffect[] = tell ? [tellTarget(failure)] : [];
+  switch (state.name) {
+    case 'offering':
+    case 'preparing':
+      return end(state, failure, told);
+    case 'copying':
+      return end(state, failure, [...STOP_TRACKING, ...told]);
+    case 'reconnecting':
+      return withdraw(state, at, failure, STOP_TRACKING, null);
+    case 'holding':
+      return withdraw({ ...state, vm: 'running', lease: 'releasing' }, at, failure, [start('release'), ...STOP_TRACKING, ...told], null);
+    case 'stopping':
+      return withdraw({ ...state, vm: 'resuming', lease: 'releasing' }, at, failure, [start('resume'), start('release'), ...STOP_TRACKING, ...told], state.stoppedAt);
+    case 'handing-over':
+      return askForVm(state, failure, null, [...STOP_TRACKING, ...told]);
+    case 'committing':
+      if (state.targetRuns !== null) return { state, effects: [] };
+      return askForVm(state, failure, null, told);
+    case 'confirming':
+      return { state, effects: [] };
+    case 'aborting':
+    case 'withdrawing':
+      return { state, effects: [] };
+    default:
+      return assertNever(state);
+  }
+}
+
+/** The user's wish. After the commit it comes too late, and the state stays as it is. */
+export function cancelled(state: Live, event: Extract<SenderEvent, { type: 'cancel' }>): SenderStep {
+  return fail(state, event.at, { outcome: 'cancelled', cause: 'cancelled', reason: event.reason }, true);
+}
+
+/** The link ended. While nothing is at stake it is replaced, if it can be; otherwise the migration fails. */
+export function linkLost(state: Live, at: number, failure: Failure): SenderStep {
+  switch (state.name) {
+    case 'copying':
+      return reconnect(state, at, failure, { epochOpened: state.step !== 'opening', vm: 'running', lease: 'free' }, []);
+    case 'holding':
+      return reconnect(state, at, failure, { epochOpened: true, vm: 'running', lease: 'releasing' }, [start('release')]);
+    case 'stopping':
+      return reconnect(state, at, failure, { epochOpened: true, vm: 'resuming', lease: 'releasing' }, [start('resume'), start('release')]);
+    case 'reconnecting':
+      if (state.link === 'seeking') return { state, effects: [] };
+      return reconnect(state, at, failure, state, []);
+    case 'confirming':
+      return complete(state, null);
+    default:
+      return fail(state, at, failure, false);
+  }
+}
+
+function reconnect(
+  state: Copying | Holding | Stopping | Reconnecting,
+  at: number,
+  failure: Failure,
+  kept: Pick<Reconnecting, 'epochOpened' | 'vm' | 'lease'>,
+  undo: readonly SenderEffect[],
+): SenderStep {
+  const { trip } = state;
+  if (!trip.plan.canReconnect || trip.reconnects >= MAX_RECONNECTS) return fail(state, at, failure, false);
+  const { epochOpened, vm, lease } = kept;
+  return {
+    state: {
+      name: 'reconnecting',
+      trip: { ...trip, reconnects: trip.reconnects + 1 },
+      deadline: at + RECONNECT_LIMIT_MS,
+      link: 'seeking',
+      messagesApplied: 0,
+      epochOpened,
+      vm,
+      lease,
+    },
+    effects: [{ type: 'log', sentence: `${failure.reason} Another connection is tried.` }, start('replace-link'), ...undo],
+  };
+}
+
+/** A state has lasted longer than it may. */
+export function limitPassed(state: Live, at: number): SenderStep {
+  switch (state.name) {
+    case 'offering':
+      return fail(state, at, failed('link-silent', 'The target did not answer the offer. Bring its tab to the front, or choose another host.'), true);
+    case 'preparing':
+      return fail(state, at, failed('prepare-failed', 'The target did not get ready in time. Its console says what it waits for.'), true);
+    case 'copying':
+      return { state, effects: [] };
+    case 'reconnecting':
+      return fail(state, at, failed('link-failed', 'The connection between the two hosts broke, and no other could be opened in time.'), false);
+    case 'holding':
+      return fail(state, at, failed('hold-failed', CAUSE_SENTENCES['hold-failed']), true);
+    case 'stopping':
+      return fail(state, at, state.stoppedAt === null
+        ? failed('internal', 'The VM\'s processor did not stop in time.')
+        : failed('disk-drain-failed', CAUSE_SENTENCES['disk-drain-failed']), true);
+    case 'handing-over':
+      return fail(state, at, state.relayDrained
+        ? failed('link-failed', 'The last pages could not be sent in time.')
+        : failed('relay-lost', CAUSE_SENTENCES['relay-lost']), true);
+    case 'committing':
+      return askForVm(state, state.failure ?? failed('target-silent', 'The target did not take the VM over in time.'), state.targetRuns, []);
+    case 'aborting':
+      return { state: { ...state, deadline: null }, effects: [start('abort')] };
+    case 'confirming':
+      return complete(state, null);
+    case 'withdrawing':
+      return end(state, state.failure, [
+        { type: 'log', sentence: state.vm === 'resuming' ? 'The VM has not started again yet.' : 'The relay has not ended its hold yet; it does so by itself.' },
+      ]);
+    default:
+      return assertNever(state);
+  }
+}
+
+/** Something that was asked of VM, lease or link could not be done. */
+export function operationFailed(state: Live, event: Extract<SenderEvent, { type: 'operation-failed' }>): SenderStep {
+  const { at, failure } = event;
+  switch (event.operation) {
+    case 'release':
+      return releaseFailed(state, at, failure);
+    case 'abort':
+      return state.name === 'aborting' ? { state: { ...state, deadline: at + ASK_AGAIN_MS }, effects: [] } : { state, effects: [] };
+    case 'resume':
+      return state.name === 'withdrawing'
+        ? end(state, { ...state.failure, reason: `${state.failure.reason} Then the VM could not be started again: ${failure.reason}` })
+        : fail(state, at, failure, true);
+    case 'replace-link':
+      return state.name === 'reconnecting' && state.link === 'seeking' ? fail(state, at, failure, false) : { state, effects: [] };
+    case 'hold':
+      return state.name === 'holding' ? fail(state, at, failure, true) : { state, effects: [] };
+    case 'open-epoch':
+    case 'send-round':
+    case 'take-dirty':
+      return state.name === 'copying' || state.name === 'holding' ? fail(state, at, failure, true) : { state, effects: [] };
+    case 'stop':
+    case 'drain-disk':
+      return state.name === 'stopping' ? fail(state, at, failure, true) : { state, effects: [] };
+    case 'send-last':
+    case 'tell-drained':
+      return state.name === 'handing-over' ? fail(state, at, failure, true) : { state, effects: [] };
+    default:
+      return assertNever(event.operation);
+  }
+}
+
+/** A release that fails leaves the hold to its bounds at the relay; the VM runs all the same. */
+function releaseFailed(state: Live, at: number, failure: Failure): SenderStep {
+  const said: SenderEffect = { type: 'log', sentence: `The relay did not confirm the end of its hold: ${failure.reason}` };
+  if (state.name === 'reconnecting') return fail({ ...state, lease: 'free' }, at, failure, false);
+  if (state.name !== 'withdrawing' || state.lease === 'free') return { state, effects: [] };
+  const next: Withdrawing = { ...state, lease: 'free' };
+  return next.vm === 'running' ? end(next, next.failure, [said]) : { state: next, effects: [said] };
+}
+
+/** The relay's word on who owns the VM, asked for (`answered`) or not (`told`: the target lives, or gave it back). */
+export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: 'told' | 'answered'): SenderStep {
+  if (state.name !== 'committing' && state.name !== 'aborting') return { state, effects: [] };
+  if (outcome.owner === 'source') {
+    const failure = state.failure ?? failed('target-silent', CAUSE_SENTENCES['target-silent']);
+    return withdraw({ ...state, vm: 'resuming', lease: 'free' }, at, failure, [start('resume')], state.stoppedAt);
+  }
+  if (how === 'answered') {
+    // Committed, and not yet known to live: the frozen copy is kept until the relay tells how that ends.
+    const { trip, stoppedAt, targetRuns, failure } = state;
+    return {
+      state: { name: 'committing', trip, deadline: null, stoppedAt, targetRuns, failure },
+      effects: [{ type: 'log', sentence: 'The target has taken the VM over; its first sign of life is awaited.' }],
+    };
+  }
+  const { trip, stoppedAt } = state;
+  const confirming: Confirming = { name: 'confirming', trip, deadline: at + CONFIRM_LIMIT_MS, stoppedAt, toldAt: at };
+  const discard: SenderEffect = { type: 'discard-vm' };
+  if (state.targetRuns === null) return { state: confirming, effects: [discard] };
+  const step = complete(confirming, state.targetRuns.at);
+  return { state: step.state, effects: [discard, ...step.effects] };
+}
+
+/** The end of a migration that arrived. */
+export function complete(state: Confirming, runsSince: number | null): SenderStep {
+  const pauseMs = Math.max(0, (runsSince ?? state.toldAt) - state.stoppedAt);
+  const verdict: Verdict = { outcome: 'completed' };
+  return { state: { name: 'ended', trip: state.trip, deadline: null, verdict }, effects: [{ type: 'finish', verdict, pauseMs }] };
+}
+
+/** The end of a migration that did not. */
+export function end(state: Live, failure: Failure, effects: readonly SenderEffect[] = []): SenderStep {
+  const pauseMs = state.name === 'withdrawing' && state.stoppedAt !== null && state.resumedAt !== null ? state.resumedAt - state.stoppedAt : 0;
+  return {
+    state: { name: 'ended', trip: state.trip, deadline: null, verdict: failure },
+    effects: [...effects, { type: 'finish', verdict: failure, pauseMs }],
+  };
+}
+
+export function notConverging(trip: Trip): Failure {
+  return failed('not-converging', `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed.`);
+}
+
+export function unexpected(type: string, state: Live): Failure {
+  return failed('bad-message', `The target sent '${type}' at a time when it cannot be right (${state.name}). Reload both tabs and try again.`);
+}
+
+function withdraw(
+  state: { readonly trip: Trip; readonly vm: Withdrawing['vm']; readonly lease: Withdrawing['lease'] },
+  at: number,
+  failure: Failure,
+  effects: readonly SenderEffect[],
+  stoppedAt: number | null,
+): SenderStep {
+  const withdrawing: Withdrawing = {
+    name: 'withdrawing', trip: state.trip, deadline: at + WITHDRAW_LIMIT_MS, failure, stoppedAt, vm: state.vm, lease: state.lease, resumedAt: null,
+  };
+  return withdrawing.vm === 'running' && withdrawing.lease === 'free' ? end(withdrawing, failure, effects) : { state: withdrawing, effects };
+}
+
+/** From here on only the relay's word brings the VM back. */
+function askForVm(
+  { trip, stoppedAt }: HandingOver | Committing,
+  failure: Failure,
+  targetRuns: Aborting['targetRuns'],
+  effects: readonly SenderEffect[],
+): SenderStep {
+  const aborting: Aborting = { name: 'aborting', trip, deadline: null, stoppedAt, targetRuns, failure };
+  return { state: aborting, effects: [start('abort'), ...effects] };
+}
+
+function tellTarget({ outcome, cause, reason }: Failure): SenderEffect {
+  return { type: 'send', message: { type: 'end', outcome, cause, reason } };
+}
+
+function failed(cause: MigrationCause, reason: string): Failure {
+  return { outcome: 'failed', cause, reason };
+}
+
+function start(operation: Extract<SenderEffect, { type: 'start' }>['operation']): SenderEffect {
+  return { type: 'start', operation };
+}

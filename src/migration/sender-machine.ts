@@ -1,0 +1,245 @@
+/**
+ * The source's side of a migration as a pure function: state and event in, state and effects out. It neither reads a
+ * clock nor touches the VM; sender.ts performs the effects and reports what came of them. Events that come too late for
+ * the state they were meant for change nothing. The ways out of a failure are in sender-failure.ts.
+ */
+import { assertNever } from '../shared/assert-never.ts';
+import { decide, describeDecision, FIRST_MEMORY } from './convergence.ts';
+import {
+  COMMIT_LIMIT_MS, HAND_OVER_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PREPARE_LIMIT_MS, STOP_LIMIT_MS,
+} from './limits.ts';
+import { explainMismatch, explainSpaces } from './negotiation.ts';
+import {
+  cancelled, complete, end, fail, limitPassed, linkLost, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
+} from './sender-failure.ts';
+import type {
+  Aborting, Committing, Confirming, Copying, HandingOver, Holding, Offering, Preparing, Reconnecting, SenderEffect, SenderEvent,
+  SenderPlan, SenderState, SenderStep, Stopping, Trip, Withdrawing,
+} from './sender-states.ts';
+
+type EventOf<T extends SenderEvent['type']> = Extract<SenderEvent, { type: T }>;
+
+/** The first state, and the offer. */
+export function beginSending(plan: SenderPlan, at: number): SenderStep {
+  const trip: Trip = {
+    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, counted: { pages: 0, bytes: 0 }, reconnects: 0,
+  };
+  return { state: { name: 'offering', trip, deadline: at + OFFER_LIMIT_MS }, effects: [{ type: 'send', message: plan.offer }] };
+}
+
+/** What follows from an event. */
+export function stepSender(state: SenderState, event: SenderEvent): SenderStep {
+  if (state.name === 'ended') return stay(state);
+  switch (event.type) {
+    case 'cancel':
+      return cancelled(state, event);
+    case 'link-lost':
+      return linkLost(state, event.at, event.failure);
+    case 'failed':
+      return fail(state, event.at, event.failure, true);
+    case 'deadline':
+      return state.deadline === null || event.at < state.deadline ? stay(state) : limitPassed(state, event.at);
+    case 'operation-failed':
+      return operationFailed(state, event);
+    case 'lease':
+      return relaySays(state, event.at, event.outcome, 'told');
+    case 'abort-answered':
+      return relaySays(state, event.at, event.outcome, 'answered');
+    case 'message':
+      return message(state, event);
+    default:
+      return progress(state, event);
+  }
+}
+
+function stay(state: SenderState): SenderStep {
+  return { state, effects: [] };
+}
+
+type Message = EventOf<'message'>;
+
+function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message): SenderStep {
+  const said = event.message;
+  if (said.type === 'end') {
+    return fail(state, event.at, { outcome: said.outcome, cause: said.cause, reason: said.reason }, false);
+  }
+  if (state.name === 'offering' && said.type === 'accepted') return accepted(state, event.at, said.version);
+  if (state.name === 'offering' && said.type === 'refused') {
+    return end(state, { outcome: 'failed', cause: said.cause, reason: said.reason });
+  }
+  if (state.name === 'preparing' && said.type === 'prepared') return prepared(state, event.at, said);
+  if (state.name === 'reconnecting' && state.link === 'resuming' && said.type === 'resumed') {
+    return reconnected({ ...state, link: 'ready', messagesApplied: said.messages }, event.at);
+  }
+  return fail(state, event.at, unexpected(said.type, state), true);
+}
+
+type Progress = Exclude<SenderEvent, { type: 'cancel' | 'link-lost' | 'failed' | 'deadline' | 'operation-failed' | 'lease' | 'abort-answered' | 'message' }>;
+
+function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progress): SenderStep {
+  switch (state.name) {
+    case 'offering':
+    case 'preparing':
+      return stay(state);
+    case 'copying':
+      return copying(state, event);
+    case 'reconnecting':
+      return reconnecting(state, event);
+    case 'holding':
+      return event.type === 'held' ? held(state, event.at) : stay(state);
+    case 'stopping':
+      return stopping(state, event);
+    case 'handing-over':
+      return handingOver(state, event);
+    case 'committing':
+    case 'aborting':
+      return event.type === 'target-runs' ? stay2({ ...state, targetRuns: { at: event.runsSince } }) : stay(state);
+    case 'confirming':
+      return event.type === 'target-runs' ? complete(state, event.runsSince) : stay(state);
+    case 'withdrawing':
+      return withdrawing(state, event);
+    default:
+      return assertNever(state);
+  }
+}
+
+function stay2(state: Committing | Aborting | Confirming): SenderStep {
+  return { state, effects: [] };
+}
+
+function accepted({ trip }: Offering, at: number, version: number): SenderStep {
+  return { state: { name: 'preparing', trip, deadline: at + PREPARE_LIMIT_MS }, effects: [{ type: 'agree', version }] };
+}
+
+function prepared(state: Preparing, at: number, said: Extract<Message['message'], { type: 'prepared' }>): SenderStep {
+  const { trip } = state;
+  const mismatch = explainMismatch(trip.plan.fingerprint, said.fingerprint) ?? explainSpaces(trip.plan.space, said.space);
+  if (mismatch !== null) return fail(state, at, { outcome: 'failed', cause: 'fingerprint-mismatch', reason: mismatch }, true);
+  return { state: { name: 'copying', trip, deadline: null, step: 'opening', roundStartedAt: at }, effects: [start('open-epoch')] };
+}
+
+function copying(state: Copying, event: Progress): SenderStep {
+  const { trip } = state;
+  if (event.type === 'epoch-opened' && state.step === 'opening') {
+    return { state: { ...state, step: 'sending', roundStartedAt: event.at }, effects: [{ type: 'mark-everything' }, start('send-round')] };
+  }
+  if (event.type === 'round-sent' && state.step === 'sending') {
+    return { state: { ...state, step: 'collecting' }, effects: [start('take-dirty')] };
+  }
+  if (event.type === 'dirty-taken' && state.step === 'collecting') {
+    return decideNext(state, event, withRound(trip, event, event.at - state.roundStartedAt));
+  }
+  return stay(state);
+}
+
+/** The round that ended, added to the figures. */
+function withRound(trip: Trip, { totals, dirtied }: { totals: Trip['counted']; dirtied: number }, ms: number): Trip {
+  const round = { pages: totals.pages - trip.counted.pages, bytes: totals.bytes - trip.counted.bytes, ms, dirtied };
+  return { ...trip, rounds: [...trip.rounds, round], counted: totals };
+}
+
+function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Trip): SenderStep {
+  const { decision, memory, expectedPauseMs } = decide(measured.convergence, {
+    at: event.at,
+    rounds: measured.rounds.length,
+    bytesLeft: event.bytesLeft,
+    bytesPerSecond: event.bytesPerSecond,
+    fixedPauseMs: measured.plan.fixedPauseMs + event.roundTripMs,
+    maxPauseMs: measured.plan.maxPauseMs,
+  });
+  const trip: Trip = { ...measured, convergence: memory, expectedPauseMs };
+  const sentence = describeDecision(decision);
+  const said: SenderEffect[] = sentence === null ? [] : [{ type: 'log', sentence }];
+  const onward: Copying = { ...state, trip, step: 'sending', roundStartedAt: event.at };
+  switch (decision.type) {
+    case 'continue':
+    case 'relax':
+      return { state: onward, effects: [...said, start('send-round')] };
+    case 'throttle':
+      return { state: onward, effects: [...said, { type: 'throttle', cpuFraction: decision.cpuFraction }, start('send-round')] };
+    case 'switch-over':
+      // What is known to be dirty is sent while the relay is asked: by the time it holds, less is left for the pause.
+      return { state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS }, effects: [start('hold'), start('send-round')] };
+    case 'give-up':
+      return fail(onward, event.at, notConverging(trip), true);
+    default:
+      return assertNever(decision);
+  }
+}
+
+function reconnecting(state: Reconnecting, event: Progress): SenderStep {
+  switch (event.type) {
+    case 'link-replaced':
+      if (state.link !== 'seeking') return stay(state);
+      return {
+        state: { ...state, link: 'resuming' },
+        effects: [{ type: 'send', message: { type: 'resume', migrationId: state.trip.plan.offer.migrationId } }],
+      };
+    case 'resumed':
+      return reconnected({ ...state, vm: 'running' }, event.at);
+    case 'released':
+      return reconnected({ ...state, lease: 'free' }, event.at);
+    default:
+      return stay(state);
+  }
+}
+
+/** Goes on with the rounds once link, VM and lease are all as they were. */
+function reconnected(state: Reconnecting, at: number): SenderStep {
+  if (state.link !== 'ready' || state.vm !== 'running' || state.lease !== 'free') return stay(state);
+  const { trip } = state;
+  const copyingState: Copying = { name: 'copying', trip, deadline: null, step: 'sending', roundStartedAt: at };
+  const said: SenderEffect = { type: 'log', sentence: 'Another connection took over; the migration goes on from what the target has.' };
+  if (!state.epochOpened) {
+    return { state: { ...copyingState, step: 'opening' }, effects: [said, start('open-epoch')] };
+  }
+  return { state: copyingState, effects: [said, { type: 'mark-unapplied', messagesApplied: state.messagesApplied }, start('send-round')] };
+}
+
+function held({ trip }: Holding, at: number): SenderStep {
+  return { state: { name: 'stopping', trip, deadline: at + STOP_LIMIT_MS, stoppedAt: null }, effects: [start('stop')] };
+}
+
+function stopping(state: Stopping, event: Progress): SenderStep {
+  if (event.type === 'stopped' && state.stoppedAt === null) {
+    return { state: { ...state, stoppedAt: event.at }, effects: [start('drain-disk')] };
+  }
+  if (event.type === 'disk-drained' && state.stoppedAt !== null) {
+    return {
+      state: { name: 'handing-over', trip: state.trip, deadline: event.at + HAND_OVER_LIMIT_MS, stoppedAt: state.stoppedAt, relayDrained: false, lastSent: false },
+      effects: [start('tell-drained'), start('send-last')],
+    };
+  }
+  return stay(state);
+}
+
+function handingOver(state: HandingOver, event: Progress): SenderStep {
+  if (event.type === 'drained') return handedOver({ ...state, relayDrained: true }, event.at);
+  if (event.type === 'last-sent') {
+    const trip = withRound(state.trip, { totals: event.totals, dirtied: 0 }, event.at - state.stoppedAt);
+    return handedOver({ ...state, trip, lastSent: true }, event.at);
+  }
+  return stay(state);
+}
+
+/** A commit is refused before the relay knows `drained`: the target is told only when both are done. */
+function handedOver(state: HandingOver, at: number): SenderStep {
+  if (!state.relayDrained || !state.lastSent) return stay(state);
+  const { trip, stoppedAt } = state;
+  return {
+    state: { name: 'committing', trip, deadline: at + COMMIT_LIMIT_MS, stoppedAt, targetRuns: null, failure: null },
+    effects: [{ type: 'send-switchover', stoppedAt }, ...STOP_TRACKING],
+  };
+}
+
+function withdrawing(state: Withdrawing, event: Progress): SenderStep {
+  const next: Withdrawing =
+    event.type === 'resumed' ? { ...state, vm: 'running', resumedAt: event.at }
+    : event.type === 'released' ? { ...state, lease: 'free' }
+    : state;
+  return next.vm === 'running' && next.lease === 'free' ? end(next, next.failure) : stay(next);
+}
+
+function start(operation: Extract<SenderEffect, { type: 'start' }>['operation']): SenderEffect {
+  return { type: 'start', operation };
+}

@@ -1,0 +1,200 @@
+/**
+ * The states of the source's side, what can happen to it and what it asks for (rules MG10-MG33 of PROTOCOL.md, which
+ * uses the same names). A state carries only what is known and needed in it.
+ *
+ *   offering -> preparing -> copying -> holding -> stopping -> handing-over -> committing -> confirming -> ended
+ *                              |  ^        |          |             |            |    ^
+ *                              v  |        |          |             v            v    |
+ *                          reconnecting <--+----------+          aborting <------+----+
+ *                                                                   |
+ *   every state up to stopping, and aborting -> withdrawing -> ended
+ *
+ * The guest runs in offering to holding and in reconnecting; it is stopped from stopping on. While it is stopped, only
+ * two ways lead back: release before `drained` was told to the relay (stopping), the relay's own word after it.
+ */
+import type { ConvergenceMemory } from './convergence.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import type { ToSourceOf, ToTarget } from './messages.ts';
+import type { LeaseOutcome, PageSpace } from './ports.ts';
+import type { MigrationCause, RoundFigures } from './report.ts';
+
+/** How a migration ended, or is to end. */
+export type Verdict =
+  | { readonly outcome: 'completed' }
+  | Failure;
+export interface Failure {
+  readonly outcome: 'cancelled' | 'failed';
+  readonly cause: MigrationCause;
+  /** A sentence a person can read. */
+  readonly reason: string;
+}
+
+/** What does not change during a migration. */
+export interface SenderPlan {
+  readonly fingerprint: Fingerprint;
+  readonly space: PageSpace;
+  readonly offer: ToTarget & { type: 'offer' };
+  readonly maxPauseMs: number;
+  readonly fixedPauseMs: number;
+  readonly verify: boolean;
+  /** A dead link can be replaced by another. */
+  readonly canReconnect: boolean;
+}
+
+/** What was sent so far, cumulative over all links. */
+export interface SentTotals {
+  readonly pages: number;
+  readonly bytes: number;
+}
+
+/** What every state knows. Times are the source's clock, in milliseconds. */
+export interface Trip {
+  readonly plan: SenderPlan;
+  readonly startedAt: number;
+  readonly rounds: readonly RoundFigures[];
+  readonly convergence: ConvergenceMemory;
+  readonly expectedPauseMs: number;
+  /** Totals when the current round began. */
+  readonly counted: SentTotals;
+  readonly reconnects: number;
+}
+
+/** A state with a deadline is left at that time at the latest; null waits without limit, and says so. */
+interface Base<Name extends string> {
+  readonly name: Name;
+  readonly trip: Trip;
+  readonly deadline: number | null;
+}
+/** The target's word that its CPU runs. */
+export interface TargetRuns {
+  /** On the source's clock. */
+  readonly at: number;
+}
+
+/** The offer is on its way. */
+export type Offering = Base<'offering'>;
+/** The target builds the VM. */
+export type Preparing = Base<'preparing'>;
+/** Pre-copy: the epoch opens, a round is sent, or its dirty pages are collected. */
+export interface Copying extends Base<'copying'> {
+  readonly step: 'opening' | 'sending' | 'collecting';
+  readonly roundStartedAt: number;
+}
+/** The link died and another is sought; the guest runs (again). */
+export interface Reconnecting extends Base<'reconnecting'> {
+  readonly link: 'seeking' | 'resuming' | 'ready';
+  readonly messagesApplied: number;
+  /** False if the link died before anything was sent. */
+  readonly epochOpened: boolean;
+  readonly vm: 'running' | 'resuming';
+  readonly lease: 'free' | 'releasing';
+}
+/** The relay was asked to hold the VM's frames; the guest runs and pages are still sent. */
+export type Holding = Base<'holding'>;
+/** The CPU is being stopped and the disk drained. The relay has not heard `drained`. */
+export interface Stopping extends Base<'stopping'> {
+  /** null: not stopped yet. */
+  readonly stoppedAt: number | null;
+}
+/** `drained` is being told to the relay, the last pages and the devices are sent. Only the relay can give the VM back. */
+export interface HandingOver extends Base<'handing-over'> {
+  readonly stoppedAt: number;
+  readonly relayDrained: boolean;
+  readonly lastSent: boolean;
+}
+/** The target has everything and may commit. */
+export interface Committing extends Base<'committing'> {
+  readonly stoppedAt: number;
+  readonly targetRuns: TargetRuns | null;
+  /** What the end will be if the relay gives the VM back; null: nothing went wrong so far. */
+  readonly failure: Failure | null;
+}
+/** The relay was asked for the VM; it alone says whose it is. */
+export interface Aborting extends Base<'aborting'> {
+  readonly stoppedAt: number;
+  readonly targetRuns: TargetRuns | null;
+  readonly failure: Failure;
+}
+/** The target lives, the VM is gone from here; only its own figures are awaited. */
+export interface Confirming extends Base<'confirming'> {
+  readonly stoppedAt: number;
+  /** When the relay told it: an upper bound for the pause. */
+  readonly toldAt: number;
+}
+/** The VM stays: its CPU is started again, the hold ended. */
+export interface Withdrawing extends Base<'withdrawing'> {
+  readonly failure: Failure;
+  readonly stoppedAt: number | null;
+  readonly vm: 'running' | 'resuming';
+  readonly lease: 'free' | 'releasing';
+  readonly resumedAt: number | null;
+}
+export interface Ended extends Base<'ended'> {
+  readonly verdict: Verdict;
+}
+
+export type SenderState =
+  | Offering | Preparing | Copying | Reconnecting | Holding | Stopping | HandingOver | Committing | Aborting | Confirming
+  | Withdrawing | Ended;
+
+/** The states in which pages are tracked. */
+export type TrackingState = Copying | Reconnecting | Holding | Stopping | HandingOver;
+
+/** What the runner is asked to do asynchronously; the answer is the event of the same name, or `operation-failed`. */
+export type SenderOperation =
+  | 'open-epoch' | 'send-round' | 'take-dirty' | 'hold' | 'stop' | 'drain-disk' | 'send-last' | 'tell-drained' | 'release'
+  | 'abort' | 'resume' | 'replace-link';
+
+export type SenderEvent = { readonly at: number } & (
+  | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'resumed' | 'end'> }
+  | { readonly type: 'target-runs'; readonly runsSince: number }
+  /** The link ended or fell silent. */
+  | { readonly type: 'link-lost'; readonly failure: Failure }
+  /** The other side misbehaved, or something here went wrong that is no operation. */
+  | { readonly type: 'failed'; readonly failure: Failure }
+  | { readonly type: 'cancel'; readonly reason: string }
+  | { readonly type: 'deadline' }
+  | { readonly type: 'operation-failed'; readonly operation: SenderOperation; readonly failure: Failure }
+  | { readonly type: 'epoch-opened' }
+  | { readonly type: 'round-sent' }
+  | {
+      readonly type: 'dirty-taken';
+      readonly dirtied: number;
+      readonly totals: SentTotals;
+      readonly bytesLeft: number;
+      readonly bytesPerSecond: number | null;
+      readonly roundTripMs: number;
+    }
+  | { readonly type: 'held' }
+  | { readonly type: 'stopped' }
+  | { readonly type: 'disk-drained' }
+  | { readonly type: 'last-sent'; readonly totals: SentTotals }
+  | { readonly type: 'drained' }
+  | { readonly type: 'lease'; readonly outcome: LeaseOutcome }
+  | { readonly type: 'abort-answered'; readonly outcome: LeaseOutcome }
+  | { readonly type: 'resumed' }
+  | { readonly type: 'released' }
+  | { readonly type: 'link-replaced' }
+);
+
+export type SenderEffect =
+  | { readonly type: 'send'; readonly message: ToTarget }
+  | { readonly type: 'start'; readonly operation: SenderOperation }
+  /** The version both sides speak from now on. */
+  | { readonly type: 'agree'; readonly version: number }
+  /** All pages that differ from the base are to be sent. */
+  | { readonly type: 'mark-everything' }
+  /** Pages in messages the target has not applied (all but the first `messagesApplied` of the dead link) go again. */
+  | { readonly type: 'mark-unapplied'; readonly messagesApplied: number }
+  /** Tells the target that it has everything; with `verify`, scans and tells the scan's digest as well. */
+  | { readonly type: 'send-switchover'; readonly stoppedAt: number }
+  | { readonly type: 'throttle'; readonly cpuFraction: number }
+  | { readonly type: 'close-epoch' }
+  | { readonly type: 'discard-vm' }
+  | { readonly type: 'log'; readonly sentence: string }
+  | { readonly type: 'finish'; readonly verdict: Verdict; readonly pauseMs: number };
+
+export interface SenderStep {
+  readonly state: SenderState;
+  readonly effects: readonly SenderEffect[];
+}

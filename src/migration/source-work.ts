@@ -1,0 +1,99 @@
+/**
+ * What the source's runner does with the VM and the page stream, one thing after another: a resume never overtakes a
+ * pause, and the epoch is closed after it was opened.
+ */
+import type { ClockOffset } from './clock-offset.ts';
+import { MigrationError } from './migration-error.ts';
+import { scanMemory } from './page-digest.ts';
+import type { PageStream } from './page-stream.ts';
+import type { PageHash, SourceVm } from './ports.ts';
+import type { ToTarget } from './messages.ts';
+
+/** A round is over when all but this share of it was applied: large rounds overlap, small ones end exactly. */
+const OVERLAP = 1 / 8;
+
+export interface SourceWorkOptions {
+  readonly vm: SourceVm;
+  readonly stream: PageStream;
+  readonly pageHash: PageHash;
+  readonly nextTask: () => Promise<void>;
+}
+
+export class SourceWork {
+  private readonly options: SourceWorkOptions;
+  private last: Promise<unknown> = Promise.resolve();
+  private deviceBytes = 0;
+
+  constructor(options: SourceWorkOptions) {
+    this.options = options;
+  }
+
+  /** Asks the VM for something once it has done what it was asked for before. */
+  onVm<T>(ask: (vm: SourceVm) => T | Promise<T>): Promise<T> {
+    const done = this.last.then(() => ask(this.options.vm));
+    this.last = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Resolves when the VM has done everything it was asked for so far. */
+  async idle(): Promise<void> {
+    await this.last;
+  }
+
+  async sendRound(): Promise<void> {
+    const { stream } = this.options;
+    const before = stream.totals.bytes;
+    await stream.flush();
+    const sent = stream.totals.bytes - before;
+    await stream.applied(stream.bytesPerSecond === null ? 0 : sent * OVERLAP);
+  }
+
+  /** Adds the pages written in this epoch to what is to be sent, whoever still waits for them; returns how many they were. */
+  collect(): Promise<number> {
+    return this.onVm(async (vm) => {
+      const dirty = await vm.takeDirty();
+      this.options.stream.add(dirty);
+      return dirty.count();
+    });
+  }
+
+  /** The last pages start to flow before the devices are saved; both are on their way together. */
+  async sendLast(): Promise<void> {
+    const { stream, nextTask } = this.options;
+    stream.guestStopped();
+    await this.collect();
+    const flushed = stream.flush();
+    // Awaited below; until then its failure is not to count as unhandled.
+    flushed.catch(() => undefined);
+    await Promise.race([flushed, nextTask()]);
+    const devices = await this.onVm((vm) => vm.saveDevices());
+    await flushed;
+    await stream.sendDevices(devices);
+    this.deviceBytes = devices.length;
+  }
+
+  async resume(): Promise<void> {
+    this.options.stream.guestRunsAgain();
+    await this.onVm((vm) => vm.resume());
+  }
+
+  /** What the target must know to go on; `stoppedAt` is on the source's clock. */
+  switchover(stoppedAt: number, bulkMessages: number, offset: ClockOffset): ToTarget {
+    return {
+      type: 'switchover',
+      bulkMessages,
+      deviceBytes: this.deviceBytes,
+      digest: this.options.stream.digest.value(),
+      stoppedAt: stoppedAt + offset.offsetMs,
+    };
+  }
+
+  /** The digest of all memory. Rejects as soon as `wanted` says that nobody waits for it any more. */
+  scan(wanted: () => boolean): Promise<string> {
+    const { vm, pageHash, nextTask } = this.options;
+    return scanMemory(vm, pageHash, async () => {
+      await nextTask();
+      if (!wanted()) throw new MigrationError('cancelled');
+    });
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * The relay's part in a migration, as small as it can be told: who owns the VM, at which epoch, and how far the
+ * switchover is. Requests and answers take their time; while the relay is down they wait.
+ */
+import type { LeaseEpoch } from '../../shared/ids.ts';
+import { Emitter } from '../../shared/emitter.ts';
+import { MigrationError } from '../migration-error.ts';
+import type { LeaseOutcome, SourceLease, TargetLease } from '../ports.ts';
+import type { Host, World } from './world.ts';
+
+/** The relay takes a VM back whose target gave no sign of life for so long. */
+export const TAKE_BACK_MS = 2000;
+
+export type Owner = 'source' | 'target';
+
+export class ModelArbiter {
+  owner: Owner = 'source';
+  epoch = 1;
+  phase: 'idle' | 'held' | 'drained' | 'committed' = 'idle';
+  /** Frames that reached the network: which copy of the guest, and its counter. */
+  readonly frames: { readonly owner: Owner; readonly counter: number }[] = [];
+  framesRefused = 0;
+  /** Breaks the next commit for the target: before or after the relay took note of it. */
+  loseCommit: 'before' | 'after' | null = null;
+  private readonly world: World;
+  private readonly host: Host;
+  private targetPutOut = false;
+  private readonly outcome = new Emitter<LeaseOutcome>();
+  private readonly waiting = new Emitter<string | null>();
+  private readonly revoked = new Emitter<void>();
+
+  constructor(world: World, host: Host) {
+    this.world = world;
+    this.host = host;
+  }
+
+  get listeners(): number {
+    return this.outcome.listenerCount + this.waiting.listenerCount + this.revoked.listenerCount;
+  }
+
+  /** A frame arrives from one of the copies: only the owner's reaches the network. */
+  frame(from: Owner, counter: number): void {
+    if (from !== this.owner) {
+      this.framesRefused++;
+      return;
+    }
+    if (from === 'target') this.targetPutOut = true;
+    this.frames.push({ owner: from, counter });
+  }
+
+  sourceLease(host: Host): SourceLease {
+    const told = new Emitter<LeaseOutcome>();
+    this.outcome.on((outcome) => host.defer(`hears that the ${outcome.owner} owns the VM`, () => told.emit(outcome)));
+    return {
+      epoch: 1 as LeaseEpoch,
+      hold: () => this.request(host, 'hold', () => {
+        if (this.phase === 'idle') this.phase = 'held';
+      }),
+      drained: () => this.request(host, 'drained', () => {
+        if (this.phase === 'held') this.phase = 'drained';
+      }),
+      release: () => this.request(host, 'release', () => {
+        if (this.phase === 'held') this.phase = 'idle';
+      }),
+      abort: () => this.request(host, 'abort', () => {
+        if (this.owner === 'source') this.phase = 'idle';
+        return { owner: this.owner, epoch: this.epoch as LeaseEpoch };
+      }),
+      onOutcome: (listener) => this.counted(told, listener),
+      onWaiting: (listener) => this.waiting.on(listener),
+    };
+  }
+
+  targetLease(host: Host): TargetLease {
+    const told = new Emitter<void>();
+    this.revoked.on(() => host.defer('hears that the VM was given back', () => told.emit()));
+    return {
+      commit: () => this.commit(host),
+      alive: () => this.request(host, 'alive', () => {
+        if (this.owner !== 'target') throw new MigrationError('commit-refused', 'The VM was given back before.');
+        this.phase = 'idle';
+        this.outcome.emit({ owner: 'target', epoch: this.epoch as LeaseEpoch });
+      }),
+      onRevoked: (listener) => this.counted(told, listener),
+      dispose: () => undefined,
+    };
+  }
+
+  private openListeners = 0;
+
+  /** Listeners of the engine that were not disposed. */
+  get engineListeners(): number {
+    return this.openListeners + this.waiting.listenerCount;
+  }
+
+  private counted<T>(emitter: Emitter<T>, listener: (value: T) => void): ReturnType<Emitter<T>['on']> {
+    const subscription = emitter.on(listener);
+    this.openListeners++;
+    let open = true;
+    return {
+      dispose: () => {
+        if (open) this.openListeners--;
+        open = false;
+        subscription.dispose();
+      },
+    };
+  }
+
+  private async commit(host: Host): Promise<LeaseEpoch> {
+    const lost = this.loseCommit;
+    if (lost === 'before') throw new MigrationError('relay-lost');
+    const epoch = await this.request(host, 'commit', () => {
+      if (this.owner !== 'source' || this.phase !== 'drained') throw new MigrationError('commit-refused', 'The source has not handed the VM over.');
+      this.owner = 'target';
+      this.epoch++;
+      this.phase = 'committed';
+      this.world.note('the lease moves to the target');
+      this.host.clock.setTimeout(() => this.takeBack(), TAKE_BACK_MS);
+      return this.epoch as LeaseEpoch;
+    });
+    if (lost === 'after') throw new MigrationError('relay-lost');
+    return epoch;
+  }
+
+  private takeBack(): void {
+    if (this.phase !== 'committed' || this.targetPutOut) return;
+    this.owner = 'source';
+    this.epoch++;
+    this.phase = 'idle';
+    this.world.note('the relay gives the VM back to the source');
+    this.revoked.emit();
+    this.outcome.emit({ owner: 'source', epoch: this.epoch as LeaseEpoch });
+  }
+
+  /** The request reaches the relay, which does it; the answer reaches the host. Both take their time. */
+  private request<T>(from: Host, what: string, grant: () => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.host.defer(`does ${what} for ${from.name}`, () => {
+        try {
+          const answer = grant();
+          from.defer(`hears the answer to ${what}`, () => resolve(answer));
+        } catch (error) {
+          from.defer(`hears that ${what} is refused`, () => reject(error as Error));
+        }
+      });
+    });
+  }
+}

@@ -1,0 +1,177 @@
+/** A whole migration in memory: two hosts, the relay, a link between them, and a VM that runs at the source. */
+import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
+import type { Fingerprint } from '../fingerprint.ts';
+import type { MigrationProgress, MigrationReport } from '../report.ts';
+import { startReceiver, type ReceivedOffer, type ReceiverEnd, type ReceiverHandle } from '../receiver.ts';
+import { startSender, type SenderHandle, type SenderOptions } from '../sender.ts';
+import { testCompressor, testPageHash } from './codecs.ts';
+import { memoryLinkPair, type MemoryLinkPair } from './memory-link.ts';
+import { ModelArbiter } from './model-arbiter.ts';
+import { MODEL_FINGERPRINT, ModelVm } from './model-vm.ts';
+import { World, type Host } from './world.ts';
+
+/** How far the two hosts' clocks are apart. */
+export const CLOCK_OFFSET_MS = 123_456;
+
+export interface RehearsalOptions extends SenderOptions {
+  readonly seed?: number;
+  readonly writesPerStep?: number;
+  /** A dead link can be replaced. */
+  readonly reconnects?: boolean;
+  readonly targetFingerprint?: Fingerprint;
+  readonly prepare?: (offer: ReceivedOffer, build: () => ModelVm) => Promise<ModelVm>;
+  readonly extra?: unknown;
+}
+
+export class Rehearsal {
+  readonly world: World;
+  readonly source: Host;
+  readonly target: Host;
+  readonly relay: Host;
+  readonly arbiter: ModelArbiter;
+  readonly sourceVm: ModelVm;
+  targetVm: ModelVm | null = null;
+  readonly links: MemoryLinkPair[] = [];
+  readonly log: string[] = [];
+  readonly progress: MigrationProgress[] = [];
+  readonly sender: SenderHandle;
+  readonly receiver: ReceiverHandle;
+  report: MigrationReport | null = null;
+  end: ReceiverEnd | null = null;
+  private readonly options: RehearsalOptions;
+  private linkAwaited: ((pair: MemoryLinkPair) => void) | null = null;
+
+  constructor(options: RehearsalOptions = {}) {
+    this.options = options;
+    const seed = options.seed ?? 1;
+    this.world = new World(seed);
+    this.source = this.world.addHost('source');
+    this.target = this.world.addHost('target', CLOCK_OFFSET_MS);
+    this.relay = this.world.addHost('relay');
+    this.arbiter = new ModelArbiter(this.world, this.relay);
+    this.sourceVm = ModelVm.running({
+      host: this.source,
+      random: this.world.random,
+      writesPerStep: options.writesPerStep,
+      onStep: (counter) => this.arbiter.frame('source', counter),
+    });
+    const link = this.openLink();
+    this.receiver = startReceiver({
+      prepare: async (_, offer) => {
+        await this.target.whenPicked('builds the VM');
+        const vm = await (options.prepare?.(offer, () => this.build()) ?? Promise.resolve(this.build()));
+        this.targetVm = vm;
+        return vm;
+      },
+      lease: () => this.arbiter.targetLease(this.target),
+      link: link.target,
+      clock: this.target.clock,
+      compressor: testCompressor,
+      pageHash: testPageHash,
+      nextTask: this.target.nextTask,
+      ...(options.reconnects === true ? { nextLink: async () => (await this.awaitLink()).target } : {}),
+    });
+    this.sender = startSender({
+      vm: this.sourceVm,
+      lease: this.arbiter.sourceLease(this.source),
+      link: link.source,
+      clock: this.source.clock,
+      compressor: testCompressor,
+      pageHash: testPageHash,
+      nextTask: this.source.nextTask,
+      offer: {
+        migrationId: `m-${seed}` as MigrationId,
+        vmId: 'vm-1' as VmId,
+        from: 'host-a' as HostId,
+        to: 'host-b' as HostId,
+        vmName: 'pine',
+        memoryBytes: this.sourceVm.fingerprint.memoryBytes,
+        extra: options.extra ?? { mac: '02:00:00:00:00:01', password: 'grüße' },
+      },
+      options,
+      onProgress: (progress) => this.progress.push(progress),
+      onLog: (sentence) => {
+        this.log.push(sentence);
+        this.world.note(`log: ${sentence}`);
+      },
+      ...(options.reconnects === true ? { replaceLink: () => this.replaceLink() } : {}),
+    });
+    void this.sender.done.then((report) => {
+      this.report = report;
+      this.world.note(`source ends: ${report.outcome} ${report.reason ?? ''}`);
+    });
+    void this.receiver.done.then((end) => {
+      this.end = end;
+      this.world.note(`target ends: ${end.outcome} ${end.outcome === 'completed' ? '' : end.reason}`);
+    });
+  }
+
+  /** Both sides have ended, or are dead. */
+  get over(): boolean {
+    return (this.report !== null || this.source.isDead) && (this.end !== null || this.target.isDead);
+  }
+
+  /** Copies of the guest that execute. */
+  get runningCopies(): number {
+    return Number(this.sourceVm.running && this.source.isUp) + Number(this.targetVm?.running === true && this.target.isUp);
+  }
+
+  /** Runs the world until both sides ended; `each` after every step. Throws with the story if they do not end. */
+  async finish(each: () => void = () => undefined, limit = 20_000): Promise<void> {
+    if (!(await this.world.run(() => this.over, each, limit))) {
+      throw new Error(`The migration does not end: ${this.world.story()}`);
+    }
+  }
+
+  /** Runs the world until `reached`. */
+  async until(reached: () => boolean): Promise<void> {
+    if (!(await this.world.run(() => reached() || this.over))) throw new Error(`It never came to that: ${this.world.story()}`);
+  }
+
+  currentLink(): MemoryLinkPair {
+    const link = this.links.at(-1);
+    if (link === undefined) throw new Error('No link was opened');
+    return link;
+  }
+
+  /** Both hosts notice that the link has gone. */
+  cutLink(): void {
+    this.world.note('the link is cut');
+    this.currentLink().cut();
+  }
+
+  private build(): ModelVm {
+    return new ModelVm({
+      host: this.target,
+      random: this.world.random,
+      fingerprint: this.options.targetFingerprint ?? MODEL_FINGERPRINT,
+      writesPerStep: this.options.writesPerStep,
+      onStep: (counter) => this.arbiter.frame('target', counter),
+    });
+  }
+
+  private openLink(): MemoryLinkPair {
+    const pair = memoryLinkPair('local', `link ${this.links.length}`);
+    this.links.push(pair);
+    for (const lane of pair.lanes) {
+      const receiver = pair.lanes.indexOf(lane) % 2 === 0 ? this.target : this.source;
+      receiver.addSource(() => (lane.waiting > 0 ? { name: `${lane.label} arrives`, run: () => lane.deliver() } : null));
+    }
+    return pair;
+  }
+
+  private awaitLink(): Promise<MemoryLinkPair> {
+    return new Promise((resolve) => {
+      this.linkAwaited = resolve;
+    });
+  }
+
+  private async replaceLink(): Promise<MemoryLinkPair['source']> {
+    await this.source.whenPicked('opens another link');
+    const pair = this.openLink();
+    const awaited = this.linkAwaited;
+    this.linkAwaited = null;
+    this.target.defer('is offered another link', () => awaited?.(pair));
+    return pair.source;
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * A world in which nothing happens by itself: whatever would take time (a message on its way, a VM being paused, a task
+ * of the event loop, a timer) is an action that waits until the schedule picks it. With a seed, the same run every time.
+ */
+import { disposable, type Disposable } from '../../shared/disposable.ts';
+import type { Clock } from '../ports.ts';
+import { SeededRandom } from './seeded-random.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export interface Action {
+  readonly name: string;
+  readonly run: () => void;
+}
+
+/** Something that can act whenever the schedule wants: a lane with messages on their way, a guest that runs. */
+export type ActionSource = () => Action | null;
+
+export class World {
+  readonly clock = new VirtualClock();
+  readonly random: SeededRandom;
+  readonly seed: number;
+  /** What happened, newest last; printed when an expectation fails. */
+  readonly trace: string[] = [];
+  private readonly hosts: Host[] = [];
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = new SeededRandom(seed);
+  }
+
+  /** A tab, or the relay: something that can die, freeze and has a clock of its own. */
+  addHost(name: string, clockOffsetMs = 0): Host {
+    const host = new Host(this, name, clockOffsetMs);
+    this.hosts.push(host);
+    return host;
+  }
+
+  note(what: string): void {
+    this.trace.push(`${this.clock.now().toFixed(1)} ${what}`);
+  }
+
+  /** The last of what happened, for a failure's message. */
+  story(lines = 60): string {
+    return `seed ${this.seed}\n${this.trace.slice(-lines).join('\n')}`;
+  }
+
+  /** Everything that could happen next, timers aside. */
+  actions(): Action[] {
+    return this.hosts.flatMap((host) => host.actions());
+  }
+
+  /** Runs one action and everything that follows from it at once. */
+  async perform(action: Action): Promise<void> {
+    this.note(action.name);
+    action.run();
+    await settle();
+  }
+
+  /**
+   * One step of a schedule: a random action, each of which takes up to `slowest` ms, or the next timer when it is due
+   * before. False if nothing can happen any more.
+   */
+  async step(slowest = 1): Promise<boolean> {
+    const possible = this.actions();
+    const next = this.clock.nextAt;
+    const takes = this.random.next() * slowest;
+    if (next !== null && (possible.length === 0 || next <= this.clock.now() + takes || this.random.chance(0.001))) {
+      this.clock.fireNext();
+      await settle();
+      return true;
+    }
+    if (possible.length === 0) return false;
+    this.clock.pass(takes);
+    await this.perform(this.random.pick(possible));
+    return true;
+  }
+
+  /** Steps until `finished` or nothing can happen, `limit` steps at most; `each` is called after every step. True if finished. */
+  async run(finished: () => boolean, each: () => void = () => undefined, limit = 20_000): Promise<boolean> {
+    await settle();
+    for (let steps = 0; steps < limit && !finished(); steps++) {
+      if (!(await this.step())) break;
+      each();
+    }
+    return finished();
+  }
+}
+
+export class Host {
+  readonly name: string;
+  readonly clock: Clock;
+  private readonly world: World;
+  private state: 'up' | 'frozen' | 'dead' = 'up';
+  private readonly sources: ActionSource[] = [];
+  private deferred: Action[] = [];
+  /** Timers that came due while the host was frozen. */
+  private overdue: (() => void)[] = [];
+
+  constructor(world: World, name: string, clockOffsetMs: number) {
+    this.world = world;
+    this.name = name;
+    this.clock = {
+      now: () => world.clock.now() + clockOffsetMs,
+      setTimeout: (callback, ms) => this.timer(callback, ms),
+    };
+  }
+
+  get isUp(): boolean {
+    return this.state === 'up';
+  }
+
+  get isDead(): boolean {
+    return this.state === 'dead';
+  }
+
+  /** Offers an action again and again while the host is up. */
+  addSource(source: ActionSource): void {
+    this.sources.push(source);
+  }
+
+  /** An action the schedule will run once, if the host is up. */
+  defer(what: string, run: () => void): void {
+    const action: Action = {
+      name: `${this.name}: ${what}`,
+      run: () => {
+        this.deferred = this.deferred.filter((other) => other !== action);
+        run();
+      },
+    };
+    this.deferred.push(action);
+  }
+
+  /** Resolves when the schedule picks it. */
+  readonly whenPicked = (what: string): Promise<void> => new Promise((resolve) => this.defer(what, resolve));
+
+  /** A task of the host's event loop. */
+  readonly nextTask = (): Promise<void> => this.whenPicked('next task');
+
+  actions(): Action[] {
+    if (this.state !== 'up') return [];
+    const possible = [...this.deferred];
+    for (const source of this.sources) {
+      const action = source();
+      if (action !== null) possible.push({ name: `${this.name}: ${action.name}`, run: action.run });
+    }
+    return possible;
+  }
+
+  /** Nothing happens here any more. */
+  kill(): void {
+    this.world.note(`${this.name} is killed`);
+    this.state = 'dead';
+    this.deferred = [];
+    this.overdue = [];
+  }
+
+  freeze(): void {
+    if (this.state !== 'up') return;
+    this.world.note(`${this.name} is frozen`);
+    this.state = 'frozen';
+  }
+
+  /** The host wakes up: its overdue timers fire at once. */
+  thaw(): void {
+    if (this.state !== 'frozen') return;
+    this.world.note(`${this.name} wakes up`);
+    this.state = 'up';
+    const { overdue } = this;
+    this.overdue = [];
+    for (const callback of overdue) callback();
+  }
+
+  private timer(callback: () => void, ms: number): Disposable {
+    let wanted = true;
+    const fire = (): void => {
+      if (!wanted || this.state === 'dead') return;
+      if (this.state === 'frozen') this.overdue.push(fire);
+      else {
+        wanted = false;
+        callback();
+      }
+    };
+    const timer = this.world.clock.setTimeout(fire, ms);
+    return disposable(() => {
+      wanted = false;
+      timer.dispose();
+    });
+  }
+}
+
+/** Lets every promise that can settle do so. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
