@@ -1,0 +1,196 @@
+/**
+ * Joins gateways to the rooms of a relay: one gateway per room, its port forwards opened as VMs come (the same host ports
+ * as before, if the relay knew the VM already), its pings reported to the room.
+ */
+import type { Clock } from '../../migration/ports.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import type { RoomName } from '../../shared/ids.ts';
+import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
+import type { StationSocket } from '../station.ts';
+import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
+import type { HostNetwork } from './host-network.ts';
+import type { LeaseTable } from './leases.ts';
+import type { Forward, ForwardRequest } from './port-forwards.ts';
+
+/** `--ping-ms`. */
+export const DEFAULT_PING_MS = 100;
+
+/** A forward asked for at the server's start (`--forward HOSTPORT:VM:GUESTPORT`), opened once such a VM exists. */
+export interface WantedForward {
+  readonly hostPort: number;
+  /** Id or name of the VM. */
+  readonly vm: string;
+  readonly guestPort: number;
+}
+
+export interface RoomGatewaysOptions {
+  readonly clock: Clock;
+  /** Beat of the ping that feeds the page's strip. Default DEFAULT_PING_MS. */
+  readonly pingMs?: number;
+  readonly forwardAddress?: string;
+  readonly forwards?: readonly WantedForward[];
+  readonly outbound?: readonly string[] | null;
+  /** Rooms whose switch has a real network on it. */
+  readonly learnNeighbours?: (room: RoomName) => boolean;
+  readonly network?: HostNetwork;
+  readonly log?: (line: string) => void;
+}
+
+/** `HOSTPORT:VM:GUESTPORT`. Throws RangeError with how it is written. */
+export function parseWantedForward(text: string): WantedForward {
+  const match = /^(\d{1,5}):([^:]+):(\d{1,5})$/.exec(text);
+  const [, hostPort, vm, guestPort] = match ?? [];
+  if (vm === undefined || Number(hostPort) > 65_535 || Number(guestPort) > 65_535 || Number(guestPort) === 0) {
+    throw new RangeError(`"${text}" is not a port forward: write HOSTPORT:VM:GUESTPORT, such as 8080:my-vm:80`);
+  }
+  return { hostPort: Number(hostPort), vm, guestPort: Number(guestPort) };
+}
+
+/** The gateways of all rooms of one relay. */
+export class RoomGateways {
+  private readonly options: RoomGatewaysOptions;
+  private readonly rooms = new Map<RoomName, RoomGateway>();
+
+  constructor(options: RoomGatewaysOptions) {
+    this.options = options;
+  }
+
+  /** For the relay: opens a room's gateway. */
+  readonly open: OpenGateway = (lan) => {
+    const room = new RoomGateway(lan, this.options);
+    this.rooms.set(lan.room, room);
+    return {
+      dispose: () => {
+        if (this.rooms.get(lan.room) === room) this.rooms.delete(lan.room);
+        room.dispose();
+      },
+    };
+  };
+
+  /** For the API: a room's gateway while the room is open. Forwards changed through it are told to the room. */
+  of(room: RoomName): RoomGateway | undefined {
+    return this.rooms.get(room);
+  }
+}
+
+interface KnownVm {
+  ping: Disposable | null;
+  epoch: number;
+}
+
+/** One room's gateway, following the room's VMs. */
+export class RoomGateway implements Disposable {
+  readonly gateway: Gateway;
+  private readonly lan: Lan;
+  private readonly options: RoomGatewaysOptions;
+  private readonly socket: StationSocket;
+  private readonly subscription: Disposable;
+  private readonly known = new Map<string, KnownVm>();
+
+  constructor(lan: Lan, options: RoomGatewaysOptions) {
+    this.lan = lan;
+    this.options = options;
+    const leases: LeaseTable = {
+      all: () => lan.vms().map((vm) => ({ vmId: vm.id, name: vm.name, mac: vm.mac, ip: vm.ip })),
+      onChange: (listener) => lan.onVms(listener),
+    };
+    this.gateway = createGateway({
+      mac: GATEWAY_MAC,
+      ip: GATEWAY_IP,
+      netmask: LAN_NETMASK,
+      leases,
+      clock: options.clock,
+      send: (frame) => this.socket.send(frame),
+      forwardAddress: options.forwardAddress,
+      outbound: options.outbound,
+      learnNeighbours: options.learnNeighbours?.(lan.room) ?? false,
+      network: options.network,
+      log: options.log,
+    });
+    this.socket = lan.plug(this.gateway, { mac: GATEWAY_MAC });
+    this.subscription = lan.onVms(() => this.follow());
+    this.follow();
+  }
+
+  /** Rejects with ForwardError. */
+  async addForward(request: ForwardRequest): Promise<Forward> {
+    const forward = await this.gateway.addForward(request);
+    this.tellForwards(forward.vmId);
+    return forward;
+  }
+
+  /** False if there is none on that host port. */
+  async removeForward(hostPort: number): Promise<boolean> {
+    const forward = this.gateway.forwards().find((candidate) => candidate.hostPort === hostPort);
+    if (forward === undefined) return false;
+    await this.gateway.removeForward(hostPort);
+    this.tellForwards(forward.vmId);
+    return true;
+  }
+
+  dispose(): void {
+    this.subscription.dispose();
+    for (const vm of this.known.values()) vm.ping?.dispose();
+    this.known.clear();
+    // Connections say goodbye while the switch still listens; the host ports close when the system gets to it.
+    void this.gateway.dispose();
+    this.socket.dispose();
+  }
+
+  private follow(): void {
+    const vms = this.lan.vms();
+    for (const [id, vm] of this.known) {
+      if (vms.some((present) => present.id === id)) continue;
+      vm.ping?.dispose();
+      this.known.delete(id);
+    }
+    for (const vm of vms) {
+      const known = this.known.get(vm.id) ?? this.meet(vm);
+      if (known.epoch !== vm.epoch) {
+        known.epoch = vm.epoch;
+        this.gateway.nudge(vm.id);
+      }
+    }
+  }
+
+  private meet(vm: LanVm): KnownVm {
+    const known: KnownVm = { ping: null, epoch: vm.epoch };
+    this.known.set(vm.id, known);
+    let answered = false;
+    known.ping = this.gateway.startPing(vm.id, this.options.pingMs ?? DEFAULT_PING_MS, ({ seq, rttMs }) => {
+      // A guest that is still starting loses nothing: its first answer opens the strip.
+      answered ||= rttMs !== null;
+      if (answered) this.lan.reportPing(vm.id, seq, rttMs);
+    });
+    void this.openForwards(vm);
+    return known;
+  }
+
+  /** Those the VM had before, or the default ones; and those that were asked for at the start. */
+  private async openForwards(vm: LanVm): Promise<void> {
+    const before = vm.forwards.map(({ guestPort, hostPort }) => ({ vmId: vm.id, guestPort, hostPort }));
+    const defaults = DEFAULT_GUEST_PORTS.map((guestPort) => ({ vmId: vm.id, guestPort, hostPort: 0 }));
+    for (const request of before.length > 0 ? before : defaults) await this.tryForward(request, true);
+    for (const { hostPort, vm: wanted, guestPort } of this.options.forwards ?? []) {
+      const isThis = wanted === vm.id || wanted === vm.name;
+      const isOpen = before.some((forward) => forward.hostPort === hostPort);
+      if (isThis && !isOpen) await this.tryForward({ vmId: vm.id, guestPort, hostPort }, false);
+    }
+    this.tellForwards(vm.id);
+  }
+
+  private async tryForward(request: ForwardRequest, orAnyPort: boolean): Promise<void> {
+    try {
+      await this.gateway.addForward(request);
+    } catch (error) {
+      this.options.log?.(error instanceof Error ? error.message : String(error));
+      if (orAnyPort && request.hostPort !== 0) await this.tryForward({ ...request, hostPort: 0 }, false);
+    }
+  }
+
+  private tellForwards(vmId: string): void {
+    const vm = this.lan.vms().find((present) => present.id === vmId);
+    if (vm === undefined || !this.known.has(vmId)) return;
+    this.lan.setForwards(vm.id, this.gateway.forwards(vmId).map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
+  }
+}
