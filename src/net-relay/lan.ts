@@ -30,6 +30,8 @@ export interface LanVm {
   readonly epoch: number;
   /** A port is attached that can take frames (now, or after a hold). */
   readonly attached: boolean;
+  /** As last set; after a restart of the relay the ones it had before, so that the same host ports can be opened again. */
+  readonly forwards: readonly PortForward[];
 }
 
 /** How a station is found: by one fixed MAC, as the way to a real network (unknown addresses go there), or as a listener that gets a copy of everything and sends nothing. */

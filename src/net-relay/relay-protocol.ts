@@ -14,8 +14,9 @@ export const RELAY_PROTOCOL_VERSION = 1;
 
 /** Longest Ethernet frame without its checksum: 14 header + 1500 payload, and a VLAN tag's slack. */
 export const MAX_FRAME_BYTES = 1518;
-/** A binary message: at most 64 frames batched. */
-export const MAX_BINARY_MESSAGE_BYTES = 1 + 64 * (2 + MAX_FRAME_BYTES);
+/** Frames in one binary message: enough to carry a burst, small enough to leave a socket quickly. */
+export const MAX_BATCH_FRAMES = 64;
+export const MAX_BINARY_MESSAGE_BYTES = 1 + MAX_BATCH_FRAMES * (2 + MAX_FRAME_BYTES);
 /** A text message; the largest body is a PeerJS-free relayed host message. */
 export const MAX_TEXT_MESSAGE_BYTES = 256 * 1024;
 
@@ -30,6 +31,17 @@ export const roomNameSchema = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9
 const roomKey = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{16,64}$/));
 
 export const vmStateSchema = v.picklist(['starting', 'running', 'paused', 'migrating', 'moved']);
+
+const count = v.pipe(v.number(), v.minValue(0));
+/** Frames and bytes that passed the VM's port, and frames it dropped, since the VM was made or the relay started. */
+export const trafficSchema = v.object({
+  vmId: id,
+  framesFromGuest: count,
+  bytesFromGuest: count,
+  framesToGuest: count,
+  bytesToGuest: count,
+  dropped: count,
+});
 
 export const hostInfoSchema = v.object({ id, name: displayName });
 
@@ -74,9 +86,17 @@ export const hostToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);
 
+/**
+ * Why the relay closes a socket. `replaced`: a newer socket of the same host took its place. `relay-full` and `too-slow`
+ * are worth another try; with any other the client must not come back by itself.
+ */
+const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'too-slow'] as const;
+const hostRefusals = [...commonRefusals, 'room-full'] as const;
+const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner'] as const;
+
 export const relayToHostSchema = v.variant('type', [
   v.object({ type: v.literal('welcome'), hostId: id, room: roomNameSchema, heartbeatMs: v.number() }),
-  v.object({ type: v.literal('refused'), cause: v.picklist(['version', 'key', 'host-id-taken', 'room-full', 'malformed', 'origin']), reason: text }),
+  v.object({ type: v.literal('refused'), cause: v.picklist(hostRefusals), reason: text }),
   v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema) }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(true), value: v.unknown() }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(false), reason: text }),
@@ -84,6 +104,8 @@ export const relayToHostSchema = v.variant('type', [
   /** to-host could not be delivered: no such host in the room. */
   v.object({ type: v.literal('undeliverable'), hostId: id, body: v.unknown() }),
   v.object({ type: v.literal('ping'), vmId: id, seq: v.number(), rttMs: v.nullable(v.number()) }),
+  /** Once a second, the VMs whose figures changed. */
+  v.object({ type: v.literal('traffic'), vms: v.array(trafficSchema) }),
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);
 
@@ -120,10 +142,14 @@ export const portToRelaySchema = v.variant('type', [
 ]);
 
 export const relayToPortSchema = v.variant('type', [
-  v.object({ type: v.literal('attached'), epoch, heartbeatMs: v.number() }),
+  /**
+   * `owner`: frames pass. `target`: nothing passes until `committed`. `former-owner`: the lease has moved on in a
+   * switchover that was this port's; nothing passes, an `outcome` follows. `epoch` is the lease's, not the one asked for.
+   */
+  v.object({ type: v.literal('attached'), as: v.picklist(['owner', 'target', 'former-owner']), epoch, heartbeatMs: v.number() }),
   v.object({
     type: v.literal('refused'),
-    cause: v.picklist(['version', 'key', 'host-id-taken', 'unknown-vm', 'stale-epoch', 'not-owner', 'malformed', 'origin']),
+    cause: v.picklist(portRefusals),
     reason: text,
   }),
   v.object({ type: v.literal('held'), migrationId: id }),
@@ -132,13 +158,18 @@ export const relayToPortSchema = v.variant('type', [
   v.object({ type: v.literal('request-refused'), migrationId: id, request: text, reason: text }),
   v.object({ type: v.literal('committed'), migrationId: id, epoch }),
   v.object({ type: v.literal('commit-refused'), migrationId: id, reason: text }),
-  /** To the source: how the switchover ended, seen from the one arbiter. `alive` = the target gave its sign of life. */
+  /**
+   * Who owns the VM, seen from the one arbiter. `alive`: the owner is the target and gave its sign of life. An owner that
+   * is the target and not alive yet is not the end: a second `outcome` follows.
+   */
   v.object({ type: v.literal('outcome'), migrationId: id, ownerHostId: id, epoch, alive: v.boolean() }),
   /** To a target whose VM was given back: nothing it sends is accepted any more. */
   v.object({ type: v.literal('revoked'), migrationId: id, epoch }),
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);
 
+export type HostRefusal = (typeof hostRefusals)[number];
+export type PortRefusal = (typeof portRefusals)[number];
 export type HostToRelay = v.InferOutput<typeof hostToRelaySchema>;
 export type RelayToHost = v.InferOutput<typeof relayToHostSchema>;
 export type PortToRelay = v.InferOutput<typeof portToRelaySchema>;
@@ -147,4 +178,5 @@ export type HostInfo = v.InferOutput<typeof hostInfoSchema>;
 export type VmInfo = v.InferOutput<typeof vmInfoSchema>;
 export type VmState = v.InferOutput<typeof vmStateSchema>;
 export type CreatedVm = v.InferOutput<typeof createdVmSchema>;
+export type VmTraffic = v.InferOutput<typeof trafficSchema>;
 export type PortForward = v.InferOutput<typeof forwardSchema>;

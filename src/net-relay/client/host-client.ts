@@ -1,0 +1,268 @@
+/** A tab's membership of a room: who is here, which VMs there are, messages between hosts. Runs in the page. */
+import * as v from 'valibot';
+import type { Clock } from '../../migration/ports.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import { Emitter } from '../../shared/emitter.ts';
+import type { HostId, LeaseEpoch, RoomName, VmId } from '../../shared/ids.ts';
+import {
+  createdVmSchema, MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToHostSchema,
+  type CreatedVm, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
+} from '../relay-protocol.ts';
+import { systemClock } from '../system-clock.ts';
+import type { OpenSocket } from './open-socket.ts';
+import { RelaySocket, type RelaySocketState } from './relay-socket.ts';
+
+export interface HostClientOptions {
+  /** `…/relay/host`; http(s) or ws(s). */
+  readonly url: string;
+  readonly room: RoomName;
+  readonly key: string;
+  readonly hostId: HostId;
+  /** Secret of this host id: nobody else can act as this host. */
+  readonly hostToken: string;
+  readonly name: string;
+  readonly clock?: Clock;
+  readonly openSocket?: OpenSocket;
+  readonly random?: () => number;
+}
+
+export type HostClientState = RelaySocketState;
+export interface HostMessageEvent {
+  readonly hostId: HostId;
+  readonly body: unknown;
+}
+export interface RoomView {
+  readonly hosts: readonly HostInfo[];
+  readonly vms: readonly VmInfo[];
+}
+export interface PingEvent {
+  readonly vmId: string;
+  readonly seq: number;
+  readonly rttMs: number | null;
+}
+
+export interface HostClient extends Disposable {
+  readonly state: HostClientState;
+  onState(listener: (state: HostClientState) => void): Disposable;
+  /** The room as last told, or null. */
+  readonly room: RoomView | null;
+  onRoom(listener: (room: RoomView) => void): Disposable;
+  onMessage(listener: (message: HostMessageEvent) => void): Disposable;
+  /** A message to a host that is not there, or that could not be sent because the server is away. */
+  onUndeliverable(listener: (message: HostMessageEvent) => void): Disposable;
+  onPing(listener: (ping: PingEvent) => void): Disposable;
+  onTraffic(listener: (traffic: readonly VmTraffic[]) => void): Disposable;
+  /** Survives a lost connection; rejects with a sentence if the server refuses or does not answer within 10 s. */
+  createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm>;
+  destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
+  /** Told again after a reconnect, as long as this host may own the VM. */
+  setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void;
+  /** Throws RangeError if the body is larger than MAX_TEXT_MESSAGE_BYTES as JSON. */
+  sendToHost(hostId: HostId, body: unknown): void;
+  /** To all others; lost without a word while the server is away. */
+  sendToRoom(body: unknown): void;
+}
+
+/** Nothing waits longer without saying so. */
+const REQUEST_LIMIT_MS = 10_000;
+
+type Request = Extract<HostToRelay, { requestId: number }>;
+type UnsentRequest = Request extends infer R ? (R extends Request ? Omit<R, 'requestId'> : never) : never;
+
+interface Pending {
+  readonly message: Request;
+  readonly settle: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly limit: Disposable;
+}
+
+export function connectHost(options: HostClientOptions): HostClient {
+  return new RelayHostClient(options);
+}
+
+class RelayHostClient implements HostClient {
+  private readonly clock: Clock;
+  private readonly socket: RelaySocket<typeof relayToHostSchema>;
+  private readonly rooms = new Emitter<RoomView>();
+  private readonly messages = new Emitter<HostMessageEvent>();
+  private readonly undeliverable = new Emitter<HostMessageEvent>();
+  private readonly pings = new Emitter<PingEvent>();
+  private readonly traffic = new Emitter<readonly VmTraffic[]>();
+  private readonly pending = new Map<number, Pending>();
+  /** What this host last said of its VMs. */
+  private readonly vmStates = new Map<VmId, { epoch: LeaseEpoch; state: VmState }>();
+  private view: RoomView | null = null;
+  // A host that reloads must not repeat the numbers of its former life: the relay remembers the answers.
+  private nextRequest = Math.floor(Math.random() * 2 ** 40);
+
+  constructor(options: HostClientOptions) {
+    this.clock = options.clock ?? systemClock;
+    const { room, key, hostId, hostToken, name } = options;
+    this.socket = new RelaySocket({
+      url: options.url,
+      schema: relayToHostSchema,
+      hello: () => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, name } satisfies HostToRelay),
+      accepts: (message) => message.type === 'welcome',
+      onMessage: (message) => this.receive(message),
+      clock: this.clock,
+      openSocket: options.openSocket,
+      random: options.random,
+    });
+    this.socket.onState.on((state) => {
+      if (state.kind === 'connected') this.catchUp();
+      if (state.kind === 'refused') this.rejectAll(state.reason);
+    });
+  }
+
+  get state(): HostClientState {
+    return this.socket.state;
+  }
+
+  get room(): RoomView | null {
+    return this.view;
+  }
+
+  onState(listener: (state: HostClientState) => void): Disposable {
+    return this.socket.onState.on(listener);
+  }
+
+  onRoom(listener: (room: RoomView) => void): Disposable {
+    return this.rooms.on(listener);
+  }
+
+  onMessage(listener: (message: HostMessageEvent) => void): Disposable {
+    return this.messages.on(listener);
+  }
+
+  onUndeliverable(listener: (message: HostMessageEvent) => void): Disposable {
+    return this.undeliverable.on(listener);
+  }
+
+  onPing(listener: (ping: PingEvent) => void): Disposable {
+    return this.pings.on(listener);
+  }
+
+  onTraffic(listener: (traffic: readonly VmTraffic[]) => void): Disposable {
+    return this.traffic.on(listener);
+  }
+
+  async createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm> {
+    const { name, memoryBytes } = wanted;
+    const value = await this.request({ type: 'create-vm', name, memoryBytes });
+    return v.parse(createdVmSchema, value);
+  }
+
+  async destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
+    this.vmStates.delete(vmId);
+    await this.request({ type: 'destroy-vm', vmId, epoch });
+  }
+
+  setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void {
+    this.vmStates.set(vmId, { epoch, state });
+    this.send({ type: 'vm-state', vmId, epoch, state });
+  }
+
+  sendToHost(hostId: HostId, body: unknown): void {
+    if (!this.send({ type: 'to-host', hostId, body })) {
+      // Not before the caller has finished with the call that failed.
+      queueMicrotask(() => this.undeliverable.emit({ hostId, body }));
+    }
+  }
+
+  sendToRoom(body: unknown): void {
+    this.send({ type: 'to-room', body });
+  }
+
+  dispose(): void {
+    this.rejectAll('This tab has left the room.');
+    this.socket.dispose();
+    for (const emitter of [this.rooms, this.messages, this.undeliverable, this.pings, this.traffic]) emitter.dispose();
+  }
+
+  private send(message: HostToRelay): boolean {
+    const text = JSON.stringify(message);
+    if (text.length > MAX_TEXT_MESSAGE_BYTES) throw new RangeError(`A message to the room may have ${MAX_TEXT_MESSAGE_BYTES} characters, not ${text.length}.`);
+    return this.socket.send(text);
+  }
+
+  private request(unsent: UnsentRequest): Promise<unknown> {
+    const { state } = this.socket;
+    if (state.kind === 'refused') return Promise.reject(new Error(state.reason));
+    const requestId = this.nextRequest++;
+    const message: Request = { ...unsent, requestId };
+    return new Promise((settle, reject) => {
+      const limit = this.clock.setTimeout(() => {
+        this.pending.delete(requestId);
+        const why = this.socket.state.kind === 'connected' ? 'The server did not answer within 10 s.' : 'The server cannot be reached.';
+        reject(new Error(`${why} Try again in a moment.`));
+      }, REQUEST_LIMIT_MS);
+      this.pending.set(requestId, { message, settle, reject, limit });
+      this.send(message);
+    });
+  }
+
+  /** After each welcome: repeats what may have been lost. The relay answers a repeated request, but performs it once. */
+  private catchUp(): void {
+    for (const { message } of this.pending.values()) this.send(message);
+    for (const [vmId, { epoch, state }] of this.vmStates) this.send({ type: 'vm-state', vmId, epoch, state });
+  }
+
+  private receive(message: RelayToHost): void {
+    switch (message.type) {
+      case 'room':
+        this.forgetMovedVms(message.vms);
+        this.view = { hosts: message.hosts, vms: message.vms };
+        this.rooms.emit(this.view);
+        break;
+      case 'reply':
+        this.settle(message);
+        break;
+      case 'from-host':
+        this.messages.emit({ hostId: message.hostId as HostId, body: message.body });
+        break;
+      case 'undeliverable':
+        this.undeliverable.emit({ hostId: message.hostId as HostId, body: message.body });
+        break;
+      case 'ping':
+        this.pings.emit({ vmId: message.vmId, seq: message.seq, rttMs: message.rttMs });
+        break;
+      case 'traffic':
+        this.traffic.emit(message.vms);
+        break;
+      case 'welcome':
+      case 'refused':
+      case 'heartbeat':
+        break;
+    }
+  }
+
+  private settle(reply: Extract<RelayToHost, { type: 'reply' }>): void {
+    const pending = this.pending.get(reply.requestId);
+    if (pending === undefined) {
+      // Given up long ago: a VM that was made all the same would stand in the list for ever.
+      const late = reply.ok ? v.safeParse(createdVmSchema, reply.value) : null;
+      if (late?.success === true) this.request({ type: 'destroy-vm', vmId: late.output.vmId, epoch: late.output.epoch }).catch(() => undefined);
+      return;
+    }
+    this.pending.delete(reply.requestId);
+    pending.limit.dispose();
+    if (reply.ok) pending.settle(reply.value);
+    else pending.reject(new Error(reply.reason));
+  }
+
+  private forgetMovedVms(vms: readonly VmInfo[]): void {
+    for (const [vmId, { epoch }] of this.vmStates) {
+      const info = vms.find((vm) => vm.id === vmId);
+      // An older list than what this host knows of its own VM says nothing.
+      if (info !== undefined && info.epoch > epoch) this.vmStates.delete(vmId);
+    }
+  }
+
+  private rejectAll(reason: string): void {
+    for (const { reject, limit } of this.pending.values()) {
+      limit.dispose();
+      reject(new Error(reason));
+    }
+    this.pending.clear();
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * The source's side of one switchover. Every request is repeated, in order, whenever the port is attached again, until
+ * the relay answers: it takes a repeated request for what it is. Nothing here decides by time who owns the VM.
+ */
+import { MigrationError } from '../../migration/migration-error.ts';
+import type { LeaseOutcome, SourceLease } from '../../migration/ports.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import { Emitter } from '../../shared/emitter.ts';
+import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
+import type { RelayToPort } from '../relay-protocol.ts';
+import { Deferred } from './deferred.ts';
+import type { Attached, PortConnection, PortListener, PortState } from './port-connection.ts';
+
+/** The relay knows for certain that the VM is not this host's. */
+const NOT_OURS: readonly string[] = ['unknown-vm', 'stale-epoch', 'not-owner'];
+
+export class RelaySourceLease implements SourceLease, PortListener {
+  readonly epoch: LeaseEpoch;
+  private readonly port: PortConnection;
+  private readonly migrationId: MigrationId;
+  private readonly targetHostId: HostId;
+  private readonly outcomes = new Emitter<LeaseOutcome>();
+  private readonly waiting = new Emitter<string | null>();
+  private readonly listening: Disposable;
+  private holding: Deferred<undefined> | null = null;
+  private draining: Deferred<undefined> | null = null;
+  private releasing: Deferred<undefined> | null = null;
+  private aborting: Deferred<LeaseOutcome> | null = null;
+  /** Given back once the CPU had stopped; sent again with `drained`. */
+  private returned: Uint8Array[] = [];
+  private settled: LeaseOutcome | null = null;
+  private told: string | null = null;
+
+  constructor(port: PortConnection, migrationId: MigrationId, targetHostId: HostId) {
+    this.port = port;
+    this.epoch = port.epoch;
+    this.migrationId = migrationId;
+    this.targetHostId = targetHostId;
+    this.listening = port.listen(this);
+  }
+
+  hold(): Promise<void> {
+    this.holding ??= new Deferred();
+    this.sendHold();
+    this.tellWaiting(this.port.state);
+    return this.holding.promise;
+  }
+
+  drained(): Promise<void> {
+    this.draining ??= new Deferred();
+    this.sendDrained();
+    this.tellWaiting(this.port.state);
+    return this.draining.promise;
+  }
+
+  release(): Promise<void> {
+    // Never asked for a hold: nothing can be held, now or later.
+    if (this.holding === null) {
+      this.finish();
+      return Promise.resolve();
+    }
+    this.releasing ??= new Deferred();
+    this.port.send({ type: 'release', migrationId: this.migrationId });
+    this.tellWaiting(this.port.state);
+    return this.releasing.promise;
+  }
+
+  abort(): Promise<LeaseOutcome> {
+    if (this.settled !== null) return Promise.resolve(this.settled);
+    this.aborting ??= new Deferred();
+    this.port.send({ type: 'abort', migrationId: this.migrationId });
+    this.tellWaiting(this.port.state);
+    return this.aborting.promise;
+  }
+
+  onOutcome(listener: (outcome: LeaseOutcome) => void): Disposable {
+    const { settled } = this;
+    const subscription = this.outcomes.on(listener);
+    if (settled !== null) queueMicrotask(() => listener(settled));
+    return subscription;
+  }
+
+  onWaiting(listener: (what: string | null) => void): Disposable {
+    const { told } = this;
+    if (told !== null) queueMicrotask(() => listener(told));
+    return this.waiting.on(listener);
+  }
+
+  attached(message: Attached): void {
+    if (this.isOver) return;
+    // Another epoch: the relay says by itself, in an `outcome`, how this switchover ended.
+    if (message.as !== 'owner' || message.epoch !== this.epoch) return;
+    if (this.holding !== null) this.sendHold();
+    if (this.draining !== null) this.sendDrained();
+    if (this.releasing !== null) this.port.send({ type: 'release', migrationId: this.migrationId });
+    if (this.aborting !== null) this.port.send({ type: 'abort', migrationId: this.migrationId });
+  }
+
+  message(message: RelayToPort): void {
+    if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.isOver) return;
+    switch (message.type) {
+      case 'held':
+        this.holding?.resolve(undefined);
+        break;
+      case 'drained-ok':
+        this.returned = [];
+        this.draining?.resolve(undefined);
+        break;
+      case 'released':
+        if (this.releasing === null) break;
+        this.rejectRequests('The switchover was called off.');
+        this.releasing.resolve(undefined);
+        this.finish();
+        break;
+      case 'request-refused':
+        this.refused(message.request, message.reason);
+        break;
+      case 'outcome':
+        this.outcome(message);
+        break;
+      default:
+        break;
+    }
+    this.tellWaiting(this.port.state);
+  }
+
+  state(state: PortState): void {
+    if (this.isOver) return;
+    if (state.kind === 'refused' && NOT_OURS.includes(state.cause)) {
+      // The relay remembers a move for long; if it does not know this one any more, the VM has moved on or ended since.
+      this.settle({ owner: 'target', epoch: (this.epoch + 1) as LeaseEpoch });
+    } else if (state.kind === 'refused') {
+      this.rejectRequests(state.reason);
+    }
+    this.tellWaiting(state);
+  }
+
+  disposed(): void {
+    if (!this.isOver) {
+      this.rejectRequests('The port was closed.');
+      this.releasing?.reject(new MigrationError('relay-lost', 'The port was closed before the relay had answered.'));
+      this.aborting?.reject(new MigrationError('relay-lost', 'The port was closed before the relay had answered.'));
+    }
+    this.outcomes.dispose();
+    this.waiting.dispose();
+  }
+
+  private get isOver(): boolean {
+    return this.settled !== null;
+  }
+
+  private sendHold(): void {
+    this.port.send({ type: 'hold', migrationId: this.migrationId, targetHostId: this.targetHostId });
+  }
+
+  private sendDrained(): void {
+    // What came meanwhile, e.g. between a restart of the relay and the repeated hold, belongs behind the rest.
+    this.returned.push(...this.port.takeUndelivered());
+    if (this.port.state.kind !== 'connected') return;
+    this.port.sendReturned(this.returned);
+    this.port.send({ type: 'drained', migrationId: this.migrationId });
+  }
+
+  private refused(request: string, reason: string): void {
+    if (request === 'release') this.releasing?.reject(new MigrationError('commit-refused', reason));
+    // On its way to an end anyway: the answer to that is what counts.
+    if (this.releasing !== null || this.aborting !== null) return;
+    if (request === 'hold') this.holding?.reject(new MigrationError('hold-failed', reason));
+    if (request === 'drained') this.draining?.reject(new MigrationError('hold-failed', reason));
+  }
+
+  private outcome(message: Extract<RelayToPort, { type: 'outcome' }>): void {
+    const epoch = message.epoch as LeaseEpoch;
+    if (message.ownerHostId !== this.port.hostId) {
+      if (!message.alive) return;
+      this.port.becomeFormerOwner();
+      this.settle({ owner: 'target', epoch });
+    } else if (epoch > this.epoch) {
+      this.port.becomeOwner(epoch);
+      this.settle({ owner: 'source', epoch });
+    } else if (this.aborting !== null) {
+      this.settle({ owner: 'source', epoch });
+    }
+  }
+
+  private settle(outcome: LeaseOutcome): void {
+    const why = outcome.owner === 'target' ? 'The target owns the VM now.' : 'The relay gave the VM back.';
+    this.settled = outcome;
+    this.rejectRequests(why);
+    this.releasing?.reject(new MigrationError('commit-refused', why));
+    this.aborting?.resolve(outcome);
+    this.say(null);
+    this.listening.dispose();
+    this.outcomes.emit(outcome);
+  }
+
+  /** Called off before anything could have happened: still the source's, and not worth telling. */
+  private finish(): void {
+    this.settled = { owner: 'source', epoch: this.epoch };
+    this.say(null);
+    this.listening.dispose();
+  }
+
+  private rejectRequests(reason: string): void {
+    this.holding?.reject(new MigrationError('hold-failed', reason));
+    this.draining?.reject(new MigrationError('hold-failed', reason));
+  }
+
+  private tellWaiting(state: PortState): void {
+    if (this.isOver || this.holding === null || state.kind === 'connected' || state.kind === 'connecting') this.say(null);
+    else {
+      const what = this.draining === null ? 'Waiting for the relay to hold the network frames of this VM.' : 'Waiting for the relay to know who owns this VM.';
+      this.say(`${what} ${state.reason}`);
+    }
+  }
+
+  private say(what: string | null): void {
+    if (what === this.told) return;
+    this.told = what;
+    this.waiting.emit(what);
+  }
+}

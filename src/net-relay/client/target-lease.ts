@@ -1,0 +1,126 @@
+/** The target's side of one switchover: the commit, the sign of life, and being told that the VM was taken back. */
+import { MigrationError } from '../../migration/migration-error.ts';
+import type { TargetLease } from '../../migration/ports.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import { Emitter } from '../../shared/emitter.ts';
+import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
+import type { RelayToPort } from '../relay-protocol.ts';
+import { Deferred } from './deferred.ts';
+import type { Attached, PortConnection, PortListener, PortState } from './port-connection.ts';
+
+/**
+ * How long a commit may stay unanswered while the relay cannot be reached. Then the target gives up for good, which is
+ * always safe: it has not run, and if the commit was done, the relay gives the VM back to its source.
+ */
+const COMMIT_LIMIT_MS = 30_000;
+const GIVEN_BACK = 'The relay gave the VM back to its source, because no sign of life came in time.';
+
+export class RelayTargetLease implements TargetLease, PortListener {
+  private readonly port: PortConnection;
+  private readonly migrationId: MigrationId;
+  private readonly fromHostId: HostId;
+  private readonly fromEpoch: LeaseEpoch;
+  private readonly revocations = new Emitter<undefined>();
+  private committing: Deferred<LeaseEpoch> | null = null;
+  private committed: LeaseEpoch | null = null;
+  private lives = false;
+  private over = false;
+  private limit: Disposable | null = null;
+
+  constructor(port: PortConnection, migrationId: MigrationId, fromHostId: HostId) {
+    this.port = port;
+    this.migrationId = migrationId;
+    this.fromHostId = fromHostId;
+    this.fromEpoch = port.epoch;
+    port.listen(this);
+  }
+
+  /** The VM is this host's, as far as it knows. */
+  get ownsVm(): boolean {
+    return this.committed !== null && !this.over;
+  }
+
+  commit(): Promise<LeaseEpoch> {
+    if (this.committing === null) {
+      this.committing = new Deferred();
+      if (this.over) this.committing.reject(new MigrationError('commit-refused', 'This port was closed.'));
+      else {
+        this.sendCommit();
+        this.state(this.port.state);
+      }
+    }
+    return this.committing.promise;
+  }
+
+  alive(): void {
+    this.lives = true;
+    this.port.send({ type: 'alive', migrationId: this.migrationId });
+  }
+
+  onRevoked(listener: () => void): Disposable {
+    return this.revocations.on(listener);
+  }
+
+  /** A port that owns the VM by now stays: its owner disposes of it. */
+  dispose(): void {
+    if (!this.ownsVm) this.port.dispose();
+  }
+
+  attached(message: Attached): void {
+    if (this.over) return;
+    if (message.as === 'owner' && this.committing !== null) this.succeed(message.epoch as LeaseEpoch);
+    else if (message.as === 'target' && this.committing !== null) this.sendCommit();
+    if (this.lives) this.port.send({ type: 'alive', migrationId: this.migrationId });
+  }
+
+  message(message: RelayToPort): void {
+    if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.over) return;
+    if (message.type === 'committed') this.succeed(message.epoch as LeaseEpoch);
+    else if (message.type === 'commit-refused') this.fail(new MigrationError('commit-refused', message.reason));
+    else if (message.type === 'revoked') {
+      this.port.becomeFormerOwner();
+      this.port.refuse('stale-epoch', GIVEN_BACK);
+    }
+  }
+
+  state(state: PortState): void {
+    if (this.over) return;
+    if (state.kind === 'refused') {
+      const wasCommitted = this.committed !== null;
+      this.fail(new MigrationError(state.cause === 'stale-epoch' || state.cause === 'not-owner' || state.cause === 'unknown-vm' ? 'commit-refused' : 'relay-lost', state.reason));
+      if (wasCommitted && state.cause === 'stale-epoch') this.revocations.emit(undefined);
+    } else if (state.kind === 'connected') {
+      this.limit?.dispose();
+      this.limit = null;
+    } else if (this.committing !== null && this.committed === null) {
+      this.limit ??= this.port.clock.setTimeout(() => {
+        const reason = 'The relay could not be reached for 30 s; if this host was given the VM meanwhile, it goes back to its source.';
+        this.fail(new MigrationError('relay-lost', reason));
+        this.port.refuse('relay-lost', reason);
+      }, COMMIT_LIMIT_MS);
+    }
+  }
+
+  disposed(): void {
+    this.fail(new MigrationError('relay-lost', 'The port was closed.'));
+    this.revocations.dispose();
+  }
+
+  private sendCommit(): void {
+    this.port.send({ type: 'commit', migrationId: this.migrationId, fromHostId: this.fromHostId, fromEpoch: this.fromEpoch });
+  }
+
+  private succeed(epoch: LeaseEpoch): void {
+    if (this.committed !== null) return;
+    this.committed = epoch;
+    this.limit?.dispose();
+    this.port.becomeOwner(epoch);
+    this.committing?.resolve(epoch);
+  }
+
+  private fail(error: MigrationError): void {
+    this.over = true;
+    this.limit?.dispose();
+    this.committing?.reject(error);
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * One socket at the relay: text in and out by schema, heartbeats, bounds. It knows nothing of rooms or leases.
+ */
+import type * as v from 'valibot';
+import { decodeText, type TextRefusal } from './relay-wire.ts';
+import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
+
+/** The relay's heartbeat, answered by every client. */
+export const HEARTBEAT_MS = 1000;
+/** Heartbeats in a row without a word from the client: it is gone, or frozen. */
+export const SILENT_HEARTBEATS = 5;
+/** Heartbeats until the first message must have come. */
+const HELLO_HEARTBEATS = 5;
+/** More than this waiting in a socket: frames are dropped. At 20 MB/s, 50 ms. */
+export const MAX_FRAME_BACKLOG_BYTES = 1024 * 1024;
+/** More than this: the client cannot be told any more what happens, and is let go. */
+export const MAX_TEXT_BACKLOG_BYTES = 8 * 1024 * 1024;
+
+export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'binary-on-host-socket' | 'bad-frames';
+
+interface Refused {
+  readonly type: 'refused';
+}
+
+/** `S`: what may come in; `Out`: what goes out. */
+export class Connection<S extends v.GenericSchema, Out extends { readonly type: string }> {
+  private readonly socket: ServerSocket;
+  private readonly schema: S;
+  private readonly counters: { add(name: ConnectionRefusal): void };
+  private silentBeats = 0;
+  private spoken = false;
+  private open = true;
+  /** Set once the first message was accepted. */
+  onMessage: (message: v.InferOutput<S>) => void = () => undefined;
+  onBinary: (bytes: Uint8Array) => void = () => undefined;
+  onClosed: (orderly: boolean) => void = () => undefined;
+  /** Runs before any text is sent, so that frames handed over earlier leave earlier. */
+  beforeText: () => void = () => undefined;
+
+  constructor(socket: ServerSocket, schema: S, counters: { add(name: ConnectionRefusal): void }) {
+    this.socket = socket;
+    this.schema = schema;
+    this.counters = counters;
+  }
+
+  /** To be wired to the socket. */
+  readonly events: ServerSocketEvents = {
+    text: (text) => {
+      if (!this.open) return;
+      this.silentBeats = 0;
+      const decoded = decodeText(this.schema, text);
+      if (!decoded.ok) {
+        this.counters.add(decoded.refusal);
+        this.refuse({ cause: 'malformed', reason: `The relay does not understand this message (${decoded.refusal}); the page may be of another version than the server: reload it.` });
+        return;
+      }
+      this.spoken = true;
+      this.onMessage(decoded.value);
+    },
+    binary: (bytes) => {
+      if (!this.open) return;
+      this.silentBeats = 0;
+      this.onBinary(bytes);
+    },
+    closed: (orderly) => {
+      if (!this.open) return;
+      this.open = false;
+      this.onClosed(orderly);
+    },
+  };
+
+  get isOpen(): boolean {
+    return this.open;
+  }
+
+  send(message: Out): void {
+    if (!this.open) return;
+    this.beforeText();
+    if (this.socket.backlogBytes > MAX_TEXT_BACKLOG_BYTES) {
+      this.count('too-slow');
+      this.drop(CloseCode.tooSlow, 'too-slow');
+      return;
+    }
+    this.socket.sendText(JSON.stringify(message));
+  }
+
+  /** Frames already encoded; false if the socket is too far behind for them. */
+  sendBinary(bytes: Uint8Array): boolean {
+    if (!this.open || this.socket.backlogBytes > MAX_FRAME_BACKLOG_BYTES) return false;
+    this.socket.sendBinary(bytes);
+    return true;
+  }
+
+  /** Says why and closes. */
+  refuse(refusal: { readonly cause: string; readonly reason: string }): void {
+    if (!this.open) return;
+    this.beforeText();
+    const message: Refused & typeof refusal = { type: 'refused', ...refusal };
+    this.socket.sendText(JSON.stringify(message));
+    this.drop(refusal.cause === 'replaced' ? CloseCode.replaced : CloseCode.refused, refusal.cause);
+  }
+
+  count(refusal: ConnectionRefusal): void {
+    this.counters.add(refusal);
+  }
+
+  /** Once per HEARTBEAT_MS of the relay's uptime. A relay that stood still counts one beat, however long that was. */
+  beat(heartbeat: Out): void {
+    if (!this.open) return;
+    this.silentBeats += 1;
+    if (!this.spoken && this.silentBeats > HELLO_HEARTBEATS) {
+      this.count('no-hello');
+      this.refuse({ cause: 'malformed', reason: `No hello came within ${HELLO_HEARTBEATS} s.` });
+    } else if (this.silentBeats > SILENT_HEARTBEATS) {
+      this.count('silent');
+      this.drop(CloseCode.silent, 'silent');
+      this.socket.terminate();
+    } else if (this.spoken) {
+      this.send(heartbeat);
+    }
+  }
+
+  /** Closes without a word, e.g. as the relay shuts down. */
+  drop(code: number, reason: string): void {
+    if (!this.open) return;
+    this.open = false;
+    this.socket.close(code, reason);
+    this.onClosed(false);
+  }
+}

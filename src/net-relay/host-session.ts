@@ -1,0 +1,106 @@
+/** A host socket that was admitted: what one tab asks of its room, and what it is told. */
+import { assertNever } from '../shared/assert-never.ts';
+import type { HostId } from '../shared/ids.ts';
+import type { Connection } from './connection.ts';
+import { MAX_TEXT_MESSAGE_BYTES, type HostToRelay, type hostToRelaySchema, type RelayToHost } from './relay-protocol.ts';
+import type { HostVoice } from './room-hosts.ts';
+import { RequestRefused, type Room } from './room.ts';
+
+export type HostConnection = Connection<typeof hostToRelaySchema, RelayToHost>;
+
+export class HostSession implements HostVoice<RelayToHost> {
+  private readonly connection: HostConnection;
+  private readonly room: Room;
+  private readonly hostId: HostId;
+
+  constructor(connection: HostConnection, room: Room, hostId: HostId) {
+    this.connection = connection;
+    this.room = room;
+    this.hostId = hostId;
+    connection.onMessage = (message) => this.receive(message);
+    connection.onBinary = () => {
+      connection.count('binary-on-host-socket');
+      connection.refuse({ cause: 'malformed', reason: 'A host socket carries text only.' });
+    };
+    connection.onClosed = (orderly) => {
+      if (room.hosts.leave(hostId, this, orderly)) room.changed();
+    };
+  }
+
+  send(message: RelayToHost): void {
+    this.connection.send(message);
+  }
+
+  replaced(): void {
+    this.connection.refuse({ cause: 'replaced', reason: 'This host joined the room again from elsewhere (is the tab a duplicate?). Reload to take its place back.' });
+  }
+
+  private receive(message: HostToRelay): void {
+    switch (message.type) {
+      case 'hello':
+        this.connection.refuse({ cause: 'malformed', reason: 'This host has said hello already.' });
+        return;
+      case 'create-vm':
+        this.answer(message.requestId, () => this.room.createVm(this.hostId, message.requestId, message));
+        return;
+      case 'vm-state':
+        this.room.setVmState(this.hostId, message.vmId, message.epoch, message.state);
+        return;
+      case 'destroy-vm':
+        this.answer(message.requestId, () => {
+          this.room.destroyVm(this.hostId, message.vmId, message.epoch);
+          return null;
+        });
+        return;
+      case 'to-host':
+        this.toHost(message.hostId as HostId, message.body);
+        return;
+      case 'to-room':
+        if (this.isSendable(message.body)) this.room.toRoom(this.hostId, { type: 'from-host', hostId: this.hostId, body: message.body });
+        return;
+      case 'heartbeat':
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  private toHost(to: HostId, body: unknown): void {
+    if (!this.isSendable(body)) return;
+    const voice = this.room.hosts.voice(to);
+    if (voice === null) this.send({ type: 'undeliverable', hostId: to, body });
+    else voice.send({ type: 'from-host', hostId: this.hostId, body });
+  }
+
+  /** JSON nested thousands deep can be read but not written again. */
+  private isSendable(body: unknown): boolean {
+    try {
+      // Absent is valid for v.unknown(), and nothing to deliver.
+      const text = JSON.stringify(body) as string | undefined;
+      if (text !== undefined && text.length <= MAX_TEXT_MESSAGE_BYTES) return true;
+    } catch {
+      // Falls through to the refusal.
+    }
+    this.connection.count('unknown-message');
+    this.connection.refuse({ cause: 'malformed', reason: 'The relay cannot pass this body on.' });
+    return false;
+  }
+
+  /** Performs a request once, however often it comes. */
+  private answer(requestId: number, perform: () => unknown): void {
+    const earlier = this.room.hosts.remembered(this.hostId, requestId);
+    if (earlier !== undefined) {
+      this.send(earlier);
+      return;
+    }
+    let reply: RelayToHost;
+    try {
+      reply = { type: 'reply', requestId, ok: true, value: perform() };
+    } catch (error) {
+      if (!(error instanceof RequestRefused)) throw error;
+      reply = { type: 'reply', requestId, ok: false, reason: error.message };
+    }
+    this.room.hosts.remember(this.hostId, requestId, reply);
+    this.send(reply);
+  }
+}

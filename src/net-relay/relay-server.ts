@@ -1,0 +1,330 @@
+/**
+ * The relay: admits sockets to rooms, keeps the beat, answers what the server's API asks. One per process; everything
+ * it opens goes with dispose().
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../migration/ports.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import type { HostId, LeaseEpoch, MigrationId, RoomName } from '../shared/ids.ts';
+import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.ts';
+import { Counters } from './counters.ts';
+import { HostSession, type HostConnection } from './host-session.ts';
+import type { OpenGateway } from './lan.ts';
+import type { PortConnection } from './port-session.ts';
+import { hostToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
+import { openRelayStore, type KeyValueStore, type RelayStore } from './relay-store.ts';
+import { digestOf, RoomKeys } from './room-keys.ts';
+import { Room } from './room.ts';
+import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
+import { systemClock } from './system-clock.ts';
+import { createWebSocketAcceptor } from './web-socket-server.ts';
+
+/** Sockets open at once: a few hundred tabs with a few VMs each. */
+const MAX_SOCKETS = 4000;
+/** Rooms open at once. */
+const MAX_ROOMS = 1000;
+
+export interface RelayOptions {
+  /** Leases, keys and VMs survive a restart through it. */
+  readonly store: KeyValueStore;
+  readonly clock?: Clock;
+  /** Cryptographically strong. */
+  readonly randomBytes?: (count: number) => Uint8Array;
+  readonly openGateway?: OpenGateway;
+  /** Origins (`https://example.org`) allowed besides the one the page was loaded from, e.g. behind a proxy that changes Host. */
+  readonly allowedOrigins?: readonly string[];
+  /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
+  readonly onTrouble?: (error: unknown) => void;
+}
+
+export interface RoomStatus {
+  readonly hosts: readonly HostInfo[];
+  readonly vms: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly mac: string;
+    readonly ip: string;
+    readonly ownerHostId: string;
+    readonly ownerPresent: boolean;
+    readonly epoch: number;
+    readonly forwards: readonly PortForward[];
+    /** Frames refused or lost, by name. */
+    readonly dropped: Readonly<Record<string, number>>;
+  }[];
+}
+
+export interface RelayStats {
+  readonly sockets: number;
+  readonly rooms: number;
+  readonly vms: number;
+  readonly heldFrames: number;
+  readonly heldBytes: number;
+  /** Refused sockets and messages, by name. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Frames dropped, by name, over all rooms. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Records of the store that could not be understood. */
+  readonly unreadable: readonly string[];
+}
+
+export interface Relay extends Disposable {
+  readonly defaultRoomKey: string;
+  /** Takes upgrades of `/relay/host` and `/relay/port` (behind any prefix); false for any other path, which it leaves alone. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
+  /** True if the room exists and this is its key. */
+  checkKey(room: string, key: string): boolean;
+  /** Null if there is no such room, or the key is not its key. */
+  roomStatus(room: string, key: string): RoomStatus | null;
+  stats(): RelayStats;
+  /** For tests and other transports: a socket that is open already. */
+  connect(kind: SocketKind, socket: ServerSocket, originAllowed?: boolean): ServerSocketEvents;
+}
+
+export type SocketKind = 'host' | 'port';
+type RelayRefusal = ConnectionRefusal | HostRefusal | 'unknown-vm' | 'internal';
+
+interface Credentials {
+  readonly version: number;
+  readonly room: string;
+  readonly key: string;
+  readonly hostId: string;
+  readonly hostToken: string;
+}
+
+type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed'>; readonly reason: string };
+const REFUSALS = {
+  version: `This page speaks another version of the relay's protocol than the server (${RELAY_PROTOCOL_VERSION}). Reload it.`,
+  key: 'This room is open to invited people only. Open it with its whole invitation link, or choose another room.',
+  'host-id-taken': 'Another tab uses this host id. Reload the page to get an id of its own.',
+  origin: 'This page was not loaded from this server. Open the address that the server printed.',
+  'room-full': 'This room is full. Close a tab of it, or use another room.',
+  'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
+} as const;
+
+export function createRelay(options: RelayOptions): Relay {
+  return new RelayServer(options);
+}
+
+class RelayServer implements Relay {
+  private readonly clock: Clock;
+  private readonly store: RelayStore;
+  private readonly keys: RoomKeys;
+  private readonly options: RelayOptions;
+  private readonly random: (count: number) => Uint8Array;
+  private readonly acceptor = createWebSocketAcceptor();
+  private readonly rooms = new Map<RoomName, Room>();
+  private readonly connections = new Set<HostConnection | PortConnection>();
+  private readonly refusals = new Counters<RelayRefusal>();
+  private timer: Disposable | null = null;
+  private disposed = false;
+
+  constructor(options: RelayOptions) {
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.random = options.randomBytes ?? ((count) => randomBytes(count));
+    this.store = openRelayStore(options.store);
+    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'));
+    for (const name of this.store.vms.keys()) this.openRoom(name);
+    this.keepBeat();
+  }
+
+  get defaultRoomKey(): string {
+    return this.keys.defaultKey;
+  }
+
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+    const path = (request.url ?? '').split('?')[0] ?? '';
+    const kind = path.endsWith('/relay/host') ? 'host' : path.endsWith('/relay/port') ? 'port' : null;
+    if (kind === null || this.disposed) return false;
+    this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, this.isOriginAllowed(request)));
+    return true;
+  }
+
+  connect(kind: SocketKind, socket: ServerSocket, originAllowed = true): ServerSocketEvents {
+    const connection = kind === 'host' ? this.hostConnection(socket) : this.portConnection(socket);
+    const full = this.connections.size >= MAX_SOCKETS;
+    this.connections.add(connection);
+    if (!originAllowed) this.refuse(connection, 'origin');
+    else if (full) this.refuse(connection, 'relay-full');
+    const guarded = (act: () => void): void => {
+      try {
+        act();
+      } catch (error) {
+        this.count('internal');
+        this.options.onTrouble?.(error);
+        connection.drop(CloseCode.internal, 'internal');
+      }
+    };
+    return {
+      text: (text) => guarded(() => connection.events.text(text)),
+      binary: (bytes) => guarded(() => connection.events.binary(bytes)),
+      closed: (orderly) => {
+        this.connections.delete(connection);
+        guarded(() => connection.events.closed(orderly));
+      },
+    };
+  }
+
+  checkKey(room: string, key: string): boolean {
+    return this.keys.check(room as RoomName, key) === 'accepted';
+  }
+
+  roomStatus(name: string, key: string): RoomStatus | null {
+    if (!this.checkKey(name, key)) return null;
+    const room = this.rooms.get(name as RoomName);
+    if (room === undefined) return { hosts: [], vms: [] };
+    return {
+      hosts: room.hosts.list(),
+      vms: room.listVms().map(({ id, name: vmName, mac, ip, hostId, ownerPresent, epoch, forwards }) => ({
+        id, name: vmName, mac, ip, ownerHostId: hostId, ownerPresent, epoch, forwards, dropped: room.vm(id)?.port.drops.toJSON() ?? {},
+      })),
+    };
+  }
+
+  stats(): RelayStats {
+    const dropped: Record<string, number> = {};
+    const add = (counts: Readonly<Record<string, number>>): void => {
+      for (const [name, count] of Object.entries(counts)) dropped[name] = (dropped[name] ?? 0) + count;
+    };
+    let vms = 0;
+    let heldFrames = 0;
+    let heldBytes = 0;
+    for (const room of this.rooms.values()) {
+      add(room.lanSwitch.drops.toJSON());
+      for (const vm of room.allVms()) {
+        vms += 1;
+        heldFrames += vm.port.held.frames;
+        heldBytes += vm.port.held.bytes;
+        add(vm.port.drops.toJSON());
+      }
+    }
+    return { sockets: this.connections.size, rooms: this.rooms.size, vms, heldFrames, heldBytes, refusals: this.refusals.toJSON(), dropped, unreadable: this.store.unreadable };
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.timer?.dispose();
+    // Clients try again after this code: the relay is most likely restarting.
+    for (const connection of [...this.connections]) connection.drop(CloseCode.goingAway, 'restarting');
+    this.connections.clear();
+    for (const room of this.rooms.values()) room.dispose();
+    this.rooms.clear();
+    this.acceptor.dispose();
+  }
+
+  private hostConnection(socket: ServerSocket): HostConnection {
+    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals);
+    connection.onMessage = (message) => {
+      if (message.type !== 'hello') {
+        this.count('no-hello');
+        connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
+        return;
+      }
+      const admitted = this.admit(message, true);
+      if ('cause' in admitted) {
+        this.refuse(connection, admitted.cause);
+        return;
+      }
+      const hostId = message.hostId as HostId;
+      const session = new HostSession(connection, admitted.room, hostId);
+      if (!admitted.room.hosts.join(hostId, message.name, session)) {
+        this.refuse(connection, 'room-full');
+        return;
+      }
+      session.send({ type: 'welcome', hostId, room: message.room, heartbeatMs: HEARTBEAT_MS });
+      session.send(admitted.room.roomMessage());
+      admitted.room.changed();
+    };
+    return connection;
+  }
+
+  private portConnection(socket: ServerSocket): PortConnection {
+    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals);
+    connection.onMessage = (message) => {
+      if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
+        this.count('no-hello');
+        connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
+        return;
+      }
+      const admitted = this.admit(message, false);
+      if ('cause' in admitted) {
+        this.refuse(connection, admitted.cause);
+        return;
+      }
+      const vm = admitted.room.vm(message.vmId);
+      if (vm === undefined) {
+        this.count('unknown-vm');
+        connection.refuse({ cause: 'unknown-vm', reason: 'The relay knows no such VM; it has ended, or was forgotten.' });
+        return;
+      }
+      const digest = digestOf(message.hostToken).toString('hex');
+      const hostId = message.hostId as HostId;
+      const epoch = message.epoch as LeaseEpoch;
+      if (message.type === 'attach-owner') vm.attachOwner(connection, hostId, digest, epoch);
+      else vm.attachTarget(connection, hostId, digest, epoch, message.migrationId as MigrationId);
+    };
+    return connection;
+  }
+
+  /** Checks who speaks. Only a host socket opens a room. */
+  private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: Refusal['cause'] } {
+    if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
+    const name = credentials.room as RoomName;
+    const check = this.keys.check(name, credentials.key);
+    if (check === 'refused' || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
+    if (check === 'unknown-room' && !this.keys.claim(name, credentials.key)) return { cause: 'relay-full' };
+    const known = this.rooms.get(name);
+    if (known === undefined && (!mayOpen || this.rooms.size >= MAX_ROOMS)) return { cause: mayOpen ? 'relay-full' : 'key' };
+    const room = known ?? this.openRoom(name);
+    const host = room.hosts.admit(credentials.hostId as HostId, digestOf(credentials.hostToken).toString('hex'));
+    return host === 'ok' ? { room } : { cause: host };
+  }
+
+  private refuse(connection: HostConnection | PortConnection, cause: Refusal['cause']): void {
+    this.count(cause);
+    connection.refuse({ cause, reason: REFUSALS[cause] });
+  }
+
+  private count(refusal: RelayRefusal): void {
+    this.refusals.add(refusal);
+  }
+
+  private openRoom(name: RoomName): Room {
+    const room = new Room(name, {
+      clock: this.clock,
+      store: this.store,
+      randomBytes: this.random,
+      openGateway: this.options.openGateway ?? null,
+    });
+    this.rooms.set(name, room);
+    return room;
+  }
+
+  private isOriginAllowed(request: IncomingMessage): boolean {
+    const { origin, host } = request.headers;
+    // Only browsers send it, and they always do: it protects their users, not the relay, from foreign pages.
+    if (origin === undefined) return true;
+    if (this.options.allowedOrigins?.includes(origin) === true) return true;
+    return URL.canParse(origin) && new URL(origin).host === (host ?? '').toLowerCase();
+  }
+
+  /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
+  private keepBeat(): void {
+    this.timer = this.clock.setTimeout(() => {
+      const heartbeat = { type: 'heartbeat', at: this.clock.now() } as const;
+      for (const connection of [...this.connections]) {
+        if (connection.isOpen) connection.beat(heartbeat);
+        else this.connections.delete(connection);
+      }
+      for (const [name, room] of this.rooms) {
+        if (!room.beat()) continue;
+        room.dispose();
+        this.rooms.delete(name);
+      }
+      this.keepBeat();
+    }, HEARTBEAT_MS);
+  }
+}

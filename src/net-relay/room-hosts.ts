@@ -1,0 +1,119 @@
+/**
+ * The hosts of one room: who is here, who is away for a moment, and the secret that belongs to each id. A host that says
+ * goodbye leaves at once; one whose connection broke is still shown for a while, for it is most likely on its way back.
+ */
+import type { HostId } from '../shared/ids.ts';
+import type { HostInfo } from './relay-protocol.ts';
+
+/** Beats of a second that a host may be away before it is shown as gone. */
+const AWAY_BEATS = 10;
+/** Hosts in one room: a class or a small audience, each told of every change. */
+export const MAX_HOSTS = 128;
+/** Answers remembered per host, for a request repeated after its answer was lost. */
+const MAX_REPLIES = 64;
+
+/** What a host is told through; its session. */
+export interface HostVoice<Message> {
+  send(message: Message): void;
+  replaced(): void;
+}
+
+interface Host<Message> {
+  readonly id: HostId;
+  readonly tokenDigest: string;
+  name: string;
+  voice: HostVoice<Message> | null;
+  /** null: not shown, only its token is remembered. */
+  awayBeats: number | null;
+  readonly replies: Map<number, Message>;
+}
+
+export class RoomHosts<Message> {
+  private readonly hosts = new Map<HostId, Host<Message>>();
+
+  /** Remembers the token of a host id; false if the id belongs to another token, or there are too many. */
+  admit(id: HostId, tokenDigest: string): 'ok' | 'host-id-taken' | 'room-full' {
+    const known = this.hosts.get(id);
+    if (known !== undefined) return known.tokenDigest === tokenDigest ? 'ok' : 'host-id-taken';
+    if (this.hosts.size >= MAX_HOSTS * 2) return 'room-full';
+    this.hosts.set(id, { id, tokenDigest, name: id, voice: null, awayBeats: null, replies: new Map() });
+    return 'ok';
+  }
+
+  /** The host has a session now; an older one is replaced. False if the room is full. */
+  join(id: HostId, name: string, voice: HostVoice<Message>): boolean {
+    const host = this.hosts.get(id);
+    if (host === undefined) throw new Error(`Host ${id} was not admitted`);
+    if (!isShown(host) && this.list().length >= MAX_HOSTS) return false;
+    const older = host.voice;
+    host.voice = voice;
+    host.name = name;
+    host.awayBeats = null;
+    older?.replaced();
+    return true;
+  }
+
+  /** True if that changed who is shown. */
+  leave(id: HostId, voice: HostVoice<Message>, orderly: boolean): boolean {
+    const host = this.hosts.get(id);
+    if (host?.voice !== voice) return false;
+    host.voice = null;
+    host.awayBeats = orderly ? null : 0;
+    return orderly;
+  }
+
+  voice(id: HostId): HostVoice<Message> | null {
+    return this.hosts.get(id)?.voice ?? null;
+  }
+
+  *voices(): Generator<[HostId, HostVoice<Message>]> {
+    for (const host of [...this.hosts.values()]) if (host.voice !== null) yield [host.id, host.voice];
+  }
+
+  isPresent(id: HostId): boolean {
+    const host = this.hosts.get(id);
+    return host !== undefined && isShown(host);
+  }
+
+  tokenDigest(id: HostId): string | undefined {
+    return this.hosts.get(id)?.tokenDigest;
+  }
+
+  list(): HostInfo[] {
+    return [...this.hosts.values()].filter(isShown).map(({ id, name }) => ({ id, name }));
+  }
+
+  remember(id: HostId, requestId: number, reply: Message): void {
+    const replies = this.hosts.get(id)?.replies;
+    if (replies === undefined) return;
+    replies.set(requestId, reply);
+    for (const oldest of replies.keys()) {
+      if (replies.size <= MAX_REPLIES) break;
+      replies.delete(oldest);
+    }
+  }
+
+  remembered(id: HostId, requestId: number): Message | undefined {
+    return this.hosts.get(id)?.replies.get(requestId);
+  }
+
+  /** Once a second. `needed`: the id still means something, e.g. owns a VM. True if that changed who is shown. */
+  beat(needed: (id: HostId) => boolean): boolean {
+    let changed = false;
+    for (const host of this.hosts.values()) {
+      if (host.awayBeats !== null) {
+        host.awayBeats += 1;
+        if (host.awayBeats >= AWAY_BEATS) {
+          host.awayBeats = null;
+          changed = true;
+        }
+      }
+      if (!isShown(host) && !needed(host.id)) this.hosts.delete(host.id);
+    }
+    return changed;
+  }
+}
+
+function isShown<Message>(host: Host<Message>): boolean {
+  return host.voice !== null || host.awayBeats !== null;
+}

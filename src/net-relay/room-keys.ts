@@ -1,0 +1,54 @@
+/**
+ * The keys of the rooms. The server makes the default room's; any other room's is set by the host that opens it first.
+ * Keys outlive the room and a restart. Only digests are kept, except of the key that the server must print again.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { RoomName } from '../shared/ids.ts';
+import type { RelayStore } from './relay-store.ts';
+
+export const DEFAULT_ROOM = 'default' as RoomName;
+/** Rooms that were ever opened; bounds what strangers can make the store grow to. */
+const MAX_KNOWN_ROOMS = 20_000;
+
+export type KeyCheck = 'accepted' | 'refused' | 'unknown-room';
+
+export function digestOf(secret: string): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+/** Compares in constant time. */
+export function matchesDigest(secret: string, hexDigest: string): boolean {
+  const expected = Buffer.from(hexDigest, 'hex');
+  const actual = digestOf(secret);
+  return expected.length === actual.length && timingSafeEqual(expected, actual);
+}
+
+export class RoomKeys {
+  private readonly store: RelayStore;
+  readonly defaultKey: string;
+
+  /** `makeKey` must give 128 bits or more in the letters of a room key. */
+  constructor(store: RelayStore, makeKey: () => string) {
+    this.store = store;
+    const known = store.rooms.get(DEFAULT_ROOM)?.key;
+    this.defaultKey = known ?? makeKey();
+    if (known === undefined) store.putRoom(DEFAULT_ROOM, { keyDigest: digestOf(this.defaultKey).toString('hex'), key: this.defaultKey });
+  }
+
+  check(room: RoomName, key: string): KeyCheck {
+    const record = this.store.rooms.get(room);
+    // An unknown room costs the same comparison, so that time does not tell which rooms exist.
+    const matches = matchesDigest(key, record?.keyDigest ?? UNKNOWN_DIGEST);
+    if (record === undefined) return 'unknown-room';
+    return matches ? 'accepted' : 'refused';
+  }
+
+  /** The first host of a room sets its key. False if there are too many rooms already. */
+  claim(room: RoomName, key: string): boolean {
+    if (this.store.rooms.size >= MAX_KNOWN_ROOMS) return false;
+    this.store.putRoom(room, { keyDigest: digestOf(key).toString('hex') });
+    return true;
+  }
+}
+
+const UNKNOWN_DIGEST = '0'.repeat(64);

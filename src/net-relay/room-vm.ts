@@ -1,0 +1,367 @@
+/**
+ * One VM at the relay: its lease (lease-table.ts), its port of the switch (vm-port.ts) and the sockets that speak for
+ * it. Performs the effects the lease asks for; decides nothing about ownership itself. Every change of the lease is
+ * stored before anybody hears of it.
+ */
+import type { Clock } from '../migration/ports.ts';
+import { assertNever } from '../shared/assert-never.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import type { HostId, Ipv4Address, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
+import { gratuitousArp, rarpAnnouncement } from './announcement.ts';
+import { HEARTBEAT_MS } from './connection.ts';
+import { Counters } from './counters.ts';
+import { GATEWAY_IP, GATEWAY_MAC } from './lan.ts';
+import { admitOwner, admitTarget, moveFrom, newLease, stepLease, type Lease, type LeaseEffect, type LeaseEvent } from './lease-table.ts';
+import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
+import type { PortForward, VmState } from './relay-protocol.ts';
+import type { StoredLease, StoredVm } from './relay-store.ts';
+import type { Switch } from './switch.ts';
+import { VmPort, type PortDrop } from './vm-port.ts';
+
+/** Sign of life after a commit: waited for in beats of the relay's own uptime, so that time it stood still does not count. */
+const CONFIRM_BEAT_MS = 250;
+const CONFIRM_BEATS = 8;
+/** After a restart both sides must find their way back first. */
+const CONFIRM_BEATS_AFTER_RESTART = 40;
+/** When real networks are told of a move; the first may be lost while they still learn. */
+const ANNOUNCE_AT_MS = [0, 50, 150, 300, 550];
+/** Prospective targets of one VM at a time. */
+const MAX_TARGETS = 8;
+
+export interface RoomVmWorld {
+  readonly clock: Clock;
+  readonly lanSwitch: Switch;
+  /** Stores what must outlive a restart; returns when that is done. */
+  store(vm: RoomVm): void;
+  /** Anything that the room or its LAN shows has changed. */
+  changed(): void;
+  tokenDigest(hostId: HostId): string | undefined;
+}
+
+export interface RoomVmIdentity {
+  readonly id: VmId;
+  readonly name: string;
+  readonly mac: MacAddress;
+  readonly ip: Ipv4Address;
+  readonly memoryBytes: number;
+  readonly createdBy: { readonly hostId: HostId; readonly requestId: number };
+}
+
+export class RoomVm implements PortOwner {
+  readonly identity: RoomVmIdentity;
+  readonly port: VmPort;
+  state: VmState = 'starting';
+  forwards: readonly PortForward[] = [];
+  /** Beats of HEARTBEAT_MS that its owner has been away. */
+  awayBeats = 0;
+  private readonly world: RoomVmWorld;
+  private readonly sessions = new Set<PortSession>();
+  private readonly announcements = new Set<Disposable>();
+  private lease: Lease;
+  private confirmTimer: Disposable | null = null;
+
+  constructor(identity: RoomVmIdentity, ownerHostId: HostId, world: RoomVmWorld, stored?: StoredVm) {
+    this.identity = identity;
+    this.world = world;
+    this.port = new VmPort(identity.mac, identity.ip, world.clock, new Counters<PortDrop>());
+    this.port.plugInto(world.lanSwitch.plug(this.port, { mac: identity.mac }));
+    this.lease = stored === undefined ? newLease(identity.id, ownerHostId) : leaseFrom(identity.id, stored.lease);
+    if (stored !== undefined) {
+      this.forwards = stored.forwards;
+      this.state = 'paused';
+      this.apply({ type: 'relay-restarted' });
+    }
+  }
+
+  get ownerHostId(): HostId {
+    return this.lease.ownerHostId;
+  }
+
+  get epoch(): LeaseEpoch {
+    return this.lease.epoch;
+  }
+
+  get leaseState(): Lease['state'] {
+    return this.lease.state;
+  }
+
+  /** Hosts that the lease names: their tokens must outlive a restart. */
+  get hosts(): HostId[] {
+    return this.lease.state === 'committed-unconfirmed' ? [this.lease.ownerHostId, this.lease.sourceHostId] : [this.lease.ownerHostId];
+  }
+
+  hasSessionOf(hostId: HostId): boolean {
+    return [...this.sessions].some((session) => session.hostId === hostId);
+  }
+
+  /** A hold is a matter of this process' memory: after a restart the lease is the owner's, undisturbed. */
+  storedLease(): StoredLease {
+    const { ownerHostId, epoch, ended } = this.lease;
+    const base = { ownerHostId, epoch, ended: [...ended] };
+    if (this.lease.state !== 'committed-unconfirmed') return { state: 'owned', ...base };
+    const { migrationId, sourceHostId, sourceEpoch } = this.lease;
+    return { state: 'committed-unconfirmed', ...base, migrationId, sourceHostId, sourceEpoch };
+  }
+
+  attachOwner(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch): void {
+    const role = admitOwner(this.lease, hostId, epoch);
+    if (role === 'stale-epoch' || role === 'not-owner') {
+      connection.refuse({ cause: role, reason: `${this.identity.name} belongs to another host now (epoch ${this.lease.epoch}, not ${epoch}).` });
+      return;
+    }
+    for (const other of [...this.sessions]) {
+      if (other.hostId === hostId && (other.migrationId === null || this.port.isBehind(other))) this.replace(other);
+    }
+    const migrationId = moveFrom(this.lease, hostId, epoch);
+    const session = new PortSession(connection, this, { hostId, tokenDigest, migrationId: null, role, epoch: role === 'owner' ? this.lease.epoch : epoch });
+    this.admit(session);
+    if (migrationId === undefined) return;
+    if (role === 'former-owner') this.apply({ type: 'source-returned', hostId });
+    this.apply({ type: 'who-owns', hostId, migrationId });
+  }
+
+  attachTarget(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch, migrationId: MigrationId): void {
+    const role = admitTarget(this.lease, hostId, epoch, migrationId);
+    if (role === 'stale-epoch') {
+      connection.refuse({ cause: role, reason: `${this.identity.name} is not at epoch ${epoch} any more, or this migration has ended.` });
+      return;
+    }
+    for (const other of [...this.sessions]) {
+      if (other.hostId === hostId && (other.role === 'target' || this.port.isBehind(other))) this.replace(other);
+    }
+    if ([...this.sessions].filter((session) => session.role === 'target').length >= MAX_TARGETS) {
+      connection.refuse({ cause: 'relay-full', reason: `${this.identity.name} already has ${MAX_TARGETS} hosts waiting to receive it.` });
+      return;
+    }
+    this.admit(new PortSession(connection, this, { hostId, tokenDigest, migrationId, role, epoch: this.lease.epoch }));
+  }
+
+  request(session: PortSession, request: PortRequest): void {
+    const { hostId, epoch } = session;
+    const migrationId = request.migrationId as MigrationId;
+    switch (request.type) {
+      case 'hold':
+        this.apply({ type: 'hold', hostId, epoch, migrationId, targetHostId: request.targetHostId as HostId });
+        return;
+      case 'drained':
+      case 'release':
+      case 'abort':
+        this.apply({ type: request.type, hostId, epoch, migrationId });
+        return;
+      case 'commit':
+        if (session.migrationId !== migrationId) {
+          session.send({ type: 'commit-refused', migrationId, reason: 'This port was not attached for this migration.' });
+          return;
+        }
+        this.apply({ type: 'commit', hostId, migrationId, fromHostId: request.fromHostId as HostId, fromEpoch: request.fromEpoch as LeaseEpoch });
+        return;
+      case 'alive':
+        if (this.port.isBehind(session)) this.apply({ type: 'alive', hostId, epoch });
+        return;
+      case 'who-owns':
+        this.apply({ type: 'who-owns', hostId, migrationId });
+        return;
+      default:
+        assertNever(request);
+    }
+  }
+
+  fromGuest(session: PortSession, frames: readonly Uint8Array[]): void {
+    // The first frame is a sign of life as good as any, and must be known as such before it is out.
+    if (this.lease.state === 'committed-unconfirmed' && this.port.isBehind(session)) {
+      this.apply({ type: 'alive', hostId: session.hostId, epoch: session.epoch });
+    }
+    const stale = session.role === 'target' ? 'not-committed' : 'stale-epoch';
+    for (const frame of frames) this.port.send(session, frame, stale);
+  }
+
+  returned(session: PortSession, frames: readonly Uint8Array[]): void {
+    this.port.giveBack(frames, this.lease.state === 'holding' && this.port.isBehind(session));
+  }
+
+  tooSlow(frames: number): void {
+    this.port.drops.add('slow-port', frames);
+  }
+
+  detached(session: PortSession): void {
+    if (!this.sessions.delete(session)) return;
+    if (this.port.isBehind(session)) {
+      this.port.attach(null);
+      this.world.changed();
+    }
+  }
+
+  /** Ends the VM: every socket of it is told and closed. */
+  dispose(reason: string): void {
+    this.stopConfirming();
+    for (const timer of this.announcements) timer.dispose();
+    for (const session of [...this.sessions]) session.refuse('unknown-vm', reason);
+    this.port.dispose();
+  }
+
+  private admit(session: PortSession): void {
+    this.sessions.add(session);
+    const as = session.role === 'owner' || session.role === 'former-owner' ? session.role : 'target';
+    session.send({ type: 'attached', as, epoch: this.lease.epoch, heartbeatMs: HEARTBEAT_MS });
+    // Behind `attached`: frames that waited may leave at once.
+    if (as === 'owner') this.port.attach(session);
+    this.world.changed();
+  }
+
+  private replace(session: PortSession): void {
+    session.refuse('replaced', 'A newer connection of the same host took this place.');
+  }
+
+  private apply(event: LeaseEvent): void {
+    const before = this.lease;
+    const { lease, effects } = stepLease(before, event);
+    this.lease = lease;
+    const durable = before.epoch !== lease.epoch || before.ended !== lease.ended || (before.state === 'committed-unconfirmed') !== (lease.state === 'committed-unconfirmed');
+    if (durable) this.world.store(this);
+    for (const effect of effects) this.perform(effect);
+    if (before.ownerHostId !== lease.ownerHostId) this.world.changed();
+  }
+
+  private perform(effect: LeaseEffect): void {
+    switch (effect.type) {
+      case 'begin-hold':
+        this.port.hold();
+        this.tellOwner({ type: 'held', migrationId: effect.migrationId });
+        return;
+      case 'repeat-held':
+        if (this.lease.state === 'holding') this.port.forgetReturned();
+        this.tellOwner({ type: 'held', migrationId: effect.migrationId });
+        return;
+      case 'tell-drained':
+        this.tellOwner({ type: 'drained-ok', migrationId: effect.migrationId });
+        return;
+      case 'end-hold':
+        this.port.release();
+        return;
+      case 'tell-released':
+        this.tellOwner({ type: 'released', migrationId: effect.migrationId });
+        return;
+      case 'move-port':
+        this.movePort(effect.toHostId, effect.epoch, effect.migrationId);
+        return;
+      case 'tell-committed':
+        this.tell(effect.toHostId, { type: 'committed', migrationId: effect.migrationId, epoch: effect.epoch });
+        return;
+      case 'await-sign-of-life':
+        this.confirmAfter(effect.afterRestart ? CONFIRM_BEATS_AFTER_RESTART : CONFIRM_BEATS);
+        return;
+      case 'confirm':
+        this.stopConfirming();
+        this.port.confirm();
+        return;
+      case 'give-back':
+        this.giveBack(effect.fromHostId, effect.toHostId, effect.epoch, effect.migrationId);
+        return;
+      case 'tell-outcome':
+        this.tell(effect.toHostId, { type: 'outcome', migrationId: effect.migrationId, ownerHostId: effect.ownerHostId, epoch: effect.epoch, alive: effect.alive });
+        return;
+      case 'refuse':
+        if (effect.request === 'commit') this.tell(effect.toHostId, { type: 'commit-refused', migrationId: effect.migrationId, reason: effect.reason });
+        else this.tell(effect.toHostId, { type: 'request-refused', migrationId: effect.migrationId, request: effect.request, reason: effect.reason });
+        return;
+      default:
+        assertNever(effect);
+    }
+  }
+
+  private movePort(toHostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): void {
+    let target: PortSession | null = null;
+    for (const session of this.sessions) {
+      if (session.role === 'owner') session.role = 'former-owner';
+      if (session.hostId === toHostId && session.migrationId === migrationId) target = session;
+    }
+    if (target !== null) {
+      target.role = 'owner';
+      target.epoch = epoch;
+    }
+    this.port.moveTo(target);
+    this.announce();
+  }
+
+  private giveBack(fromHostId: HostId, toHostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): void {
+    this.stopConfirming();
+    const source = this.formerOwner(toHostId, (epoch - 2) as LeaseEpoch);
+    for (const session of [...this.sessions]) {
+      if (session.hostId !== fromHostId || session.role !== 'owner') continue;
+      session.role = 'former-owner';
+      session.send({ type: 'revoked', migrationId, epoch });
+    }
+    if (source !== null) {
+      source.role = 'owner';
+      source.epoch = epoch;
+    }
+    this.port.takeBack(source);
+    this.announce();
+  }
+
+  private formerOwner(hostId: HostId, epoch: LeaseEpoch): PortSession | null {
+    return [...this.sessions].find((session) => session.role === 'former-owner' && session.hostId === hostId && session.epoch === epoch) ?? null;
+  }
+
+  private announce(): void {
+    const { mac, ip } = this.identity;
+    const tellNetwork = (): void => {
+      this.world.lanSwitch.announce(gratuitousArp(mac, ip));
+      this.world.lanSwitch.announce(rarpAnnouncement(mac));
+    };
+    for (const delay of ANNOUNCE_AT_MS) {
+      if (delay === 0) tellNetwork();
+      else if (this.world.lanSwitch.hasUplink) {
+        const timer = this.world.clock.setTimeout(() => {
+          this.announcements.delete(timer);
+          tellNetwork();
+        }, delay);
+        this.announcements.add(timer);
+      }
+    }
+    // The guest's own view of the gateway, behind what waited for it.
+    if (this.world.lanSwitch.knows(GATEWAY_MAC)) this.port.receive(gratuitousArp(GATEWAY_MAC, GATEWAY_IP, mac));
+  }
+
+  private confirmAfter(beats: number): void {
+    this.stopConfirming();
+    this.confirmTimer = this.world.clock.setTimeout(() => {
+      if (beats > 1) this.confirmAfter(beats - 1);
+      else if (this.lease.state === 'committed-unconfirmed') {
+        this.apply({ type: 'confirm-expired', sourcePresent: this.formerOwner(this.lease.sourceHostId, this.lease.sourceEpoch) !== null });
+      }
+    }, CONFIRM_BEAT_MS);
+  }
+
+  private stopConfirming(): void {
+    this.confirmTimer?.dispose();
+    this.confirmTimer = null;
+  }
+
+  private tellOwner(message: Parameters<PortSession['send']>[0]): void {
+    this.tell(this.lease.ownerHostId, message);
+  }
+
+  private tell(hostId: HostId, message: Parameters<PortSession['send']>[0]): void {
+    for (const session of [...this.sessions]) if (session.hostId === hostId) session.send(message);
+  }
+}
+
+function leaseFrom(vmId: VmId, stored: StoredLease): Lease {
+  const base = {
+    vmId,
+    ownerHostId: stored.ownerHostId as HostId,
+    epoch: stored.epoch as LeaseEpoch,
+    ended: stored.ended.map((entry) => ({
+      migrationId: entry.migrationId as MigrationId,
+      sourceHostId: entry.sourceHostId as HostId,
+      sourceEpoch: entry.sourceEpoch as LeaseEpoch,
+      how: entry.how,
+    })),
+  };
+  if (stored.state === 'owned') return { state: 'owned', ...base };
+  return {
+    state: 'committed-unconfirmed', ...base, expired: false,
+    migrationId: stored.migrationId as MigrationId, sourceHostId: stored.sourceHostId as HostId, sourceEpoch: stored.sourceEpoch as LeaseEpoch,
+  };
+}

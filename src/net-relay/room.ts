@@ -1,0 +1,283 @@
+/**
+ * One room: a LAN of its own, the hosts that see each other, the VMs they run. Nothing of one room reaches another.
+ */
+import type { Clock } from '../migration/ports.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { HostId, Ipv4Address, MacAddress, RoomName, VmId } from '../shared/ids.ts';
+import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGateway } from './lan.ts';
+import type { CreatedVm, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
+import type { RelayStore, StoredVm } from './relay-store.ts';
+import { RoomHosts } from './room-hosts.ts';
+import { RoomVm, type RoomVmIdentity, type RoomVmWorld } from './room-vm.ts';
+import { Switch } from './switch.ts';
+
+/** Changes are told together: a migration makes several within a few milliseconds. */
+const TELL_ROOM_AFTER_MS = 10;
+/** Addresses .2 to .254. */
+const FIRST_VM_ADDRESS = 2;
+const LAST_VM_ADDRESS = 254;
+/** A host's memory holds few more. */
+const MAX_VMS_PER_HOST = 32;
+/** A VM whose owner never comes back is forgotten after a day of the relay's uptime, in beats of a second. */
+const KEEP_AWAY_VM_BEATS = 24 * 3600;
+/** Or after an hour, if its address is needed. */
+const KEEP_AWAY_VM_BEATS_WHEN_FULL = 3600;
+/** Frames that wait for an owner who is away this long are of no use any more. */
+const EXPIRE_HELD_BEATS = 30;
+/** An empty room is forgotten after this many beats; its key is kept. */
+const KEEP_EMPTY_ROOM_BEATS = 60;
+
+export interface RoomWorld {
+  readonly clock: Clock;
+  readonly store: RelayStore;
+  randomBytes(count: number): Uint8Array;
+  readonly openGateway: OpenGateway | null;
+}
+
+export class RequestRefused extends Error {}
+
+export class Room implements Disposable {
+  readonly name: RoomName;
+  readonly hosts = new RoomHosts<RelayToHost>();
+  readonly lanSwitch = new Switch();
+  private readonly world: RoomWorld;
+  private readonly vms = new Map<VmId, RoomVm>();
+  private readonly vmsChanged = new Emitter<undefined>();
+  private readonly vmWorld: RoomVmWorld;
+  private readonly gateway: Disposable | null;
+  private telling: Disposable | null = null;
+  private emptyBeats = 0;
+  private nextAddress = FIRST_VM_ADDRESS;
+  private trafficTold = new Map<VmId, number>();
+
+  constructor(name: RoomName, world: RoomWorld) {
+    this.name = name;
+    this.world = world;
+    this.vmWorld = {
+      clock: world.clock,
+      lanSwitch: this.lanSwitch,
+      store: (vm) => this.store(vm),
+      changed: () => this.changed(),
+      tokenDigest: (hostId) => this.hosts.tokenDigest(hostId),
+    };
+    for (const [id, stored] of world.store.vms.get(name) ?? []) this.restore(id, stored);
+    this.gateway = world.openGateway?.(this.lan()) ?? null;
+  }
+
+  vm(id: string): RoomVm | undefined {
+    return this.vms.get(id as VmId);
+  }
+
+  listVms(): VmInfo[] {
+    return [...this.vms.values()].map((vm) => ({
+      id: vm.identity.id,
+      name: vm.identity.name,
+      state: vm.state,
+      hostId: vm.ownerHostId,
+      ownerPresent: this.isOwnerPresent(vm),
+      mac: vm.identity.mac,
+      ip: vm.identity.ip,
+      memoryBytes: vm.identity.memoryBytes,
+      epoch: vm.epoch,
+      forwards: [...vm.forwards],
+    }));
+  }
+
+  roomMessage(): RelayToHost {
+    return { type: 'room', hosts: this.hosts.list(), vms: this.listVms() };
+  }
+
+  /** Throws RequestRefused with a sentence. The same request again gives the same VM. */
+  createVm(hostId: HostId, requestId: number, wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): CreatedVm {
+    const made = [...this.vms.values()].find(({ identity }) => identity.createdBy.hostId === hostId && identity.createdBy.requestId === requestId);
+    if (made !== undefined) return describe(made);
+    if ([...this.vms.values()].filter((vm) => vm.ownerHostId === hostId).length >= MAX_VMS_PER_HOST) {
+      throw new RequestRefused(`A host may run ${MAX_VMS_PER_HOST} VMs in a room; end one first.`);
+    }
+    const identity: RoomVmIdentity = {
+      id: `vm-${hex(this.world.randomBytes(8))}` as VmId,
+      name: wanted.name ?? this.freeName(),
+      mac: this.freeMac(),
+      ip: this.freeAddress(),
+      memoryBytes: wanted.memoryBytes,
+      createdBy: { hostId, requestId },
+    };
+    const vm = new RoomVm(identity, hostId, this.vmWorld);
+    this.vms.set(identity.id, vm);
+    this.store(vm);
+    this.changed();
+    return describe(vm);
+  }
+
+  /** Of an older owner: nothing happens, for the newer one says what the VM does. */
+  setVmState(hostId: HostId, vmId: string, epoch: number, state: VmState): void {
+    const vm = this.vm(vmId);
+    if (vm?.ownerHostId !== hostId || vm.epoch !== epoch || vm.state === state) return;
+    vm.state = state;
+    this.changed();
+  }
+
+  /** Throws RequestRefused with a sentence. */
+  destroyVm(hostId: HostId, vmId: string, epoch: number): void {
+    const vm = this.vm(vmId);
+    if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
+    if (vm.ownerHostId !== hostId || vm.epoch !== epoch) throw new RequestRefused(`${vm.identity.name} belongs to another host now.`);
+    this.forget(vm, `${vm.identity.name} has ended.`);
+  }
+
+  toRoom(from: HostId, message: RelayToHost): void {
+    for (const [id, voice] of this.hosts.voices()) if (id !== from) voice.send(message);
+  }
+
+  changed(): void {
+    this.vmsChanged.emit(undefined);
+    this.telling ??= this.world.clock.setTimeout(() => {
+      this.telling = null;
+      this.tellAll(this.roomMessage());
+    }, TELL_ROOM_AFTER_MS);
+  }
+
+  /** Once per second of the relay's uptime. True if the room can be forgotten. */
+  beat(): boolean {
+    let changed = this.hosts.beat((id) => [...this.vms.values()].some((vm) => vm.hosts.includes(id) || vm.hasSessionOf(id)));
+    for (const vm of [...this.vms.values()]) {
+      if (this.isOwnerPresent(vm)) {
+        vm.awayBeats = 0;
+        continue;
+      }
+      vm.awayBeats += 1;
+      if (vm.awayBeats === EXPIRE_HELD_BEATS) vm.port.expire();
+      if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) {
+        this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`);
+        changed = true;
+      }
+    }
+    if (changed) this.changed();
+    this.tellTraffic();
+    const empty = this.vms.size === 0 && this.hosts.list().length === 0;
+    this.emptyBeats = empty ? this.emptyBeats + 1 : 0;
+    return this.emptyBeats >= KEEP_EMPTY_ROOM_BEATS;
+  }
+
+  dispose(): void {
+    this.telling?.dispose();
+    this.telling = null;
+    this.gateway?.dispose();
+    for (const vm of this.vms.values()) vm.dispose('The relay is shutting down.');
+    this.vms.clear();
+    this.vmsChanged.dispose();
+  }
+
+  *allVms(): Generator<RoomVm> {
+    yield* this.vms.values();
+  }
+
+  private lan(): Lan {
+    return {
+      room: this.name,
+      plug: (station, place) => this.lanSwitch.plug(station, place),
+      vms: () => [...this.vms.values()].map((vm) => this.lanVm(vm)),
+      onVms: (listener) => this.vmsChanged.on(listener),
+      reportPing: (vmId, seq, rttMs) => this.tellAll({ type: 'ping', vmId, seq, rttMs }),
+      setForwards: (vmId, forwards) => this.setForwards(vmId, forwards),
+    };
+  }
+
+  private lanVm(vm: RoomVm): LanVm {
+    const { id, name, mac, ip } = vm.identity;
+    return { id, name, mac, ip, ownerHostId: vm.ownerHostId, epoch: vm.epoch, attached: vm.port.attached, forwards: vm.forwards };
+  }
+
+  private setForwards(vmId: VmId, forwards: readonly PortForward[]): void {
+    const vm = this.vms.get(vmId);
+    if (vm === undefined) return;
+    vm.forwards = forwards.map(({ guestPort, hostPort }) => ({ guestPort, hostPort }));
+    this.store(vm);
+    this.changed();
+  }
+
+  private isOwnerPresent(vm: RoomVm): boolean {
+    return vm.port.attached || this.hosts.isPresent(vm.ownerHostId);
+  }
+
+  private tellAll(message: RelayToHost): void {
+    for (const [, voice] of this.hosts.voices()) voice.send(message);
+  }
+
+  private tellTraffic(): void {
+    const news: { vmId: VmId; framesFromGuest: number; bytesFromGuest: number; framesToGuest: number; bytesToGuest: number; dropped: number }[] = [];
+    for (const vm of this.vms.values()) {
+      const dropped = vm.port.drops.total;
+      const mark = vm.port.traffic.framesFromGuest + vm.port.traffic.framesToGuest + dropped;
+      if (this.trafficTold.get(vm.identity.id) === mark) continue;
+      this.trafficTold.set(vm.identity.id, mark);
+      news.push({ vmId: vm.identity.id, ...vm.port.traffic, dropped });
+    }
+    if (news.length > 0) this.tellAll({ type: 'traffic', vms: news });
+  }
+
+  private restore(id: VmId, stored: StoredVm): void {
+    for (const [hostId, digest] of Object.entries(stored.tokens)) this.hosts.admit(hostId as HostId, digest);
+    const identity: RoomVmIdentity = {
+      id, name: stored.name, mac: stored.mac as MacAddress, ip: stored.ip as Ipv4Address, memoryBytes: stored.memoryBytes,
+      createdBy: { hostId: stored.createdBy.hostId as HostId, requestId: stored.createdBy.requestId },
+    };
+    this.vms.set(id, new RoomVm(identity, stored.lease.ownerHostId as HostId, this.vmWorld, stored));
+  }
+
+  private store(vm: RoomVm): void {
+    const { id, name, mac, ip, memoryBytes, createdBy } = vm.identity;
+    const tokens: Record<string, string> = {};
+    for (const hostId of vm.hosts) {
+      const digest = this.hosts.tokenDigest(hostId);
+      if (digest !== undefined) tokens[hostId] = digest;
+    }
+    this.world.store.putVm(this.name, id, { name, mac, ip, memoryBytes, createdBy: { ...createdBy }, lease: vm.storedLease(), tokens, forwards: [...vm.forwards] });
+  }
+
+  private forget(vm: RoomVm, reason: string): void {
+    this.vms.delete(vm.identity.id);
+    this.trafficTold.delete(vm.identity.id);
+    this.world.store.removeVm(this.name, vm.identity.id);
+    vm.dispose(reason);
+    this.changed();
+  }
+
+  private freeName(): string {
+    const taken = new Set([...this.vms.values()].map((vm) => vm.identity.name));
+    for (let number = 1; ; number++) if (!taken.has(`pc${number}`)) return `pc${number}`;
+  }
+
+  private freeMac(): MacAddress {
+    const taken = new Set([...this.vms.values()].map((vm) => vm.identity.mac));
+    for (;;) {
+      const mac = `02:5a:${hex(this.world.randomBytes(4), ':')}` as MacAddress;
+      if (!taken.has(mac)) return mac;
+    }
+  }
+
+  private freeAddress(): Ipv4Address {
+    const taken = new Set([...this.vms.values()].map((vm) => vm.identity.ip));
+    const count = LAST_VM_ADDRESS - FIRST_VM_ADDRESS + 1;
+    // The longest unused first, so that nobody's memory of an address meets another machine soon.
+    for (let tries = 0; tries < count; tries++) {
+      const address = lanAddress(this.nextAddress);
+      this.nextAddress = this.nextAddress === LAST_VM_ADDRESS ? FIRST_VM_ADDRESS : this.nextAddress + 1;
+      if (!taken.has(address)) return address;
+    }
+    const oldest = [...this.vms.values()].reduce((a, b) => (b.awayBeats > a.awayBeats ? b : a));
+    if (oldest.awayBeats < KEEP_AWAY_VM_BEATS_WHEN_FULL) throw new RequestRefused(`A room holds ${count} VMs; end one first.`);
+    this.forget(oldest, `The host of ${oldest.identity.name} has been away for an hour, and its address was needed.`);
+    return oldest.identity.ip;
+  }
+}
+
+function hex(bytes: Uint8Array, separator = ''): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(separator);
+}
+
+function describe(vm: RoomVm): CreatedVm {
+  const { id, name, mac, ip } = vm.identity;
+  return { vmId: id, name, mac, ip, netmask: LAN_NETMASK, gateway: GATEWAY_IP, epoch: vm.epoch };
+}

@@ -1,0 +1,20 @@
+/** A WebSocket as the relay sees it; made by web-socket-server.ts, by hand in tests. */
+export interface ServerSocket {
+  /** Bytes accepted by send…() that have not left yet. */
+  readonly backlogBytes: number;
+  sendText(text: string): void;
+  sendBinary(bytes: Uint8Array): void;
+  close(code: number, reason: string): void;
+  /** At once, without waiting for the other side. */
+  terminate(): void;
+}
+
+export interface ServerSocketEvents {
+  text(text: string): void;
+  binary(bytes: Uint8Array): void;
+  /** Once. `orderly`: the other side said goodbye, as a page does that is closed or left. */
+  closed(orderly: boolean): void;
+}
+
+/** Close codes; the private range. The reason beside them is for logs, the `refused` message for people. */
+export const CloseCode = { refused: 4400, silent: 4408, replaced: 4409, tooSlow: 4429, goingAway: 1001, internal: 1011 } as const;

@@ -1,0 +1,63 @@
+/** The only file that knows `ws`: accepts upgrades and shows each WebSocket as a ServerSocket. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import { MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES } from './relay-protocol.ts';
+import type { ServerSocket, ServerSocketEvents } from './server-socket.ts';
+
+/** Close codes of a page that was closed, left or reloaded, or whose script said goodbye. */
+const ORDERLY_CODES: readonly number[] = [1000, 1001];
+
+export interface WebSocketAcceptor {
+  /** Completes the handshake; `connect` gets the socket and returns what it wants to hear. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, connect: (socket: ServerSocket) => ServerSocketEvents): void;
+  dispose(): void;
+}
+
+export function createWebSocketAcceptor(): WebSocketAcceptor {
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    // Frames are small and often already compressed; deflate would cost more time than it saves bytes.
+    perMessageDeflate: false,
+    maxPayload: Math.max(MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES),
+  });
+  return {
+    accept(request, socket, head, connect) {
+      // A peer that resets the connection during the handshake must not end the process.
+      socket.on('error', () => socket.destroy());
+      server.handleUpgrade(request, socket, head, (webSocket) => {
+        const events = connect(wrap(webSocket));
+        webSocket.on('message', (data, isBinary) => {
+          const bytes = toBytes(data);
+          if (isBinary) events.binary(bytes);
+          else events.text(bytes.toString('utf8'));
+        });
+        // Too long a payload, bad UTF-8, bad framing: ws closes the socket itself and reports it here first.
+        webSocket.on('error', () => webSocket.terminate());
+        webSocket.on('close', (code) => events.closed(ORDERLY_CODES.includes(code)));
+      });
+    },
+    dispose() {
+      server.close();
+    },
+  };
+}
+
+function toBytes(data: RawData): Buffer {
+  if (Buffer.isBuffer(data)) return data;
+  return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
+}
+
+function wrap(webSocket: WebSocket): ServerSocket {
+  return {
+    get backlogBytes() {
+      return webSocket.bufferedAmount;
+    },
+    // A socket that closes meanwhile reports through `close`; the callback keeps ws from throwing.
+    sendText: (text) => webSocket.send(text, { binary: false }, () => undefined),
+    sendBinary: (bytes) => webSocket.send(bytes, { binary: true }, () => undefined),
+    close: (code, reason) => webSocket.close(code, reason),
+    terminate: () => webSocket.terminate(),
+  };
+}
