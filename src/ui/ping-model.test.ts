@@ -32,6 +32,19 @@ describe('the ping strip', () => {
     expect(new PingHistory().summary(0)).toEqual({ lastMs: null, medianMs: null, worstMs: null, answered: 0, lost: 0 });
   });
 
+  it('takes nothing for lost that a guest leaves unanswered while it starts, but does after a while', () => {
+    const starting = new PingHistory();
+    starting.add({ rttMs: null }, 0);
+    starting.add({ rttMs: null }, 1_000);
+    expect(starting.summary(2_000).lost).toBe(0);
+    starting.add({ rttMs: 3 }, 2_000);
+    starting.add({ rttMs: null }, 3_000);
+    expect(starting.summary(4_000)).toMatchObject({ answered: 1, lost: 1 });
+    const dead = new PingHistory();
+    for (let at = 0; at <= 20_000; at += 1_000) dead.add({ rttMs: null }, at);
+    expect(dead.summary(20_000).lost).toBe(6);
+  });
+
   it('does not grow without end, however fast the beat', () => {
     const history = new PingHistory();
     for (let at = 0; at < 20_000; at++) history.add({ rttMs: 1 }, at);

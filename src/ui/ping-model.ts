@@ -6,6 +6,8 @@ export const PING_WINDOW_MS = 60_000;
 const MAX_SAMPLES = 6_000;
 /** The strip's scale never magnifies below this, so that a quiet network looks quiet. */
 const SMALLEST_SCALE_MS = 10;
+/** A guest that has just started has no network yet: what it leaves unanswered this long is not lost. */
+const START_GRACE_MS = 15_000;
 
 /** One bar: the slowest answer in its slice of time, and how many got none. Null: nothing was asked in that time. */
 export interface PingBar {
@@ -23,9 +25,14 @@ export interface PingSummary {
 
 export class PingHistory {
   private samples: { readonly at: number; readonly rttMs: number | null }[] = [];
+  private firstAt: number | null = null;
+  private everAnswered = false;
 
   /** `at`: when the sample was heard, monotonic milliseconds. */
   add(sample: Pick<PingSample, 'rttMs'>, at: number): void {
+    this.firstAt ??= at;
+    if (sample.rttMs !== null) this.everAnswered = true;
+    else if (!this.everAnswered && at - this.firstAt < START_GRACE_MS) return;
     this.samples.push({ at, rttMs: sample.rttMs });
     if (this.samples.length > MAX_SAMPLES) this.samples.splice(0, this.samples.length - MAX_SAMPLES);
   }

@@ -26,12 +26,13 @@ export function reach(): Component<Scene> {
   const copy = bag.add(copyButton(null, () => password, 'Copy the password'));
   const passwordRow = el('div', { class: 'command' }, el('span', {}, 'Password'), secret, toggle, copy.element);
   const element = el('section', { class: 'reach', 'aria-label': 'Reach the PC over the network' },
-    el('h3', {}, 'On the server’s machine:'), commands, passwordRow);
+    el('h3', { title: 'These commands work on the machine on which the server runs.' }, 'On the server:'), commands, passwordRow);
   let vmId: string | null = null;
 
   function drawPassword(): void {
     const shown = shownFor !== null && shownFor === vmId;
-    setText(secret, shown ? password : '••••••••');
+    setText(secret, shown ? password : '');
+    show(secret, shown);
     setText(toggle, shown ? 'Hide' : 'Show');
   }
   bag.add(listen(toggle, 'click', () => {
