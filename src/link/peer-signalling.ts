@@ -53,8 +53,9 @@ export class PeerSignalling implements Disposable {
       secure: server.secure,
       token,
       // Our own server only: PeerJS' defaults name public servers.
-      config: { iceServers: [{ urls: `stun:${server.host}:${server.port}` }], sdpSemantics: 'unified-plan' },
+      config: { iceServers: [{ urls: `stun:${server.host}:${server.port}` }] },
     };
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- PeerJS declares its options as a class and takes any object of that shape
     this.peer = new Peer(self, options);
     this.peer.on('open', () => {
       this.registered = true;
