@@ -9,6 +9,7 @@ const TEST_LIMIT_MS = 120_000;
 export default defineConfig<object, WorkerOptions>({
   testDir: 'e2e',
   testMatch: '**/*.e2e.ts',
+  globalSetup: './e2e/harness/global-setup.ts',
   outputDir: 'test-results/e2e',
   // Two cores run one emulated PC and its migration; a second test beside it would only slow both.
   workers: 1,

@@ -8,6 +8,18 @@ const testBuild = process.env['TABMOTION_TEST_BUILD'] === '1';
 const root = fileURLToPath(new URL('.', import.meta.url));
 const testPages = testBuild && existsSync(`${root}e2e/pages`) ? readdirSync(`${root}e2e/pages`).filter((name) => name.endsWith('.html')) : [];
 
+/**
+ * v86 asks for Node's modules only when it runs in Node; that the page has none is no news. How the build spends its
+ * time is of no interest either.
+ */
+const quiet = {
+  checks: { pluginTimings: false },
+  onLog(level: string, log: { readonly message: string }, report: (level: 'info' | 'debug' | 'warn', log: { readonly message: string }) => void): void {
+    if (level === 'warn' && log.message.includes('/v86/build/') && log.message.includes('externalized')) return;
+    report(level as 'info' | 'debug' | 'warn', log);
+  },
+};
+
 export default defineConfig({
   base: './',
   define: { __TEST_BUILD__: JSON.stringify(testBuild) },
@@ -17,7 +29,7 @@ export default defineConfig({
     target: 'es2023',
     sourcemap: true,
     chunkSizeWarningLimit: 1500,
-    rollupOptions: { input: ['index.html', ...testPages.map((name) => `e2e/pages/${name}`)] },
+    rolldownOptions: { ...quiet, input: ['index.html', ...testPages.map((name) => `e2e/pages/${name}`)] },
   },
-  worker: { format: 'es' },
+  worker: { format: 'es', rolldownOptions: quiet },
 });
