@@ -25,6 +25,7 @@ export class ModelArbiter {
   private readonly world: World;
   private readonly host: Host;
   private targetPutOut = false;
+  private openListeners = 0;
   private readonly outcome = new Emitter<LeaseOutcome>();
   private readonly waiting = new Emitter<string | null>();
   private readonly revoked = new Emitter<void>();
@@ -32,10 +33,6 @@ export class ModelArbiter {
   constructor(world: World, host: Host) {
     this.world = world;
     this.host = host;
-  }
-
-  get listeners(): number {
-    return this.outcome.listenerCount + this.waiting.listenerCount + this.revoked.listenerCount;
   }
 
   /** A frame arrives from one of the copies: only the owner's reaches the network. */
@@ -85,8 +82,6 @@ export class ModelArbiter {
       dispose: () => undefined,
     };
   }
-
-  private openListeners = 0;
 
   /** Listeners of the engine that were not disposed. */
   get engineListeners(): number {
@@ -140,7 +135,7 @@ export class ModelArbiter {
           const answer = grant();
           from.defer(`hears the answer to ${what}`, () => resolve(answer));
         } catch (error) {
-          from.defer(`hears that ${what} is refused`, () => reject(error as Error));
+          from.defer(`hears that ${what} is refused`, () => reject(error instanceof Error ? error : new Error(String(error))));
         }
       });
     });
