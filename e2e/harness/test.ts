@@ -1,4 +1,5 @@
 /** `test` with the real server (one per worker), a room of its own, and a record of every tab for failures. */
+import { writeFile } from 'node:fs/promises';
 import { test as base, type Browser, type BrowserContext, type Page } from '@playwright/test';
 import { HostPage, takeOpenedPages } from './host-page.ts';
 import { createNamespace, namespaceObstacle, type NetworkNamespace } from './network-namespace.ts';
@@ -92,8 +93,14 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       await use(undefined);
       const pages = takeOpenedPages();
       if (testInfo.status !== testInfo.expectedStatus) {
-        for (const host of pages) await keepRecord(host, async (name, body, contentType) => testInfo.attach(name, { body, contentType }));
-        await testInfo.attach('server.txt', { body: server.output(), contentType: 'text/plain' });
+        // As files, so that they lie in test-results whichever reporter runs.
+        const keep = async (name: string, body: string | Buffer): Promise<void> => {
+          const path = testInfo.outputPath(name);
+          await writeFile(path, body);
+          await testInfo.attach(name, { path });
+        };
+        for (const host of pages) await keepRecord(host, keep);
+        await keep('server.txt', server.output());
       }
       // A tab that runs a VM asks before it closes; tests close it without an answer.
       for (const { page } of pages) await page.close({ runBeforeUnload: false }).catch(() => undefined);
@@ -116,13 +123,13 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
 });
 
 /** A picture, the browser's console and every VM's console of a tab, as far as the tab still answers. */
-async function keepRecord(host: HostPage, attach: (name: string, body: string | Buffer, contentType: string) => Promise<void>): Promise<void> {
+async function keepRecord(host: HostPage, keep: (name: string, body: string | Buffer) => Promise<void>): Promise<void> {
   const name = host.label.replaceAll(/\W+/g, '-');
-  await attach(`${name}-messages.txt`, host.messages.join('\n'), 'text/plain');
+  await keep(`${name}-messages.txt`, host.messages.join('\n'));
   if (host.page.isClosed()) return;
   const limit = { timeout: 5_000 };
   const picture = await host.page.screenshot(limit).catch(() => null);
-  if (picture !== null) await attach(`${name}.png`, picture, 'image/png');
+  if (picture !== null) await keep(`${name}.png`, picture);
   const text = await Promise.race([
     host.page.evaluate(() => {
       const log = document.body.innerText;
@@ -131,5 +138,5 @@ async function keepRecord(host: HostPage, attach: (name: string, body: string | 
     }),
     new Promise<null>((resolve) => setTimeout(() => resolve(null), limit.timeout)),
   ]).catch(() => null);
-  if (text !== null) await attach(`${name}-consoles.txt`, text, 'text/plain');
+  if (text !== null) await keep(`${name}-consoles.txt`, text);
 }
