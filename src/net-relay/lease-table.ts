@@ -10,7 +10,8 @@
  *     └──── given back: the source has it again (epoch + 2) ◄── silent for too long ─┘
  *
  * The epoch rises with every change of owner and never falls. `commit` is the one commit point: it is a compare-and-set
- * on (owner, epoch, state, migration, target). A migration that ended is remembered and can never commit again.
+ * on (owner, epoch, state, migration, target). A migration that was aborted, or that moved the VM, is remembered and can
+ * never commit again; one that was released may hold again.
  */
 import { assertNever } from '../shared/assert-never.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
@@ -175,7 +176,11 @@ function refuse(lease: Lease, event: { type: LeaseEvent['type']; hostId: HostId;
 
 const holds = (lease: Lease, hostId: HostId, epoch: LeaseEpoch): boolean => lease.ownerHostId === hostId && lease.epoch === epoch;
 
-/** The lease while (or as if) its owner holds it undisturbed, with one more migration ended. */
+function undisturbed(lease: Lease): OwnedLease {
+  return { state: 'owned', vmId: lease.vmId, ownerHostId: lease.ownerHostId, epoch: lease.epoch, ended: lease.ended };
+}
+
+/** The lease with one more migration ended. */
 function owned(lease: Lease, ownerHostId: HostId, epoch: LeaseEpoch, ended: EndedMigration): OwnedLease {
   const others = lease.ended.filter((entry) => entry.migrationId !== ended.migrationId);
   return { state: 'owned', vmId: lease.vmId, ownerHostId, epoch, ended: [ended, ...others].slice(0, MAX_ENDED) };
@@ -217,15 +222,12 @@ function drained(lease: Lease, event: EventOf<'drained'>): LeaseStep {
   return { lease: { ...lease, state: 'drained' }, effects: [{ type: 'tell-drained', migrationId: event.migrationId }] };
 }
 
+/** Unlike an abort, it does not end the migration: the source copies on, and may hold again. */
 function release(lease: Lease, event: EventOf<'release'>): LeaseStep {
   if (!holds(lease, event.hostId, event.epoch)) return refuse(lease, event, 'Too late: this host does not own the VM any more.');
   const tell: LeaseEffect = { type: 'tell-released', migrationId: event.migrationId };
-  if (lease.state === 'holding' || lease.state === 'drained') {
-    if (lease.migrationId === event.migrationId) return { lease: kept(lease, event.migrationId), effects: [{ type: 'end-hold' }, tell] };
-    return { lease, effects: [tell] };
-  }
-  if (lease.state === 'committed-unconfirmed') return { lease, effects: [tell] };
-  return { lease: endedMigration(lease, event.migrationId) === undefined ? kept(lease, event.migrationId) : lease, effects: [tell] };
+  if ((lease.state !== 'holding' && lease.state !== 'drained') || lease.migrationId !== event.migrationId) return { lease, effects: [tell] };
+  return { lease: undisturbed(lease), effects: [{ type: 'end-hold' }, tell] };
 }
 
 function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
@@ -236,7 +238,7 @@ function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
     const next = kept(lease, event.migrationId);
     return { lease: next, effects: [{ type: 'end-hold' }, outcomeFor(next, event.hostId, event.migrationId)] };
   }
-  // Not in its switchover (its hold never arrived, or was lost with the relay's memory): it can never begin one now.
+  // Not in its switchover (its hold never arrived, or was lost with the relay's memory): now it can never begin one.
   const next = lease.state === 'owned' && endedMigration(lease, event.migrationId) === undefined ? kept(lease, event.migrationId) : lease;
   return { lease: next, effects: [outcomeFor(next, event.hostId, event.migrationId)] };
 }
@@ -300,7 +302,7 @@ function relayRestarted(lease: Lease): LeaseStep {
       return unchanged(lease);
     case 'holding':
     case 'drained':
-      return { lease: { state: 'owned', vmId: lease.vmId, ownerHostId: lease.ownerHostId, epoch: lease.epoch, ended: lease.ended }, effects: [] };
+      return { lease: undisturbed(lease), effects: [] };
     case 'committed-unconfirmed':
       return { lease: { ...lease, expired: false }, effects: [{ type: 'await-sign-of-life', afterRestart: true }] };
     default:

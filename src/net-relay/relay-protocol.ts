@@ -128,13 +128,13 @@ export const portToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('hold'), migrationId: id, targetHostId: id }),
   /** Source, behind its last outbound and returned frame: a commit is allowed from now on. Answered by `drained-ok`. */
   v.object({ type: v.literal('drained'), migrationId: id }),
-  /** Source: ends the hold before a commit may be on its way. Answered by `released`. */
+  /** Source: ends the hold before a commit may be on its way; it may hold again. Answered by `released`. */
   v.object({ type: v.literal('release'), migrationId: id }),
-  /** Source, once a commit may be on its way: compare-and-set back. Answered by `outcome`. */
+  /** Source, once a commit may be on its way: compare-and-set back. Ends the migration unless it is committed. Answered by `outcome`. */
   v.object({ type: v.literal('abort'), migrationId: id }),
   /** Target: the commit point. Answered by `committed` or `commit-refused`. */
   v.object({ type: v.literal('commit'), migrationId: id, fromHostId: id, fromEpoch: epoch }),
-  /** Target: the guest executes. The relay passes it to the source as `outcome`. */
+  /** Target: the guest executes. The relay passes it to the source as `outcome`, and answers with the same. */
   v.object({ type: v.literal('alive'), migrationId: id }),
   /** Asked after a reconnect: who owns the VM? Answered by `outcome`. */
   v.object({ type: v.literal('who-owns'), migrationId: id }),

@@ -55,7 +55,7 @@ describe('the relay, over real sockets', () => {
     // A frozen source that wakes up now is refused (C4).
     nicA.send(ipFrame(vm, gateway, 6666));
     nicB.running = true;
-    target.targetLease().alive();
+    await target.targetLease().alive();
     expect(await outcome).toEqual({ owner: 'target', epoch: 2 });
     const owner = target.asOwner();
     nicB.send(ipFrame(vm, gateway, 7001));

@@ -157,6 +157,8 @@ export class RoomVm implements PortOwner {
         return;
       case 'alive':
         if (this.port.isBehind(session)) this.apply({ type: 'alive', hostId, epoch });
+        // The target waits for the answer: from here on the VM stays with it.
+        this.apply({ type: 'who-owns', hostId, migrationId });
         return;
       case 'who-owns':
         this.apply({ type: 'who-owns', hostId, migrationId });

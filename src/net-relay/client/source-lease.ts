@@ -54,11 +54,9 @@ export class RelaySourceLease implements SourceLease, PortListener {
   }
 
   release(): Promise<void> {
-    // Never asked for a hold: nothing can be held, now or later.
-    if (this.holding === null) {
-      this.finish();
-      return Promise.resolve();
-    }
+    if (this.settled?.owner === 'target') return Promise.reject(new MigrationError('commit-refused', 'The target owns the VM now.'));
+    // Never asked for a hold, or it is over: nothing is held.
+    if (this.holding === null || this.settled !== null) return Promise.resolve();
     this.releasing ??= new Deferred();
     this.port.send({ type: 'release', migrationId: this.migrationId });
     this.tellWaiting(this.port.state);
@@ -74,15 +72,10 @@ export class RelaySourceLease implements SourceLease, PortListener {
   }
 
   onOutcome(listener: (outcome: LeaseOutcome) => void): Disposable {
-    const { settled } = this;
-    const subscription = this.outcomes.on(listener);
-    if (settled !== null) queueMicrotask(() => listener(settled));
-    return subscription;
+    return this.outcomes.on(listener);
   }
 
   onWaiting(listener: (what: string | null) => void): Disposable {
-    const { told } = this;
-    if (told !== null) queueMicrotask(() => listener(told));
     return this.waiting.on(listener);
   }
 
@@ -107,10 +100,7 @@ export class RelaySourceLease implements SourceLease, PortListener {
         this.draining?.resolve(undefined);
         break;
       case 'released':
-        if (this.releasing === null) break;
-        this.rejectRequests('The switchover was called off.');
-        this.releasing.resolve(undefined);
-        this.finish();
+        this.released();
         break;
       case 'request-refused':
         this.refused(message.request, message.reason);
@@ -128,7 +118,7 @@ export class RelaySourceLease implements SourceLease, PortListener {
     if (this.isOver) return;
     if (state.kind === 'refused' && NOT_OURS.includes(state.cause)) {
       // The relay remembers a move for long; if it does not know this one any more, the VM has moved on or ended since.
-      this.settle({ owner: 'target', epoch: (this.epoch + 1) as LeaseEpoch });
+      this.settle({ owner: 'target', epoch: (this.epoch + 1) as LeaseEpoch }, true);
     } else if (state.kind === 'refused') {
       this.rejectRequests(state.reason);
     }
@@ -172,33 +162,38 @@ export class RelaySourceLease implements SourceLease, PortListener {
   private outcome(message: Extract<RelayToPort, { type: 'outcome' }>): void {
     const epoch = message.epoch as LeaseEpoch;
     if (message.ownerHostId !== this.port.hostId) {
-      if (!message.alive) return;
-      this.port.becomeFormerOwner();
-      this.settle({ owner: 'target', epoch });
+      const outcome: LeaseOutcome = { owner: 'target', epoch };
+      if (message.alive) this.settle(outcome, true);
+      // Committed, and not yet known to live: the frozen copy may still be needed.
+      else this.aborting?.resolve(outcome);
     } else if (epoch > this.epoch) {
       this.port.becomeOwner(epoch);
-      this.settle({ owner: 'source', epoch });
+      this.settle({ owner: 'source', epoch }, true);
     } else if (this.aborting !== null) {
-      this.settle({ owner: 'source', epoch });
+      this.settle({ owner: 'source', epoch }, false);
     }
   }
 
-  private settle(outcome: LeaseOutcome): void {
-    const why = outcome.owner === 'target' ? 'The target owns the VM now.' : 'The relay gave the VM back.';
+  private settle(outcome: LeaseOutcome, told: boolean): void {
+    const why = outcome.owner === 'target' ? 'The target owns the VM now.' : 'The VM stays with its source.';
+    if (outcome.owner === 'target') this.port.becomeFormerOwner();
     this.settled = outcome;
     this.rejectRequests(why);
     this.releasing?.reject(new MigrationError('commit-refused', why));
     this.aborting?.resolve(outcome);
     this.say(null);
     this.listening.dispose();
-    this.outcomes.emit(outcome);
+    if (told) this.outcomes.emit(outcome);
   }
 
-  /** Called off before anything could have happened: still the source's, and not worth telling. */
-  private finish(): void {
-    this.settled = { owner: 'source', epoch: this.epoch };
-    this.say(null);
-    this.listening.dispose();
+  /** As if the hold had never been; the source may hold again. */
+  private released(): void {
+    const { releasing } = this;
+    if (releasing === null) return;
+    this.rejectRequests('The switchover was called off.');
+    this.holding = this.draining = this.releasing = null;
+    this.returned = [];
+    releasing.resolve(undefined);
   }
 
   private rejectRequests(reason: string): void {

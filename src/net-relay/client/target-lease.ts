@@ -23,7 +23,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
   private readonly revocations = new Emitter<undefined>();
   private committing: Deferred<LeaseEpoch> | null = null;
   private committed: LeaseEpoch | null = null;
-  private lives = false;
+  private living: Deferred<undefined> | null = null;
   private over = false;
   private limit: Disposable | null = null;
 
@@ -52,9 +52,13 @@ export class RelayTargetLease implements TargetLease, PortListener {
     return this.committing.promise;
   }
 
-  alive(): void {
-    this.lives = true;
-    this.port.send({ type: 'alive', migrationId: this.migrationId });
+  alive(): Promise<void> {
+    if (this.living === null) {
+      this.living = new Deferred();
+      if (this.over) this.living.reject(new MigrationError('commit-refused', GIVEN_BACK));
+      else this.port.send({ type: 'alive', migrationId: this.migrationId });
+    }
+    return this.living.promise;
   }
 
   onRevoked(listener: () => void): Disposable {
@@ -70,14 +74,18 @@ export class RelayTargetLease implements TargetLease, PortListener {
     if (this.over) return;
     if (message.as === 'owner' && this.committing !== null) this.succeed(message.epoch as LeaseEpoch);
     else if (message.as === 'target' && this.committing !== null) this.sendCommit();
-    if (this.lives) this.port.send({ type: 'alive', migrationId: this.migrationId });
+    if (this.living !== null) this.port.send({ type: 'alive', migrationId: this.migrationId });
   }
 
   message(message: RelayToPort): void {
     if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.over) return;
     if (message.type === 'committed') this.succeed(message.epoch as LeaseEpoch);
-    else if (message.type === 'commit-refused') this.fail(new MigrationError('commit-refused', message.reason));
-    else if (message.type === 'revoked') {
+    else if (message.type === 'outcome') this.outcome(message);
+    else if (message.type === 'commit-refused') {
+      // The port stays: the source may hand over again.
+      this.committing?.reject(new MigrationError('commit-refused', message.reason));
+      this.committing = null;
+    } else if (message.type === 'revoked') {
       this.port.becomeFormerOwner();
       this.port.refuse('stale-epoch', GIVEN_BACK);
     }
@@ -106,6 +114,11 @@ export class RelayTargetLease implements TargetLease, PortListener {
     this.revocations.dispose();
   }
 
+  private outcome(message: Extract<RelayToPort, { type: 'outcome' }>): void {
+    if (message.ownerHostId !== this.port.hostId) this.living?.reject(new MigrationError('commit-refused', GIVEN_BACK));
+    else if (message.alive) this.living?.resolve(undefined);
+  }
+
   private sendCommit(): void {
     this.port.send({ type: 'commit', migrationId: this.migrationId, fromHostId: this.fromHostId, fromEpoch: this.fromEpoch });
   }
@@ -122,5 +135,6 @@ export class RelayTargetLease implements TargetLease, PortListener {
     this.over = true;
     this.limit?.dispose();
     this.committing?.reject(error);
+    this.living?.reject(error);
   }
 }

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket as NodeWebSocket } from 'ws';
-import { disposable, type Disposable } from '../../shared/disposable.ts';
+import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
 import { connectHost, type HostClient } from '../client/host-client.ts';
@@ -184,4 +184,3 @@ export function recordingStation(): { received: Uint8Array[]; receive(frame: Uin
   return { received, receive: (frame) => void received.push(frame.slice()) };
 }
 
-export { disposable };

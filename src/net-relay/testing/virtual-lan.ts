@@ -1,0 +1,97 @@
+/** A relay with hosts and ports on a memory network and a virtual clock. */
+import { VirtualClock } from '../../migration/testing/virtual-clock.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
+import { connectHost, type HostClient } from '../client/host-client.ts';
+import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../client/port-client.ts';
+import type { Lan } from '../lan.ts';
+import type { CreatedVm } from '../relay-protocol.ts';
+import { createRelay, type Relay } from '../relay-server.ts';
+import { memoryKeyValueStore } from '../relay-store.ts';
+import { MemoryNetwork } from './memory-network.ts';
+import type { PortNic } from '../client/inbound-queue.ts';
+
+export class VirtualLan {
+  readonly clock = new VirtualClock();
+  readonly network = new MemoryNetwork();
+  readonly records = new Map<string, string>();
+  readonly lans: Lan[] = [];
+  readonly troubles: unknown[] = [];
+  relay: Relay;
+  private readonly opened: Disposable[] = [];
+  private random = 1;
+
+  constructor() {
+    this.relay = this.startRelay();
+  }
+
+  startRelay(): Relay {
+    this.relay = createRelay({
+      store: memoryKeyValueStore(this.records),
+      clock: this.clock,
+      randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.random = (this.random * 48271) % 2147483647) & 0xff),
+      openGateway: (lan) => {
+        this.lans.push(lan);
+        return { dispose: () => undefined };
+      },
+      onTrouble: (error) => void this.troubles.push(error),
+    });
+    this.network.relay = this.relay;
+    return this.relay;
+  }
+
+  /** The process dies: no goodbye, everything in memory is gone. Sockets break. */
+  crashRelay(): void {
+    const dead = this.relay;
+    this.network.relay = null;
+    for (const socket of [...this.network.sockets]) socket.cut();
+    dead.dispose();
+  }
+
+  host(id: string, room = 'default', key = this.relay.defaultRoomKey, hostToken = `token-of-${id}-0123456789`): HostClient {
+    return this.keep(connectHost({ url: 'ws://relay/relay/host', room: room as RoomName, key, hostId: id as HostId, hostToken, name: id, clock: this.clock, openSocket: this.network.openSocket(id), random: () => 0 }));
+  }
+
+  own(hostId: string, vm: CreatedVm, nic: PortNic, epoch = vm.epoch): OwnerPort {
+    return this.keep(attachOwner({ ...this.portOptions(hostId), vmId: vm.vmId as VmId, epoch: epoch as LeaseEpoch, nic }));
+  }
+
+  target(hostId: string, vm: CreatedVm, nic: PortNic, migrationId: string, fromHostId: string, epoch = vm.epoch): TargetPort {
+    return this.keep(attachTarget({ ...this.portOptions(hostId), vmId: vm.vmId as VmId, epoch: epoch as LeaseEpoch, nic, migrationId: migrationId as MigrationId, fromHostId: fromHostId as HostId }));
+  }
+
+  private portOptions(hostId: string) {
+    const credentials = { room: 'default' as RoomName, key: this.relay.defaultRoomKey, hostId: hostId as HostId, hostToken: `token-of-${hostId}-0123456789` };
+    return { url: 'ws://relay/relay/port', credentials, clock: this.clock, openSocket: this.network.openSocket(hostId), random: () => 0 };
+  }
+
+  /** Delivers everything, then lets time pass in steps, delivering after each. */
+  async pass(ms: number): Promise<void> {
+    await this.network.settle();
+    const end = this.clock.now() + ms;
+    while ((this.clock.nextAt ?? Number.POSITIVE_INFINITY) <= end) {
+      this.clock.fireNext();
+      await this.network.settle();
+    }
+    this.clock.pass(end - this.clock.now());
+  }
+
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    await this.network.settle();
+    return promise;
+  }
+
+  async createVm(client: HostClient, name?: string): Promise<CreatedVm> {
+    return this.settled(client.createVm({ name, memoryBytes: 1 << 27 }));
+  }
+
+  keep<T extends Disposable>(item: T): T {
+    this.opened.push(item);
+    return item;
+  }
+
+  dispose(): void {
+    for (const item of this.opened.reverse()) item.dispose();
+    this.relay.dispose();
+  }
+}
