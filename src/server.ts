@@ -14,11 +14,11 @@ import { listen, type Listener } from './http-server/listener.ts';
 import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
 import { pageFiles } from './http-server/page-files.ts';
 import { watchParent } from './http-server/parent-watch.ts';
-import { openRoomGateways } from './http-server/room-gateway.ts';
 import { createRoutes } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
 import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
+import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
 import { openLmdbStore } from './net-relay/lmdb-store.ts';
 import { createRelay } from './net-relay/relay-server.ts';
 import type { KeyValueStore } from './net-relay/relay-store.ts';
@@ -53,12 +53,15 @@ async function run(options: ServerOptions): Promise<void> {
 
   const store = openLmdbStore(join(options.dataDir, 'relay'));
   closing.stores.push(store);
-  const relay = open.add(
-    createRelay({
-      store,
-      openGateway: openRoomGateways({ clock: systemClock, pingMs: options.pingMs, forwardAddress: options.host, forwards: options.forwards, log: complain }),
-    }),
-  );
+  const gateways = new RoomGateways({
+    clock: systemClock,
+    pingMs: options.pingMs,
+    forwardAddress: options.host,
+    forwards: options.forwards,
+    outbound: options.outbound,
+    log: complain,
+  });
+  const relay = open.add(createRelay({ store, openGateway: gateways.open }));
   for (const record of relay.stats().unreadable) complain(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`);
   const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
   listener.serve(

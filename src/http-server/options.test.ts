@@ -32,8 +32,9 @@ describe('the server\'s command line', () => {
 
   it('keeps guests inside unless --outbound or a list of destinations is given', () => {
     expect(options('--outbound').outbound).toEqual([]);
-    expect(options('--outbound-to', 'example.org, 192.0.2.7:443').outbound).toEqual(['example.org', '192.0.2.7:443']);
+    expect(options('--outbound-to', '*:443, udp:192.0.2.7:53').outbound).toEqual(['*:443', 'udp:192.0.2.7:53']);
     expect(() => options('--outbound-to', 'a b')).toThrow(OptionError);
+    expect(() => options('--outbound-to', '')).toThrow('--outbound-to');
     expect(() => options('--outbound=yes')).toThrow('takes no value');
   });
 

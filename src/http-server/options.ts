@@ -1,11 +1,6 @@
 /** The server's command line, parsed once into typed values. */
-
-/** A TCP port of this machine that leads to a port of a VM, found by its name or id. */
-export interface ForwardOption {
-  readonly hostPort: number;
-  readonly vm: string;
-  readonly guestPort: number;
-}
+import { createOutboundPolicy, OutboundRuleError } from '../net-relay/gateway/outbound-policy.ts';
+import { parseWantedForward, type WantedForward } from '../net-relay/gateway/room-gateway.ts';
 
 export interface ServerOptions {
   /** 0 = any free port; the ready line names the real one. */
@@ -16,8 +11,8 @@ export interface ServerOptions {
   readonly pingMs: number;
   /** Where a finished guest set is downloaded from; null = built here. */
   readonly guestUrl: string | null;
-  readonly forwards: readonly ForwardOption[];
-  /** What guests may reach outside: null = nothing, [] = everything, otherwise these `host[:port]` only. */
+  readonly forwards: readonly WantedForward[];
+  /** What guests may reach outside: null = nothing, [] = everything, otherwise what these rules open (outbound-policy.ts). */
   readonly outbound: readonly string[] | null;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   /** Serve the page from its sources, with reload on change. */
@@ -55,7 +50,9 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --forward HOST:VM:GUEST   lead port HOST of this machine to port GUEST of the VM with this name or id;
                             may be given several times (ports 22 and 80 of every VM are forwarded anyway)
   --outbound                let guests open connections to the outside
-  --outbound-to LIST        the same, but only to these hosts, e.g. example.org,192.0.2.7:443
+  --outbound-to RULES       the same, but only where these rules allow it, e.g. *:443,udp:192.0.2.7:53,host:8080
+                            ([tcp:|udp:]TARGET[:PORT[-PORT]]; TARGET is *, an address, a network, or "host",
+                            which is this machine)
   --ping-ms N               beat of the ping to every guest in milliseconds (default ${DEFAULT_PING_MS})
   --data DIR                where room keys and leases are kept (default ${DEFAULT_DATA_DIR})
   --dev                     serve the page from its sources, for work on it
@@ -71,7 +68,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let host = DEFAULT_HOST;
   let pingMs = DEFAULT_PING_MS;
   let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
-  const forwards: ForwardOption[] = [];
+  const forwards: WantedForward[] = [];
   let outbound: readonly string[] | null = null;
   let tls: ServerOptions['tls'] = null;
   let dev = false;
@@ -100,7 +97,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
         outbound ??= [];
         break;
       case '--outbound-to':
-        outbound = destinations(words.value(word));
+        outbound = outboundRules(words.value(word));
         break;
       case '--tls': {
         const certFile = words.value(word);
@@ -121,7 +118,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
         throw new OptionError(`There is no option ${JSON.stringify(word.name)}. \`npm start -- --help\` lists them all.`);
     }
   }
-  const doubled = forwards.find((one, at) => forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
+  const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
   return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tls, dev, dataDir } };
 }
@@ -183,17 +180,25 @@ function webAddress(name: string, text: string): string {
   return text;
 }
 
-function forward(text: string): ForwardOption {
-  const [hostPort, vm, guestPort, ...more] = text.split(':');
-  if (hostPort === undefined || vm === undefined || vm === '' || guestPort === undefined || more.length > 0) {
-    throw new OptionError(`--forward takes HOSTPORT:VM:GUESTPORT, e.g. 8080:vm-1:80, not ${JSON.stringify(text)}.`);
+function forward(text: string): WantedForward {
+  try {
+    return parseWantedForward(text);
+  } catch (error) {
+    throw new OptionError(`--forward: ${sentence(error)}`);
   }
-  return { hostPort: integer('The host port of --forward', hostPort, 1, 65_535), vm, guestPort: integer('The guest port of --forward', guestPort, 1, 65_535) };
 }
 
-function destinations(text: string): string[] {
-  const names = text.split(',').map((name) => name.trim());
-  const wrong = names.find((name) => !/^[A-Za-z0-9.*-]{1,253}(:\d{1,5})?$/.test(name));
-  if (wrong !== undefined) throw new OptionError(`--outbound-to takes hosts separated by commas, each as NAME or NAME:PORT; ${JSON.stringify(wrong)} is neither.`);
-  return names;
+function outboundRules(text: string): string[] {
+  const rules = text.split(',').map((rule) => rule.trim());
+  try {
+    createOutboundPolicy(rules, 0, 0);
+    return rules;
+  } catch (error) {
+    if (error instanceof OutboundRuleError) throw new OptionError(`--outbound-to: ${sentence(error)}`);
+    throw error;
+  }
+}
+
+function sentence(error: unknown): string {
+  return `${error instanceof Error ? error.message : String(error)}.`;
 }
