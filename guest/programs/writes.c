@@ -5,7 +5,7 @@
  *   crossing  stores of every size across page boundaries
  *   code      code that is written, run and rewritten, in and across pages
  *   bios      stores to the BIOS at the top of the address space, where a PC has read-only memory
- * Prints "writes KIND: " and what it saw.
+ * Prints "writes KIND: " and what it saw, and keeps its memory until Enter is pressed.
  */
 #include "guest.h"
 
@@ -20,6 +20,8 @@ static void report(const char *kind, const char *what, u32 number) {
     put_text(&line, what);
     put_number(&line, number);
     end_line(&line);
+    u8 key;
+    syscall3(SYS_read, 0, (u32)&key, 1);
 }
 
 /* No device answers at this port: it reads as all ones. */

@@ -20,8 +20,9 @@ import { platformTasks } from './platform-tasks.ts';
 import { GuestScreen } from './screen.ts';
 import { UartSerialPort } from './serial-port.ts';
 import { startV86, V86_DEVICES } from './start-v86.ts';
-import { V86_VERSION, type V86Cpu, type V86Instance } from './v86-api.ts';
+import type { V86Cpu, V86Instance } from './v86-api.ts';
 import { V86Devices } from './v86-devices.ts';
+import { V86_VERSION } from './v86-version.ts';
 import { FRAME_BUFFER_BYTES } from './video-memory.ts';
 import type { WriteTracking } from './write-tracking.ts';
 

@@ -1,0 +1,54 @@
+/** The parts of a machine out of the guest set that `npm run guest` has built. Node only. */
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as v from 'valibot';
+import { guestManifestSchema, type GuestArtefact, type GuestManifest } from '../guest-manifest.ts';
+import type { BaseDisk, MachineParts } from '../machine.ts';
+
+const GUEST_SET = fileURLToPath(new URL('../../../.cache/guest', import.meta.url));
+
+export interface GuestParts {
+  readonly manifest: GuestManifest;
+  readonly snapshot: Uint8Array;
+  /** Fresh parts for one machine; `emulator` replaces the rewritten v86.wasm. */
+  machineParts(emulator?: WebAssembly.Module): MachineParts;
+}
+
+/** The guest set, or null if there is none: tests that need a guest are skipped then ("npm run guest" makes one). */
+export function loadGuestParts(directory = GUEST_SET): GuestParts | null {
+  const manifestFile = join(directory, 'manifest.json');
+  if (!existsSync(manifestFile)) return null;
+  const manifest = v.parse(guestManifestSchema, JSON.parse(readFileSync(manifestFile, 'utf8')));
+  const path = (artefact: GuestArtefact): string => join(directory, artefact.sha256, artefact.name);
+  const read = (artefact: GuestArtefact): Uint8Array => new Uint8Array(readFileSync(path(artefact)));
+  const bios = read(manifest.bios);
+  const vgaBios = read(manifest.vgaBios);
+  let module: WebAssembly.Module | null = null;
+  return {
+    manifest,
+    snapshot: read(manifest.snapshot),
+    machineParts: (emulator) => ({
+      emulator: emulator ?? (module ??= new WebAssembly.Module(readFileSync(path(manifest.emulator)))),
+      bios,
+      vgaBios,
+      memoryBytes: manifest.memoryBytes,
+      disk: fileDisk(path(manifest.disk), manifest.disk.bytes, manifest.diskChunkBytes),
+    }),
+  };
+}
+
+/** A disk image in a file. Reads complete in a later task, as over the network. */
+export function fileDisk(file: string, byteLength: number, chunkBytes: number): BaseDisk {
+  const handle = openSync(file, 'r');
+  return {
+    byteLength,
+    chunkBytes,
+    read(offset, length) {
+      const bytes = new Uint8Array(length);
+      readSync(handle, bytes, 0, length, offset);
+      return new Promise((resolve) => setImmediate(() => resolve(bytes)));
+    },
+    dispose: () => closeSync(handle),
+  };
+}
