@@ -77,14 +77,14 @@ async function choosePackages(steps: StepRunner, log: (line: string) => void, up
   const apt = new PrivateApt(join(downloadFolder(), 'apt'));
   const folder = await steps.run('versions', { list: 'i386' }, async (work) => {
     work.report('asking the package sources');
-    const warning = await apt.update(work.report.bind(work));
+    const warning = await apt.update(work.report);
     if (warning !== null) log(warning);
     writeFileSync(join(work.folder, 'packages.json'), JSON.stringify(await apt.resolve(), null, 1));
   });
   const wanted = JSON.parse(readFileSync(join(folder, 'packages.json'), 'utf8')) as WantedPackage[];
   let downloaded: DownloadedPackage[] = [];
   await steps.run('download', { packages: JSON.stringify(wanted) }, async (work) => {
-    downloaded = await apt.download(wanted, work.report.bind(work));
+    downloaded = await apt.download(wanted, work.report);
   });
   return downloaded.length > 0 ? downloaded : apt.download(wanted, () => undefined);
 }

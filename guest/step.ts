@@ -21,7 +21,7 @@ export interface StepReporter {
 export interface StepWork {
   /** The folder to fill; published only when the step succeeds. */
   readonly folder: string;
-  report(text: string, fraction?: number): void;
+  readonly report: (text: string, fraction?: number) => void;
 }
 
 /**

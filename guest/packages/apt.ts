@@ -3,15 +3,18 @@
  * apt state of our own: the machine's dpkg and its architectures are not touched, no mirror is named anywhere.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GuestError } from '../guest-error.ts';
-import { runCommand, tryCommand } from '../run-command.ts';
+import { tryCommand, type RunResult } from '../run-command.ts';
 import { KERNEL_META_PACKAGE, PACKAGES } from './package-list.ts';
 
 const ARCHITECTURE = 'i386';
-/** Waits between attempts to fetch the package index: a mirror that is mid-sync settles within minutes. */
-const INDEX_RETRY_MS = [2000, 5000, 10000, 20000];
+/** Waits between attempts to fetch the package index: a mirror that is mid-sync settles within a minute or two. */
+const INDEX_RETRY_MS = [2000, 5000, 15000, 30000, 60000];
+/** With most of the index there, waiting for the rest is worth less. */
+const PARTIAL_INDEX_RETRIES = 2;
+const PROGRESS_MS = 500;
 const DOWNLOAD_ATTEMPTS = 4;
 const DOWNLOAD_RETRY_MS = 3000;
 
@@ -33,14 +36,26 @@ export interface AptReport {
   (text: string, fraction?: number): void;
 }
 
+/** What PrivateApt needs of the machine; tests give another. */
+export interface AptMachine {
+  /** Runs apt-get or apt-cache to its end, in `folder` if given. */
+  run(command: 'apt-get' | 'apt-cache', args: readonly string[], folder?: string): Promise<RunResult>;
+  sleep(ms: number): Promise<void>;
+}
+
+const thisMachine: AptMachine = {
+  run: (command, args, folder) => tryCommand(command, args, folder === undefined ? {} : { cwd: folder }),
+  sleep: (ms) => new Promise((done) => setTimeout(done, ms)),
+};
+
 export class PrivateApt {
   private readonly folder: string;
-  private readonly sleep: (ms: number) => Promise<void>;
+  private readonly machine: AptMachine;
 
   /** `folder` keeps the index and the downloaded packages between runs. */
-  constructor(folder: string, sleep: (ms: number) => Promise<void> = (ms) => new Promise((done) => setTimeout(done, ms))) {
+  constructor(folder: string, machine: AptMachine = thisMachine) {
     this.folder = folder;
-    this.sleep = sleep;
+    this.machine = machine;
     mkdirSync(join(folder, 'state/lists/partial'), { recursive: true });
     mkdirSync(join(folder, 'cache/archives/partial'), { recursive: true });
     mkdirSync(join(folder, 'packages'), { recursive: true });
@@ -54,17 +69,17 @@ export class PrivateApt {
   async update(report: AptReport): Promise<string | null> {
     let words = '';
     for (let attempt = 0; attempt <= INDEX_RETRY_MS.length; attempt++) {
-      const result = await tryCommand('apt-get', [...this.options(), '--quiet', 'update']);
+      const result = await this.apt('apt-get', ['--quiet', 'update']);
       words = `${result.stderr}\n${result.stdout}`;
       const failures = words.split('\n').filter((line) => /^(E|W|Err):? ?/.test(line));
       if (result.status === 0 && !failures.some((line) => line.startsWith('E:') || line.includes('Some index files failed'))) return null;
       const wait = INDEX_RETRY_MS[attempt];
-      if (wait === undefined) break;
+      if (wait === undefined || (attempt >= PARTIAL_INDEX_RETRIES && (await this.canGoOn()))) break;
       report(`the package index is incomplete (a mirror may be in the middle of an update); trying again in ${wait / 1000} s`);
-      await this.sleep(wait);
+      await this.machine.sleep(wait);
     }
     const failed = firstFailure(words);
-    if (await this.knows('busybox-static')) {
+    if (await this.canGoOn()) {
       return `A part of the package index could not be fetched (${failed}); the rest is used, so a package may be older than the newest. Run "npm run guest -- --update" later for the newest.`;
     }
     throw new GuestError('package-index', `The package index could not be fetched: ${failed}. Check the network and /etc/apt, then run "npm run guest" again; or use a finished set with --guest-url.`);
@@ -73,8 +88,8 @@ export class PrivateApt {
   /** The packages to download, with the kernel's versioned name. Rejects with GuestError('no-i386-kernel'). */
   async resolve(): Promise<WantedPackage[]> {
     const kernel = await this.kernelPackage();
-    const output = await this.query('apt-cache', ['show', '--no-all-versions', kernel, ...PACKAGES]);
-    const wanted = parsePackageRecords(output);
+    const { stdout } = await this.apt('apt-cache', ['show', '--no-all-versions', kernel, ...PACKAGES]);
+    const wanted = parsePackageRecords(stdout);
     for (const name of [kernel, ...PACKAGES]) {
       if (!wanted.some((entry) => entry.name === name)) {
         throw new GuestError('package-index', `The package ${name} (${ARCHITECTURE}) is not in this machine's package sources. Use Debian 12, its container (guest/Dockerfile), or a finished set with --guest-url.`);
@@ -85,28 +100,40 @@ export class PrivateApt {
 
   /** Downloads what is not there yet; apt checks each against the signed index. Packages are kept for later runs. */
   async download(wanted: readonly WantedPackage[], report: AptReport): Promise<DownloadedPackage[]> {
-    const total = wanted.reduce((sum, entry) => sum + entry.bytes, 0);
-    let finished = 0;
+    const missing = wanted.filter((entry) => this.kept(entry) === null);
+    if (missing.length > 1) await this.fetchTogether(missing, report);
     const downloaded: DownloadedPackage[] = [];
-    for (const entry of wanted) {
-      report(`${entry.name} ${entry.version}`, finished / total);
-      downloaded.push({ ...entry, file: this.kept(entry) ?? (await this.fetch(entry, report)) });
-      finished += entry.bytes;
-    }
+    for (const entry of wanted) downloaded.push({ ...entry, file: this.kept(entry) ?? (await this.fetch(entry, report)) });
     return downloaded;
+  }
+
+  /** One call for all, which is quicker; what fails is tried again one by one. */
+  private async fetchTogether(wanted: readonly WantedPackage[], report: AptReport): Promise<void> {
+    const folder = join(this.folder, 'packages');
+    const total = wanted.reduce((sum, entry) => sum + entry.bytes, 0);
+    const before = folderBytes(folder);
+    const showing = setInterval(() => {
+      const fraction = Math.min(1, (folderBytes(folder) - before) / total);
+      report(`${wanted.length} packages, ${(total / 1e6).toFixed(0)} MB`, fraction);
+    }, PROGRESS_MS);
+    try {
+      await this.apt('apt-get', ['--quiet', 'download', ...wanted.map((entry) => `${entry.name}=${entry.version}`)], folder);
+    } finally {
+      clearInterval(showing);
+    }
   }
 
   private async fetch(entry: WantedPackage, report: AptReport): Promise<string> {
     const folder = join(this.folder, 'packages');
     let words = '';
     for (let attempt = 1; attempt <= DOWNLOAD_ATTEMPTS; attempt++) {
-      const result = await tryCommand('apt-get', [...this.options(), '--quiet', 'download', `${entry.name}=${entry.version}`], { cwd: folder });
+      const result = await this.apt('apt-get', ['--quiet', 'download', `${entry.name}=${entry.version}`], folder);
       const file = this.kept(entry);
       if (result.status === 0 && file !== null) return file;
       words = result.stderr;
       if (attempt === DOWNLOAD_ATTEMPTS) break;
       report(`${entry.name} did not come through; trying again`);
-      await this.sleep(DOWNLOAD_RETRY_MS * attempt);
+      await this.machine.sleep(DOWNLOAD_RETRY_MS * attempt);
     }
     throw new GuestError('package-download', `The package ${entry.name} ${entry.version} could not be downloaded: ${firstFailure(words)}. What is finished is kept: run "npm run guest" again.`);
   }
@@ -123,7 +150,7 @@ export class PrivateApt {
   }
 
   private async kernelPackage(): Promise<string> {
-    const result = await tryCommand('apt-cache', [...this.options(), 'depends', '--important', KERNEL_META_PACKAGE]);
+    const result = await this.apt('apt-cache', ['depends', '--important', KERNEL_META_PACKAGE]);
     const name = /Depends: (linux-image-\S+-686)$/m.exec(result.stdout)?.[1];
     if (name === undefined) {
       throw new GuestError(
@@ -134,12 +161,13 @@ export class PrivateApt {
     return name;
   }
 
-  private async knows(name: string): Promise<boolean> {
-    return (await tryCommand('apt-cache', [...this.options(), 'show', name])).status === 0;
+  /** What there is of the index names a kernel and a busybox. */
+  private async canGoOn(): Promise<boolean> {
+    return (await this.apt('apt-cache', ['show', KERNEL_META_PACKAGE, 'busybox-static'])).status === 0;
   }
 
-  private query(command: string, args: readonly string[]): Promise<string> {
-    return runCommand(command, [...this.options(), ...args]);
+  private apt(command: 'apt-get' | 'apt-cache', args: readonly string[], folder?: string): Promise<RunResult> {
+    return this.machine.run(command, [...this.options(), ...args], folder);
   }
 
   private options(): string[] {
@@ -155,6 +183,10 @@ export class PrivateApt {
     };
     return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
   }
+}
+
+function folderBytes(folder: string): number {
+  return readdirSync(folder).reduce((sum, name) => sum + (statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }
 
 /** Records of `apt-cache show`; of several with the same name the first (newest) counts. */

@@ -1,0 +1,23 @@
+import { copyFileSync, constants, mkdirSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { GuestError } from './guest-error.ts';
+import { artefactPath, artefactsOf, type GuestSet } from './guest-set.ts';
+
+/**
+ * Copies a finished set into `folder` (made if need be): what any web server can hand out as it stands. A folder that
+ * holds something else is refused.
+ */
+export function exportSet(set: GuestSet, folder: string): void {
+  const target = resolve(folder);
+  mkdirSync(target, { recursive: true });
+  const foreign = readdirSync(target).find((name) => !['manifest.json', 'SOURCES'].includes(name) && !/^[0-9a-f]{64}$/.test(name));
+  if (foreign !== undefined) {
+    throw new GuestError('unexpected-content', `${target} holds something else (${foreign}). Give --export an empty or a new folder.`);
+  }
+  for (const artefact of artefactsOf(set.manifest)) {
+    mkdirSync(join(target, artefact.sha256), { recursive: true });
+    copyFileSync(artefactPath(set.directory, artefact), artefactPath(target, artefact), constants.COPYFILE_FICLONE);
+  }
+  // The manifest comes last: a set that is being copied is not taken for a whole one.
+  for (const name of ['SOURCES', 'manifest.json']) copyFileSync(join(set.directory, name), join(target, name));
+}
