@@ -34,8 +34,8 @@ export const ACKNOWLEDGE_EVERY_BYTES = 4 * MAX_MESSAGE_BYTES;
 export const HEARTBEAT_MS = 1000;
 /** This many heartbeats without a word from the other side, and the link counts as dead. */
 export const SILENT_HEARTBEATS = 5;
-/** Bulk data unacknowledged for so long while control still talks: the bulk lane is dead. */
-export const BULK_STALL_MS = 10_000;
+/** Bulk data of which nothing was applied for so long while control still talks: the bulk lane is dead (below 9 KB/s). */
+export const BULK_STALL_MS = 30_000;
 
 /** The target answers an offer at once; its worker may have to start first. */
 export const OFFER_LIMIT_MS = 10_000;
@@ -61,7 +61,7 @@ export const MAX_RECONNECTS = 5;
 export const FIRST_MESSAGE_LIMIT_MS = 10_000;
 /** Devices restored, digest compared, and with `verify` all memory hashed at both sides. */
 export const RESTORE_LIMIT_MS = 15_000;
-/** The guest's first instructions after run(). The relay takes the VM back after 2 s anyway. */
+/** The guest's first instructions after the commit. Far longer than the 2 s after which the relay takes a silent VM back. */
 export const ALIVE_LIMIT_MS = 10_000;
 /** A wait longer than this is said in the log with what is waited for. */
 export const SAY_WAITING_AFTER_MS = 3000;

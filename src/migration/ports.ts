@@ -62,7 +62,10 @@ export interface TargetVm {
   differsFromBase(): Bitmap;
   /** Restores what saveDevices() gave. Throws if it does not fit. */
   restoreDevices(state: Uint8Array): Promise<void>;
-  /** Starts the CPU. `stoppedForMs`: wall time since the source's CPU stopped, so that guest time is continuous. */
+  /**
+   * Starts the CPU. `stoppedForMs`: wall time since the source's CPU stopped, so that guest time is continuous. Rejects
+   * only if the CPU does not run.
+   */
   run(stoppedForMs: number): Promise<void>;
   /** First sign of life: resolves once the guest has executed instructions after run(). */
   alive(): Promise<void>;

@@ -2,6 +2,7 @@
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { Clock, Compressor, Link, PageHash, TargetLease, TargetVm } from './ports.ts';
+import type { ReceiverState } from './receiver-states.ts';
 import type { MigrationCause, MigrationProgress } from './report.ts';
 
 /** What the source says of the VM it wants to send. */
@@ -56,4 +57,6 @@ export interface ReceiverHandle {
   readonly done: Promise<ReceiverEnd>;
   /** Ends the migration if the relay was not asked for the commit yet; after that, nothing. */
   cancel(): void;
+  /** As in SenderHandle. */
+  state(): ReceiverState['name'];
 }

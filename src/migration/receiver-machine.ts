@@ -10,10 +10,13 @@ import {
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import type {
-  Interrupted, Preparing, Proving, ReceiverEffect, ReceiverEvent, ReceiverState, ReceiverStep, Receiving, Restoring,
+  Interrupted, Preparing, Proving, ReceiverEffect, ReceiverEvent, ReceiverState, ReceiverStep, Receiving, Restoring, Starting,
 } from './receiver-states.ts';
 import type { MigrationCause } from './report.ts';
 import type { Failure } from './sender-states.ts';
+
+/** Until the relay is told again of the first sign of life. */
+const TELL_AGAIN_MS = 1000;
 
 type Live = Exclude<ReceiverState, { name: 'ended' }>;
 type EventOf<T extends ReceiverEvent['type']> = Extract<ReceiverEvent, { type: T }>;
@@ -41,9 +44,9 @@ export function stepReceiver(state: ReceiverState, event: ReceiverEvent): Receiv
     case 'cancel':
       return mayHaveCommitted(state) ? stay(state) : fail(state, { outcome: 'cancelled', cause: 'cancelled', reason: event.reason });
     case 'deadline':
-      return state.deadline === null || event.at < state.deadline ? stay(state) : fail(state, limitPassed(state));
+      return state.deadline === null || event.at < state.deadline ? stay(state) : limitPassed(state);
     case 'operation-failed':
-      return fail(state, event.failure);
+      return operationFailed(state, event);
     case 'revoked':
       return state.name === 'starting' || state.name === 'proving' || state.name === 'committing'
         ? fail(state, failed('target-silent', 'The relay gave the VM back to its source, because it had heard no sign of life from here.'))
@@ -253,7 +256,43 @@ function fail(state: Live, failure: Failure, tell = true): ReceiverStep {
   return { state: { name: 'ended', deadline: null, verdict: failure }, effects: [...effects, { type: 'finish', verdict: failure }] };
 }
 
-function limitPassed(state: Live): Failure {
+/** A state has lasted longer than it may. */
+function limitPassed(state: Live): ReceiverStep {
+  if (state.name === 'proving') {
+    // The CPU was started. If the relay has given the VM back meanwhile, it refuses, and the VM goes.
+    return { state: { ...state, step: 'telling', deadline: null }, effects: [{ type: 'start', operation: 'tell-alive' }] };
+  }
+  if (state.name === 'starting') return onlyTheRelayEndsIt(state, CAUSE_SENTENCES['target-silent']);
+  return fail(state, failureOfLimit(state));
+}
+
+/** Something that was asked of VM, lease or link could not be done. */
+function operationFailed(state: Live, { at, operation, failure }: EventOf<'operation-failed'>): ReceiverStep {
+  switch (operation) {
+    case 'run':
+      return state.name === 'starting' ? onlyTheRelayEndsIt(state, failure.reason) : stay(state);
+    case 'await-alive':
+      return { state, effects: [{ type: 'log', sentence: failure.reason }] };
+    case 'tell-alive':
+      if (state.name !== 'proving') return stay(state);
+      return failure.cause === 'commit-refused' ? fail(state, failure) : { state: { ...state, deadline: at + TELL_AGAIN_MS }, effects: [] };
+    default:
+      return fail(state, failure);
+  }
+}
+
+/**
+ * After the commit the VM is here, even if it does not run as it should: only the relay knows whether the world has
+ * seen something of it, and gives it back if not.
+ */
+function onlyTheRelayEndsIt(state: Starting, reason: string): ReceiverStep {
+  return {
+    state: { ...state, deadline: null },
+    effects: [{ type: 'log', sentence: `${reason} If the relay has heard nothing of the VM either, it gives it back to the source.` }],
+  };
+}
+
+function failureOfLimit(state: Exclude<Live, Starting | Proving>): Failure {
   switch (state.name) {
     case 'awaiting-offer':
       return failed('link-silent', 'The source opened a connection and offered nothing.');
@@ -265,9 +304,6 @@ function limitPassed(state: Live): Failure {
       return failed('restore-failed', state.step === 'gathering' ? 'The last pages did not arrive in time.' : 'The VM\'s devices could not be restored in time.');
     case 'committing':
       return failed('relay-lost', 'The relay did not answer whether the VM may run here.');
-    case 'starting':
-    case 'proving':
-      return failed('target-silent', 'The VM did not start to run here in time.');
     case 'receiving':
       return failed('link-silent', CAUSE_SENTENCES['link-silent']);
     default:

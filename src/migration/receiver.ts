@@ -51,7 +51,7 @@ const PHASES: Readonly<Record<ReceiverState['name'], MigrationPhase>> = {
 export function startReceiver(deps: ReceiverDeps): ReceiverHandle {
   const receiver = new Receiver(deps);
   receiver.run();
-  return { offer: receiver.offer.promise, done: receiver.end.promise, cancel: () => receiver.cancel() };
+  return { offer: receiver.offer.promise, done: receiver.end.promise, cancel: () => receiver.cancel(), state: () => receiver.state };
 }
 
 type Session = LinkSession<ToTarget, ToSource>;
@@ -96,6 +96,10 @@ class Receiver {
 
   cancel(): void {
     this.dispatch({ type: 'cancel', at: this.now(), reason: 'The migration was cancelled at the target.' });
+  }
+
+  get state(): ReceiverState['name'] {
+    return this.loop.state.name;
   }
 
   private now(): number {

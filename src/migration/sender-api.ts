@@ -2,6 +2,7 @@
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { Clock, Compressor, Link, PageHash, SourceLease, SourceVm } from './ports.ts';
 import type { MigrationProgress, MigrationReport } from './report.ts';
+import type { SenderState } from './sender-states.ts';
 
 export interface SenderOptions {
   /** Longest pause the switchover may be expected to take. Default 100. */
@@ -60,4 +61,6 @@ export interface SenderHandle {
   cancel(): Promise<CancelAnswer>;
   /** The guest powered off: there is nothing left to move. */
   vmEnded(): void;
+  /** Where the migration is, by the names of PROTOCOL.md: for diagnosis and for tests that fail something at a named state. */
+  state(): SenderState['name'];
 }

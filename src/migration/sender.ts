@@ -59,6 +59,7 @@ export function startSender(deps: SenderDeps): SenderHandle {
       return answerCancel(await done);
     },
     vmEnded: () => sender.vmEnded(),
+    state: () => sender.state,
   };
 }
 
@@ -132,6 +133,10 @@ class Sender {
 
   vmEnded(): void {
     this.failed(new MigrationError('vm-ended'));
+  }
+
+  get state(): SenderState['name'] {
+    return this.loop.state.name;
   }
 
   private now(): number {

@@ -3,6 +3,7 @@
  * switchover is. Requests and answers take their time; while the relay is down they wait.
  */
 import type { LeaseEpoch } from '../../shared/ids.ts';
+import { disposable, type Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import { MigrationError } from '../migration-error.ts';
 import type { LeaseOutcome, SourceLease, TargetLease } from '../ports.ts';
@@ -22,10 +23,13 @@ export class ModelArbiter {
   framesRefused = 0;
   /** Breaks the next commit for the target: before or after the relay took note of it. */
   loseCommit: 'before' | 'after' | null = null;
+  /** Called at the moment the lease moves to the target. */
+  onCommit: () => void = () => undefined;
+  /** The VM was given back after a commit. */
+  tookBack = false;
   private readonly world: World;
   private readonly host: Host;
-  private targetPutOut = false;
-  private openListeners = 0;
+  private readonly open = { source: 0, target: 0 };
   private readonly outcome = new Emitter<LeaseOutcome>();
   private readonly waiting = new Emitter<string | null>();
   private readonly revoked = new Emitter<void>();
@@ -41,7 +45,7 @@ export class ModelArbiter {
       this.framesRefused++;
       return;
     }
-    if (from === 'target') this.targetPutOut = true;
+    if (from === 'target') this.targetLives();
     this.frames.push({ owner: from, counter });
   }
 
@@ -63,7 +67,7 @@ export class ModelArbiter {
         if (this.owner === 'source') this.phase = 'idle';
         return { owner: this.owner, epoch: this.epoch as LeaseEpoch };
       }),
-      onOutcome: (listener) => this.counted(told, listener),
+      onOutcome: (listener) => this.counted('source', told, listener),
       onWaiting: (listener) => this.waiting.on(listener),
     };
   }
@@ -75,30 +79,29 @@ export class ModelArbiter {
       commit: () => this.commit(host),
       alive: () => this.request(host, 'alive', () => {
         if (this.owner !== 'target') throw new MigrationError('commit-refused', 'The VM was given back before.');
-        this.phase = 'idle';
-        this.outcome.emit({ owner: 'target', epoch: this.epoch as LeaseEpoch });
+        this.targetLives();
       }),
-      onRevoked: (listener) => this.counted(told, listener),
+      onRevoked: (listener) => this.counted('target', told, listener),
       dispose: () => undefined,
     };
   }
 
-  /** Listeners of the engine that were not disposed. */
-  get engineListeners(): number {
-    return this.openListeners + this.waiting.listenerCount;
+  /** Listeners that were not disposed. */
+  get sourceListeners(): number {
+    return this.open.source + this.waiting.listenerCount;
   }
 
-  private counted<T>(emitter: Emitter<T>, listener: (value: T) => void): ReturnType<Emitter<T>['on']> {
+  get targetListeners(): number {
+    return this.open.target;
+  }
+
+  private counted<T>(side: Owner, emitter: Emitter<T>, listener: (value: T) => void): Disposable {
     const subscription = emitter.on(listener);
-    this.openListeners++;
-    let open = true;
-    return {
-      dispose: () => {
-        if (open) this.openListeners--;
-        open = false;
-        subscription.dispose();
-      },
-    };
+    this.open[side]++;
+    return disposable(() => {
+      this.open[side]--;
+      subscription.dispose();
+    });
   }
 
   private async commit(host: Host): Promise<LeaseEpoch> {
@@ -110,6 +113,7 @@ export class ModelArbiter {
       this.epoch++;
       this.phase = 'committed';
       this.world.note('the lease moves to the target');
+      this.onCommit();
       this.host.clock.setTimeout(() => this.takeBack(), TAKE_BACK_MS);
       return this.epoch as LeaseEpoch;
     });
@@ -117,11 +121,19 @@ export class ModelArbiter {
     return epoch;
   }
 
+  /** A frame counts as much as the word itself: what the world has seen cannot be taken back. */
+  private targetLives(): void {
+    if (this.phase !== 'committed') return;
+    this.phase = 'idle';
+    this.outcome.emit({ owner: 'target', epoch: this.epoch as LeaseEpoch });
+  }
+
   private takeBack(): void {
-    if (this.phase !== 'committed' || this.targetPutOut) return;
+    if (this.phase !== 'committed') return;
     this.owner = 'source';
     this.epoch++;
     this.phase = 'idle';
+    this.tookBack = true;
     this.world.note('the relay gives the VM back to the source');
     this.revoked.emit();
     this.outcome.emit({ owner: 'source', epoch: this.epoch as LeaseEpoch });

@@ -40,7 +40,7 @@ export class ModelVm implements SourceVm, TargetVm {
   readonly fingerprint: Fingerprint;
   readonly space: PageSpace;
   readonly memory: Uint8Array;
-  /** Operations that reject with this error, or never settle. */
+  /** Operations that reject with this error, or never settle. A guest whose `alive` is broken executes nothing. */
   readonly broken = new Map<VmOperation, Error | 'hangs'>();
   epochOpen = false;
   cpuFraction = 1;
@@ -62,7 +62,7 @@ export class ModelVm implements SourceVm, TargetVm {
     this.differs = new Bitmap(pages);
     this.dirty = new Bitmap(pages);
     this.memory = baseMemory(pages);
-    options.host.addSource(() => (this.running && !this.discarded ? { name: 'guest runs', run: () => this.step() } : null));
+    options.host.addSource(() => (this.running && !this.discarded && !this.broken.has('alive') ? { name: 'guest runs', idle: true, run: () => this.step() } : null));
   }
 
   /** The guest's own count of its steps, in its memory. */

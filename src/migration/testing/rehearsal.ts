@@ -7,7 +7,7 @@ import { startSender, type SenderHandle, type SenderOptions } from '../sender.ts
 import { testCompressor, testPageHash } from './codecs.ts';
 import { memoryLinkPair, type MemoryLinkPair } from './memory-link.ts';
 import { ModelArbiter } from './model-arbiter.ts';
-import { MODEL_FINGERPRINT, ModelVm } from './model-vm.ts';
+import { MODEL_FINGERPRINT, ModelVm, type VmOperation } from './model-vm.ts';
 import { World, type Host } from './world.ts';
 
 /** How far the two hosts' clocks are apart. */
@@ -39,6 +39,7 @@ export class Rehearsal {
   report: MigrationReport | null = null;
   end: ReceiverEnd | null = null;
   private readonly options: RehearsalOptions;
+  private readonly brokenAtTarget = new Map<VmOperation, Error | 'hangs'>();
   private linkAwaited: ((pair: MemoryLinkPair) => void) | null = null;
 
   constructor(options: RehearsalOptions = {}) {
@@ -134,6 +135,22 @@ export class Rehearsal {
     return link;
   }
 
+  /** A tab is closed or crashes. `noticed`: the other end of the link hears of it at once. */
+  kill(side: 'source' | 'target', noticed: boolean): void {
+    const link = this.currentLink();
+    this[side].kill();
+    if (noticed) (side === 'source' ? link.target : link.source).close();
+    else link.mute();
+  }
+
+  /** An operation of a VM will fail or hang from now on. */
+  breakVm(side: 'source' | 'target', operation: VmOperation, trouble: Error | 'hangs'): void {
+    this.world.note(`${side}'s ${operation} is broken`);
+    if (side === 'source') this.sourceVm.broken.set(operation, trouble);
+    else if (this.targetVm === null) this.brokenAtTarget.set(operation, trouble);
+    else this.targetVm.broken.set(operation, trouble);
+  }
+
   /** Both hosts notice that the link has gone. */
   cutLink(): void {
     this.world.note('the link is cut');
@@ -141,13 +158,15 @@ export class Rehearsal {
   }
 
   private build(): ModelVm {
-    return new ModelVm({
+    const vm = new ModelVm({
       host: this.target,
       random: this.world.random,
       fingerprint: this.options.targetFingerprint ?? MODEL_FINGERPRINT,
       writesPerStep: this.options.writesPerStep,
       onStep: (counter) => this.arbiter.frame('target', counter),
     });
+    for (const [operation, trouble] of this.brokenAtTarget) vm.broken.set(operation, trouble);
+    return vm;
   }
 
   private openLink(): MemoryLinkPair {

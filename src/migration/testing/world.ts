@@ -9,11 +9,16 @@ import { VirtualClock } from './virtual-clock.ts';
 
 export interface Action {
   readonly name: string;
+  /** Goes on by itself and is waited for by nobody: while nothing else can happen, time passes quickly. */
+  readonly idle?: boolean;
   readonly run: () => void;
 }
 
 /** Something that can act whenever the schedule wants: a lane with messages on their way, a guest that runs. */
 export type ActionSource = () => Action | null;
+
+/** How long a step takes at most while nothing but idle actions can happen. */
+const IDLE_MS = 300;
 
 export class World {
   readonly clock = new VirtualClock();
@@ -63,7 +68,8 @@ export class World {
   async step(slowest = 1): Promise<boolean> {
     const possible = this.actions();
     const next = this.clock.nextAt;
-    const takes = this.random.next() * slowest;
+    const busy = possible.some((action) => action.idle !== true);
+    const takes = this.random.next() * (busy ? slowest : IDLE_MS);
     if (next !== null && (possible.length === 0 || next <= this.clock.now() + takes || this.random.chance(0.001))) {
       this.clock.fireNext();
       await settle();
@@ -90,6 +96,8 @@ export class Host {
   readonly name: string;
   readonly clock: Clock;
   private readonly world: World;
+  /** Timers set and neither fired nor disposed. */
+  openTimers = 0;
   private state: 'up' | 'frozen' | 'dead' = 'up';
   private readonly sources: ActionSource[] = [];
   private deferred: Action[] = [];
@@ -141,7 +149,7 @@ export class Host {
     const possible = [...this.deferred];
     for (const source of this.sources) {
       const action = source();
-      if (action !== null) possible.push({ name: `${this.name}: ${action.name}`, run: action.run });
+      if (action !== null) possible.push({ ...action, name: `${this.name}: ${action.name}` });
     }
     return possible;
   }
@@ -172,16 +180,19 @@ export class Host {
 
   private timer(callback: () => void, ms: number): Disposable {
     let wanted = true;
+    this.openTimers++;
     const fire = (): void => {
       if (!wanted || this.state === 'dead') return;
       if (this.state === 'frozen') this.overdue.push(fire);
       else {
         wanted = false;
+        this.openTimers--;
         callback();
       }
     };
     const timer = this.world.clock.setTimeout(fire, ms);
     return disposable(() => {
+      if (wanted) this.openTimers--;
       wanted = false;
       timer.dispose();
     });
