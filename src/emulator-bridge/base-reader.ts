@@ -96,7 +96,10 @@ export class BaseReader implements Disposable {
         if (waiting.receivers.size > 0 || this.wanted.get(index) !== waiting) return;
         this.wanted.delete(index);
         this.failed.delete(index);
-        if (this.failed.size === 0) this.calm();
+        if (this.failed.size > 0) return;
+        // Nobody waits any more; whether the base can be read again is not known.
+        this.retry?.dispose();
+        this.retry = null;
       },
     };
   }

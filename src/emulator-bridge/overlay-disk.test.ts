@@ -268,6 +268,28 @@ describe('OverlayDisk', () => {
     expect(disk.inFlight).toBe(0);
   });
 
+  it('does not take a cancelled read for a recovery', async () => {
+    const { disk, base, clock, troubles } = setUp();
+    const controller = new AbortController();
+    disk.get(0, 512, () => undefined, { signal: controller.signal });
+    base.failAll('away');
+    await clock.advance(250);
+    base.failAll('away');
+    await settled();
+    controller.abort();
+    expect(clock.pending).toBe(0);
+    let got = false;
+    disk.get(8192, 512, () => (got = true));
+    base.failAll('away');
+    await settled();
+    expect(troubles.map((sentence) => /next attempt is in ([0-9.]+) s/.exec(sentence)?.[1])).toEqual(['0.25', '0.5', '1']);
+    await clock.advance(1000);
+    base.answerAll();
+    await settled();
+    expect(got).toBe(true);
+    expect(troubles.at(-1)).toBe('The guest\'s disk can be read again.');
+  });
+
   it('leaves no timer behind, and ends a drain by name, when it is disposed', async () => {
     const { disk, base, clock } = setUp();
     disk.get(0, 512, () => undefined);
