@@ -145,8 +145,13 @@ export class LocalVms {
     for (const vm of this.vms.values()) this.tellState(vm);
   }
 
+  /** The tab goes, and its VMs with it: the relay need not wait for them to come back. */
   dispose(): void {
-    for (const vm of [...this.vms.values()]) this.remove(vm);
+    for (const vm of [...this.vms.values()]) {
+      const { state } = vm;
+      if (state.kind !== 'arriving' && state.kind !== 'gone') void this.options.room.destroyVm(vm.vmId, state.epoch).catch(() => undefined);
+      this.remove(vm);
+    }
   }
 
   private tellState(vm: LocalVm): void {

@@ -187,7 +187,7 @@ export function openTab(options: TabOptions): OpenTab {
       if (made) options.showAddress(invitationLink);
       settleReady.resolve();
       room.sendToRoom({ type: 'details-wanted' });
-      void begin(now.hosts.length === 1 && now.vms.length === 0);
+      void begin(now.hosts.length === 1 && !now.vms.some((vm) => vm.ownerPresent));
     });
     joined.onMessage(({ hostId, body }) => heard(hostId, body));
     joined.onUndeliverable(({ hostId, body }) => {
@@ -198,7 +198,7 @@ export function openTab(options: TabOptions): OpenTab {
     joined.onPing((sample: PingSample) => events.ping.emit(sample));
   }
 
-  /** Loads the guest; in an empty room, starts the first VM. */
+  /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
   async function begin(emptyRoom: boolean): Promise<void> {
     try {
       starting = { text: 'Loading the PC', fraction: 0 };

@@ -19,10 +19,14 @@ type LocalMessage = { readonly from: Side } & (
 
 export function openBroadcastLane(name: string, side: Side): Lane {
   const channel = new BroadcastChannel(name);
-  const post = (message: LocalMessage): void => channel.postMessage(message);
+  let open = true;
+  // A message that arrives may make its receiver close the lane, before it could be acknowledged.
+  const post = (message: LocalMessage): void => {
+    if (open) channel.postMessage(message);
+  };
   let peerSeen = false;
   let underWay = 0;
-  let beforePeer: Uint8Array[] = [];
+  const beforePeer: Uint8Array[] = [];
 
   const core = new LaneCore({
     send(message) {
@@ -33,6 +37,7 @@ export function openBroadcastLane(name: string, side: Side): Lane {
     hasRoom: () => peerSeen && underWay < WINDOW_BYTES,
     close() {
       post({ from: side, type: 'closed' });
+      open = false;
       channel.onmessage = null;
       channel.close();
     },
@@ -60,7 +65,6 @@ export function openBroadcastLane(name: string, side: Side): Lane {
         break;
     }
   };
-  beforePeer = [];
   post({ from: side, type: 'here', seen: false });
   return core;
 }

@@ -47,17 +47,29 @@ function openLane(end: LaneEnd): Lane {
   }
 }
 
+/** A link that tells when what was sent before its close has left this tab. */
+export interface OpenedLink extends Link {
+  readonly closed: Promise<void>;
+}
+
 /** Opens both lanes; closing the link closes them. */
-export function openLink(ends: LinkEnds): Link {
+export function openLink(ends: LinkEnds): OpenedLink {
   const control = openLane(ends.control);
   const bulk = openLane(ends.bulk);
   return {
     kind: ends.kind,
     control,
     bulk,
+    closed: Promise.all([ends.control, ends.bulk].map(closedEnd)).then(() => undefined),
     close() {
       control.close();
       bulk.close();
     },
   };
+}
+
+/** A data channel sends what it has queued before it closes; the other kinds hand over at once. */
+function closedEnd(end: LaneEnd): Promise<void> {
+  if (end.type !== 'data-channel') return Promise.resolve();
+  return new Promise((resolve) => end.channel.addEventListener('close', () => resolve(), { once: true }));
 }

@@ -11,41 +11,42 @@ import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
-/** What the migration gathers on its way. */
+/** What is known once the guest is about to run. */
 interface Arrival {
   readonly machine: Machine;
-  readonly carried: CarriedVm;
-  port: TargetPort | null;
-  connected: Pick<ResidentVm, 'console' | 'agent'> | null;
-  scrollback: string;
+  readonly scrollback: string;
+  readonly connected: Pick<ResidentVm, 'console' | 'agent'>;
 }
+
+/** How long the last words of a failed migration may take to leave before the worker is ended. */
+const FAREWELL_LIMIT_MS = 1000;
 
 /** Resolves with the VM once it runs here, or with null after the page was told why it does not. */
 export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>, building: Promise<Machine>, context: WorkerContext): Promise<ResidentVm | null> {
   const link = openLink(order.ends);
   const { compressor, pageHash } = await context.engines;
+  let port: TargetPort | null = null;
   let arrival: Arrival | null = null;
 
   const receiver = startReceiver({
     async prepare(_fingerprint, offer) {
-      const carried = readCarriedVm(offer.extra);
+      const { identity } = readCarriedVm(offer.extra);
       const machine = await building;
-      machine.network.setMac(carried.identity.mac);
-      const arriving: Arrival = { machine, carried, port: null, connected: null, scrollback: '' };
-      arrival = arriving;
+      machine.network.setMac(identity.mac);
       return announced(machine, () => {
-        arriving.scrollback = new TextDecoder().decode(machine.scrollback());
-        arriving.connected = context.connect(machine);
+        const scrollback = new TextDecoder().decode(machine.scrollback());
+        arrival = { machine, scrollback, connected: context.connect(machine) };
       });
     },
-    lease(offer) {
-      if (arrival === null) throw new MigrationError('internal', 'The lease was asked for before the machine was built.');
+    async lease(offer) {
+      const { epoch } = readCarriedVm(offer.extra);
+      const { network } = await building;
       const { url, ...credentials } = context.relay;
-      arrival.port = attachTarget({
-        url: `${url}/port`, credentials, vmId: offer.vmId, epoch: arrival.carried.epoch,
-        migrationId: offer.migrationId, fromHostId: order.from, nic: arrival.machine.network, clock: systemClock,
+      port = attachTarget({
+        url: `${url}/port`, credentials, vmId: offer.vmId, epoch, migrationId: offer.migrationId, fromHostId: order.from,
+        nic: network, clock: systemClock,
       });
-      return arrival.port.targetLease();
+      return port.targetLease();
     },
     link,
     clock: systemClock,
@@ -54,20 +55,21 @@ export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>,
     nextTask,
     onLog: (text) => context.post({ type: 'log', level: 'info', text }),
   });
-  const end = await receiver.done;
+  const [offer, end] = await Promise.all([receiver.offer, receiver.done]);
   if (end.outcome !== 'completed') {
+    await Promise.race([link.closed, new Promise((resolve) => systemClock.setTimeout(() => resolve(null), FAREWELL_LIMIT_MS))]);
     context.post({ type: 'not-arrived', cause: end.cause, reason: end.reason });
     return null;
   }
-  return settled(arrival, context);
+  return settled(readCarriedVm(offer?.extra), port, arrival, context);
 }
 
-function settled(arrival: Arrival | null, context: WorkerContext): ResidentVm {
-  if (arrival?.port == null || arrival.connected === null) throw new MigrationError('internal', 'The VM runs, but nothing is known of it.');
-  const { machine, carried: { identity }, connected: { console, agent } } = arrival;
-  const port = arrival.port.asOwner();
+function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Arrival | null, context: WorkerContext): ResidentVm {
+  if (target === null || arrival === null) throw new MigrationError('internal', 'The VM runs, but nothing is known of it.');
+  const { machine, scrollback, connected: { console, agent } } = arrival;
+  const port = target.asOwner();
   context.watchPort(port);
-  context.post({ type: 'arrived', vm: identity, epoch: port.epoch, scrollback: arrival.scrollback });
+  context.post({ type: 'arrived', vm: identity, epoch: port.epoch, scrollback });
   void agent.clock(() => Date.now()).then((answer) => {
     if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take the time of this host; its clock may be off.' });
   });

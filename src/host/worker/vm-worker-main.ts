@@ -174,6 +174,7 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   const { url, ...credentials } = context.relay;
   const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: systemClock });
   context.watchPort(port);
+  context.post({ type: 'console', data: new TextDecoder().decode(machine.scrollback()) });
   await machine.run(0);
   // The shell answers before the identity is complete: the page need not wait for it to let people type.
   void agent.identity(identity, () => Date.now()).then((answer) => {
