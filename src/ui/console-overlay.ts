@@ -74,8 +74,8 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
           break;
         }
         case 'ended':
-          setText(title, `${overlay.vm.name} is powered off`);
-          setText(words, 'It was shut down from inside. Its memory and what it wrote to its disk are gone.');
+          setText(title, `${overlay.vm.name} is off`);
+          setText(words, `${overlay.why} Its memory and what it wrote to its disk are gone.`);
           setText(start, 'Start again');
           break;
         default:

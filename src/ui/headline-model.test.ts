@@ -40,7 +40,7 @@ describe('the sentence at the top', () => {
   it('says what a VM waits for, and when its tab is away or it is off', () => {
     expect(say({}, vm({ waitingFor: 'The server cannot be reached.' }))).toContain('The server cannot be reached.');
     expect(say({}, vm({ here: false, hostId: THERE, ownerPresent: false }))).toContain('is away');
-    expect(say({}, vm({ ended: true }))).toContain('powered off');
+    expect(say({}, vm({ ended: true }))).toContain('is off');
   });
 
   it('names the VM when there are several', () => {

@@ -27,7 +27,7 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'se
       tone: 'moving',
     };
   }
-  if (vm.ended) return { text: `${vm.name} is powered off.`, detail: 'It can be started again.', tone: 'calm' };
+  if (vm.ended) return { text: `${vm.name} is off.`, detail: 'It can be started again.', tone: 'calm' };
   if (vm.waitingFor !== null) return { text: `${vm.name} is waiting.`, detail: vm.waitingFor, tone: 'bad' };
   if (!vm.ownerPresent) {
     return { text: `The tab that holds ${vm.name} is away.`, detail: 'If it was closed, the PC is lost; if it sleeps, the PC goes on when it wakes.', tone: 'bad' };

@@ -73,7 +73,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       const flights = view.vms.map((vm) => {
         const chip = chipOf(vm);
         const before = chip.element.closest('[data-host-id]')?.getAttribute('data-host-id') ?? null;
-        return { chip, vm, from: before === null || before === vm.hostId ? null : takeOff(chip.element) };
+        return { chip, vm, from: before === null || before === cardOf(vm, scene) ? null : takeOff(chip.element) };
       });
       const focused = document.activeElement;
       for (const { chip, vm } of flights) chip.update({ vm, scene });
@@ -81,7 +81,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       rows.update(hosts.map(({ host, away }) => ({
         host,
         away,
-        chips: view.vms.filter((vm) => vm.hostId === host.id).map((vm) => chipOf(vm).element),
+        chips: view.vms.filter((vm) => cardOf(vm, scene) === host.id).map((vm) => chipOf(vm).element),
         arriving: view.migrations
           .filter((migration) => migration.to === host.id && view.vms.some((vm) => vm.id === migration.vmId && vm.hostId !== host.id))
           .map((migration) => ({ id: migration.vmId, name: view.vms.find((vm) => vm.id === migration.vmId)?.name ?? '', fraction: progressFraction(migration) })),
@@ -108,15 +108,23 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
   };
 }
 
+/** The one card for all hosts that hold a VM but are not in the room. */
+const AWAY = 'away';
+
+/** The id of the card the VM stands on. */
+function cardOf(vm: VmView, { view }: Scene): string {
+  return view.hosts.some((host) => host.id === vm.hostId) ? vm.hostId : AWAY;
+}
+
 /** This tab first, the others in the room's order, then those that are away but hold a VM. */
-function allHosts({ view, selfId }: Scene): { readonly host: TabMotionHost; readonly away: boolean }[] {
-  const self = view.hosts.filter((host) => host.id === selfId);
-  const others = view.hosts.filter((host) => host.id !== selfId);
-  const known = new Set(view.hosts.map((host) => host.id));
-  const missing = new Set(view.vms.map((vm) => vm.hostId).filter((id) => !known.has(id)));
+function allHosts(scene: Scene): { readonly host: TabMotionHost; readonly away: boolean }[] {
+  const { hosts, vms } = scene.view;
+  const self = hosts.filter((host) => host.id === scene.selfId);
+  const others = hosts.filter((host) => host.id !== scene.selfId);
+  const missing = vms.some((vm) => cardOf(vm, scene) === AWAY);
   return [
     ...[...self, ...others].map((host) => ({ host, away: false })),
-    ...[...missing].map((id) => ({ host: { id, name: 'A tab that is away', self: false, vms: 0 }, away: true })),
+    ...(missing ? [{ host: { id: AWAY, name: 'Tabs that are away', self: false, vms: 0 }, away: true }] : []),
   ];
 }
 

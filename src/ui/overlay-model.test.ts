@@ -24,6 +24,8 @@ describe('what lies over the console', () => {
     expect(overlayOf(scene({ starting: { text: 'Loading', fraction: 0.5 } }, null))).toEqual({ kind: 'starting', text: 'Loading', fraction: 0.5 });
     expect(overlayOf(scene({}, vm({ state: 'starting' }))).kind).toBe('starting');
     expect(overlayOf(scene({}, null)).kind).toBe('empty');
-    expect(overlayOf(scene({}, vm({ ended: true }))).kind).toBe('ended');
+    expect(overlayOf(scene({}, vm({ ended: true })))).toMatchObject({ kind: 'ended', why: 'It was shut down from inside.' });
+    const log = [{ at: 1, level: 'bad', vmId: 'vm-1', text: 'Its worker stopped.' }] as const;
+    expect(overlayOf(scene({ log }, vm({ ended: true })))).toMatchObject({ why: 'Its worker stopped.' });
   });
 });

@@ -1,5 +1,5 @@
 /** What lies over the console when there is more to say than the console itself does. */
-import type { VmView } from '../host/scripting-interface.ts';
+import type { LogLine, VmView } from '../host/scripting-interface.ts';
 import { migrationOf, type Scene } from './scene.ts';
 
 export type Overlay =
@@ -7,12 +7,12 @@ export type Overlay =
   | { readonly kind: 'starting'; readonly text: string; readonly fraction: number | null }
   | { readonly kind: 'empty' }
   | { readonly kind: 'moved'; readonly vm: VmView; readonly returning: boolean }
-  | { readonly kind: 'ended'; readonly vm: VmView };
+  | { readonly kind: 'ended'; readonly vm: VmView; readonly why: string };
 
 export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): Overlay {
   const { view, selected: vm } = scene;
   if (vm === null) return view.starting === null ? { kind: 'empty' } : { kind: 'starting', ...view.starting };
-  if (vm.ended) return { kind: 'ended', vm };
+  if (vm.ended) return { kind: 'ended', vm, why: whyEnded(view.log, vm.id) };
   if (vm.movedAway && !vm.here) {
     const migration = migrationOf(view, vm.id);
     return { kind: 'moved', vm, returning: migration?.to === scene.selfId };
@@ -21,4 +21,10 @@ export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): O
     return { kind: 'starting', ...(view.starting ?? { text: `${vm.name} is starting.`, fraction: null }) };
   }
   return { kind: 'none' };
+}
+
+/** The last line of the log about the VM, if it is bad news; otherwise it ended as a PC should. */
+function whyEnded(log: readonly LogLine[], vmId: string): string {
+  const last = log.findLast((line) => line.vmId === vmId);
+  return last?.level === 'bad' ? last.text : 'It was shut down from inside.';
 }

@@ -6,7 +6,7 @@ export const PING_WINDOW_MS = 60_000;
 const MAX_SAMPLES = 6_000;
 /** The strip's scale never magnifies below this, so that a quiet network looks quiet. */
 const SMALLEST_SCALE_MS = 10;
-/** A guest that has just started has no network yet: what it leaves unanswered this long is not lost. */
+/** A guest that has just started has no network yet: what it leaves unanswered before its first answer is not lost, but only this long. */
 const START_GRACE_MS = 15_000;
 
 /** One bar: the slowest answer in its slice of time, and how many got none. Null: nothing was asked in that time. */
@@ -26,14 +26,15 @@ export interface PingSummary {
 export class PingHistory {
   private samples: { readonly at: number; readonly rttMs: number | null }[] = [];
   private firstAt: number | null = null;
-  private everAnswered = false;
+  private firstAnsweredSeq: number | null = null;
 
   /** `at`: when the sample was heard, monotonic milliseconds. */
-  add(sample: Pick<PingSample, 'rttMs'>, at: number): void {
+  add({ seq, rttMs }: Pick<PingSample, 'seq' | 'rttMs'>, at: number): void {
     this.firstAt ??= at;
-    if (sample.rttMs !== null) this.everAnswered = true;
-    else if (!this.everAnswered && at - this.firstAt < START_GRACE_MS) return;
-    this.samples.push({ at, rttMs: sample.rttMs });
+    if (rttMs !== null) this.firstAnsweredSeq ??= seq;
+    // A loss is told late, so it may come after the first answer and yet be older.
+    else if (at - this.firstAt < START_GRACE_MS && seq < (this.firstAnsweredSeq ?? Infinity)) return;
+    this.samples.push({ at, rttMs });
     if (this.samples.length > MAX_SAMPLES) this.samples.splice(0, this.samples.length - MAX_SAMPLES);
   }
 

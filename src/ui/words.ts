@@ -5,7 +5,7 @@ import { assertNever } from '../shared/assert-never.ts';
 
 /** The word on a VM's chip. */
 export function vmStateWord(vm: VmView): string {
-  if (vm.ended) return 'powered off';
+  if (vm.ended) return 'off';
   if (vm.waitingFor !== null) return 'waiting';
   if (!vm.ownerPresent) return 'its tab is away';
   switch (vm.state) {
