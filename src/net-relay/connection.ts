@@ -79,6 +79,8 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     if (this.socket.backlogBytes > MAX_TEXT_BACKLOG_BYTES) {
       this.count('too-slow');
       this.drop(CloseCode.tooSlow, 'too-slow');
+      // A goodbye would only wait behind the rest.
+      this.socket.terminate();
       return;
     }
     this.socket.sendText(JSON.stringify(message));

@@ -7,8 +7,8 @@
  */
 /** 4096 frames of a download at 20 MB/s are 0.3 s: three times the longest pause a migration aims for by default. */
 export const MAX_HELD_FRAMES = 4096;
-/** Full-size frames up to the count above. */
-export const MAX_HELD_BYTES = 6 * 1024 * 1024;
+/** 0.2 s of the same download; the windows of the connections into a guest are smaller than that together. */
+export const MAX_HELD_BYTES = 4 * 1024 * 1024;
 /** A TCP sender has given a frame up and sent it anew long before; older ones would only be noise. */
 export const MAX_HELD_AGE_MS = 30_000;
 
