@@ -156,11 +156,11 @@ export class RoomGateway implements Disposable {
   private meet(vm: LanVm): KnownVm {
     const known: KnownVm = { ping: null, epoch: vm.epoch };
     this.known.set(vm.id, known);
-    let answered = false;
+    let firstAnswered: number | null = null;
     known.ping = this.gateway.startPing(vm.id, this.options.pingMs ?? DEFAULT_PING_MS, ({ seq, rttMs }) => {
       // A guest that is still starting loses nothing: its first answer opens the strip.
-      answered ||= rttMs !== null;
-      if (answered) this.lan.reportPing(vm.id, seq, rttMs);
+      if (rttMs !== null) firstAnswered ??= seq;
+      if (firstAnswered !== null && seq >= firstAnswered) this.lan.reportPing(vm.id, seq, rttMs);
     });
     void this.openForwards(vm);
     return known;

@@ -1,0 +1,46 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Capture, parsePcap, pcapRecord } from './capture.ts';
+import { noise } from './testing/tcp-host.ts';
+
+describe('a capture', () => {
+  it('is a pcap file with every frame and its time (GW60)', () => {
+    let now = 1_700_000_000_000.25;
+    const capture = new Capture({ wallClock: () => now });
+    capture.receive(noise(1, 60));
+    now += 1234.5;
+    capture.receive(noise(2, 1514));
+    const file = capture.toPcap();
+    expect(Buffer.from(file.subarray(0, 24)).toString('hex')).toBe('a1b2c3d4000200040000000000000000000005ee00000001');
+    const frames = parsePcap(file);
+    expect(frames?.map(({ at }) => at)).toEqual([1_700_000_000_000.25, 1_700_000_001_234.75]);
+    expect(frames?.map(({ frame }) => Buffer.compare(frame, noise(frame.length === 60 ? 1 : 2, frame.length)))).toEqual([0, 0]);
+  });
+
+  it('keeps the last frames that fit its memory, whatever their sizes, and says how many it lost (GW60)', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 14, max: 1518 }), { maxLength: 200 }), (sizes) => {
+        const capture = new Capture({ wallClock: () => 0, bytes: 8192 });
+        for (const [index, size] of sizes.entries()) capture.receive(noise(index, size));
+        const frames = parsePcap(capture.toPcap())!;
+        expect(frames.length + capture.frames.lost).toBe(sizes.length);
+        expect(capture.frames.held).toBe(frames.length);
+        const kept = sizes.slice(sizes.length - frames.length);
+        expect(frames.map(({ frame }) => frame.length)).toEqual(kept);
+        for (const [index, { frame }] of frames.entries()) {
+          expect(Buffer.compare(frame, noise(sizes.length - frames.length + index, frame.length))).toBe(0);
+        }
+        // Full frames leave at most one frame's room unused at the end.
+        if (sizes.length > 20) expect(frames.reduce((sum, { frame }) => sum + frame.length + 16, 0)).toBeGreaterThan(8192 - 2 * 1534);
+      }),
+    );
+  });
+
+  it('can be streamed without end, record by record (GW60)', () => {
+    const records: Uint8Array[] = [];
+    const capture = new Capture({ wallClock: () => 5, bytes: 100, onRecord: (record) => void records.push(record) });
+    for (let count = 0; count < 10; count++) capture.receive(noise(count, 200));
+    expect(records).toEqual(Array.from({ length: 10 }, (_, count) => pcapRecord(noise(count, 200), 5)));
+    expect(capture.frames).toEqual({ held: 0, lost: 10 });
+  });
+});

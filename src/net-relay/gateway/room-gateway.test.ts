@@ -1,0 +1,128 @@
+import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../migration/testing/virtual-clock.ts';
+import { disposable } from '../../shared/disposable.ts';
+import type { HostId, MacAddress, RoomName, VmId } from '../../shared/ids.ts';
+import { GATEWAY_MAC, lanAddress, type Lan, type LanVm } from '../lan.ts';
+import type { PortForward } from '../relay-protocol.ts';
+import type { Station } from '../station.ts';
+import { parseWantedForward, RoomGateways, type RoomGatewaysOptions } from './room-gateway.ts';
+import { FrameGuest } from './testing/frame-guest.ts';
+import { GATEWAY_ADDRESS, GATEWAY_MAC_NUMBER } from './testing/gateway-world.ts';
+import { MemoryHostNetwork } from './testing/memory-host-network.ts';
+
+function room(options: Partial<RoomGatewaysOptions> = {}) {
+  const clock = new VirtualClock();
+  const network = new MemoryHostNetwork();
+  const listeners = new Set<() => void>();
+  const pings: [string, number, number | null][] = [];
+  let vms: LanVm[] = [];
+  let station: Station | null = null;
+  const guest: FrameGuest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => station?.receive(frame) });
+  const set = (next: LanVm[]): void => {
+    vms = next;
+    for (const listener of [...listeners]) listener();
+  };
+  const lan: Lan = {
+    room: 'default' as RoomName,
+    plug(plugged, place) {
+      expect(place).toEqual({ mac: GATEWAY_MAC });
+      station = plugged;
+      return { send: (frame) => guest.receive(frame), dispose: () => void (station = null) };
+    },
+    vms: () => vms,
+    onVms(listener) {
+      listeners.add(listener);
+      return disposable(() => listeners.delete(listener));
+    },
+    reportPing: (vmId, seq, rttMs) => void pings.push([vmId, seq, rttMs]),
+    setForwards: (vmId, forwards) => set(vms.map((vm) => (vm.id === vmId ? { ...vm, forwards } : vm))),
+  };
+  const gateways = new RoomGateways({ clock, network, pingMs: 100, ...options });
+  const opened = gateways.open(lan);
+  const pass = async (ms: number): Promise<void> => {
+    const end = clock.now() + ms;
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+    while ((clock.nextAt ?? Number.POSITIVE_INFINITY) <= end) {
+      clock.fireNext();
+      for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+    }
+    clock.pass(end - clock.now());
+  };
+  return { clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null };
+}
+
+function vm(forwards: PortForward[] = [], epoch = 1): LanVm {
+  return { id: 'vm1' as VmId, name: 'My VM', mac: '02:5a:00:00:00:02' as MacAddress, ip: lanAddress(2), ownerHostId: 'h' as HostId, epoch, attached: true, forwards };
+}
+
+describe('the gateway of a room', () => {
+  it('opens ports for SSH and the web server of every VM that comes, and tells the room (GW47)', async () => {
+    const world = room();
+    world.set([vm()]);
+    await world.pass(0);
+    expect(world.forwards()).toEqual([
+      { guestPort: 22, hostPort: 40_000 },
+      { guestPort: 80, hostPort: 40_001 },
+    ]);
+  });
+
+  it('opens the ports a VM had before the relay was restarted, or others if they are taken (GW47)', async () => {
+    const world = room();
+    world.network.listeners.set(5001, () => undefined);
+    world.set([vm([{ guestPort: 22, hostPort: 5000 }, { guestPort: 80, hostPort: 5001 }])]);
+    await world.pass(0);
+    expect(world.forwards()).toEqual([
+      { guestPort: 22, hostPort: 5000 },
+      { guestPort: 80, hostPort: 40_000 },
+    ]);
+  });
+
+  it('opens what was asked for at the start, by the name of the VM, and more at run time (GW47)', async () => {
+    const log: string[] = [];
+    const world = room({ forwards: [parseWantedForward('8080:My VM:8000'), parseWantedForward('8081:other:80'), parseWantedForward('40000:vm1:9')], log: (line) => void log.push(line) });
+    world.set([vm()]);
+    await world.pass(0);
+    expect(world.forwards()).toContainEqual({ guestPort: 8000, hostPort: 8080 });
+    expect(log).toEqual(['Port 40000 of the host is taken: choose another, or 0 for any free one']);
+    const gateway = world.gateways.of('default' as RoomName)!;
+    await gateway.addForward({ vmId: 'vm1', hostPort: 7000, guestPort: 7 });
+    expect(world.forwards()).toContainEqual({ guestPort: 7, hostPort: 7000 });
+    expect(await gateway.removeForward(7000)).toBe(true);
+    expect(await gateway.removeForward(7000)).toBe(false);
+    expect(world.forwards()).not.toContainEqual({ guestPort: 7, hostPort: 7000 });
+    for (const text of ['8080', '8080:vm', '70000:vm:1', '1:vm:0', 'x:vm:1']) expect(() => parseWantedForward(text)).toThrow(/HOSTPORT:VM:GUESTPORT/);
+  });
+
+  it('pings each VM from its first answer on, until it goes (GW48)', async () => {
+    const world = room();
+    world.guest.answersPing = false;
+    world.set([vm()]);
+    await world.pass(20_000);
+    expect(world.pings).toEqual([]);
+    world.guest.answersPing = true;
+    await world.pass(1000);
+    expect(world.pings.length).toBeGreaterThan(8);
+    expect(world.pings.every(([vmId, , rttMs]) => vmId === 'vm1' && rttMs === 0)).toBe(true);
+    world.guest.answersPing = false;
+    await world.pass(6000);
+    expect(world.pings.at(-1)?.[2]).toBe(null);
+    world.set([]);
+    const count = world.pings.length;
+    await world.pass(10_000);
+    expect(world.pings.length).toBe(count);
+    expect([...world.network.listeners.keys()]).toEqual([]);
+  });
+
+  it('leaves nothing behind when the room closes (GW49)', async () => {
+    const world = room();
+    world.set([vm()]);
+    await world.pass(100);
+    world.opened.dispose();
+    await world.pass(0);
+    expect(world.listeners.size).toBe(0);
+    expect(world.plugged()).toBe(false);
+    expect([...world.network.listeners.keys()]).toEqual([]);
+    expect(world.clock.pending).toBe(0);
+    expect(world.gateways.of('default' as RoomName)).toBe(undefined);
+  });
+});
