@@ -68,7 +68,10 @@ async function run(options: ServerOptions): Promise<void> {
     createRoutes({
       secure: tls !== null,
       guest,
-      rooms: { describe: (name, key) => relay.roomStatus(name, key) },
+      rooms: {
+        describe: (name, key) => relay.roomStatus(name, key),
+        figures: (key) => (relay.checkKey('default', key) ? relay.stats() : null),
+      },
       signalling: signalling.routes,
       page: page.handler,
       onError: (error) => complain(error.stack ?? error.message),

@@ -20,7 +20,7 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null) },
+        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), figures: (key) => (key === KEY ? { sockets: 3 } : null) },
         signalling: (_request, response) => void response.send('signalling'),
         page,
         onError: (error) => errors.push(error.message),
@@ -51,6 +51,13 @@ describe('the routes', () => {
     const noRoom = await server.get('/api/rooms/other', { Authorization: `Bearer ${KEY}` });
     expect(wrongKey.status).toBe(403);
     expect(noRoom.body.equals(wrongKey.body)).toBe(true);
+  });
+
+  it('gives figures of the relay to who has the default room\'s key', async () => {
+    const answer = await server.get('/api/relay', { Authorization: `Bearer ${KEY}` });
+    expect(JSON.parse(answer.body.toString())).toEqual({ sockets: 3 });
+    expect((await server.get('/api/relay', { Authorization: `Bearer ${'x'.repeat(22)}` })).status).toBe(403);
+    expect((await server.get('/api/relay')).status).toBe(401);
   });
 
   it('tells a visitor nothing of what went wrong inside, and the terminal all', async () => {

@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { guestFiles, type GuestFile } from './guest-files.ts';
-import { roomsApi, type Rooms } from './rooms-api.ts';
+import { relayApi, roomsApi, type Rooms } from './rooms-api.ts';
 import { securityHeaders } from './security-headers.ts';
 
 export interface RoutesParts {
@@ -25,6 +25,7 @@ export function createRoutes(parts: RoutesParts): Express {
     response.json({ status: 'ok' });
   });
   app.use('/api/rooms', roomsApi(parts.rooms));
+  app.use('/api/relay', relayApi(parts.rooms));
   app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
   app.use('/peerjs', parts.signalling);
   app.use(parts.page);

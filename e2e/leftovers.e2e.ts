@@ -1,0 +1,72 @@
+/** A8: a migration leaves nothing behind where the VM is not. */
+import { census, countConnections, type Census } from './harness/census.ts';
+import type { HostPage } from './harness/host-page.ts';
+import { pollFor } from './harness/poll-for.ts';
+import type { ServerProcess } from './harness/server-process.ts';
+import { expect, test } from './harness/test.ts';
+
+/** Sockets that the relay has open, as the server's owner may ask. */
+async function relaySockets(server: ServerProcess): Promise<number> {
+  const key = new URL(server.address).hash.slice(1);
+  const answer = await fetch(`${server.origin}/api/relay`, { headers: { Authorization: `Bearer ${key}` } });
+  return ((await answer.json()) as { sockets: number }).sockets;
+}
+
+async function settlesAt(host: HostPage, expected: Census): Promise<void> {
+  await pollFor(`${host.label} to have ${JSON.stringify(expected)} open`, async () => {
+    const now = await census(host);
+    return now.workers === expected.workers && now.dataChannels === expected.dataChannels;
+  }, 10_000).catch(async (error: unknown) => {
+    throw new Error(`${host.label} has ${JSON.stringify(await census(host))} open, not ${JSON.stringify(expected)}`, { cause: error });
+  });
+}
+
+test.describe('A8', () => {
+  test('after a migration the source has no worker, no channel and no relay port left', async ({ server, openHost }) => {
+    const before = countConnections;
+    const source = await openHost({ label: 'source', before });
+    const vm = await source.runningVm();
+    const target = await openHost({ label: 'target', before });
+    await target.waitForHosts(2);
+    await pollFor('the link between the tabs', async () => (await census(source)).dataChannels > 0);
+    const idle = (await census(target)).dataChannels;
+    const sockets = await relaySockets(server);
+
+    const report = await source.migrate(vm.id, await target.id());
+    expect(report).toMatchObject({ outcome: 'completed' });
+    await settlesAt(source, { workers: 0, dataChannels: idle });
+    await settlesAt(target, { workers: 1, dataChannels: idle });
+    expect(await relaySockets(server)).toBe(sockets);
+
+    // And back: what was left then is left now.
+    expect(await target.migrate(vm.id, await source.id())).toMatchObject({ outcome: 'completed' });
+    await settlesAt(source, { workers: 1, dataChannels: idle });
+    await settlesAt(target, { workers: 0, dataChannels: idle });
+    expect(await relaySockets(server)).toBe(sockets);
+  });
+
+  test('after a cancelled migration the target has nothing left, and the VM runs on at the source', async ({ server, openHost }) => {
+    const before = countConnections;
+    const source = await openHost({ label: 'source', before });
+    const vm = await source.runningVm();
+    const target = await openHost({ label: 'target', before });
+    await target.waitForHosts(2);
+    await pollFor('the link between the tabs', async () => (await census(source)).dataChannels > 0);
+    const idle = (await census(target)).dataChannels;
+    const sockets = await relaySockets(server);
+
+    // Slow enough that it is still in its first round when it is cancelled.
+    const migration = source.migrate(vm.id, await target.id(), { bandwidthBytesPerSecond: 20_000 });
+    await pollFor('the migration to be under way', async () => (await source.vm(vm.id))?.state === 'migrating');
+    await pollFor('a worker for the arriving VM', async () => (await census(target)).workers === 1);
+    await target.cancel(vm.id);
+    const report = await migration;
+    expect(report.outcome).toBe('cancelled');
+    expect(report.reason).toMatch(/\w+ \w+/);
+    await settlesAt(target, { workers: 0, dataChannels: idle });
+    await settlesAt(source, { workers: 1, dataChannels: idle });
+    expect(await relaySockets(server)).toBe(sockets);
+    expect(await source.vm(vm.id)).toMatchObject({ state: 'running', epoch: vm.epoch });
+    expect((await source.run(vm.id, 'echo still here')).output).toBe('still here');
+  });
+});

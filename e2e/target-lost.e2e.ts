@@ -1,0 +1,45 @@
+/** A9: the target's tab goes away before the commit, in each phase; the VM runs on and can be moved elsewhere. */
+import type { MigrationPhase } from '../src/migration/report.ts';
+import { pollFor } from './harness/poll-for.ts';
+import { expect, test } from './harness/test.ts';
+import { shimWorkers } from './harness/worker-shim.ts';
+
+/** Nothing hangs for longer than this without saying what it waits for. */
+const NEWS_LIMIT_MS = 15_000;
+const PHASES: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold', 'switchover'];
+
+for (const phase of PHASES) {
+  test(`A9: the target's tab is closed in phase ${phase}; the VM runs on at the source and then moves elsewhere`, async ({ openHost, room, server }) => {
+    // The source falls silent in that phase, so that the phase lasts until the target is gone.
+    const source = await openHost({ label: 'source', before: (page) => shimWorkers(page, { silentFrom: phase }) });
+    const vm = await source.runningVm();
+    await source.waitForPrompt(vm.id);
+    const target = await openHost({ label: 'target' });
+    const targetId = await target.id();
+    await source.waitForHosts(2);
+    await source.page.evaluate(() => {
+      const store = window as unknown as { phases: string[] };
+      store.phases = [];
+      window.tabmotion.on('migration', (progress) => store.phases.push(progress.phase));
+    });
+
+    const migration = source.migrate(vm.id, targetId);
+    await pollFor(`phase ${phase}`, () => source.page.evaluate((wanted) => (window as unknown as { phases: string[] }).phases.includes(wanted), phase), NEWS_LIMIT_MS);
+    await target.page.close({ runBeforeUnload: false });
+    const report = await Promise.race([migration, new Promise<null>((resolve) => setTimeout(() => resolve(null), NEWS_LIMIT_MS))]);
+    expect(report, 'a report within the limit').not.toBeNull();
+    expect(report).toMatchObject({ outcome: 'failed', vmId: vm.id, to: targetId });
+    expect(report?.reason).toMatch(/\w+ \w+/);
+
+    expect((await source.run(vm.id, 'echo still here')).output).toBe('still here');
+    const after = await source.vm(vm.id);
+    expect(after).toMatchObject({ state: 'running', hostId: await source.id(), mac: vm.mac, ip: vm.ip });
+
+    const elsewhere = await openHost({ label: 'elsewhere' });
+    await source.waitForHosts(2);
+    expect(await source.migrate(vm.id, await elsewhere.id())).toMatchObject({ outcome: 'completed' });
+    expect((await elsewhere.run(vm.id, 'echo arrived')).output).toBe('arrived');
+    const { vms } = await room.describe(server.origin);
+    expect(vms.map(({ id, ownerHostId }) => ({ id, ownerHostId }))).toEqual([{ id: vm.id, ownerHostId: await elsewhere.id() }]);
+  });
+}
