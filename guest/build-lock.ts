@@ -7,7 +7,12 @@ const POLL_MS = 500;
  * Runs `work` while no other process of this machine does under the same lock file; waits for one that does. A lock whose
  * process is gone counts for nothing.
  */
-export async function withLock<T>(file: string, onWait: (holder: number) => void, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(
+  file: string,
+  onWait: (holder: number) => void,
+  work: () => Promise<T>,
+  sleep: (ms: number) => Promise<void> = (ms) => new Promise((done) => setTimeout(done, ms)),
+): Promise<T> {
   mkdirSync(dirname(file), { recursive: true });
   for (let told = false; !take(file); ) {
     const holder = Number(readOrEmpty(file));
@@ -17,7 +22,7 @@ export async function withLock<T>(file: string, onWait: (holder: number) => void
     }
     if (!told) onWait(holder);
     told = true;
-    await new Promise((done) => setTimeout(done, POLL_MS));
+    await sleep(POLL_MS);
   }
   try {
     return await work();

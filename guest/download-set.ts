@@ -1,9 +1,7 @@
 /** A finished guest set from any web server: everything is checked against the manifest, and what came is kept. */
-import { createWriteStream, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { ReadableStream } from 'node:stream/web';
 import type { GuestArtefact } from '../src/emulator-bridge/guest-manifest.ts';
 import { V86_VERSION } from '../src/emulator-bridge/v86-version.ts';
 import { sha256OfFile } from './digest.ts';
@@ -74,27 +72,25 @@ async function downloadArtefact(artefact: GuestArtefact, url: URL, directory: st
 
 async function receive(response: Response, signal: SilenceSignal, part: string, artefact: GuestArtefact, from: number, progress: (received: number) => void): Promise<void> {
   let received = from;
-  const file = createWriteStream(part, { flags: from > 0 ? 'a' : 'w' });
+  const file = await open(part, from > 0 ? 'a' : 'w');
   try {
-    if (response.body === null) throw new Error('the answer is empty');
-    await pipeline(
-      Readable.fromWeb(response.body as ReadableStream),
-      async function* (chunks: AsyncIterable<Uint8Array>) {
-        for await (const chunk of chunks) {
-          signal.alive();
-          received += chunk.length;
-          if (received > artefact.bytes) throw new GuestError('digest-mismatch', `${response.url} is longer than the ${artefact.bytes} bytes its manifest says. Make the set on the server again.`);
-          progress(received);
-          yield chunk;
-        }
-      },
-      file,
-    );
+    // Each piece is on disk before the next is asked for: what came before a failure is there the next time.
+    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+      signal.alive();
+      received += chunk.length;
+      if (received > artefact.bytes) throw new GuestError('digest-mismatch', `${response.url} is longer than the ${artefact.bytes} bytes its manifest says. Make the set on the server again.`);
+      await file.write(chunk);
+      progress(received);
+    }
   } catch (error) {
-    if (error instanceof GuestError) throw error;
+    if (error instanceof GuestError) {
+      rmSync(part, { force: true });
+      throw error;
+    }
     throw new GuestError('download-failed', `${response.url} broke off after ${received} of ${artefact.bytes} bytes (${reasonOf(error)}). Run the command again: it goes on from there.`, { cause: error });
   } finally {
     signal.end();
+    await file.close();
   }
   if (received !== artefact.bytes) {
     throw new GuestError('download-failed', `${response.url} ended after ${received} of ${artefact.bytes} bytes. Run the command again: it goes on from there.`);

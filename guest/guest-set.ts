@@ -60,7 +60,7 @@ export function guestSet(directory: string, manifest: GuestManifest): GuestSet {
   return { directory, manifest, files: artefactsOf(manifest).map(({ name, sha256: digest }) => ({ name, sha256: digest })) };
 }
 
-/** Puts a file into the set under its digest (the file itself may stay where it is) and returns its record. */
+/** Puts a file into the set under its digest and returns its record. The file stays too, as a link: it must not be changed later. */
 export async function addArtefact(directory: string, file: string, name = basename(file)): Promise<GuestArtefact> {
   const artefact = { name, bytes: statSync(file).size, sha256: await sha256OfFile(file) };
   const target = artefactPath(directory, artefact);

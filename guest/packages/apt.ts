@@ -163,7 +163,8 @@ export class PrivateApt {
 
   /** What there is of the index names a kernel and a busybox. */
   private async canGoOn(): Promise<boolean> {
-    return (await this.apt('apt-cache', ['show', KERNEL_META_PACKAGE, 'busybox-static'])).status === 0;
+    const { stdout } = await this.apt('apt-cache', ['show', KERNEL_META_PACKAGE, 'busybox-static']);
+    return [KERNEL_META_PACKAGE, 'busybox-static'].every((name) => stdout.includes(`Package: ${name}\n`));
   }
 
   private apt(command: 'apt-get' | 'apt-cache', args: readonly string[], folder?: string): Promise<RunResult> {

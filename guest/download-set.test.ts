@@ -1,0 +1,112 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { downloadSet } from './download-set.ts';
+import { artefactPath, artefactsOf, findGuestSet, type GuestSet } from './guest-set.ts';
+import { serveFolder, type FileServer } from './testing/file-server.ts';
+import { makeTinySet } from './testing/tiny-set.ts';
+
+describe('a guest set from a web server', () => {
+  let folder: string;
+  let target: string;
+  let offered: GuestSet;
+  let server: FileServer;
+  const print = (): void => undefined;
+  const download = (): Promise<GuestSet> => downloadSet(server.origin, target, { print });
+
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'download-'));
+    target = join(folder, 'target');
+    offered = await makeTinySet(join(folder, 'offered'), join(folder, 'scratch'));
+    server = await serveFolder(offered.directory);
+    rmSync(target, { recursive: true, force: true });
+  });
+
+  afterEach(async () => {
+    await server.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('is complete and whole afterwards, with the list of sources', async () => {
+    const set = await download();
+    expect(set.manifest).toEqual(offered.manifest);
+    expect(findGuestSet(target)?.manifest).toEqual(offered.manifest);
+    for (const artefact of artefactsOf(set.manifest)) {
+      expect(readFileSync(artefactPath(target, artefact)).equals(readFileSync(artefactPath(offered.directory, artefact)))).toBe(true);
+    }
+    expect(readFileSync(join(target, 'SOURCES'), 'utf8')).toBe('what it is made of\n');
+  });
+
+  it('is not loaded a second time', async () => {
+    await download();
+    server.requests.length = 0;
+    await download();
+    expect(server.requests).toEqual(['/manifest.json']);
+  });
+
+  it.each([true, false])('goes on where an earlier run broke off (server with Range: %s)', async (ranges) => {
+    const { disk } = offered.manifest;
+    const content = readFileSync(artefactPath(offered.directory, disk));
+    server.intercept = (request, response) => {
+      if (request.url !== `/${disk.sha256}/${disk.name}`) return false;
+      response.writeHead(200, { 'Content-Length': content.length });
+      response.write(content.subarray(0, 100_000), () => response.destroy());
+      return true;
+    };
+    await expect(download()).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('goes on from there') as string });
+    expect(findGuestSet(target)).toBeNull();
+    server.intercept = null;
+    server.ranges = ranges;
+    server.requests.length = 0;
+    const set = await download();
+    expect(readFileSync(artefactPath(target, disk)).equals(content)).toBe(true);
+    expect(set.manifest).toEqual(offered.manifest);
+    expect(server.requests.filter((request) => request.includes('bytes='))).toHaveLength(1);
+    expect(server.requests.some((request) => request.includes('bios.bin'))).toBe(false);
+  });
+
+  it('is refused when a file of it was altered, and what came is thrown away', async () => {
+    const { snapshot } = offered.manifest;
+    writeFileSync(artefactPath(offered.directory, snapshot), 'snapsh0t');
+    await expect(download()).rejects.toMatchObject({ reason: 'digest-mismatch', message: expect.stringContaining('base.snapshot') as string });
+    expect(existsSync(artefactPath(target, snapshot))).toBe(false);
+    expect(findGuestSet(target)).toBeNull();
+  });
+
+  it('is refused when a file is longer than promised', async () => {
+    writeFileSync(artefactPath(offered.directory, offered.manifest.bios), 'bios and more');
+    await expect(download()).rejects.toMatchObject({ reason: 'digest-mismatch', message: expect.stringContaining('longer') as string });
+  });
+
+  it('is refused when it was made for another version of v86, with both named', async () => {
+    writeFileSync(join(offered.directory, 'manifest.json'), JSON.stringify({ ...offered.manifest, v86Version: '0.5.1' }));
+    await expect(download()).rejects.toMatchObject({ reason: 'version-mismatch', message: expect.stringMatching(/0\.5\.1,.*v86 0\./) as string });
+  });
+
+  it('is refused when the manifest is something else', async () => {
+    writeFileSync(join(offered.directory, 'manifest.json'), '<html>');
+    await expect(download()).rejects.toMatchObject({ reason: 'bad-manifest' });
+    writeFileSync(join(offered.directory, 'manifest.json'), JSON.stringify({ ...offered.manifest, bios: { ...offered.manifest.bios, name: undefined } }));
+    await expect(download()).rejects.toMatchObject({ reason: 'bad-manifest', message: expect.stringContaining('bios.name') as string });
+  });
+
+  it('is not found at a wrong address, and a file that is missing is named', async () => {
+    await expect(downloadSet(`${server.origin}/elsewhere`, target, { print })).rejects.toMatchObject({ reason: 'not-found', message: expect.stringContaining('/elsewhere/manifest.json') as string });
+    rmSync(artefactPath(offered.directory, offered.manifest.emulator));
+    await expect(download()).rejects.toMatchObject({ reason: 'not-found', message: expect.stringContaining('emulator.wasm') as string });
+  });
+
+  it('cannot be loaded from a server that is not there', async () => {
+    await server.close();
+    await expect(download()).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('ECONNREFUSED') as string });
+  });
+
+  it('does not replace the set there is until all of it has come', async () => {
+    const old = await makeTinySet(target, join(folder, 'scratch'), { recipe: 'old' });
+    rmSync(artefactPath(offered.directory, offered.manifest.snapshot));
+    writeFileSync(join(offered.directory, 'manifest.json'), JSON.stringify({ ...offered.manifest, snapshot: { ...offered.manifest.snapshot, sha256: '0'.repeat(64) } }));
+    await expect(download()).rejects.toMatchObject({ reason: 'not-found' });
+    expect(findGuestSet(target)?.manifest).toEqual(old.manifest);
+  });
+});

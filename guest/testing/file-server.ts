@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+export interface FileServer {
+  readonly origin: string;
+  /** What was asked for: `path` or `path range`. */
+  readonly requests: string[];
+  /** Called first; returns true if it answered. */
+  intercept: ((request: IncomingMessage, response: ServerResponse) => boolean) | null;
+  /** Whether Range requests are understood. */
+  ranges: boolean;
+  close(): Promise<void>;
+}
+
+/** A plain web server over a folder, on a loopback port of its own. */
+export async function serveFolder(folder: string): Promise<FileServer> {
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://host').pathname);
+    const range = request.headers.range;
+    files.requests.push(range === undefined ? path : `${path} ${range}`);
+    if (files.intercept?.(request, response) === true) return;
+    let content: Buffer;
+    try {
+      content = readFileSync(join(folder, path));
+    } catch {
+      response.writeHead(404).end('no such file');
+      return;
+    }
+    const from = files.ranges ? /^bytes=(\d+)-$/.exec(range ?? '')?.[1] : undefined;
+    if (from === undefined) response.writeHead(200).end(content);
+    else response.writeHead(206, { 'Content-Range': `bytes ${from}-${content.length - 1}/${content.length}` }).end(content.subarray(Number(from)));
+  });
+  const files: FileServer = {
+    origin: '',
+    requests: [],
+    intercept: null,
+    ranges: true,
+    close: () => new Promise((done) => {
+      server.closeAllConnections();
+      server.close(() => done());
+    }),
+  };
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', () => done()));
+  return Object.assign(files, { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+}
