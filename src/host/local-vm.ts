@@ -12,7 +12,8 @@ import type { FromVmWorker, ToVmWorker, VmIdentity } from './vm-worker-messages.
 export interface LocalVmEvents {
   output(vm: LocalVm, data: string): void;
   running(vm: LocalVm): void;
-  arrived(vm: LocalVm, scrollback: string): void;
+  consoleContinues(vm: LocalVm, scrollback: string): void;
+  arrived(vm: LocalVm): void;
   notArrived(vm: LocalVm, reason: string): void;
   progress(vm: LocalVm, progress: MigrationProgress): void;
   /** The migration ended; after `completed` this VM is disposed, and `unsentInput` belongs to the target's console. */
@@ -100,6 +101,9 @@ export class LocalVm {
       case 'console':
         this.events.output(this, message.data);
         break;
+      case 'console-continues':
+        this.events.consoleContinues(this, message.scrollback);
+        break;
       case 'progress':
         this.events.progress(this, message.progress);
         break;
@@ -108,7 +112,7 @@ export class LocalVm {
         break;
       case 'arrived':
         this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
-        this.events.arrived(this, message.scrollback);
+        this.events.arrived(this);
         break;
       case 'not-arrived':
         this.events.notArrived(this, message.reason);

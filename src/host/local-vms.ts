@@ -204,9 +204,9 @@ export class LocalVms {
         this.startWaiters.delete(vm.vmId);
         options.changed();
       },
-      arrived: (vm, scrollback) => {
+      consoleContinues: (vm, scrollback) => options.consoles.continueHere(vm.vmId, scrollback),
+      arrived: (vm) => {
         this.movedAway.delete(vm.vmId);
-        options.consoles.arrived(vm.vmId, scrollback);
         this.tellState(vm);
         if (vm.state.kind === 'running') this.setDetails(vm.vmId, { password: vm.state.identity.password, waitingFor: null });
         options.changed();

@@ -54,8 +54,8 @@ export class RemoteConsoles {
     watched.gathering ??= setTimeout(() => this.flush(vmId, watched), GATHER_MS);
   }
 
-  /** A VM arrived here with what its console printed so far. */
-  arrived(vmId: VmId, scrollback: string): void {
+  /** A VM is about to run here; this is what its console printed so far. What its former host still sends is part of it. */
+  continueHere(vmId: VmId, scrollback: string): void {
     const watched = this.entry(vmId);
     watched.askedFrom = null;
     watched.stream.continueWith(scrollback);

@@ -49,8 +49,10 @@ export type FromVmWorker =
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
   /** Source: the migration ended. If it completed, the VM is gone from this worker, and `unsentInput` was typed too late for it. */
   | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly epoch: number }
+  /** Target: what the console printed so far; from now on its output comes from here. */
+  | { readonly type: 'console-continues'; readonly scrollback: string }
   /** Target: the VM runs here now. */
-  | { readonly type: 'arrived'; readonly vm: VmIdentity; readonly epoch: number; readonly scrollback: string }
+  | { readonly type: 'arrived'; readonly vm: VmIdentity; readonly epoch: number }
   /** Target: it did not come, or was taken back. */
   | { readonly type: 'not-arrived'; readonly cause: MigrationCause; readonly reason: string }
   | { readonly type: 'cancel-refused'; readonly reason: string }

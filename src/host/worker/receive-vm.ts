@@ -14,7 +14,6 @@ import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 /** What is known once the guest is about to run. */
 interface Arrival {
   readonly machine: Machine;
-  readonly scrollback: string;
   readonly connected: Pick<ResidentVm, 'console' | 'agent'>;
 }
 
@@ -34,8 +33,8 @@ export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>,
       const machine = await building;
       machine.network.setMac(identity.mac);
       return announced(machine, () => {
-        const scrollback = new TextDecoder().decode(machine.scrollback());
-        arrival = { machine, scrollback, connected: context.connect(machine) };
+        context.post({ type: 'console-continues', scrollback: new TextDecoder().decode(machine.scrollback()) });
+        arrival = { machine, connected: context.connect(machine) };
       });
     },
     async lease(offer) {
@@ -66,10 +65,10 @@ export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>,
 
 function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Arrival | null, context: WorkerContext): ResidentVm {
   if (target === null || arrival === null) throw new MigrationError('internal', 'The VM runs, but nothing is known of it.');
-  const { machine, scrollback, connected: { console, agent } } = arrival;
+  const { machine, connected: { console, agent } } = arrival;
   const port = target.asOwner();
   context.watchPort(port);
-  context.post({ type: 'arrived', vm: identity, epoch: port.epoch, scrollback });
+  context.post({ type: 'arrived', vm: identity, epoch: port.epoch });
   void agent.clock(() => Date.now()).then((answer) => {
     if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take the time of this host; its clock may be off.' });
   });

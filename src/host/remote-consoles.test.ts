@@ -1,0 +1,65 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HostId, VmId } from '../shared/ids.ts';
+import type { HostMessage } from './host-messages.ts';
+import { RemoteConsoles } from './remote-consoles.ts';
+
+const VM = 'vm-1' as VmId;
+
+/** Two tabs whose messages are delivered by hand; `owner` says where the VM runs. */
+function twoTabs() {
+  const state = { owner: 'a' as HostId };
+  const queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
+  const tab = (self: HostId) => new RemoteConsoles({
+    send: (to, message) => queue.push({ from: self, to, message }),
+    ownerOf: () => state.owner,
+    isHere: () => state.owner === self,
+  });
+  const a = tab('a' as HostId);
+  const b = tab('b' as HostId);
+  const deliver = (): void => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { message } = next;
+      if (message.type === 'console-open' || message.type === 'console-data') (next.to === 'a' ? a : b).receive(next.from, message);
+    }
+  };
+  return { state, a, b, deliver };
+}
+
+describe('RemoteConsoles', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('shows a console in another tab from its beginning on, each character once', () => {
+    const { a, b, deliver } = twoTabs();
+    a.output(VM, 'one ');
+    const seen = b.open(VM);
+    deliver();
+    a.output(VM, 'two ');
+    const late = 'three ';
+    a.output(VM, late);
+    vi.runAllTimers();
+    deliver();
+    expect(seen.text()).toBe('one two three ');
+  });
+
+  it('loses nothing and repeats nothing when the VM moves into the tab that watches it', () => {
+    const { state, a, b, deliver } = twoTabs();
+    const seen = b.open(VM);
+    a.output(VM, 'tick 1\n');
+    deliver();
+    a.output(VM, 'tick 2\n');
+    // The VM's scroll-back is here before what the source gathered for its watchers.
+    b.continueHere(VM, 'tick 1\ntick 2\n');
+    b.output(VM, 'tick 3\n');
+    vi.runAllTimers();
+    deliver();
+    state.owner = 'b' as HostId;
+    a.follow(VM);
+    b.output(VM, 'tick 4\n');
+    expect(seen.text()).toBe('tick 1\ntick 2\ntick 3\ntick 4\n');
+
+    const fromA = a.open(VM);
+    deliver();
+    expect(fromA.text()).toBe('tick 1\ntick 2\ntick 3\ntick 4\n');
+  });
+});
