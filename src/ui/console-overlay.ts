@@ -42,8 +42,8 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
       show(element, overlay.kind !== 'none');
       setAttribute(element, 'data-kind', overlay.kind);
       show(bar, overlay.kind === 'starting');
-      show(bringBack, overlay.kind === 'moved');
-      show(watch, overlay.kind === 'moved');
+      show(bringBack, overlay.kind === 'moved' && !overlay.returning);
+      show(watch, overlay.kind === 'moved' && !overlay.returning);
       show(start, overlay.kind === 'ended' || overlay.kind === 'empty');
       show(dismiss, overlay.kind === 'ended');
       switch (overlay.kind) {
@@ -65,12 +65,12 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
           const { vm, returning } = overlay;
           const report = lastReportOf(scene.view, vm.id);
           const can = movable(vm);
-          setText(title, `Moved to ${hostName(scene, vm.hostId)}`);
-          setText(words, returning ? 'It is coming back …'
+          setText(title, returning ? `${vm.name} is coming back` : `Moved to ${hostName(scene, vm.hostId)}`);
+          setText(words, returning ? `from ${hostName(scene, vm.hostId)}`
             : !can.ok ? can.why
               : report?.outcome === 'completed' ? `${vm.name} goes on there. It stood still for ${formatMs(report.pauseMs)}.`
                 : `${vm.name} goes on there.`);
-          bringBack.disabled = returning || !can.ok || vm.state === 'migrating';
+          bringBack.disabled = !can.ok;
           break;
         }
         case 'ended':

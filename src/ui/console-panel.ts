@@ -4,7 +4,7 @@ import { consoleOverlay } from './console-overlay.ts';
 import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
 import { keyBar } from './key-bar.ts';
 import { reach } from './reach.ts';
-import { hostName, type Actions, type Scene } from './scene.ts';
+import { hostName, migrationOf, type Actions, type Scene } from './scene.ts';
 import { vmScreen, type VmScreen } from './screen.ts';
 import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
 import { hueOf } from './vm-chip.ts';
@@ -96,7 +96,8 @@ export function consolePanel(actions: Actions): Component<Scene> {
     show(tabs, hasScreen);
     setAttribute(consoleTab, 'aria-pressed', String(mode === 'console'));
     setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));
-    setText(waiting, vm?.waitingFor ?? '');
+    // While it migrates, the panel of the migration says what is waited for.
+    setText(waiting, vm === null || migrationOf(scene.view, vm.id) !== null ? '' : vm.waitingFor ?? '');
     show(waiting, waiting.textContent !== '');
     drawTerminals(scene.view.vms, vm);
     drawScreen(vm);

@@ -24,6 +24,7 @@ describe('the sentence at the top', () => {
 
   it('follows a migration, then tells its pause, and lets go of it after a while', () => {
     expect(say({ migrations: [progress()] })).toContain('pc-1 is moving to Laptop of Ada');
+    expect(say({ migrations: [progress()] }, vm({ state: 'migrating', waitingFor: 'The target is slow.' }))).toContain('moving to Laptop of Ada. The target is slow.');
     const moved = vm({ here: false, movedAway: true, hostId: THERE });
     const after = scene({ reports: [report()] }, moved);
     expect(headline(after, 1_500)).toMatchObject({ text: 'pc-1 now runs in Laptop of Ada.', tone: 'good' });

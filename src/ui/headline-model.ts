@@ -23,7 +23,7 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'se
   if (migration !== null) {
     return {
       text: `${vm.name} is moving to ${hostName(scene, migration.to)}.`,
-      detail: 'It keeps working meanwhile: programs, files and network connections.',
+      detail: vm.waitingFor ?? 'It keeps working meanwhile: programs, files and network connections.',
       tone: 'moving',
     };
   }

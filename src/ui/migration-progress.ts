@@ -33,7 +33,8 @@ export function migrationProgress(actions: Actions): Component<Scene> {
       if (progress === null || vm === null) return;
       vmId = vm.id;
       setText(title, `${vm.name} → ${hostName(scene, progress.to)}`);
-      setText(phase, phaseSentence(progress.phase, progress.round));
+      setText(phase, vm.waitingFor ?? phaseSentence(progress.phase, progress.round));
+      setAttribute(phase, 'data-waiting', vm.waitingFor !== null);
       setAttribute(element, 'data-phase', progress.phase);
       const fraction = progressFraction(progress);
       setAttribute(bar, 'data-unknown', fraction === null);

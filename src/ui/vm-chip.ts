@@ -35,7 +35,7 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
       setText(state, vmStateWord(vm));
       setText(ip, vm.ip);
       setAttribute(element, 'data-state', vm.ended ? 'ended' : vm.state);
-      setAttribute(element, 'data-waiting', vm.waitingFor !== null || !vm.ownerPresent);
+      setAttribute(element, 'data-waiting', !vm.ownerPresent || (vm.waitingFor !== null && vm.state !== 'migrating'));
       setAttribute(element, 'aria-pressed', String(scene.selected?.id === vm.id));
       setAttribute(element, 'title', `${vm.name}, ${vm.ip}: ${vmStateWord(vm)}. Click to see its console; drag it to another tab's card to move it.`);
       const migration = migrationOf(scene.view, vm.id);

@@ -6,8 +6,9 @@ import { assertNever } from '../shared/assert-never.ts';
 /** The word on a VM's chip. */
 export function vmStateWord(vm: VmView): string {
   if (vm.ended) return 'off';
-  if (vm.waitingFor !== null) return 'waiting';
   if (!vm.ownerPresent) return 'its tab is away';
+  // A migration that waits for something leaves the VM running; only a VM that stands still is said to wait.
+  if (vm.waitingFor !== null && vm.state !== 'migrating') return 'waiting';
   switch (vm.state) {
     case 'starting':
       return 'starting';
