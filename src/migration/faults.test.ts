@@ -27,16 +27,18 @@ async function rehearse(seed: number, fault: Fault, state: SenderState['name'], 
   return rehearsal;
 }
 
+/** Steps between entering the state and the fault. */
+const DELAYS = process.env['TABMOTION_FULL'] === '1' ? [0, 1, 2, 3, 5, 8] : [0, 2];
+
 describe('Whatever fails in a migration', () => {
   for (const fault of FAULTS) {
     it(`the VM runs exactly once and both sides end with a reason: ${fault.name}`, async () => {
       let seed = 1;
       for (const state of SENDER_STATES) {
-        for (const delay of [0, 1, 3]) {
-          for (const reconnects of [false, true]) {
-            const rehearsal = await rehearse(seed++, fault, state, delay, reconnects);
-            expect(rehearsal.report ?? rehearsal.end).not.toBeNull();
-          }
+        for (const delay of DELAYS) {
+          const rehearsal = await rehearse(seed, fault, state, delay, seed % 2 === 0);
+          expect(rehearsal.report ?? rehearsal.end).not.toBeNull();
+          seed++;
         }
       }
     });

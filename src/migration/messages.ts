@@ -110,7 +110,9 @@ export function serializeControl(message: ToTarget | ToSource): Uint8Array {
   if (json.length > MAX_PAYLOAD_BYTES) {
     throw new MigrationError('internal', `A ${message.type} message of ${json.length} bytes does not fit into one message of ${MAX_PAYLOAD_BYTES}.`);
   }
-  return Uint8Array.from(json, (character) => character.charCodeAt(0));
+  const payload = new Uint8Array(json.length);
+  for (let at = 0; at < json.length; at++) payload[at] = json.charCodeAt(at);
+  return payload;
 }
 
 /** Reads a control message that the target received. Throws MigrationError('bad-message' | 'version-mismatch'). */

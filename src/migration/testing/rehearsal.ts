@@ -4,7 +4,7 @@ import type { Fingerprint } from '../fingerprint.ts';
 import type { MigrationProgress, MigrationReport } from '../report.ts';
 import { startReceiver, type ReceivedOffer, type ReceiverEnd, type ReceiverHandle } from '../receiver.ts';
 import { startSender, type SenderHandle, type SenderOptions } from '../sender.ts';
-import { testCompressor, testPageHash } from './codecs.ts';
+import { runLengthCompressor, testPageHash } from './codecs.ts';
 import { memoryLinkPair, type MemoryLinkPair } from './memory-link.ts';
 import { ModelArbiter } from './model-arbiter.ts';
 import { MODEL_FINGERPRINT, ModelVm, type VmOperation } from './model-vm.ts';
@@ -67,7 +67,7 @@ export class Rehearsal {
       lease: () => this.arbiter.targetLease(this.target),
       link: link.target,
       clock: this.target.clock,
-      compressor: testCompressor,
+      compressor: runLengthCompressor,
       pageHash: testPageHash,
       nextTask: this.target.nextTask,
       ...(options.reconnects === true ? { nextLink: async () => (await this.awaitLink()).target } : {}),
@@ -77,7 +77,7 @@ export class Rehearsal {
       lease: this.arbiter.sourceLease(this.source),
       link: link.source,
       clock: this.source.clock,
-      compressor: testCompressor,
+      compressor: runLengthCompressor,
       pageHash: testPageHash,
       nextTask: this.source.nextTask,
       offer: {

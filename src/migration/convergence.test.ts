@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decide, describeDecision, FIRST_MEMORY, MAX_ROUNDS, type ConvergenceFigures, type ConvergenceMemory, type Decision } from './convergence.ts';
+
+const MB = 1e6;
+
+interface Guest {
+  /** Bytes the guest would write in a round of `ms` with this share of the CPU. */
+  readonly writes: (ms: number, cpuFraction: number, round: number) => number;
+  readonly bytesPerSecond?: number;
+  readonly maxPauseMs?: number;
+  readonly fixedPauseMs?: number;
+  readonly firstBytes?: number;
+}
+
+interface Outcome {
+  readonly decisions: Decision[];
+  readonly last: Decision;
+  readonly memory: ConvergenceMemory;
+  readonly expectedPauseMs: number;
+  readonly ms: number;
+}
+
+/** Plays rounds until the policy ends them. */
+function play({ writes, bytesPerSecond = 20 * MB, maxPauseMs = 100, fixedPauseMs = 30, firstBytes = 10 * MB }: Guest): Outcome {
+  let memory = FIRST_MEMORY;
+  let at = 0;
+  let toSend = firstBytes;
+  const decisions: Decision[] = [];
+  for (let rounds = 1; ; rounds++) {
+    const ms = (toSend / bytesPerSecond) * 1000 + 1;
+    at += ms;
+    toSend = writes(ms, memory.cpuFraction, rounds);
+    const figures: ConvergenceFigures = { at, rounds, bytesLeft: toSend, bytesPerSecond, fixedPauseMs, maxPauseMs };
+    const judgement = decide(memory, figures);
+    memory = judgement.memory;
+    decisions.push(judgement.decision);
+    if (judgement.decision.type === 'switch-over' || judgement.decision.type === 'give-up') {
+      return { decisions, last: judgement.decision, memory, expectedPauseMs: judgement.expectedPauseMs, ms: at };
+    }
+  }
+}
+
+const kinds = (outcome: Outcome): string[] => outcome.decisions.map((decision) => decision.type);
+
+describe('The convergence policy', () => {
+  it('switches an idle guest over after two or three rounds (MG15)', () => {
+    const idle = play({ firstBytes: 0.5 * MB, writes: (ms) => 20_000 + ms * 500 });
+    expect(idle.last.type).toBe('switch-over');
+    expect(idle.decisions.length).toBeLessThanOrEqual(3);
+  });
+
+  it('switches over at once when next to nothing is left (MG15)', () => {
+    expect(kinds(play({ writes: () => 1000 }))).toEqual(['switch-over']);
+  });
+
+  it('polishes a pause that fits while rounds still shorten it a good deal, three rounds at most (MG15)', () => {
+    const shrinking = play({ writes: (ms) => ms * 10_000 });
+    expect(shrinking.last.type).toBe('switch-over');
+    expect(shrinking.expectedPauseMs).toBeLessThan(60);
+    const steady = play({ firstBytes: 1 * MB, writes: () => 1 * MB });
+    expect(kinds(steady)).toEqual(['continue', 'switch-over']);
+  });
+
+  it('goes on while every round leaves less (MG15)', () => {
+    const busy = play({ firstBytes: 100 * MB, writes: (ms) => ms * 14_000 });
+    expect(busy.last.type).toBe('switch-over');
+    expect(kinds(busy)).not.toContain('throttle');
+    expect(busy.expectedPauseMs).toBeLessThanOrEqual(100);
+  });
+
+  it('slows down a guest that writes as fast as can be sent, and then converges (MG15)', () => {
+    const hungry = play({ firstBytes: 40 * MB, writes: (ms, cpu) => Math.min(40 * MB, ms * 25_000 * cpu) });
+    expect(hungry.last.type).toBe('switch-over');
+    expect(kinds(hungry)).toContain('throttle');
+    expect(kinds(hungry)).not.toContain('relax');
+    expect(hungry.expectedPauseMs).toBeLessThanOrEqual(100);
+    expect(hungry.memory.cpuFraction).toBeGreaterThan(0.1);
+  });
+
+  it('takes the CPU away in steps: 80 %, 70 %, ... 10 % (MG15)', () => {
+    const stubborn = play({ writes: () => 20 * MB });
+    const fractions = stubborn.decisions.flatMap((decision) => (decision.type === 'throttle' ? [decision.cpuFraction] : []));
+    expect(fractions).toEqual([0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]);
+  });
+
+  it('allows three times the pause when slowing down was not enough (MG15)', () => {
+    const heavy = play({ writes: () => 4 * MB });
+    expect(kinds(heavy)).toContain('relax');
+    expect(heavy.last.type).toBe('switch-over');
+    expect(heavy.expectedPauseMs).toBeGreaterThan(100);
+    expect(heavy.expectedPauseMs).toBeLessThanOrEqual(300);
+  });
+
+  it('gives up when nothing helps (MG15)', () => {
+    const hopeless = play({ writes: () => 20 * MB });
+    expect(hopeless.last.type).toBe('give-up');
+    expect(kinds(hopeless).filter((kind) => kind === 'relax')).toHaveLength(1);
+  });
+
+  it('does not ask for the impossible when the fixed part alone exceeds the limit', () => {
+    const outcome = play({ maxPauseMs: 10, writes: (ms) => ms * 2000 });
+    expect(outcome.last.type).toBe('switch-over');
+    expect(outcome.expectedPauseMs).toBeLessThan(36);
+  });
+
+  it('assumes a slow link before anything was measured', () => {
+    const { decision } = decide(FIRST_MEMORY, { at: 0, rounds: 1, bytesLeft: 1 * MB, bytesPerSecond: null, fixedPauseMs: 30, maxPauseMs: 100 });
+    expect(decision.type).toBe('continue');
+  });
+
+  it('ends every sequence of figures in a bounded number of rounds, and never switches over above the limit it allows (MG15)', () => {
+    fc.assert(
+      fc.property(
+        fc.infiniteStream(fc.record({ bytesLeft: fc.nat(1e9), rate: fc.integer({ min: 1000, max: 1e8 }), ms: fc.integer({ min: 0, max: 5000 }) })),
+        fc.integer({ min: 1, max: 1000 }),
+        fc.integer({ min: 0, max: 200 }),
+        (stream, maxPauseMs, fixedPauseMs) => {
+          let memory = FIRST_MEMORY;
+          let at = 0;
+          let rounds = 0;
+          for (const { bytesLeft, rate, ms } of stream) {
+            rounds++;
+            at += ms;
+            const judgement = decide(memory, { at, rounds, bytesLeft, bytesPerSecond: rate, fixedPauseMs, maxPauseMs });
+            if (judgement.decision.type === 'switch-over') {
+              const allowed = Math.max(maxPauseMs * (memory.relaxed ? 3 : 1), fixedPauseMs + 5);
+              expect(judgement.expectedPauseMs).toBeLessThanOrEqual(allowed + 1e-6);
+              return;
+            }
+            if (judgement.decision.type === 'give-up') return;
+            expect(rounds).toBeLessThan(MAX_ROUNDS + 5);
+            expect(judgement.memory.cpuFraction).toBeLessThanOrEqual(memory.cpuFraction);
+            memory = judgement.memory;
+          }
+        },
+      ),
+    );
+  });
+
+  it('says in words what it does to the guest', () => {
+    expect(describeDecision({ type: 'throttle', cpuFraction: 0.7 })).toMatch(/70 %/);
+    expect(describeDecision({ type: 'relax', maxPauseMs: 300 })).toMatch(/300 ms/);
+    expect(describeDecision({ type: 'continue' })).toBeNull();
+  });
+});
