@@ -13,7 +13,7 @@ function message(guest: FrameGuest, type: number, change: Partial<DhcpMessage> =
     yourIp: 0,
     relayIp: 0,
     mac: guest.mac,
-    options: new Map([[DhcpOption.messageType as number, Uint8Array.of(type)], ...options]),
+    options: new Map<number, Uint8Array>([[DhcpOption.messageType, Uint8Array.of(type)], ...options]),
     ...change,
   });
 }

@@ -17,6 +17,7 @@ import type { Station } from '../station.ts';
 /** Some thousand full frames; the system cuts it to its own limit (net.core.rmem_max). */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 const LOOPBACK = '127.0.0.1';
+const DEVICE_NAME = /^[A-Za-z0-9_-]{1,15}$/;
 
 export interface TapStationOptions {
   /** Hands a frame to the switch. */
@@ -83,6 +84,7 @@ function startSocat(command: readonly string[]): Promise<ChildProcess> {
 
 /** Rejects with TapError. */
 export async function createTapStation(options: TapStationOptions): Promise<TapStation> {
+  if (!DEVICE_NAME.test(options.device)) throw new TapError(`"${options.device}" is no name for a network device: 1 to 15 letters, digits, _ or -`);
   const socket = await bind(0);
   const { port } = socket.address();
   const devicePort = await freePort();
@@ -99,6 +101,7 @@ export async function createTapStation(options: TapStationOptions): Promise<TapS
     options.send(data);
   });
   let child: ChildProcess | null = null;
+  const endChild = (): void => void child?.kill();
   if (options.spawn) {
     try {
       child = await startSocat(command);
@@ -107,6 +110,8 @@ export async function createTapStation(options: TapStationOptions): Promise<TapS
       throw error;
     }
     child.once('exit', () => options.log?.(`The TAP device ${options.device} is gone: socat ended`));
+    // Should this process end without dispose(), the device must not stay.
+    process.once('exit', endChild);
   }
   let open = true;
   return {
@@ -121,6 +126,7 @@ export async function createTapStation(options: TapStationOptions): Promise<TapS
       if (!open) return;
       open = false;
       socket.close();
+      process.removeListener('exit', endChild);
       const owner = child;
       if (owner === null || owner.exitCode !== null || owner.signalCode !== null) return;
       owner.removeAllListeners('exit');

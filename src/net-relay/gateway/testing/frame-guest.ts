@@ -17,7 +17,7 @@ import { Reassembler } from '../reassembly.ts';
 import { createTcpStack } from '../tcp-output.ts';
 import type { TcpStack } from '../tcp/stack.ts';
 import { parseUdp, serializeUdp, type UdpDatagram } from '../udp.ts';
-import { TestApplication } from './tcp-host.ts';
+import type { TestApplication } from './tcp-host.ts';
 
 export interface FrameGuestOptions {
   readonly mac: number;
@@ -27,6 +27,8 @@ export interface FrameGuestOptions {
   /** Takes the guest's frames. */
   readonly send: (frame: Uint8Array) => void;
   readonly seed?: number;
+  /** MAC of an IP address; default: the gateway's. */
+  readonly resolve?: (ip: number) => number;
 }
 
 export class FrameGuest {
@@ -40,6 +42,8 @@ export class FrameGuest {
   readonly icmp: (IcmpMessage & { readonly source: number })[] = [];
   readonly arps: ArpPacket[] = [];
   answersPing = true;
+  /** Whom ARP requests came from. */
+  readonly learned = new Map<number, number>();
   /** Ports that take connections. */
   readonly services = new Map<number, () => TestApplication>();
   private readonly options: FrameGuestOptions;
@@ -52,7 +56,7 @@ export class FrameGuest {
     this.options = options;
     this.mac = mac;
     this.ip = ip;
-    this.output = new PacketOutput(mac, (frame) => this.send(frame), () => gatewayMac, this.counters, 1);
+    this.output = new PacketOutput(mac, (frame) => this.send(frame), options.resolve ?? (() => gatewayMac), this.counters, 1);
     this.tcp = createTcpStack({
       clock,
       random32: () => random.below(0x1_0000_0000),
@@ -102,7 +106,7 @@ export class FrameGuest {
     this.frames.push(frame);
     if (frame.etherType === EtherType.arp) {
       const arp = parseArp(frame.payload);
-      if (arp !== 'arp-malformed') this.arps.push(arp);
+      if (arp !== 'arp-malformed') this.receiveArp(arp);
     }
     if (frame.etherType !== EtherType.ipv4) return;
     const packet = parseIpv4(frame.payload);
@@ -110,6 +114,13 @@ export class FrameGuest {
     this.packets.push(packet);
     const whole = this.reassembler.accept(packet, this.options.clock.now());
     if (whole !== null) this.receivePacket(whole);
+  }
+
+  private receiveArp(arp: ArpPacket): void {
+    this.arps.push(arp);
+    if (arp.operation !== 'request' || arp.targetIp !== this.ip) return;
+    this.learned.set(arp.senderIp, arp.senderMac);
+    this.sendArp({ operation: 'reply', senderMac: this.mac, senderIp: this.ip, targetMac: arp.senderMac, targetIp: arp.senderIp }, arp.senderMac);
   }
 
   private receivePacket(packet: Ipv4Packet): void {

@@ -45,7 +45,7 @@ export interface GatewayWorld {
   readonly two: FrameGuest;
   readonly log: string[];
   /** Lets time pass, firing timers. */
-  pass(ms: number): Promise<void>;
+  readonly pass: (ms: number) => Promise<void>;
 }
 
 export function gatewayWorld(options: Partial<GatewayOptions> = {}): GatewayWorld {
