@@ -136,7 +136,7 @@ class V86Pc implements Machine {
     if (this.everRan) throw wrongMoment('A base snapshot is loaded into a new machine only; this one has run.');
     const base = await decodeBaseSnapshot(snapshot, this.space);
     this.mustBe('stopped', 'load a base snapshot into');
-    this.memory.ram().fill(0);
+    this.memory.clearFirmware();
     base.writePages((pages, data) => this.memory.writePages(pages, data));
     const state = decodeDeviceState(base.devices);
     this.restore(state);

@@ -7,6 +7,9 @@ import type { V86Cpu } from './v86-api.ts';
 import { VIDEO_PAGES, VideoMemory } from './video-memory.ts';
 import type { WriteTracking } from './write-tracking.ts';
 
+/** The BIOS ends here; v86 writes nothing above it before the first instruction. */
+const FIRMWARE_END = 0x10_0000;
+
 export class GuestMemory {
   readonly space: PageSpace;
   private readonly cpu: V86Cpu;
@@ -111,6 +114,14 @@ export class GuestMemory {
     const firstBlock = this.space.ramPages + this.space.videoPages;
     for (const block of this.overlay.written()) differs.add(firstBlock + block);
     return differs;
+  }
+
+  /**
+   * Zeroes what v86 has put into the RAM of a machine that never ran: its firmware, below 1 MiB. Fresh wasm memory is
+   * zero, and touching all of it would make the host find room for it.
+   */
+  clearFirmware(): void {
+    this.ram().fill(0, 0, FIRMWARE_END);
   }
 
   /** What is in memory now is the base snapshot: nothing differs from it. Only between ticks. */

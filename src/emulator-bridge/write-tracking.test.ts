@@ -69,7 +69,9 @@ describe.skipIf(guest === null)('write tracking, against a copy of all memory', 
 
   it.each(WORKLOADS)('reports every page changed by $title', async (workload: Workload) => {
     let output = '';
-    const verdict = await observe(machine, async () => void (output = await startWorkload(console, workload)));
+    const verdict = await observe(machine, async () => {
+      output = await startWorkload(console, workload);
+    });
     await machine.run(0);
     await endWorkload(console, workload);
     await machine.pause();
@@ -85,7 +87,9 @@ describe.skipIf(guest === null)('the oracle', () => {
     const emulator = new WebAssembly.Module(rewriteEmulator(stock, { leaveOut }) as Uint8Array<ArrayBuffer>);
     const { machine, console } = await restored(guest, emulator);
     try {
-      const verdict = await observe(machine, async () => void (await console.run('sleep 0.3; cat /proc/interrupts')));
+      const verdict = await observe(machine, async () => {
+        await console.run('sleep 0.3; cat /proc/interrupts');
+      });
       expect(verdict.missed.length).toBeGreaterThan(0);
     } finally {
       machine.discard();

@@ -3,7 +3,7 @@ import type { Disposable } from '../../shared/disposable.ts';
 import type { Machine } from '../machine.ts';
 
 /** The shell asks the terminal for its size behind the prompt. */
-const PROMPT = /guest# (?:\x1b\[6n)?$/; // eslint-disable-line no-control-regex
+const PROMPT = /guest# (?:\x1b\[6n)?$/;
 
 export class GuestConsole implements Disposable {
   private readonly machine: Machine;
