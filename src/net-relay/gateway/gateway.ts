@@ -19,7 +19,7 @@ import type { HostNetwork } from './host-network.ts';
 import { IpServices } from './ip-services.ts';
 import { Guests, type LeaseTable } from './leases.ts';
 import { LinkLayer } from './link-layer.ts';
-import { nodeHostNetwork } from './node-host-network.ts';
+import { createNodeHostNetwork } from './node-host-network.ts';
 import { createOutboundPolicy } from './outbound-policy.ts';
 import { PacketOutput } from './packet-output.ts';
 import { PortForwards, type Forward, type ForwardRequest } from './port-forwards.ts';
@@ -93,11 +93,15 @@ class UserModeGateway implements Gateway {
   private disposed = false;
 
   constructor(options: GatewayOptions) {
-    const { clock, log, names } = options;
+    const { log, names } = options;
     const mac = macFromOption(options.mac, "The gateway's MAC address");
     const ip = ipv4FromOption(options.ip, "The gateway's IP address");
     const netmask = ipv4FromOption(options.netmask, 'The netmask');
-    const network = options.network ?? nodeHostNetwork;
+    const network = options.network ?? createNodeHostNetwork((error) => this.onDefect('a host socket', error));
+    const clock: Clock = {
+      now: () => options.clock.now(),
+      setTimeout: (callback, ms) => options.clock.setTimeout(() => this.guard('a timer', callback), ms),
+    };
     const random32 = options.random32 ?? (() => randomInt(0x1_0000_0000));
     const outbound = options.outbound ?? null;
     const { counters } = this;
@@ -151,13 +155,7 @@ class UserModeGateway implements Gateway {
     }
     this.counters.add('frames-in');
     this.counters.add('bytes-in', frame.length);
-    try {
-      this.link.receive(frame);
-    } catch (error) {
-      // A station must not throw into the switch. This is a defect of ours: say so, and go on with the next frame.
-      this.counters.add('internal-errors');
-      this.log(`The gateway failed on a frame: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
-    }
+    this.guard('a frame', () => this.link.receive(frame));
   }
 
   addForward(request: ForwardRequest): Promise<Forward> {
@@ -195,6 +193,20 @@ class UserModeGateway implements Gateway {
     this.disposed = true;
     this.guests.dispose();
     await this.portForwards.dispose();
+  }
+
+  /** A defect of ours must take neither the switch nor the server with it, on which other rooms depend. */
+  private guard(what: string, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.onDefect(what, error);
+    }
+  }
+
+  private onDefect(what: string, error: unknown): void {
+    this.counters.add('internal-errors');
+    this.log(`The gateway failed on ${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   }
 
   private deliver(frame: Uint8Array, send: (frame: Uint8Array) => void): void {

@@ -89,7 +89,7 @@ describe('ping', () => {
     expect(samples).toEqual([]);
   });
 
-  it('to the outside is answered as prohibited, a limited number of times a second (GW10)', async () => {
+  it('to the outside is answered as prohibited, a limited number of times a second (GW10, GW56)', async () => {
     const { gateway, one, pass } = gatewayWorld();
     for (let sequence = 0; sequence < 500; sequence++) one.ping(OUTSIDE, sequence);
     await pass(0);

@@ -26,6 +26,8 @@ import { parseUdp, serializeUdp } from './udp.ts';
 /** ICMP errors are a courtesy and must not become a flood (RFC 1812 §4.3.2.8). */
 const ICMP_ERRORS_PER_SECOND = 200;
 const ICMP_ERROR_BURST = 100;
+/** 224.0.0.0 and all above it. */
+const FIRST_GROUP_ADDRESS = 0xe000_0000;
 
 export interface IpServicesOptions {
   readonly ip: number;
@@ -88,7 +90,7 @@ export class IpServices implements Disposable {
     const whole = this.reassembler.accept(packet, this.options.clock.now());
     if (whole === null) return;
     if (whole.protocol === IpProtocol.udp) this.receiveUdp(whole, sourceMac, group);
-    else if (group) counters.add('ipv4-not-for-us');
+    else if (group || this.isGroupAddress(whole.destination)) counters.add('ipv4-not-for-us');
     else if (whole.protocol === IpProtocol.tcp) this.tcp.receive(whole);
     else if (whole.destination !== ip) {
       counters.add(this.options.policy === null ? 'outbound-off' : 'outbound-unsupported');
@@ -133,7 +135,7 @@ export class IpServices implements Disposable {
     if ((toUs || packet.destination === BROADCAST_IP) && datagram.destinationPort === DHCP_SERVER_PORT) {
       const answer = this.dhcp.answer(datagram.payload, sourceMac);
       if (answer !== null) this.sendUdp(ip, DHCP_SERVER_PORT, answer.destinationIp, DHCP_CLIENT_PORT, answer.payload);
-    } else if (group || packet.source === 0) {
+    } else if (group || packet.source === 0 || this.isGroupAddress(packet.destination)) {
       counters.add('ipv4-not-for-us');
     } else if (toUs && datagram.destinationPort === DNS_PORT) {
       this.dns.receive(datagram.payload, (payload) => {
@@ -142,6 +144,11 @@ export class IpServices implements Disposable {
     } else if (!this.udp.forward(packet.source, packet.destination, datagram)) {
       this.sendUnreachable(toUs ? UnreachableCode.port : UnreachableCode.prohibited, packet);
     }
+  }
+
+  /** Multicast, reserved, and the two broadcast addresses: nobody answers for them (RFC 1122 §3.2.1.3). */
+  private isGroupAddress(address: number): boolean {
+    return address >= FIRST_GROUP_ADDRESS || address === (this.options.ip | ~this.options.netmask) >>> 0;
   }
 
   private sendUdp(source: number, sourcePort: number, destination: number, destinationPort: number, payload: Uint8Array): void {

@@ -18,27 +18,33 @@ function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'UNKNOWN';
 }
 
+/** An exception of the gateway in one of its handlers: the socket is closed, the process goes on. */
+type OnDefect = (error: unknown) => void;
+
 class NodeHostSocket implements HostSocket {
   handlers: HostSocketHandlers = NOBODY;
   private readonly socket: Socket;
 
-  constructor(socket: Socket) {
+  private readonly onDefect: OnDefect;
+
+  constructor(socket: Socket, onDefect: OnDefect) {
     this.socket = socket;
+    this.onDefect = onDefect;
     let error: string | null = null;
     socket.pause();
     socket.setNoDelay(true);
-    socket.on('connect', () => this.handlers.onConnect());
-    socket.on('data', (data: Buffer) => this.handlers.onData(data));
-    socket.on('end', () => this.handlers.onEnd());
+    socket.on('connect', () => this.guard(() => this.handlers.onConnect()));
+    socket.on('data', (data: Buffer) => this.guard(() => this.handlers.onData(data)));
+    socket.on('end', () => this.guard(() => this.handlers.onEnd()));
     socket.on('error', (cause) => {
       error = errorCode(cause);
     });
-    socket.on('close', () => this.handlers.onClose(error));
+    socket.on('close', () => this.guard(() => this.handlers.onClose(error)));
   }
 
   write(data: Uint8Array, done: () => void): void {
     // An error is reported by 'close'; whoever waits for room must be woken anyhow.
-    this.socket.write(data, () => done());
+    this.socket.write(data, () => this.guard(done));
   }
 
   end(): void {
@@ -56,15 +62,24 @@ class NodeHostSocket implements HostSocket {
   reset(): void {
     this.socket.resetAndDestroy();
   }
+
+  private guard(action: () => void): void {
+    try {
+      action();
+    } catch (defect) {
+      this.onDefect(defect);
+      this.socket.destroy();
+    }
+  }
 }
 
-function listen(address: string, port: number, onSocket: (socket: HostSocket) => void): Promise<HostListener> {
+function listen(onDefect: OnDefect, address: string, port: number, onSocket: (socket: HostSocket) => void): Promise<HostListener> {
   return new Promise((resolve, reject) => {
     const sockets = new Set<Socket>();
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       sockets.add(socket);
       socket.on('close', () => sockets.delete(socket));
-      onSocket(new NodeHostSocket(socket));
+      onSocket(new NodeHostSocket(socket, onDefect));
     });
     server.once('error', reject);
     server.listen({ host: address, port, backlog: LISTEN_BACKLOG }, () => {
@@ -103,15 +118,20 @@ function datagrams(onMessage: (data: Uint8Array, address: string, port: number) 
   };
 }
 
-export const nodeHostNetwork: HostNetwork = {
-  listen,
-  connect: (address, port) => new NodeHostSocket(connect({ host: address, port, allowHalfOpen: true })),
-  datagrams,
-  async resolve(name) {
-    try {
-      return (await lookup(name, { family: 4, all: true })).map((entry) => entry.address);
-    } catch (error) {
-      throw new Error(errorCode(error), { cause: error });
-    }
-  },
-};
+async function resolve(name: string): Promise<string[]> {
+  try {
+    return (await lookup(name, { family: 4, all: true })).map((entry) => entry.address);
+  } catch (error) {
+    throw new Error(errorCode(error), { cause: error });
+  }
+}
+
+/** `onDefect`: told of exceptions in the handlers of a socket, which is then closed. */
+export function createNodeHostNetwork(onDefect: (error: unknown) => void): HostNetwork {
+  return {
+    listen: (address, port, onSocket) => listen(onDefect, address, port, onSocket),
+    connect: (address, port) => new NodeHostSocket(connect({ host: address, port, allowHalfOpen: true }), onDefect),
+    datagrams,
+    resolve,
+  };
+}

@@ -134,8 +134,9 @@ export class PortForwards {
       },
       onReadable: () => undefined,
       onWritable: () => undefined,
-      onClosed: () => {
-        counters.add('forward-refused');
+      onClosed: (reason) => {
+        // 'aborted': the client left first.
+        if (reason !== 'aborted') counters.add('forward-refused');
         socket.reset();
         over();
       },

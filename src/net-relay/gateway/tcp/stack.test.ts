@@ -255,7 +255,7 @@ describe('TCP between two stacks', () => {
     expect(acks / segments).toBeLessThan(0.6);
   });
 
-  it('opens one connection when both ends call each other at the same time (GW35)', () => {
+  it('opens one connection when both ends call each other at the same time (GW20)', () => {
     const clock = new HeapClock();
     const random = new SeededRandom(1);
     const sent: (() => void)[] = [];
