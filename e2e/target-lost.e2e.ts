@@ -16,7 +16,7 @@ for (const phase of PHASES) {
     await source.waitForPrompt(vm.id);
     const target = await openHost({ label: 'target' });
     const targetId = await target.id();
-    await source.waitForHosts(2);
+    await target.waitForGuest();
     await source.page.evaluate(() => {
       const store = window as unknown as { phases: string[] };
       store.phases = [];
@@ -36,7 +36,7 @@ for (const phase of PHASES) {
     expect(after).toMatchObject({ state: 'running', hostId: await source.id(), mac: vm.mac, ip: vm.ip });
 
     const elsewhere = await openHost({ label: 'elsewhere' });
-    await source.waitForHosts(2);
+    await elsewhere.waitForGuest();
     expect(await source.migrate(vm.id, await elsewhere.id())).toMatchObject({ outcome: 'completed' });
     expect((await elsewhere.run(vm.id, 'echo arrived')).output).toBe('arrived');
     const { vms } = await room.describe(server.origin);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ConsoleMessage, Page } from '@playwright/test';
 import type { MigrationReport } from '../../src/migration/report.ts';
-import type { MigrateOptions, TabMotion, TabMotionHost, TabMotionVm } from '../../src/host/scripting-interface.ts';
+import type { MigrateOptions, Tab, TabMotion, TabMotionHost, TabMotionVm } from '../../src/host/scripting-interface.ts';
 import { pollFor } from './poll-for.ts';
 
 declare global {
@@ -62,6 +62,11 @@ export class HostPage {
       });
       return ready;
     }, READY_LIMIT_MS);
+  }
+
+  /** Waits until the guest is loaded: from then on a VM can start here, or arrive. */
+  async waitForGuest(): Promise<void> {
+    await pollFor(`${this.label} to have loaded the guest`, () => this.page.evaluate(() => (window.tabmotion as Tab).view().starting === null));
   }
 
   async id(): Promise<string> {

@@ -32,6 +32,7 @@ function install({ options, shiftClocks: shiftSource, silence: silenceSource }: 
         (${shiftSource})(${JSON.stringify(options)});
         (${silenceSource})(${JSON.stringify(options)});
         const early = [];
+        // The real event's ports have been seen by now.
         const keep = (event) => { early.push(event.data); event.stopImmediatePropagation(); };
         self.addEventListener('message', keep);
         await import(${real});
@@ -76,11 +77,18 @@ function silence({ silentFrom }: ShimOptions): void {
   channel.send = function (...given) {
     if (!silent) send.apply(this, given);
   };
-  for (const kind of [MessagePort, BroadcastChannel]) {
-    const lane = kind.prototype as unknown as { postMessage: (...given: unknown[]) => void };
-    const post = lane.postMessage;
-    lane.postMessage = function (...given) {
-      if (!silent) post.apply(this, given);
-    };
-  }
+  const broadcast = BroadcastChannel.prototype as unknown as { postMessage: (...given: unknown[]) => void };
+  const post = broadcast.postMessage;
+  broadcast.postMessage = function (...given) {
+    if (!silent) post.apply(this, given);
+  };
+  // Only the ports that lead to the target: the emulator keeps itself going with ports of its own.
+  self.addEventListener('message', (event: MessageEvent) => {
+    for (const port of event.ports) {
+      const postToTarget = port.postMessage.bind(port) as (...given: unknown[]) => void;
+      port.postMessage = (...given: unknown[]) => {
+        if (!silent) postToTarget(...given);
+      };
+    }
+  });
 }
