@@ -266,30 +266,46 @@ static void start(const char *path, const char *argument) {
     exit_with(syscall3(SYS_execve, (u32)path, (u32)arguments, (u32)environment));
 }
 
-/* Hostname, driver, address, name servers: what is the same after a reboot. NULL, or what went wrong. */
-static const char *apply_network(const struct request *request) {
-    const char *name = get(request, "hostname"), *mac_text = get(request, "mac"), *ip_text = get(request, "ip");
-    const char *gateway_text = get(request, "gateway"), *dns_text = get(request, "dns");
+/* What is the same after a reboot; checked, but nothing done yet. */
+struct network {
+    const char *hostname;
     u8 mac[6];
-    u32 address, prefix, gateway, dns;
-    if (!host_name(name)) return "bad hostname";
-    if (!mac_text || !parse_hex(mac_text, mac, 6, ':')) return "bad mac";
-    if (!ip_text || !parse_address(ip_text, &address, &prefix)) return "bad ip";
-    if (gateway_text && !parse_address(gateway_text, &gateway, 0)) return "bad gateway";
-    if (dns_text && !parse_address(dns_text, &dns, 0)) return "bad dns";
+    u32 address, mask, gateway;
+    i32 has_gateway;
+    const char *dns;
+};
 
-    syscall3(SYS_sethostname, (u32)name, text_length(name), 0);
+/* NULL, or what is wrong with the request. */
+static const char *parse_network(const struct request *request, struct network *network) {
+    const char *mac = get(request, "mac"), *ip = get(request, "ip"), *gateway = get(request, "gateway");
+    u32 prefix, dns_address;
+    network->hostname = get(request, "hostname");
+    network->dns = get(request, "dns");
+    network->has_gateway = gateway != 0;
+    if (!host_name(network->hostname)) return "bad hostname";
+    if (!mac || !parse_hex(mac, network->mac, 6, ':')) return "bad mac";
+    if (!ip || !parse_address(ip, &network->address, &prefix)) return "bad ip";
+    if (gateway && !parse_address(gateway, &network->gateway, 0)) return "bad gateway";
+    if (network->dns && !parse_address(network->dns, &dns_address, 0)) return "bad dns";
+    u32 host_bits = prefix == 0 ? 0xffffffffu : prefix == 32 ? 0 : (1u << (32 - prefix)) - 1;
+    network->mask = __builtin_bswap32(~host_bits);
+    return 0;
+}
+
+/* Hostname, driver, address, name server. NULL, or what went wrong. */
+static const char *apply_network(const struct network *network) {
+    syscall3(SYS_sethostname, (u32)network->hostname, text_length(network->hostname), 0);
     static struct line file;
-    put_text(&file, name);
+    put_text(&file, network->hostname);
     put_text(&file, "\n");
     write_file("/etc/hostname", 0644, &file);
     put_text(&file, "127.0.0.1 localhost ");
-    put_text(&file, name);
+    put_text(&file, network->hostname);
     put_text(&file, "\n");
     write_file("/etc/hosts", 0644, &file);
-    if (dns_text) {
+    if (network->dns) {
         put_text(&file, "nameserver ");
-        put_text(&file, dns_text);
+        put_text(&file, network->dns);
         put_text(&file, "\n");
         write_file("/etc/resolv.conf", 0644, &file);
     }
@@ -297,12 +313,10 @@ static const char *apply_network(const struct request *request) {
     if (!load_modules()) return "the network driver does not load";
     i32 socket = syscall3(SYS_socket, 2, 2, 0);
     if (socket < 0) return "no socket";
-    u32 host_bits = prefix == 0 ? 0xffffffffu : (1u << (32 - prefix)) - 1, network_mask = ~host_bits;
-    u32 mask = network_mask >> 24 | (network_mask >> 8 & 0xff00) | (network_mask << 8 & 0xff0000) | network_mask << 24;
     const char *wrong = 0;
-    if (!check_mac(socket, mac)) wrong = "no network card";
-    else if (!raise_interface(socket, "eth0", address, mask)) wrong = "the address is refused";
-    else if (gateway_text && !add_default_route(socket, gateway)) wrong = "the gateway is refused";
+    if (!check_mac(socket, network->mac)) wrong = "no network card";
+    else if (!raise_interface(socket, "eth0", network->address, network->mask)) wrong = "the address is refused";
+    else if (network->has_gateway && !add_default_route(socket, network->gateway)) wrong = "the gateway is refused";
     syscall3(SYS_close, (u32)socket, 0, 0);
     return wrong;
 }
@@ -314,10 +328,13 @@ static void on_identity(const struct request *request) {
     if (!parse_time(get(request, "time"), &time)) return fail("bad time");
     if (!seed_text || !parse_hex(seed_text, seed, SEED_BYTES, 0)) return fail("bad seed");
     if (!plain(password, 64)) return fail("bad password");
+    struct network network;
+    const char *wrong = parse_network(request, &network);
+    if (wrong) return fail(wrong);
 
     set_clock(time);
     if (!add_seed(seed)) return fail("the random seed is refused");
-    const char *wrong = apply_network(request);
+    wrong = apply_network(&network);
     if (wrong) return fail(wrong);
 
     static struct line file;
@@ -394,7 +411,9 @@ static void resume_identity(void) {
     if (text[bytes - 1] == '\n') text[bytes - 1] = 0;
     struct request request;
     if (!parse_request(text, &request)) return;
-    const char *wrong = apply_network(&request);
+    struct network network;
+    const char *wrong = parse_network(&request, &network);
+    if (!wrong) wrong = apply_network(&network);
     if (wrong) fail(wrong);
     start(SERVICES, 0);
 }

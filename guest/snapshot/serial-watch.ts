@@ -21,6 +21,15 @@ export class SerialWatch implements Disposable {
     });
   }
 
+  /** How much was printed so far, in characters. */
+  get position(): number {
+    return this.text.length;
+  }
+
+  since(position: number): string {
+    return this.text.slice(position);
+  }
+
   /** Sends `line` with a line feed; resolves once `answer` was printed after it. */
   ask(line: string, answer: string, limitMs: number): Promise<void> {
     const from = this.text.length;
