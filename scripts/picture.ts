@@ -2,6 +2,7 @@
  * `npx tsx scripts/picture.ts`: makes docs/picture.png for the README out of the real thing. Starts the server, opens
  * two tabs of one room, lets the guest count, and takes both tabs while the PC moves from one to the other, side by side.
  */
+import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,8 +10,10 @@ import { chromium, type Page } from 'playwright';
 import { CHROMIUM_FLAGS } from '../e2e/harness/chromium-flags.ts';
 import { HostPage } from '../e2e/harness/host-page.ts';
 import { pollFor } from '../e2e/harness/poll-for.ts';
-import { newRoom } from '../e2e/harness/room.ts';
+import { roomWith } from '../e2e/harness/room.ts';
 import { startServer } from '../e2e/harness/server-process.ts';
+import { ensureGuest } from '../guest/ensure-guest.ts';
+import { buildPage } from './build-page.ts';
 import { findChromium } from './find-chromium.ts';
 
 const TARGET = join(fileURLToPath(new URL('..', import.meta.url)), 'docs', 'picture.png');
@@ -22,12 +25,16 @@ const MARGIN = 20;
 const BYTES_PER_SECOND = 250_000;
 /** The ping strip needs some seconds to tell its story. */
 const WARM_UP_LINES = 25;
+const SETTLE_MS = 300;
 
+const onProgress = (line: string): void => console.log(line);
+await ensureGuest({ onProgress });
+await buildPage({ onProgress });
 const server = await startServer({ testBuild: false });
 const browser = await chromium.launch({ executablePath: findChromium(), args: [...CHROMIUM_FLAGS] });
 try {
   const context = await browser.newContext({ viewport: TAB, colorScheme: 'light' });
-  const room = newRoom();
+  const room = roomWith('demo', randomBytes(24).toString('base64url'));
   const from = await openTab(await context.newPage(), 'Ada’s laptop');
   const vm = await from.runningVm();
   const to = await openTab(await context.newPage(), 'Grace’s laptop');
@@ -60,7 +67,10 @@ try {
   await server.stop();
 }
 
-function picture(page: Page): Promise<Buffer> {
+/** The tab as a person sees it who looks at it: in front, with everything drawn. */
+async function picture(page: Page): Promise<Buffer> {
+  await page.bringToFront();
+  await page.waitForTimeout(SETTLE_MS);
   return page.screenshot({ type: 'png', animations: 'allow' });
 }
 
