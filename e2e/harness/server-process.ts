@@ -40,25 +40,44 @@ export interface ServerProcess {
 export async function startServer(options: ServerOptions = {}): Promise<ServerProcess> {
   const ownData = options.dataDir === undefined ? await mkdtemp(join(tmpdir(), 'tabmotion-server-')) : null;
   const dataDir = options.dataDir ?? ownData ?? '';
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts', '--port', String(options.port ?? 0), '--data', dataDir, ...(options.args ?? [])], {
-    cwd: ROOT,
-    env: { ...process.env, TABMOTION_TEST_BUILD: (options.testBuild ?? true) ? '1' : '' },
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const command = [process.execPath, '--import', 'tsx', 'src/server.ts', '--port', String(options.port ?? 0), '--data', dataDir, ...(options.args ?? [])];
+  const cleanUp = async (): Promise<void> => {
+    if (ownData !== null) await rm(ownData, { recursive: true, force: true });
+  };
+  return followServer({
+    command,
+    folder: ROOT,
+    environment: { TABMOTION_TEST_BUILD: (options.testBuild ?? true) ? '1' : '' },
+    dataDir,
+    startLimitMs: START_LIMIT_MS,
+    cleanUp,
   });
+}
+
+export interface ServerCommand {
+  readonly command: readonly string[];
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly dataDir: string;
+  readonly startLimitMs: number;
+  readonly cleanUp?: () => Promise<void>;
+}
+
+/** Runs a command that starts a server, and waits for its ready line. */
+export async function followServer({ command, folder, environment, dataDir, startLimitMs, cleanUp = () => Promise.resolve() }: ServerCommand): Promise<ServerProcess> {
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, { cwd: folder, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const exited = new Promise<number | null>((resolve) => child.once('exit', (status) => resolve(status)));
-  const cleanUp = async (): Promise<void> => {
-    if (ownData !== null) await rm(ownData, { recursive: true, force: true });
-  };
 
   let address: string;
   try {
     address = await pollFor('the ready line of the server', () => {
       if (child.exitCode !== null) throw new Error(`The server ended with status ${child.exitCode}:\n${output}`);
       return readyAddress(output);
-    }, START_LIMIT_MS);
+    }, startLimitMs);
   } catch (error) {
     child.kill('SIGKILL');
     await cleanUp();
