@@ -38,22 +38,16 @@ export class ByteQueue {
     this.count -= dropped;
   }
 
-  /** Forgets the newest bytes beyond the first `count`. */
-  truncate(count: number): void {
-    this.count = Math.min(count, this.count);
-  }
-
   clear(): void {
     this.head = 0;
     this.count = 0;
   }
 
-  /** A copy of the content from the `start`-th oldest byte on. */
-  toBytes(start = 0): Uint8Array {
-    const bytes = new Uint8Array(Math.max(0, this.count - start));
-    const from = (this.head + start) % this.data.length;
-    const first = Math.min(bytes.length, this.data.length - from);
-    bytes.set(this.data.subarray(from, from + first));
+  /** A copy of the content, oldest first. */
+  toBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.count);
+    const first = Math.min(bytes.length, this.data.length - this.head);
+    bytes.set(this.data.subarray(this.head, this.head + first));
     bytes.set(this.data.subarray(0, bytes.length - first), first);
     return bytes;
   }

@@ -45,8 +45,6 @@ export class UartSerialPort implements SerialPort, Disposable {
   private running = false;
   private refilling = false;
   private overflowed = false;
-  /** How much of `waiting` was in the last saveQueue(); null once the machine ran again. */
-  private saved: number | null = null;
 
   /** `number` is 0 for COM1. The machine counts as stopped until setRunning(true). */
   constructor(bus: BusLike, uart: UartLike, number: 0 | 1) {
@@ -96,29 +94,18 @@ export class UartSerialPort implements SerialPort, Disposable {
   /** The machine's owner says whether the CPU runs. */
   setRunning(running: boolean): void {
     this.running = running;
-    if (!running) return;
-    this.saved = null;
-    this.refill();
+    if (running) this.refill();
   }
 
   /** All input the guest has not read, oldest first. Only while stopped; delivers pending output first. */
   saveQueue(): Uint8Array {
     this.flush();
-    this.saved = this.waiting.length;
     const first = this.fifo.toBytes();
     const rest = this.waiting.toBytes();
     const all = new Uint8Array(first.length + rest.length);
     all.set(first);
     all.set(rest, first.length);
     return all;
-  }
-
-  /** Input written since saveQueue(), removed from here: the VM may live elsewhere by now, and wants it there. */
-  takeInputSinceSave(): Uint8Array {
-    if (this.saved === null) return new Uint8Array(0);
-    const late = this.waiting.toBytes(this.saved);
-    this.waiting.truncate(this.saved);
-    return late;
   }
 
   /** After v86 has restored the UART, while stopped: the guest finds the input that saveQueue() saw. */
