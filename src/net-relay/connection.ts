@@ -16,7 +16,7 @@ export const MAX_FRAME_BACKLOG_BYTES = 1024 * 1024;
 /** More than this: the client cannot be told any more what happens, and is let go. */
 export const MAX_TEXT_BACKLOG_BYTES = 8 * 1024 * 1024;
 
-export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'binary-on-host-socket' | 'bad-frames';
+export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'binary-on-host-socket' | 'bad-frames' | 'lane-overrun';
 
 interface Refused {
   readonly type: 'refused';
@@ -86,9 +86,9 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     this.socket.sendText(JSON.stringify(message));
   }
 
-  /** Frames already encoded; false if the socket is too far behind for them. */
-  sendBinary(bytes: Uint8Array): boolean {
-    if (!this.open || this.socket.backlogBytes > MAX_FRAME_BACKLOG_BYTES) return false;
+  /** False if the socket is too far behind (`maxBacklogBytes`; frames may be lost, a lane's window bounds it already). */
+  sendBinary(bytes: Uint8Array, maxBacklogBytes = MAX_FRAME_BACKLOG_BYTES): boolean {
+    if (!this.open || this.socket.backlogBytes > maxBacklogBytes) return false;
     this.socket.sendBinary(bytes);
     return true;
   }

@@ -4,6 +4,8 @@
  *
  *   host socket  /relay/host   one per tab: membership of the room, the list of hosts and VMs, messages between hosts
  *   port socket  /relay/port   one per VM worker: one port of the virtual switch, and the VM's lease
+ *   lane socket  /relay/lane   one lane of a migration between two hosts that cannot reach each other directly; its binary
+ *                              messages are passed on as they are
  *
  *   binary message := kind:u8  ( length:u16be  frame:bytes[length] )*
  *   kind 0 = frames to or from the guest, kind 1 = inbound frames given back undelivered (source, after `held`)
@@ -168,6 +170,32 @@ export const relayToPortSchema = v.variant('type', [
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);
 
+/** One lane's message at most: the migration's own limit, and slack for its envelope. */
+export const MAX_LANE_MESSAGE_BYTES = 64 * 1024 + 256;
+/** A side may send this much before the other has taken it in: bounds what the relay holds, and fills 1 MiB per round trip. */
+export const LANE_WINDOW_BYTES = 1024 * 1024;
+
+export const laneToRelaySchema = v.variant('type', [
+  /** Both sides name the lane and each other; the relay joins them and answers `lane-open`. */
+  v.object({ type: v.literal('join-lane'), ...credentials, laneId: id, side: v.picklist(['source', 'target']), peerHostId: id }),
+  /** This many bytes were taken in: the other side may send as many more. */
+  v.object({ type: v.literal('consumed'), bytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(LANE_WINDOW_BYTES)) }),
+  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+]);
+
+const laneRefusals = [...commonRefusals, 'lane-taken', 'lane-closed'] as const;
+
+export const relayToLaneSchema = v.variant('type', [
+  v.object({ type: v.literal('lane-open') }),
+  v.object({ type: v.literal('consumed'), bytes: v.number() }),
+  /** `lane-closed`: the other side closed it or was lost; everything it had sent came before this. */
+  v.object({ type: v.literal('refused'), cause: v.picklist(laneRefusals), reason: text }),
+  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+]);
+
+export type LaneRefusal = (typeof laneRefusals)[number];
+export type LaneToRelay = v.InferOutput<typeof laneToRelaySchema>;
+export type RelayToLane = v.InferOutput<typeof relayToLaneSchema>;
 export type HostRefusal = (typeof hostRefusals)[number];
 export type PortRefusal = (typeof portRefusals)[number];
 export type HostToRelay = v.InferOutput<typeof hostToRelaySchema>;

@@ -12,8 +12,9 @@ import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.t
 import { Counters } from './counters.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
 import type { OpenGateway } from './lan.ts';
+import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
-import { hostToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
+import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
 import { openRelayStore, type KeyValueStore, type RelayStore } from './relay-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
@@ -71,7 +72,7 @@ export interface RelayStats {
 
 export interface Relay extends Disposable {
   readonly defaultRoomKey: string;
-  /** Takes upgrades of `/relay/host` and `/relay/port` (behind any prefix); false for any other path, which it leaves alone. */
+  /** Takes upgrades of `/relay/host`, `/relay/port` and `/relay/lane` (behind any prefix); false for any other path, which it leaves alone. */
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
   /** True if the room exists and this is its key. */
   checkKey(room: string, key: string): boolean;
@@ -82,7 +83,8 @@ export interface Relay extends Disposable {
   connect(kind: SocketKind, socket: ServerSocket, originAllowed?: boolean): ServerSocketEvents;
 }
 
-export type SocketKind = 'host' | 'port';
+export type SocketKind = 'host' | 'port' | 'lane';
+type AnyConnection = HostConnection | PortConnection | LaneConnection;
 type RelayRefusal = ConnectionRefusal | HostRefusal | 'unknown-vm' | 'internal';
 
 interface Credentials {
@@ -103,6 +105,8 @@ const REFUSALS = {
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;
 
+const SOCKET_KINDS: readonly SocketKind[] = ['host', 'port', 'lane'];
+
 export function createRelay(options: RelayOptions): Relay {
   return new RelayServer(options);
 }
@@ -115,7 +119,7 @@ class RelayServer implements Relay {
   private readonly random: (count: number) => Uint8Array;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms = new Map<RoomName, Room>();
-  private readonly connections = new Set<HostConnection | PortConnection>();
+  private readonly connections = new Set<AnyConnection>();
   private readonly refusals = new Counters<RelayRefusal>();
   private timer: Disposable | null = null;
   private disposed = false;
@@ -136,14 +140,14 @@ class RelayServer implements Relay {
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
     const path = (request.url ?? '').split('?')[0] ?? '';
-    const kind = path.endsWith('/relay/host') ? 'host' : path.endsWith('/relay/port') ? 'port' : null;
-    if (kind === null || this.disposed) return false;
+    const kind = SOCKET_KINDS.find((each) => path.endsWith(`/relay/${each}`));
+    if (kind === undefined || this.disposed) return false;
     this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, this.isOriginAllowed(request)));
     return true;
   }
 
   connect(kind: SocketKind, socket: ServerSocket, originAllowed = true): ServerSocketEvents {
-    const connection = kind === 'host' ? this.hostConnection(socket) : this.portConnection(socket);
+    const connection = kind === 'host' ? this.hostConnection(socket) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
     const full = this.connections.size >= MAX_SOCKETS;
     this.connections.add(connection);
     if (!originAllowed) this.refuse(connection, 'origin');
@@ -269,6 +273,21 @@ class RelayServer implements Relay {
     return connection;
   }
 
+  private laneConnection(socket: ServerSocket): LaneConnection {
+    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals);
+    connection.onMessage = (message) => {
+      if (message.type !== 'join-lane') {
+        this.count('no-hello');
+        connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
+        return;
+      }
+      const admitted = this.admit(message, false);
+      if ('cause' in admitted) this.refuse(connection, admitted.cause);
+      else admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
+    };
+    return connection;
+  }
+
   /** Checks who speaks. Only a host socket opens a room. */
   private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: Refusal['cause'] } {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
@@ -283,7 +302,7 @@ class RelayServer implements Relay {
     return host === 'ok' ? { room } : { cause: host };
   }
 
-  private refuse(connection: HostConnection | PortConnection, cause: Refusal['cause']): void {
+  private refuse(connection: AnyConnection, cause: Refusal['cause']): void {
     this.count(cause);
     connection.refuse({ cause, reason: REFUSALS[cause] });
   }

@@ -6,6 +6,7 @@ import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, Ipv4Address, MacAddress, RoomName, VmId } from '../shared/ids.ts';
 import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGateway } from './lan.ts';
+import { RoomLanes } from './lane-session.ts';
 import type { CreatedVm, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { RoomHosts } from './room-hosts.ts';
@@ -41,6 +42,8 @@ export class Room implements Disposable {
   readonly name: RoomName;
   readonly hosts = new RoomHosts<RelayToHost>();
   readonly lanSwitch = new Switch();
+  /** Migrations between hosts that cannot reach each other directly. */
+  readonly lanes = new RoomLanes();
   private readonly world: RoomWorld;
   private readonly vms = new Map<VmId, RoomVm>();
   private readonly vmsChanged = new Emitter<undefined>();
@@ -155,7 +158,8 @@ export class Room implements Disposable {
     }
     if (changed) this.changed();
     this.tellTraffic();
-    const empty = this.vms.size === 0 && this.hosts.list().length === 0;
+    this.lanes.beat();
+    const empty = this.vms.size === 0 && this.lanes.size === 0 && this.hosts.list().length === 0;
     this.emptyBeats = empty ? this.emptyBeats + 1 : 0;
     return this.emptyBeats >= KEEP_EMPTY_ROOM_BEATS;
   }

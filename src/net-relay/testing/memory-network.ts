@@ -18,6 +18,8 @@ export class MemorySocket {
   readonly toServer: Delivery[] = [];
   readonly toClient: Delivery[] = [];
   open = true;
+  /** Of all binary messages so far. */
+  bytesToServer = 0;
   private readonly client: ClientSocketEvents;
   private server: ServerSocketEvents | null = null;
 
@@ -48,6 +50,7 @@ export class MemorySocket {
 
   fromClient(data: string | Uint8Array): void {
     const copy = typeof data === 'string' ? data : data.slice();
+    if (typeof data !== 'string') this.bytesToServer += data.length;
     this.push(this.toServer, () => (typeof copy === 'string' ? this.server?.text(copy) : this.server?.binary(copy)));
   }
 
@@ -84,7 +87,7 @@ export class MemoryNetwork {
     return (url, events) => {
       const socket = new MemorySocket(name, events);
       this.sockets.add(socket);
-      socket.connectTo(this.relay, url.endsWith('/host') ? 'host' : 'port');
+      socket.connectTo(this.relay, (url.split('/').at(-1) ?? 'host') as SocketKind);
       return { backlogBytes: 0, send: (data) => socket.fromClient(data), close: () => socket.closeFromClient() };
     };
   }
