@@ -53,6 +53,11 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     this.migration = options.migrationId === null ? null : hashMigrationId(options.migrationId);
   }
 
+  /** True if `id` is the migration that the messages so far named. */
+  isFor(id: MigrationId): boolean {
+    return this.migration === hashMigrationId(id);
+  }
+
   /** Begins to listen; apart from the constructor, so that the owner can keep the session before it hears from it. */
   start(): void {
     const { control, bulk } = this.link;

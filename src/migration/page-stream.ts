@@ -26,7 +26,7 @@ const ROOM_SHARE = 0.9;
 /** Wire bytes a dirty page costs, before anything was sent: FACTS' ratio of zstd on guest memory. */
 const ASSUMED_BYTES_PER_PAGE = 0.35 * PAGE_SIZE;
 /** How many pages the running average of bytes a page looks back on, about. */
-const COST_MEMORY_PAGES = 2048;
+const COST_MEMORY_PAGES = 512;
 
 /** The current link as the pump sees it. */
 export interface BulkSender {

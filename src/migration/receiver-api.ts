@@ -27,6 +27,8 @@ export interface ReceiverDeps {
   readonly prepare: (fingerprint: Fingerprint, offer: ReceivedOffer) => Promise<TargetVm>;
   /** Attaches the VM's port at the relay ahead of the commit. The engine disposes it unless the migration completes. */
   readonly lease: (offer: ReceivedOffer) => Promise<TargetLease> | TargetLease;
+  /** The migration that is expected over the link; absent: the first message names it. */
+  readonly migrationId?: MigrationId;
   /** Closed when the migration ends. */
   readonly link: Link;
   readonly clock: Clock;

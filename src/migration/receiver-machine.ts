@@ -31,18 +31,15 @@ export function stepReceiver(state: ReceiverState, event: ReceiverEvent): Receiv
   if (state.name === 'ended') return afterTheEnd(state, event);
   switch (event.type) {
     case 'offer':
-      return state.name === 'awaiting-offer' ? offered(event, state.canReconnect) : fail(state, unexpected('offer', state));
     case 'message':
-      return message(state, event);
+    case 'failed':
+    case 'cancel':
+      // Once the relay was asked, neither link nor user have a say any more.
+      return mayHaveCommitted(state) ? stay(state) : said(state, event);
     case 'link-lost':
       return linkLost(state, event);
     case 'link-offered':
       return linkOffered(state, event.at);
-    case 'failed':
-      // Once the relay was asked, the link has no say any more.
-      return mayHaveCommitted(state) ? stay(state) : fail(state, event.failure);
-    case 'cancel':
-      return mayHaveCommitted(state) ? stay(state) : fail(state, { outcome: 'cancelled', cause: 'cancelled', reason: event.reason });
     case 'deadline':
       return state.deadline === null || event.at < state.deadline ? stay(state) : limitPassed(state);
     case 'operation-failed':
@@ -78,6 +75,21 @@ function afterTheEnd(state: ReceiverState, event: ReceiverEvent): ReceiverStep {
   }
 }
 
+function said(state: Live, event: EventOf<'offer' | 'message' | 'failed' | 'cancel'>): ReceiverStep {
+  switch (event.type) {
+    case 'offer':
+      return state.name === 'awaiting-offer' ? offered(event, state.canReconnect) : fail(state, unexpected('offer', state));
+    case 'message':
+      return message(state, event);
+    case 'failed':
+      return fail(state, event.failure);
+    case 'cancel':
+      return fail(state, { outcome: 'cancelled', cause: 'cancelled', reason: event.reason });
+    default:
+      return assertNever(event);
+  }
+}
+
 function offered({ at, message: offer, version }: EventOf<'offer'>, canReconnect: boolean): ReceiverStep {
   return {
     state: { name: 'preparing', offer, canReconnect, deadline: at + PREPARE_LIMIT_MS, vm: null, leaseAttached: false },
@@ -91,23 +103,22 @@ function offered({ at, message: offer, version }: EventOf<'offer'>, canReconnect
 }
 
 function message(state: Live, event: EventOf<'message'>): ReceiverStep {
-  const said = event.message;
-  switch (said.type) {
+  const heard = event.message;
+  switch (heard.type) {
     case 'end':
-      return mayHaveCommitted(state) ? stay(state) : fail(state, { outcome: said.outcome, cause: said.cause, reason: said.reason }, false);
+      return fail(state, { outcome: heard.outcome, cause: heard.cause, reason: heard.reason }, false);
     case 'switchover':
-      return state.name === 'receiving' ? switchingOver(state, event.at, said) : fail(state, unexpected('switchover', state));
+      return state.name === 'receiving' ? switchingOver(state, event.at, heard) : fail(state, unexpected('switchover', state));
     case 'scan':
-      if (mayHaveCommitted(state)) return stay(state);
       if (state.name !== 'restoring' || !state.offer.verify || state.sourceScan !== null) return fail(state, unexpected('scan', state));
-      return scansCompared({ ...state, sourceScan: said.digest }, event.at);
+      return scansCompared({ ...state, sourceScan: heard.digest }, event.at);
     case 'resume':
-      if (state.name !== 'interrupted' || state.link !== 'adopted' || said.migrationId !== state.offer.migrationId) {
+      if (state.name !== 'interrupted' || state.link !== 'adopted' || heard.migrationId !== state.offer.migrationId) {
         return fail(state, unexpected('resume', state));
       }
       return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null }, effects: [{ type: 'send-resumed' }] };
     default:
-      return assertNever(said);
+      return assertNever(heard);
   }
 }
 
@@ -276,8 +287,10 @@ function operationFailed(state: Live, { at, operation, failure }: EventOf<'opera
     case 'tell-alive':
       if (state.name !== 'proving') return stay(state);
       return failure.cause === 'commit-refused' ? fail(state, failure) : { state: { ...state, deadline: at + TELL_AGAIN_MS }, effects: [] };
+    case 'commit':
+      return state.name === 'committing' ? fail(state, failure) : stay(state);
     default:
-      return fail(state, failure);
+      return mayHaveCommitted(state) ? stay(state) : fail(state, failure);
   }
 }
 

@@ -77,7 +77,7 @@ class Receiver {
   constructor(deps: ReceiverDeps) {
     this.deps = deps;
     this.nextTask = deps.nextTask ?? ((): Promise<void> => new Promise((resolve) => void deps.clock.setTimeout(resolve, 0)));
-    this.session = this.openSession(deps.link, null);
+    this.session = this.openSession(deps.link, deps.migrationId ?? null);
     this.loop = new MachineLoop<ReceiverState, ReceiverEvent, ReceiverEffect>({
       clock: deps.clock,
       first: beginReceiving(deps.nextLink !== undefined, deps.clock.now()),
@@ -273,6 +273,7 @@ class Receiver {
       case 'offer': {
         const version = agreeOnVersion(SPOKEN_VERSIONS, message.versions);
         if (version === null) throw new MigrationError('version-mismatch', explainVersions(SPOKEN_VERSIONS, message.versions));
+        if (!this.session.isFor(message.migrationId as MigrationId)) throw new MigrationError('bad-message', 'The offer belongs to another migration.');
         if (this.message === null) {
           this.message = message;
           this.offer.resolve(receivedOffer(message));

@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest';
+import type { LeaseEpoch } from '../shared/ids.ts';
+import { beginSending, stepSender } from './sender-machine.ts';
+import type { SenderEffect, SenderEvent, SenderState, SenderStep } from './sender-states.ts';
+import { PLAN, randomSenderEvent } from './testing/machine-walk.ts';
+import { MODEL_FINGERPRINT, MODEL_SPACE } from './testing/model-vm.ts';
+import { SeededRandom } from './testing/seeded-random.ts';
+
+const at = 1000;
+const TO_SOURCE = { owner: 'source', epoch: 1 as LeaseEpoch } as const;
+const TO_TARGET = { owner: 'target', epoch: 2 as LeaseEpoch } as const;
+
+const PATH: readonly SenderEvent[] = [
+  { type: 'message', at, message: { type: 'accepted', version: 1 } },
+  { type: 'message', at, message: { type: 'prepared', fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE } },
+  { type: 'epoch-opened', at },
+  { type: 'round-sent', at },
+  { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesPerSecond: 1e6, roundTripMs: 1 },
+  { type: 'held', at },
+  { type: 'stopped', at },
+  { type: 'disk-drained', at },
+  { type: 'drained', at },
+  { type: 'last-sent', at, totals: { pages: 10, bytes: 1000 } },
+];
+
+/** The state reached by the ordinary path up to (not including) the first state named otherwise. */
+function reach(name: SenderState['name']): SenderState {
+  let { state } = beginSending(PLAN, at);
+  for (const event of PATH) {
+    if (state.name === name) return state;
+    ({ state } = stepSender(state, event));
+  }
+  if (state.name !== name) throw new Error(`The ordinary path does not lead to ${name}`);
+  return state;
+}
+
+function play(state: SenderState, ...events: SenderEvent[]): SenderStep {
+  const effects: SenderEffect[] = [];
+  for (const event of events) {
+    const step = stepSender(state, event);
+    state = step.state;
+    effects.push(...step.effects);
+  }
+  return { state, effects };
+}
+
+const started = (effects: readonly SenderEffect[]): string[] => effects.flatMap((effect) => (effect.type === 'start' ? [effect.operation] : []));
+const types = (effects: readonly SenderEffect[]): string[] => effects.map((effect) => effect.type);
+
+const CANCEL: SenderEvent = { type: 'cancel', at, reason: 'Enough.' };
+const LINK_LOST: SenderEvent = { type: 'link-lost', at, failure: { outcome: 'failed', cause: 'link-failed', reason: 'It broke.' } };
+
+describe('The source\'s state machine', () => {
+  it('opens the epoch before it reads what differs from the base (MG11)', () => {
+    const opened = play(reach('preparing'), PATH[1]!, PATH[2]!);
+    expect(started(opened.effects)).toEqual(['open-epoch', 'send-round']);
+    expect(types(opened.effects)).toEqual(['start', 'mark-everything', 'start']);
+  });
+
+  it('stops the CPU only after the relay holds, and sends on meanwhile (MG16)', () => {
+    const deciding = reach('copying');
+    const asked = play(deciding, ...PATH.slice(2, 5));
+    expect(asked.state.name).toBe('holding');
+    expect(started(asked.effects).slice(-2)).toEqual(['hold', 'send-round']);
+    expect(started(stepSender(asked.state, { type: 'round-sent', at }).effects)).toEqual([]);
+    expect(started(stepSender(asked.state, { type: 'held', at }).effects)).toEqual(['stop']);
+  });
+
+  it('tells drained only once the disk is drained (MG17, MG18)', () => {
+    const stopping = reach('stopping');
+    const stopped = play(stopping, { type: 'disk-drained', at }, { type: 'stopped', at });
+    expect(started(stopped.effects)).toEqual(['drain-disk']);
+    expect(started(stepSender(stopped.state, { type: 'disk-drained', at }).effects)).toEqual(['tell-drained', 'send-last']);
+  });
+
+  it('sends switchover only once the relay confirmed drained and everything is on its way (MG19)', () => {
+    const handingOver = reach('handing-over');
+    const sent = stepSender(handingOver, { type: 'last-sent', at, totals: { pages: 1, bytes: 1 } });
+    expect(types(sent.effects)).toEqual([]);
+    expect(types(stepSender(sent.state, { type: 'drained', at }).effects)).toEqual(['send-switchover', 'close-epoch', 'throttle']);
+  });
+
+  it('discards its copy on the relay\'s word and on nothing else (MG23)', () => {
+    const committing = reach('committing');
+    const runs = stepSender(committing, { type: 'target-runs', at: at + 30, runsSince: at + 25 });
+    expect(runs.effects).toEqual([]);
+    const told = stepSender(runs.state, { type: 'lease', at: at + 40, outcome: TO_TARGET });
+    expect(types(told.effects)).toEqual(['discard-vm', 'finish']);
+    expect(told.effects.at(-1)).toMatchObject({ pauseMs: 25, verdict: { outcome: 'completed' } });
+  });
+
+  it('waits a moment for the target\'s own figure of the pause, then takes the relay\'s (MG23)', () => {
+    const told = stepSender(reach('committing'), { type: 'lease', at: at + 40, outcome: TO_TARGET });
+    expect(told.state.name).toBe('confirming');
+    expect(stepSender(told.state, { type: 'target-runs', at: at + 50, runsSince: at + 25 }).effects).toEqual([
+      { type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 25 },
+    ]);
+    expect(stepSender(told.state, { type: 'deadline', at: at + 9999 }).effects).toEqual([{ type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 40 }]);
+  });
+
+  it('ends alone and at once up to the moment it tells drained (MG24, MG33)', () => {
+    for (const name of ['offering', 'preparing', 'copying'] as const) {
+      const ended = stepSender(reach(name), CANCEL);
+      expect(ended.state).toMatchObject({ name: 'ended', verdict: { outcome: 'cancelled' } });
+    }
+    const holding = stepSender(reach('holding'), CANCEL);
+    expect(started(holding.effects)).toEqual(['release']);
+    const stopping = stepSender(reach('stopping'), CANCEL);
+    expect(started(stopping.effects)).toEqual(['resume', 'release']);
+    const ended = play(stopping.state, { type: 'released', at }, { type: 'resumed', at: at + 3 });
+    expect(ended.state).toMatchObject({ name: 'ended', verdict: { outcome: 'cancelled' } });
+  });
+
+  it('asks the relay from drained on, and resumes on its word alone (MG25, MG26)', () => {
+    for (const name of ['handing-over', 'committing'] as const) {
+      for (const event of [CANCEL, { ...LINK_LOST }, { type: 'deadline', at: at + 1e6 } as const]) {
+        const asked = stepSender(reach(name), event);
+        expect(asked.state.name).toBe('aborting');
+        expect(started(asked.effects)).toEqual(['abort']);
+        expect(started(play(asked.state, CANCEL, LINK_LOST, { type: 'deadline', at: at + 1e6 }, { type: 'resumed', at }).effects).filter((operation) => operation !== 'abort')).toEqual([]);
+        const back = stepSender(asked.state, { type: 'abort-answered', at, outcome: TO_SOURCE });
+        expect(back.state.name).toBe('withdrawing');
+        expect(started(back.effects)).toEqual(['resume']);
+      }
+    }
+  });
+
+  it('stays stopped when the relay answers an abort with the target, until it tells how that ends (MG26, MG28)', () => {
+    const asked = stepSender(reach('committing'), CANCEL);
+    const refused = stepSender(asked.state, { type: 'abort-answered', at, outcome: TO_TARGET });
+    expect(refused.state).toMatchObject({ name: 'committing', deadline: null });
+    expect(started(refused.effects)).toEqual([]);
+    const lives = stepSender(refused.state, { type: 'lease', at, outcome: TO_TARGET });
+    expect(types(lives.effects)).toContain('discard-vm');
+    const givenBack = stepSender(refused.state, { type: 'lease', at, outcome: { owner: 'source', epoch: 3 as LeaseEpoch } });
+    expect(started(givenBack.effects)).toEqual(['resume']);
+    expect(givenBack.state).toMatchObject({ name: 'withdrawing', failure: { outcome: 'cancelled' } });
+  });
+
+  it('asks the relay again if it could not be asked (MG27)', () => {
+    const asked = stepSender(reach('committing'), CANCEL);
+    const failed = stepSender(asked.state, { type: 'operation-failed', at, operation: 'abort', failure: { outcome: 'failed', cause: 'relay-lost', reason: 'Gone.' } });
+    expect(failed.state).toMatchObject({ name: 'aborting', deadline: at + 1000 });
+    expect(started(stepSender(failed.state, { type: 'deadline', at: at + 1000 }).effects)).toEqual(['abort']);
+  });
+
+  it('resumes over another link once link, VM and lease are as they were (MG32)', () => {
+    const lost = stepSender(reach('stopping'), LINK_LOST);
+    expect(lost.state.name).toBe('reconnecting');
+    expect(started(lost.effects)).toEqual(['replace-link', 'resume', 'release']);
+    const replaced = play(lost.state, { type: 'link-replaced', at }, { type: 'message', at, message: { type: 'resumed', messages: 4 } }, { type: 'released', at });
+    expect(replaced.state.name).toBe('reconnecting');
+    const resumed = stepSender(replaced.state, { type: 'resumed', at });
+    expect(resumed.state.name).toBe('copying');
+    expect(resumed.effects).toContainEqual({ type: 'mark-unapplied', messagesApplied: 4 });
+  });
+
+  it('refuses a message that makes no sense in its state, by name (MG9)', () => {
+    for (const name of ['offering', 'copying', 'holding'] as const) {
+      const step = stepSender(reach(name), { type: 'message', at, message: { type: 'resumed', messages: 1 } });
+      expect(step.effects).toContainEqual(expect.objectContaining({ type: 'send', message: expect.objectContaining({ type: 'end', cause: 'bad-message' }) as unknown }));
+    }
+  });
+
+  it('refuses a target whose machine differs, and says in what (MG11)', () => {
+    const step = stepSender(reach('preparing'), { type: 'message', at, message: { type: 'prepared', fingerprint: { ...MODEL_FINGERPRINT, v86Version: '0.5.461' }, space: MODEL_SPACE } });
+    expect(step.state).toMatchObject({ name: 'ended', verdict: { cause: 'fingerprint-mismatch', reason: expect.stringContaining('v86 0.5.461, this VM needs 0.5.462') as unknown } });
+  });
+
+  it('has a time limit in every state that waits (MG30)', () => {
+    for (const name of ['offering', 'preparing', 'holding', 'stopping', 'handing-over', 'committing'] as const) {
+      const state = reach(name);
+      expect(state.deadline).not.toBeNull();
+      expect(stepSender(state, { type: 'deadline', at: (state.deadline ?? 0) - 1 }).state).toBe(state);
+      expect(stepSender(state, { type: 'deadline', at: state.deadline ?? 0 }).state.name).not.toBe(name);
+    }
+  });
+
+  it('keeps its promises in any order of events: one finish, tracking ended once, resume only after a pause and never against the relay', () => {
+    for (let seed = 0; seed < (process.env['TABMOTION_FULL'] === '1' ? 30_000 : 3000); seed++) {
+      const random = new SeededRandom(seed);
+      let step = beginSending(PLAN, at);
+      const history: string[] = [];
+      const counts = { finish: 0, 'close-epoch': 0, discard: 0, 'open-epoch': 0 };
+      let drainedTold = false;
+      let relayGaveBack = false;
+      for (let count = 0; count < 400 && step.state.name !== 'ended'; count++) {
+        // Mostly what leads on, so that every state is reached.
+        const event = random.chance(0.6) ? (PATH.find((candidate) => stepSender(step.state, candidate).state !== step.state && candidate.type !== 'message') ?? randomSenderEvent(random, at + count)) : randomSenderEvent(random, at + count);
+        if ((event.type === 'lease' || event.type === 'abort-answered') && event.outcome.owner === 'source') relayGaveBack = true;
+        const before = step.state.name;
+        step = stepSender(step.state, event);
+        history.push(`${before} --${event.type}--> ${step.state.name}`);
+        for (const effect of step.effects) {
+          if (effect.type === 'finish') counts.finish++;
+          if (effect.type === 'close-epoch') counts['close-epoch']++;
+          if (effect.type === 'discard-vm') counts.discard++;
+          if (effect.type === 'start' && effect.operation === 'tell-drained') drainedTold = true;
+          if (effect.type === 'start' && effect.operation === 'resume' && drainedTold && !relayGaveBack) throw new Error(`Resumed against the relay:\n${history.join('\n')}`);
+          if (effect.type === 'start' && effect.operation === 'open-epoch') counts['open-epoch']++;
+        }
+      }
+      if (step.state.name !== 'ended') continue;
+      expect(counts.finish, history.join('\n')).toBe(1);
+      expect(counts['close-epoch'], history.join('\n')).toBe(counts['open-epoch'] > 0 ? 1 : 0);
+      expect(counts.discard, history.join('\n')).toBe(step.state.verdict.outcome === 'completed' ? 1 : 0);
+      const late = stepSender(step.state, randomSenderEvent(random, at));
+      expect(late.effects).toEqual([]);
+    }
+  });
+});
