@@ -5,6 +5,9 @@ import { pollFor } from './harness/poll-for.ts';
 import type { ServerProcess } from './harness/server-process.ts';
 import { expect, test } from './harness/test.ts';
 
+/** A target that heard nothing of a migration's end gives up after its own limit of 10 s. */
+const SETTLED_LIMIT_MS = 15_000;
+
 /** Sockets that the relay has open, as the server's owner may ask. */
 async function relaySockets(server: ServerProcess): Promise<number> {
   const key = new URL(server.address).hash.slice(1);
@@ -21,7 +24,7 @@ async function settlesAt(host: HostPage, expected: Census): Promise<void> {
   await pollFor(`${host.label} to have ${JSON.stringify(expected)} open`, async () => {
     const now = await census(host);
     return now.workers === expected.workers && now.dataChannels === expected.dataChannels;
-  }, 10_000).catch(async (error: unknown) => {
+  }, SETTLED_LIMIT_MS).catch(async (error: unknown) => {
     throw new Error(`${host.label} has ${JSON.stringify(await census(host))} open, not ${JSON.stringify(expected)}`, { cause: error });
   });
 }
