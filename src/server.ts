@@ -56,7 +56,8 @@ async function run(options: ServerOptions): Promise<void> {
   const gateways = new RoomGateways({
     clock: systemClock,
     pingMs: options.pingMs,
-    forwardAddress: options.host,
+    // Always this machine alone, whoever may load the page: a guest's ports are not the network's business.
+    forwardAddress: '127.0.0.1',
     forwards: options.forwards,
     outbound: options.outbound,
     log: complain,
