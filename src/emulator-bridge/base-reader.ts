@@ -116,6 +116,15 @@ export class BaseReader implements Disposable {
     }
   }
 
+  /** Makes the next attempt at what failed at once. */
+  retryNow(): void {
+    this.retry?.dispose();
+    this.retry = null;
+    const again = [...this.failed];
+    this.failed.clear();
+    for (const index of again) this.read(index);
+  }
+
   /** Why the last attempt failed, or null when the base image can be read. */
   get lastFailure(): string | null {
     return this.failure;
@@ -182,12 +191,7 @@ export class BaseReader implements Disposable {
     if (this.retry !== null) return;
     const wait = RETRY_MS[Math.min(this.attempts, RETRY_MS.length - 1)] ?? 0;
     this.attempts++;
-    this.retry = this.clock.setTimeout(() => {
-      this.retry = null;
-      const again = [...this.failed];
-      this.failed.clear();
-      for (const each of again) this.read(each);
-    }, wait);
+    this.retry = this.clock.setTimeout(() => this.retryNow(), wait);
     this.trouble.emit(this.describe(reason, wait));
   }
 

@@ -254,6 +254,21 @@ describe('OverlayDisk', () => {
     await disk.drain();
   });
 
+  it('asks at once for what failed when it is drained, for the guest stands still meanwhile', async () => {
+    const { disk, base, clock } = setUp();
+    disk.get(0, 512, () => undefined);
+    for (const wait of [0, 250, 500, 1000]) {
+      await clock.advance(wait);
+      base.failAll('away');
+      await settled();
+    }
+    expect(base.reads).toHaveLength(0);
+    const drained = disk.drain();
+    base.answerAll();
+    await drained;
+    expect(clock.pending).toBe(0);
+  });
+
   it('drops a read the controller has cancelled', async () => {
     const { disk, base } = setUp();
     const controller = new AbortController();

@@ -203,6 +203,8 @@ export class OverlayDisk implements Disposable {
    */
   drain(): Promise<void> {
     if (this.inFlight === 0) return Promise.resolve();
+    // The guest stands still meanwhile: what failed is not left waiting for its next turn.
+    this.reader.retryNow();
     return new Promise((resolve, reject) => {
       const end = (error: MachineError | null): void => {
         this.drains.delete(end);
