@@ -67,7 +67,7 @@ describe.skipIf(guest === null)('write tracking, against a copy of all memory', 
     expect(verdict.changed).toBeGreaterThan(0);
   }, WORKLOAD_LIMIT_MS);
 
-  it.each(WORKLOADS)('reports every page changed by $title', async (workload: Workload) => {
+  it.each(WORKLOADS.map((workload): [string, Workload] => [workload.title, workload]))('reports every page changed by %s', async (_, workload) => {
     let output = '';
     const verdict = await observe(machine, async () => {
       output = await startWorkload(console, workload);

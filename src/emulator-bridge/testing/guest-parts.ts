@@ -1,5 +1,5 @@
 /** The parts of a machine out of the guest set that `npm run guest` has built. Node only. */
-import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as v from 'valibot';
@@ -24,22 +24,25 @@ export function loadGuestParts(directory = GUEST_SET): GuestParts | null {
   const read = (artefact: GuestArtefact): Uint8Array => new Uint8Array(readFileSync(path(artefact)));
   const bios = read(manifest.bios);
   const vgaBios = read(manifest.vgaBios);
+  const emulatorBytes = read(manifest.emulator);
+  // Opened now: a guest that is built anew meanwhile takes the place of the files.
+  const disk = fileDisk(path(manifest.disk), manifest.disk.bytes, manifest.diskChunkBytes);
   let module: WebAssembly.Module | null = null;
   return {
     manifest,
     snapshot: read(manifest.snapshot),
     machineParts: (emulator) => ({
-      emulator: emulator ?? (module ??= new WebAssembly.Module(readFileSync(path(manifest.emulator)))),
+      emulator: emulator ?? (module ??= new WebAssembly.Module(emulatorBytes as Uint8Array<ArrayBuffer>)),
       bios,
       vgaBios,
       memoryBytes: manifest.memoryBytes,
-      disk: fileDisk(path(manifest.disk), manifest.disk.bytes, manifest.diskChunkBytes),
+      disk,
     }),
   };
 }
 
-/** A disk image in a file. Reads complete in a later task, as over the network. */
-export function fileDisk(file: string, byteLength: number, chunkBytes: number): BaseDisk {
+/** A disk image in a file, open until the process ends. Reads complete in a later task, as over the network. */
+function fileDisk(file: string, byteLength: number, chunkBytes: number): BaseDisk {
   const handle = openSync(file, 'r');
   return {
     byteLength,
@@ -49,6 +52,6 @@ export function fileDisk(file: string, byteLength: number, chunkBytes: number): 
       readSync(handle, bytes, 0, length, offset);
       return new Promise((resolve) => setImmediate(() => resolve(bytes)));
     },
-    dispose: () => closeSync(handle),
+    dispose: () => undefined,
   };
 }
