@@ -23,6 +23,8 @@ const TAB = { width: 1000, height: 740 };
 const MARGIN = 20;
 /** Slow enough that both tabs can be taken in the midst of the move. */
 const BYTES_PER_SECOND = 250_000;
+/** A busy machine makes figures nobody would see otherwise. */
+const MAX_PAUSE_MS = 400;
 /** The ping strip needs some seconds to tell its story. */
 const WARM_UP_LINES = 25;
 const SETTLE_MS = 300;
@@ -50,6 +52,9 @@ try {
   const pictures = [await picture(from.page), await picture(to.page)];
   const report = await moved;
   console.log(`${report.outcome}: ${report.pauseMs} ms pause, ${report.bytesOnWire} bytes`);
+  if (report.outcome !== 'completed' || report.pauseMs > MAX_PAUSE_MS) {
+    throw new Error(`A picture of this would not show what TabMotion does (${report.reason ?? `paused for ${report.pauseMs} ms`}). Try again when this machine is less busy.`);
+  }
 
   const whole = await sideBySide(await context.newPage(), pictures);
   if (whole.length > MAX_BYTES) throw new Error(`The picture has ${whole.length} bytes; at most ${MAX_BYTES} are wanted. Make TAB smaller.`);

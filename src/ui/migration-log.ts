@@ -1,3 +1,4 @@
+import type { LogLine } from '../host/scripting-interface.ts';
 import { el, keyedList, show, type Component } from './dom.ts';
 import { formatTime } from './format.ts';
 import { story, type StoryEntry } from './log-model.ts';
@@ -9,9 +10,13 @@ export function migrationLog(): Component<Scene> {
   const nothing = el('p', { class: 'quiet-words' }, 'What happens in this room is written here.');
   const element = el('section', { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' }, el('h3', {}, 'Log'), nothing, list);
   const entries = keyedList<StoryEntry>(list, (entry) => entry.key, entryItem);
+  let drawn: readonly LogLine[] | null = null;
   return {
     element,
     update({ view }) {
+      // Drawn many times a second while a VM moves; the log is another array when a line was added.
+      if (view.log === drawn) return;
+      drawn = view.log;
       show(nothing, view.log.length === 0);
       entries.update(story(view.log));
     },

@@ -87,7 +87,7 @@ const TERMINAL_THEME = {
   cursor: '#7fe0d4',
   cursorAccent: '#0c1117',
   selectionBackground: '#2f5b66',
-  black: '#6b7683',
+  black: '#7a8592',
   red: '#ff8b80',
   green: '#7ee0a0',
   yellow: '#f2cc76',

@@ -33,7 +33,7 @@ export function phaseSentence(phase: MigrationPhase, round: number): string {
     case 'prepare':
       return 'The other side gets an empty PC ready';
     case 'rounds':
-      return round <= 1 ? 'Copying memory while the PC works' : 'Copying what the PC changed meanwhile';
+      return round <= 1 ? 'Copying memory while the PC works' : 'Copying what changed meanwhile';
     case 'hold':
       return 'Network traffic waits for a moment';
     case 'switchover':
