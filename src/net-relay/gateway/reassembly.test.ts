@@ -40,6 +40,8 @@ describe('fragments', () => {
     const whole = noise(1, 400);
     expect(subject.accept(fragment(whole, 0, 160), 0)).toBe(null);
     expect(subject.accept(fragment(whole, 152, 400), 0)).toBe(null);
+    // Nor does it begin anew with the same name.
+    expect(subject.accept(fragment(whole, 0, 160), 0)).toBe(null);
     expect(subject.accept(fragment(whole, 160, 400), 0)).toBe(null);
     expect(counters.get('fragments-overlapping')).toBe(1);
   });

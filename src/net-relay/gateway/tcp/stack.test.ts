@@ -3,7 +3,7 @@ import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import { HeapClock } from '../testing/heap-clock.ts';
 import { CLEAN, impaired, LossyWire, type Impairment } from '../testing/lossy-wire.ts';
 import { join, noise, TcpHost, TestApplication } from '../testing/tcp-host.ts';
-import { TcpFlag } from './segment.ts';
+import { serializeTcp, TcpFlag } from './segment.ts';
 import { GIVE_UP_MS } from './sender.ts';
 
 const CLIENT = 0x0a560001;
@@ -253,6 +253,71 @@ describe('TCP between two stacks', () => {
     const segments = w.server.log.filter((segment) => segment.payload.length > 0).length;
     const acks = w.client.log.filter((segment) => segment.payload.length === 0).length;
     expect(acks / segments).toBeLessThan(0.6);
+  });
+
+  it('acknowledges a lone segment within 40 ms, and an opened window at once (GW27, GW34)', () => {
+    const w = world();
+    const { client, server } = connect(w, new Uint8Array(0), noise(1, 200_000), false);
+    pass(w.clock, 1000);
+    w.client.log.length = 0;
+    server.send(new Uint8Array(100));
+    pass(w.clock, 20);
+    expect(w.client.log).toHaveLength(0);
+    pass(w.clock, 30);
+    expect(w.client.log).toHaveLength(1);
+    client.reading = false;
+    server.send(new Uint8Array(1_000_000));
+    pass(w.clock, 100);
+    w.client.log.length = 0;
+    client.reading = true;
+    client.readAll();
+    expect(w.client.log.at(-1)?.window).toBeGreaterThan(1000);
+  });
+
+  it('stays in TIME-WAIT for as long as the peer repeats its FIN, and lets the port pair be used again by a newer SYN (GW20)', () => {
+    const w = world();
+    const { client, server } = connect(w, new Uint8Array(10), new Uint8Array(10));
+    runUntil(w.clock, () => server.connection?.state === 'time-wait' || client.connection?.state === 'time-wait');
+    const host = server.connection?.state === 'time-wait' ? w.server : w.client;
+    const waiting = (host === w.server ? server : client).connection!;
+    expect([host.stack.open, host.stack.waiting]).toEqual([0, 1]);
+    const { remotePort, localPort } = waiting.endpoints;
+    const late = { sourcePort: remotePort, destinationPort: localPort, ack: 0, window: 1000, options: {}, payload: new Uint8Array(0) };
+    pass(w.clock, 6_000);
+    waiting.receive({ ...late, seq: waiting.received - 1, flags: TcpFlag.fin | TcpFlag.ack });
+    pass(w.clock, 6_000);
+    expect(waiting.state).toBe('time-wait');
+    const again = new TestApplication(new Uint8Array(0), false);
+    host.listener = () => again;
+    const from = host === w.server ? CLIENT : SERVER;
+    const to = host === w.server ? SERVER : CLIENT;
+    host.receive(serializeTcp({ ...late, seq: waiting.received - 5, flags: TcpFlag.syn }, from, to), from);
+    expect(again.connection).toBe(null);
+    host.receive(serializeTcp({ ...late, seq: waiting.received + 5, flags: TcpFlag.syn }, from, to), from);
+    expect(again.connection?.state).toBe('syn-received');
+  });
+
+  it('does not wait for ever for a peer that never ends its side, once the owner has gone (GW20)', () => {
+    const w = world();
+    const { client, server } = connect(w, new Uint8Array(0), new Uint8Array(0), false);
+    pass(w.clock, 100);
+    client.connection?.shutdown();
+    client.connection?.orphan();
+    pass(w.clock, 59_000);
+    expect(client.closed).toBe(null);
+    pass(w.clock, 2_000);
+    expect([client.closed, server.closed]).toEqual(['aborted', 'reset']);
+  });
+
+  it('answers segments outside its window only so often (GW33)', () => {
+    const w = world();
+    const { server } = connect(w, new Uint8Array(0), new Uint8Array(0), false);
+    pass(w.clock, 100);
+    const connection = server.connection!;
+    w.server.log.length = 0;
+    const stray = { sourcePort: connection.endpoints.remotePort, destinationPort: 80, seq: connection.received - 9, ack: 0, flags: TcpFlag.ack, window: 0, options: {}, payload: new Uint8Array(0) };
+    for (let count = 0; count < 1000; count++) connection.receive(stray);
+    expect(w.server.log).toHaveLength(1);
   });
 
   it('opens one connection when both ends call each other at the same time (GW20)', () => {
