@@ -2,6 +2,8 @@
  * The only file that imports v86. It declares the few members of v86's inside that the bridge uses, as they are in
  * exactly the pinned version (package.json): most are not public, so a new version of v86 means reading this file again.
  */
+// First: it decides which timers v86 takes.
+import './no-nested-worker.ts';
 import { V86 as V86Constructor } from 'v86';
 import type { VirtioNetLike } from './network-card.ts';
 import type { Ps2Like } from './ps2-input.ts';
