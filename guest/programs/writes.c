@@ -9,7 +9,7 @@
  */
 #include "guest.h"
 
-enum { SYS_iopl = 110, SG_IO = 0x2285, O_RDWR = 2, MAP_SHARED = 1 };
+enum { SYS_lseek = 19, SYS_iopl = 110, SG_IO = 0x2285, O_RDWR = 2, MAP_SHARED = 1 };
 
 static struct line line;
 
@@ -65,21 +65,29 @@ struct sg_io_header {
 
 #define PIO_SECTORS 128u
 #define PIO_READS 32u
+/* Spread over the disk's first 32 MiB: its very beginning has little but zeros. */
+#define PIO_STRIDE 2048u
 
 static i32 pio(void) {
     i32 disk = syscall3(SYS_open, (u32)"/dev/sda", 0, 0);
     u8 *buffer = allocate(PIO_READS * PIO_SECTORS * 512);
     if (disk < 0 || !buffer) return refuse("writes: no disk or no memory\n");
-    static u8 sense[32];
-    u32 failed = 0;
+    static u8 sense[32], expected[PIO_SECTORS * 512];
+    u32 wrong = 0;
     for (u32 i = 0; i < PIO_READS; i++) {
-        u32 sector = i * PIO_SECTORS;
+        u32 sector = i * PIO_STRIDE;
         /* ATA PASS-THROUGH (16), protocol 4 = PIO data-in, length in the sector count; READ SECTORS */
         u8 command[16] = {0x85, 4 << 1, 0x0e, 0, 0, 0, (u8)PIO_SECTORS, 0, (u8)sector, 0, (u8)(sector >> 8), 0, (u8)(sector >> 16), 0x40, 0x20, 0};
         struct sg_io_header header = {'S', -3, sizeof command, sizeof sense, 0, PIO_SECTORS * 512, buffer + i * PIO_SECTORS * 512, command, sense, 10000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
-        if (syscall3(SYS_ioctl, (u32)disk, SG_IO, (u32)&header) < 0 || header.status || header.host_status) failed++;
+        i32 result = syscall3(SYS_ioctl, (u32)disk, SG_IO, (u32)&header);
+        if (result < 0 || header.status || header.host_status || header.residual) wrong++;
+        syscall3(SYS_lseek, (u32)disk, sector * 512, 0);
+        if (syscall3(SYS_read, (u32)disk, (u32)expected, sizeof expected) != sizeof expected) wrong++;
+        u32 same = 1;
+        for (u32 at = 0; at < sizeof expected; at++) same &= expected[at] == buffer[i * PIO_SECTORS * 512 + at];
+        wrong += !same;
     }
-    report("pio", "failed reads=", failed);
+    report("pio", "wrong reads=", wrong);
     return 0;
 }
 

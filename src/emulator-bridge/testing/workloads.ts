@@ -27,7 +27,7 @@ export async function endWorkload(console: GuestConsole, workload: Workload): Pr
 export const WORKLOADS: readonly Workload[] = [
   { title: 'an idle guest', command: 'sleep 0.3' },
   { title: 'port input by rep ins into memory never touched', command: 'writes ports', expect: /wrong bytes=0\r\n/, end: '' },
-  { title: 'disk reads by programmed I/O into memory never touched', command: 'writes pio', expect: /failed reads=0\r\n/, end: '' },
+  { title: 'disk reads by programmed I/O into memory never touched', command: 'writes pio', expect: /wrong reads=0\r\n/, end: '' },
   {
     title: 'disk reads by DMA into a cold page cache',
     command: 'echo 3 > /proc/sys/vm/drop_caches; cat /lib/modules/*/*.ko | md5sum',
