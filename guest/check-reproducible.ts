@@ -1,5 +1,5 @@
 /** Builds the disk a second time, from the packages on, in another place, and compares. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,9 +17,12 @@ export async function checkReproducible(print: (line: string) => void): Promise<
     const build = await buildDisk({ guestFolder: GUEST_FOLDER, steps: new StepRunner(folder, progressLines(print)), log: print });
     return sha256OfFile(build.diskFile);
   };
-  const first = await digest(join(GUEST_FOLDER, '../.cache/guest-build'));
+  const here = join(GUEST_FOLDER, '../.cache/guest-build');
+  const first = await digest(here);
   const elsewhere = mkdtempSync(join(tmpdir(), 'tabmotion-guest-'));
   try {
+    // The same versions: newer ones would rightly give another disk.
+    cpSync(join(here, 'versions'), join(elsewhere, 'versions'), { recursive: true });
     print('Building the disk again, elsewhere.');
     const second = await digest(elsewhere);
     if (first !== second) throw new GuestError('unexpected-content', `The two disks differ: SHA-256 ${first} and ${second}.`);

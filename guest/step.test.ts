@@ -44,11 +44,11 @@ describe('steps', () => {
     expect(readFileSync(join(result, 'result'), 'utf8')).toBe('one');
   });
 
-  it('leaves alone what another process is in the middle of making', async () => {
-    const other = join(folder, 'disk', `${stepKey('disk', { a: '9' })}.partial-1`);
-    mkdirSync(other, { recursive: true });
+  it('leaves alone what another process is in the middle of making, and removes what a dead one left', async () => {
+    const begun = [process.ppid, 999_999_999].map((pid) => join(folder, 'disk', `${stepKey('disk', { a: '9' })}.partial-${pid}`));
+    for (const other of begun) mkdirSync(other, { recursive: true });
     await runner.run('disk', { a: '1' }, make('one'));
-    expect(existsSync(other)).toBe(true);
+    expect(begun.map((other) => existsSync(other))).toEqual([true, false]);
   });
 
   it('has keys that tell steps, inputs and values apart', () => {

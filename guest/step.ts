@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isAlive } from './build-lock.ts';
 import { sha256 } from './digest.ts';
 
 /** Told to people: one line per step and, for long ones, how far it is. */
@@ -68,10 +69,12 @@ export class StepRunner {
     return folder;
   }
 
-  /** Results for other inputs are never asked for again; what another process is making is left alone. */
+  /** Results for other inputs are never asked for again; what another process is making is left alone while it lives. */
   private forgetOthers(name: string, key: string): void {
     for (const entry of readdirSync(join(this.folder, name))) {
-      if (entry !== key && !entry.includes('.partial-')) rmSync(join(this.folder, name, entry), { recursive: true, force: true });
+      const maker = /\.partial-(\d+)$/.exec(entry)?.[1];
+      if (entry === key || (maker !== undefined && isAlive(Number(maker)))) continue;
+      rmSync(join(this.folder, name, entry), { recursive: true, force: true });
     }
   }
 }

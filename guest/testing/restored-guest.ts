@@ -14,7 +14,7 @@ import { SerialWatch } from '../snapshot/serial-watch.ts';
 const DIRECTORY = join(fileURLToPath(new URL('../..', import.meta.url)), '.cache/guest');
 const PROMPT = 'guest# ';
 /** A busy machine may be many times slower than an idle one; nothing but a hang takes this long. */
-export const GUEST_LIMIT_MS = 240_000;
+export const GUEST_LIMIT_MS = 600_000;
 
 /** The set that `npm run guest` has made. Throws GuestError('not-built') if it has not. */
 export function builtGuestSet(): GuestSet {
