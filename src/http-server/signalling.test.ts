@@ -7,12 +7,12 @@ import { createSignalling } from './signalling.ts';
 import { dispatchUpgrades } from './upgrades.ts';
 
 /** The status of the answer to a WebSocket upgrade; 101 = accepted. */
-async function upgradeStatus(port: number, path: string): Promise<number> {
+async function upgradeStatus(port: number, path: string, headers: Record<string, string> = {}): Promise<number> {
   const sent = request({
     host: '127.0.0.1',
     port,
     path,
-    headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' },
+    headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==', ...headers },
   });
   sent.end();
   return new Promise((resolve, reject) => {
@@ -53,6 +53,13 @@ describe('signalling beside other WebSockets on one port', () => {
 
   it('accepts a peer', async () => {
     expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=a&token=t')).toBe(101);
+  });
+
+  it('refuses a page of another site', async () => {
+    const own = `http://127.0.0.1:${listener.port}`;
+    expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=b&token=t', { Origin: own })).toBe(101);
+    expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=c&token=t', { Origin: 'http://other.example' })).toBe(403);
+    expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=d&token=t', { Origin: 'null' })).toBe(403);
   });
 
   it('leaves the relay\'s upgrades to the relay', async () => {

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { ExpressPeerServer } from 'peer';
 import type { RequestHandler } from 'express';
-import type { UpgradeHandler } from './upgrades.ts';
+import { isForeign, refuseUpgrade, type UpgradeHandler } from './upgrades.ts';
 
 /** A tab sends a heartbeat every 5 s; one that missed nine is gone. */
 const ALIVE_TIMEOUT_MS = 45_000;
@@ -25,6 +25,9 @@ export function createSignalling(onError: (error: Error) => void): Signalling {
   app.on('error', onError);
   return {
     routes: app,
-    upgrade: (request, socket, head) => void server.emit('upgrade', request, socket, head),
+    upgrade: (request, socket, head) => {
+      if (isForeign(request)) refuseUpgrade(socket, 403);
+      else server.emit('upgrade', request, socket, head);
+    },
   };
 }

@@ -15,6 +15,16 @@ export function dispatchUpgrades(server: Server, handlers: Readonly<Record<strin
   });
 }
 
+/**
+ * True for a request that another site's page made. Only browsers send Origin, and they always do: the check protects
+ * their users from pages that talk to servers on the user's own machine.
+ */
+export function isForeign(request: IncomingMessage): boolean {
+  const { origin, host } = request.headers;
+  if (origin === undefined) return false;
+  return !URL.canParse(origin) || new URL(origin).host !== (host ?? '').toLowerCase();
+}
+
 /** Answers an upgrade with a plain refusal. */
 export function refuseUpgrade(socket: Duplex, status: number): void {
   socket.on('error', () => undefined);
