@@ -34,6 +34,8 @@ export const ACKNOWLEDGE_EVERY_BYTES = 4 * MAX_MESSAGE_BYTES;
 export const HEARTBEAT_MS = 1000;
 /** This many heartbeats without a word from the other side, and the link counts as dead. */
 export const SILENT_HEARTBEATS = 5;
+/** A bulk lane that ended waits so long for the control lane's word why: each lane is ordered, the two together are not. */
+export const LAST_WORD_MS = 500;
 /** Bulk data of which nothing was applied for so long while control still talks: the bulk lane is dead (below 9 KB/s). */
 export const BULK_STALL_MS = 30_000;
 

@@ -4,7 +4,7 @@
  */
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { MigrationId } from '../shared/ids.ts';
-import { HEARTBEAT_MS, SILENT_HEARTBEATS } from './limits.ts';
+import { HEARTBEAT_MS, LAST_WORD_MS, SILENT_HEARTBEATS } from './limits.ts';
 import { serializeControl, type ToSource, type ToTarget } from './messages.ts';
 import { asMigrationError, MigrationError } from './migration-error.ts';
 import type { Clock, Link } from './ports.ts';
@@ -45,6 +45,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
   private readonly next = { controlIn: 0, bulkIn: 0, controlOut: 0, bulkOut: 0 };
   private quietBeats = 0;
   private heartbeat: Disposable | null = null;
+  private lastWord: Disposable | null = null;
   private open = true;
 
   constructor(options: SessionOptions<In>) {
@@ -62,7 +63,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
   start(): void {
     const { control, bulk } = this.link;
     this.bag.add(control.onClose((reason) => this.lost(new MigrationError('link-failed', reason))));
-    this.bag.add(bulk.onClose((reason) => this.lost(new MigrationError('link-failed', reason))));
+    this.bag.add(bulk.onClose((reason) => this.bulkLost(new MigrationError('link-failed', reason))));
     this.bag.add(control.onMessage((message) => this.guard(() => this.controlMessage(message))));
     this.bag.add(bulk.onMessage((message) => this.guard(() => this.bulkMessage(message))));
   }
@@ -111,6 +112,12 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     if (!this.open) return;
     this.close();
     this.options.events.onLost(error);
+  }
+
+  /** The bulk lane ended: the link is lost, unless the control lane still says why, or ends itself, in a moment. */
+  bulkLost(error: MigrationError): void {
+    if (!this.open) return;
+    this.lastWord ??= this.options.clock.setTimeout(() => this.lost(error), LAST_WORD_MS);
   }
 
   /** Stops listening and closes the link. Nothing is reported any more. */
@@ -187,6 +194,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
   /** After a bad message nothing more is read, but the reason may still be told to the other side. */
   private stopListening(): void {
     this.heartbeat?.dispose();
+    this.lastWord?.dispose();
     this.bag.dispose();
   }
 }

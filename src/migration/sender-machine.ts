@@ -190,10 +190,11 @@ function reconnected(state: Reconnecting, at: number): SenderStep {
   const { trip } = state;
   const copyingState: Copying = { name: 'copying', trip, deadline: null, step: 'sending', roundStartedAt: at };
   const said: SenderEffect = { type: 'log', sentence: 'Another connection took over; the migration goes on from what the target has.' };
+  const marked: SenderEffect = { type: 'mark-unapplied', messagesApplied: state.messagesApplied };
   if (!state.epochOpened) {
-    return { state: { ...copyingState, step: 'opening' }, effects: [said, start('open-epoch')] };
+    return { state: { ...copyingState, step: 'opening' }, effects: [said, marked, start('open-epoch')] };
   }
-  return { state: copyingState, effects: [said, { type: 'mark-unapplied', messagesApplied: state.messagesApplied }, start('send-round')] };
+  return { state: copyingState, effects: [said, marked, start('send-round')] };
 }
 
 function held({ trip }: Holding, at: number): SenderStep {

@@ -220,7 +220,7 @@ class Sender {
         const failure = asMigrationError(error, CAUSES[operation]);
         const { cause, message: reason } = failure;
         // A link that ends reports itself; the operation that noticed it only stops.
-        if (cause === 'link-failed' && operation !== 'replace-link') session.lost(failure);
+        if (cause === 'link-failed' && operation !== 'replace-link') session.bulkLost(failure);
         else this.dispatch({ type: 'operation-failed', at: this.now(), operation, failure: { outcome: 'failed', cause, reason } });
       },
     );

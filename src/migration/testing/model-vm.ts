@@ -32,8 +32,6 @@ export interface ModelVmOptions {
   readonly writesPerStep?: number;
   readonly fingerprint?: Fingerprint;
   readonly space?: PageSpace;
-  /** Called with the guest's counter whenever it took a step: what the world sees of it. */
-  readonly onStep?: (counter: number) => void;
 }
 
 export class ModelVm implements SourceVm, TargetVm {
@@ -47,6 +45,11 @@ export class ModelVm implements SourceVm, TargetVm {
   running = false;
   discarded = false;
   stoppedForMs: number | null = null;
+  /** When its CPU was stopped and started last, on its host's clock. */
+  stoppedAt: number | null = null;
+  startedAt: number | null = null;
+  /** Called with the guest's counter whenever it took a step: what the world sees of it. */
+  onStep: (counter: number) => void = () => undefined;
   private readonly options: ModelVmOptions;
   private readonly differs: Bitmap;
   private dirty: Bitmap;
@@ -82,7 +85,7 @@ export class ModelVm implements SourceVm, TargetVm {
 
   /** The guest executes: counts, and writes into some pages. */
   step(): void {
-    const { random, writesPerStep = 2, onStep } = this.options;
+    const { random, writesPerStep = 2 } = this.options;
     this.steps++;
     new DataView(this.memory.buffer).setUint32(0, this.counter + 1);
     this.mark(0);
@@ -92,7 +95,7 @@ export class ModelVm implements SourceVm, TargetVm {
     const listeners = this.stepListeners;
     this.stepListeners = [];
     for (const listener of listeners) listener();
-    onStep?.(this.counter);
+    this.onStep(this.counter);
   }
 
   async openEpoch(): Promise<void> {
@@ -133,6 +136,7 @@ export class ModelVm implements SourceVm, TargetVm {
 
   async pause(): Promise<void> {
     await this.takes('pause');
+    this.stoppedAt = this.options.host.clock.now();
     this.running = false;
   }
 
@@ -166,6 +170,7 @@ export class ModelVm implements SourceVm, TargetVm {
   async run(stoppedForMs: number): Promise<void> {
     await this.takes('run');
     this.stoppedForMs = stoppedForMs;
+    this.startedAt = this.options.host.clock.now();
     if (!this.discarded) this.running = true;
   }
 
@@ -178,6 +183,11 @@ export class ModelVm implements SourceVm, TargetVm {
     this.discarded = true;
     this.running = false;
     this.epochOpen = false;
+  }
+
+  /** Counts these pages as written: the test has done so. */
+  touch(from: number, to: number): void {
+    for (let page = from; page < to; page++) this.mark(page);
   }
 
   private zeroPage(page: number): void {

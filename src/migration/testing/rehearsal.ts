@@ -1,6 +1,7 @@
 /** A whole migration in memory: two hosts, the relay, a link between them, and a VM that runs at the source. */
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import type { Fingerprint } from '../fingerprint.ts';
+import type { PageSpace } from '../ports.ts';
 import type { MigrationProgress, MigrationReport } from '../report.ts';
 import { startReceiver, type ReceivedOffer, type ReceiverEnd, type ReceiverHandle } from '../receiver.ts';
 import { startSender, type SenderHandle, type SenderOptions } from '../sender.ts';
@@ -21,6 +22,9 @@ export interface RehearsalOptions extends SenderOptions {
   readonly targetFingerprint?: Fingerprint;
   readonly prepare?: (offer: ReceivedOffer, build: () => ModelVm) => Promise<ModelVm>;
   readonly extra?: unknown;
+  /** Goes on in the world of a rehearsal that is over: with the VM at its source if it stayed, else from its target on. */
+  readonly after?: Rehearsal;
+  readonly space?: PageSpace;
 }
 
 export class Rehearsal {
@@ -34,6 +38,7 @@ export class Rehearsal {
   readonly links: MemoryLinkPair[] = [];
   readonly log: string[] = [];
   readonly progress: MigrationProgress[] = [];
+  readonly waiting: (string | null)[] = [];
   readonly sender: SenderHandle;
   readonly receiver: ReceiverHandle;
   report: MigrationReport | null = null;
@@ -44,18 +49,20 @@ export class Rehearsal {
 
   constructor(options: RehearsalOptions = {}) {
     this.options = options;
-    const seed = options.seed ?? 1;
-    this.world = new World(seed);
-    this.source = this.world.addHost('source');
-    this.target = this.world.addHost('target', CLOCK_OFFSET_MS);
+    const { after, seed = after?.world.seed ?? 1 } = options;
+    const moved = after?.report?.outcome === 'completed';
+    this.world = after?.world ?? new World(seed);
+    this.source = after === undefined ? this.world.addHost('source') : moved ? after.target : after.source;
+    this.target = this.world.addHost(after === undefined ? 'target' : `target ${this.world.hostCount}`, CLOCK_OFFSET_MS);
     this.relay = this.world.addHost('relay');
     this.arbiter = new ModelArbiter(this.world, this.relay);
-    this.sourceVm = ModelVm.running({
+    this.sourceVm = (moved ? after.targetVm : after?.sourceVm) ?? ModelVm.running({
       host: this.source,
       random: this.world.random,
+      space: options.space,
       writesPerStep: options.writesPerStep,
-      onStep: (counter) => this.arbiter.frame('source', counter),
     });
+    this.sourceVm.onStep = (counter) => this.arbiter.frame('source', counter);
     const link = this.openLink();
     this.receiver = startReceiver({
       prepare: async (_, offer) => {
@@ -81,7 +88,7 @@ export class Rehearsal {
       pageHash: testPageHash,
       nextTask: this.source.nextTask,
       offer: {
-        migrationId: `m-${seed}` as MigrationId,
+        migrationId: `m-${seed}-${this.world.hostCount}` as MigrationId,
         vmId: 'vm-1' as VmId,
         from: 'host-a' as HostId,
         to: 'host-b' as HostId,
@@ -91,6 +98,7 @@ export class Rehearsal {
       },
       options,
       onProgress: (progress) => this.progress.push(progress),
+      onWaiting: (what) => this.waiting.push(what),
       onLog: (sentence) => {
         this.log.push(sentence);
         this.world.note(`log: ${sentence}`);
@@ -162,9 +170,10 @@ export class Rehearsal {
       host: this.target,
       random: this.world.random,
       fingerprint: this.options.targetFingerprint ?? MODEL_FINGERPRINT,
+      space: this.options.space,
       writesPerStep: this.options.writesPerStep,
-      onStep: (counter) => this.arbiter.frame('target', counter),
     });
+    vm.onStep = (counter) => this.arbiter.frame('target', counter);
     for (const [operation, trouble] of this.brokenAtTarget) vm.broken.set(operation, trouble);
     return vm;
   }

@@ -40,6 +40,10 @@ export class World {
     return host;
   }
 
+  get hostCount(): number {
+    return this.hosts.length;
+  }
+
   note(what: string): void {
     this.trace.push(`${this.clock.now().toFixed(1)} ${what}`);
   }
