@@ -11,7 +11,7 @@ import { ticks } from './testing/memory-network.ts';
 import { ipFrame, numberOf, TestNic } from './testing/relay-harness.ts';
 import { VirtualLan } from './testing/virtual-lan.ts';
 
-const SCHEDULES = Number(process.env['RELAY_SCHEDULES'] ?? 200);
+const SCHEDULES = Number(process.env['RELAY_SCHEDULES'] ?? 150);
 const gateway = { mac: '02:00:00:00:00:01', ip: '10.86.0.1' };
 const FAULTS = ['cut-source', 'cut-target', 'restart-relay', 'freeze-source', 'freeze-target', 'kill-target', 'kill-source', 'cancel', 'none'] as const;
 type Fault = (typeof FAULTS)[number];
@@ -275,7 +275,7 @@ describe('a switchover, whatever fails', () => {
     for (const fault of FAULTS) expect(text).toContain(fault);
     expect(text).toMatch(/→ a/);
     expect(text).toMatch(/→ b/);
-  });
+  }, 600_000);
 
   it('loses no frame for the guest in any order of messages, as long as nothing breaks (I4)', async () => {
     for (let seed = 1000; seed < 1060; seed++) {

@@ -43,7 +43,7 @@ describe('the relay\'s link between two hosts', () => {
     return heard;
   };
 
-  it('joins two sides whichever comes first, and carries what was sent before', async () => {
+  it('joins two sides whichever comes first, and carries what was sent before (NR22)', async () => {
     await bothHosts();
     const right = end('b', 'a', 'target');
     right.control.send(Uint8Array.of(7));
@@ -63,7 +63,7 @@ describe('the relay\'s link between two hosts', () => {
     expect(why).toEqual([expect.stringContaining('ten seconds')]);
   });
 
-  it('is not joined by a host that was not named', async () => {
+  it('is not joined by a host that was not named (NR22)', async () => {
     await bothHosts();
     lan.host('c');
     await lan.pass(20);
@@ -76,7 +76,7 @@ describe('the relay\'s link between two hosts', () => {
     expect(heard).toEqual([]);
   });
 
-  it('tells both sides when one is cut off, and when the relay restarts', async () => {
+  it('tells both sides when one is cut off (NR22)', async () => {
     await bothHosts();
     const [left, right] = [end('a', 'b', 'source'), end('b', 'a', 'target')];
     await lan.pass(0);

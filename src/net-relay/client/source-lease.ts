@@ -42,7 +42,7 @@ export class RelaySourceLease implements SourceLease, PortListener {
   hold(): Promise<void> {
     this.holding ??= new Deferred();
     this.sendHold();
-    this.tellWaiting(this.port.state);
+    this.state(this.port.state);
     return this.holding.promise;
   }
 
@@ -66,9 +66,10 @@ export class RelaySourceLease implements SourceLease, PortListener {
   abort(): Promise<LeaseOutcome> {
     if (this.settled !== null) return Promise.resolve(this.settled);
     this.aborting ??= new Deferred();
+    const { promise } = this.aborting;
     this.port.send({ type: 'abort', migrationId: this.migrationId });
-    this.tellWaiting(this.port.state);
-    return this.aborting.promise;
+    this.state(this.port.state);
+    return promise;
   }
 
   onOutcome(listener: (outcome: LeaseOutcome) => void): Disposable {

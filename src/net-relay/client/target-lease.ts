@@ -24,7 +24,8 @@ export class RelayTargetLease implements TargetLease, PortListener {
   private committing: Deferred<LeaseEpoch> | null = null;
   private committed: LeaseEpoch | null = null;
   private living: Deferred<undefined> | null = null;
-  private over = false;
+  /** Why nothing can come of it any more. */
+  private failure: MigrationError | null = null;
   private limit: Disposable | null = null;
 
   constructor(port: PortConnection, migrationId: MigrationId, fromHostId: HostId) {
@@ -37,13 +38,13 @@ export class RelayTargetLease implements TargetLease, PortListener {
 
   /** The VM is this host's, as far as it knows. */
   get ownsVm(): boolean {
-    return this.committed !== null && !this.over;
+    return this.committed !== null && this.failure === null;
   }
 
   commit(): Promise<LeaseEpoch> {
     if (this.committing === null) {
       this.committing = new Deferred();
-      if (this.over) this.committing.reject(new MigrationError('commit-refused', 'This port was closed.'));
+      if (this.failure !== null) this.committing.reject(this.failure);
       else {
         this.sendCommit();
         this.state(this.port.state);
@@ -55,7 +56,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
   alive(): Promise<void> {
     if (this.living === null) {
       this.living = new Deferred();
-      if (this.over) this.living.reject(new MigrationError('commit-refused', GIVEN_BACK));
+      if (this.failure !== null) this.living.reject(this.failure);
       else this.port.send({ type: 'alive', migrationId: this.migrationId });
     }
     return this.living.promise;
@@ -71,14 +72,14 @@ export class RelayTargetLease implements TargetLease, PortListener {
   }
 
   attached(message: Attached): void {
-    if (this.over) return;
+    if (this.failure !== null) return;
     if (message.as === 'owner' && this.committing !== null) this.succeed(message.epoch as LeaseEpoch);
     else if (message.as === 'target' && this.committing !== null) this.sendCommit();
     if (this.living !== null) this.port.send({ type: 'alive', migrationId: this.migrationId });
   }
 
   message(message: RelayToPort): void {
-    if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.over) return;
+    if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.failure !== null) return;
     if (message.type === 'committed') this.succeed(message.epoch as LeaseEpoch);
     else if (message.type === 'outcome') this.outcome(message);
     else if (message.type === 'commit-refused') {
@@ -92,7 +93,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
   }
 
   state(state: PortState): void {
-    if (this.over) return;
+    if (this.failure !== null) return;
     if (state.kind === 'refused') {
       const wasCommitted = this.committed !== null;
       this.fail(new MigrationError(state.cause === 'stale-epoch' || state.cause === 'not-owner' || state.cause === 'unknown-vm' ? 'commit-refused' : 'relay-lost', state.reason));
@@ -132,7 +133,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
   }
 
   private fail(error: MigrationError): void {
-    this.over = true;
+    this.failure ??= error;
     this.limit?.dispose();
     this.committing?.reject(error);
     this.living?.reject(error);
