@@ -1,0 +1,81 @@
+/** Start-up and live migration of the real page, measured as a visitor meets them. */
+import type { Browser } from '@playwright/test';
+import { HostPage } from '../e2e/harness/host-page.ts';
+import { pollFor } from '../e2e/harness/poll-for.ts';
+import { newRoom } from '../e2e/harness/room.ts';
+import type { ServerProcess } from '../e2e/harness/server-process.ts';
+import type { MigrationReport } from '../src/migration/report.ts';
+
+/** Beginning of the page's load until its shell has answered a typed line, in milliseconds. */
+export async function firstAnswer(browser: Browser, server: ServerProcess, warm: boolean): Promise<number> {
+  const context = await browser.newContext();
+  // Warm: the browser has the page and the guest in its cache.
+  if (warm) await openAndAnswer(await context.newPage(), server);
+  const figure = await openAndAnswer(await context.newPage(), server);
+  await context.close();
+  return figure;
+}
+
+async function openAndAnswer(page: Awaited<ReturnType<Browser['newPage']>>, server: ServerProcess): Promise<number> {
+  await page.goto(newRoom().address(server.origin));
+  const figure = await page.evaluate(async () => {
+    for (;;) {
+      const vm = 'tabmotion' in window ? window.tabmotion.vms()[0] : undefined;
+      if (vm !== undefined) {
+        const shell = window.tabmotion.console(vm.id);
+        await new Promise<void>((resolve) => {
+          let heard = '';
+          shell.onData((data) => {
+            heard += data;
+            if (heard.includes('answer=42')) resolve();
+          });
+          // Typed at once: the machine takes it as soon as it runs.
+          shell.write('echo answer=$((6*7))\n');
+        });
+        return performance.now();
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  await page.close();
+  return figure;
+}
+
+export interface GuestLoad {
+  readonly name: string;
+  /** Typed into the shell; empty for an idle guest. */
+  readonly command: string;
+}
+
+export const LOADS: readonly GuestLoad[] = [
+  { name: 'idle shell', command: '' },
+  { name: 'ticker, 10 ms', command: 'ticker 10 > /dev/null &\n' },
+  { name: 'dd from urandom in a loop', command: 'mkdir -p /tmp/r; mount -t tmpfs none /tmp/r; while :; do dd if=/dev/urandom of=/tmp/r/x bs=64k count=64 2>/dev/null; done &\n' },
+  { name: 'dirty 16 MiB, 2000 pages/s', command: 'dirty 16 2000 > /dev/null &\n' },
+];
+
+/** Moves a loaded guest to and fro; the reports of `moves` migrations. */
+export async function migrations(browser: Browser, server: ServerProcess, load: GuestLoad, moves: number): Promise<MigrationReport[]> {
+  const context = await browser.newContext();
+  const room = newRoom();
+  const tabs: HostPage[] = [];
+  for (const label of ['tab A', 'tab B']) {
+    const tab = new HostPage(await context.newPage(), label);
+    await tab.open(room.address(server.origin));
+    tabs.push(tab);
+    if (tabs.length === 1) await tab.waitForPrompt((await tab.runningVm()).id);
+  }
+  const [first, second] = tabs as [HostPage, HostPage];
+  const vmId = (await first.runningVm()).id;
+  if (load.command !== '') await first.type(vmId, load.command);
+  await pollFor('the link between the tabs', () => first.page.evaluate(() => window.tabmotion.hosts().length === 2));
+  const reports: MigrationReport[] = [];
+  for (let move = 0; move < moves; move++) {
+    const [from, to] = move % 2 === 0 ? [first, second] : [second, first];
+    // A moment between moves, so that each finds a guest that has settled.
+    await from.page.waitForTimeout(1500);
+    reports.push(await from.migrate(vmId, await to.id(), { maxPauseMs: 100 }));
+  }
+  await context.close();
+  return reports;
+}
