@@ -33,6 +33,8 @@ export type MachineErrorCode =
   | 'artefact-silent'
   /** Size or digest of an artefact is not the manifest's. */
   | 'artefact-altered'
+  /** A part given to createMachine does not fit: memory size, or no room for it. */
+  | 'parts-invalid'
   /** This v86 lacks a member the bridge relies on. */
   | 'emulator-changed'
   /** The network card's address was set after the guest's driver had read it. */

@@ -164,6 +164,11 @@ describe('Pacer', () => {
     expect(scheduler.busyMs).toBeGreaterThan(0);
   });
 
+  it('refuses a fraction that is none', () => {
+    const { pacer } = setUp();
+    for (const fraction of [0, -1, 1.1, NaN]) expect(() => pacer.throttle(fraction)).toThrow(RangeError);
+  });
+
   it('is unthrottled again at 1', () => {
     const { tasks, scheduler, pacer } = setUp();
     pacer.throttle(0.1);

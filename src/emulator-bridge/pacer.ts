@@ -10,6 +10,8 @@ import type { V86Machine } from './v86-api.ts';
  * otherwise stop the guest for seconds.
  */
 const MAX_REST_MS = 250;
+/** Below this, a guest would run for one tick in MAX_REST_MS at most. */
+const SMALLEST_FRACTION = 0.01;
 /** Below this, a delay is not worth a timer: the next tick comes as the next task. */
 const SHORTEST_TIMER_MS = 1;
 
@@ -76,9 +78,10 @@ export class Pacer {
     });
   }
 
-  /** Leaves the guest this fraction (0..1] of the CPU. */
+  /** Leaves the guest this fraction (0..1] of the CPU. Throws RangeError for anything else. */
   throttle(fraction: number): void {
-    this.fraction = Math.min(1, Math.max(0.01, fraction));
+    if (!(fraction > 0 && fraction <= 1)) throw new RangeError(`A guest gets a fraction of the CPU above 0 and up to 1, not ${fraction}`);
+    this.fraction = Math.max(SMALLEST_FRACTION, fraction);
     if (this.fraction === 1) this.restMs = 0;
   }
 

@@ -22,7 +22,7 @@ export interface StartedV86 {
 /** Resolves once all devices exist. Nothing runs. Rejects with MachineError if a part does not fit. */
 export async function startV86(parts: MachineParts, overlay: OverlayDisk): Promise<StartedV86> {
   if (parts.memoryBytes % MEMORY_UNIT !== 0 || parts.memoryBytes <= 0) {
-    throw new MachineError('state-invalid', `A machine's memory is a multiple of ${MEMORY_UNIT} bytes, not ${parts.memoryBytes}.`);
+    throw new MachineError('parts-invalid', `A machine's memory is a multiple of ${MEMORY_UNIT} bytes, not ${parts.memoryBytes}.`);
   }
   const options: V86Options = {
     wasm_fn: async (imports) => (await WebAssembly.instantiate(parts.emulator, imports)).exports,
@@ -43,11 +43,19 @@ export async function startV86(parts: MachineParts, overlay: OverlayDisk): Promi
   const instance = new V86(options);
   const continueInit = instance.continue_init.bind(instance);
   return new Promise((resolve, reject) => {
-    let tracking: WriteTracking | null = null;
     // Called between the creation of the CPU and that of its devices: the only moment for what must be first.
     instance.continue_init = async (machine: V86Machine, given: V86Options) => {
       try {
         closeBiosAlias(machine.cpu);
+        const init = machine.init.bind(machine);
+        // v86 calls it in a task of its own, where nobody would see it fail.
+        machine.init = (settings) => {
+          try {
+            init(settings);
+          } catch (error) {
+            reject(startFailed(error));
+          }
+        };
         await continueInit(machine, given);
       } catch (error) {
         reject(startFailed(error));
@@ -56,7 +64,11 @@ export async function startV86(parts: MachineParts, overlay: OverlayDisk): Promi
     instance.add_listener('emulator-loaded', () => {
       try {
         const { cpu } = instance.v86;
-        tracking = new WriteTracking(cpu.wm.exports, parts.memoryBytes);
+        // v86 does not look at what its allocator answers.
+        if (cpu.mem8.byteOffset === 0) {
+          throw new MachineError('parts-invalid', `This host has no room for a machine with ${parts.memoryBytes / 2 ** 20} MiB of memory. Close other tabs, or start a smaller one.`);
+        }
+        const tracking = new WriteTracking(cpu.wm.exports, parts.memoryBytes);
         tracking.start(cpu.mem8.byteOffset);
         resolve({ instance, tracking });
       } catch (error) {

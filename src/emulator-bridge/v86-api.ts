@@ -100,6 +100,8 @@ export interface V86Machine {
   tick_counter: number;
   readonly cpu: V86Cpu;
   readonly bus: BusLike;
+  /** Creates RAM and devices. */
+  init(settings: object): void;
   run(): void;
   stop(): void;
   do_tick(): void;

@@ -33,20 +33,24 @@ export class V86Devices {
     return new Uint8Array(this.instance.v86.save_state());
   }
 
-  /**
-   * Restores what save() gave on a machine of the same make. Throws MachineError('state-invalid'), before anything is
-   * changed, if it is not of this machine's shape; after any other error the instance is of no use any more.
-   */
-  restore(state: Uint8Array): void {
-    // Saving takes milliseconds, so that is done once; only the kinds of the fields are compared.
+  /** Throws MachineError('state-invalid') if `state` is damaged or of a machine of another make. */
+  check(state: Uint8Array): void {
+    // Saving takes milliseconds, so that is done once; only kinds and sizes of the fields are compared.
     this.shape ??= readV86State(this.save());
     checkV86Shape(readV86State(state), this.shape);
+  }
+
+  /**
+   * Restores what save() gave and check() accepted. If it throws all the same (MachineError 'state-invalid'), the
+   * instance is of no use any more.
+   */
+  restore(state: Uint8Array): void {
     try {
       this.instance.v86.restore_state(state.slice().buffer);
     } catch (error) {
       throw new MachineError(
         'state-invalid',
-        'The emulator could not restore the devices, and this machine is in pieces now: discard it. The state is damaged, or of a machine with other devices.',
+        'The emulator could not restore the devices: the state is damaged. This machine cannot be used any more; create another one.',
         { cause: error },
       );
     }
