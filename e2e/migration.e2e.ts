@@ -9,6 +9,9 @@ import { newRoom, type Room } from './harness/room.ts';
 import type { ServerProcess } from './harness/server-process.ts';
 import { expect, test } from './harness/test.ts';
 
+/** For what a loaded guest does on a loaded machine. */
+const SLOW_MS = 90_000;
+
 /** Opens tabs of a room of their own; the first one starts the VM. */
 async function openTabs(server: ServerProcess, context: BrowserContext, count: number): Promise<{ room: Room; tabs: HostPage[]; vmId: string }> {
   const room = newRoom();
@@ -44,18 +47,19 @@ test('A2: a ticker goes on in the target at the next number, in the same process
 });
 
 test('A3: three hops under load leave no page stale, torn or foreign', async ({ server, context }) => {
+  test.slow();
   const { tabs: [a, b, c], vmId } = await openTabs(server, context, 3);
   await a!.run(vmId, 'mkdir -p /tmp/ram && mount -t tmpfs none /tmp/ram');
   await a!.run(vmId, '(while :; do dd if=/dev/urandom of=/tmp/ram/noise bs=64k count=32 2>/dev/null; done) & true');
   await a!.type(vmId, 'pagecheck 16 2000\n');
-  await a!.waitForText(vmId, /pagecheck gen=\d+ bad=0/);
+  await a!.waitForText(vmId, /pagecheck gen=\d+ bad=0/, SLOW_MS);
 
   const route = [[a, b], [b, c], [c, a]] as const;
   for (const [from, to] of route) {
     const report = await from!.migrate(vmId, await to!.id(), { verify: true, maxPauseMs: 2000 });
     expect(report).toMatchObject({ outcome: 'completed', verified: true });
     const seen = (await to!.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0;
-    await pollFor('pagecheck to report in the target', async () => ((await to!.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0) >= seen + 3);
+    await pollFor('pagecheck to report in the target', async () => ((await to!.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0) >= seen + 3, SLOW_MS);
     expect(await to!.consoleText(vmId)).not.toMatch(/bad=[1-9]/);
   }
   expect((await a!.vm(vmId))?.epoch).toBe(4);
@@ -65,6 +69,8 @@ test('A4: one TCP connection downloads from the guest across a migration', async
   const { room, tabs: [a, b], vmId } = await openTabs(server, context, 2);
   const megabytes = 24;
   const port = await forwardedPort(room, server.origin, 80);
+  // The guest's services start a moment after its shell.
+  await pollFor('the guest to serve its page', async () => (await fetch(`http://127.0.0.1:${port}/`)).ok, SLOW_MS);
   const hash = createHash('sha256');
   let received = 0;
   let connections = 0;
@@ -120,10 +126,10 @@ test('A6: files written before and during the migration are whole in the target;
   const { tabs: [a, b], vmId } = await openTabs(server, context, 2);
   const manifest = (await (await fetch(`${server.origin}/guest/manifest.json`)).json()) as { disk: { name: string; sha256: string } };
   await a!.run(vmId, 'pattern 4 1 > /root/before && sync');
-  await a!.type(vmId, '(pattern 8 2 > /root/during; sync; echo written) &\n');
+  await a!.type(vmId, '(pattern 8 2 > /root/during; sync; echo wri""tten) &\n');
   const report = await a!.migrate(vmId, await b!.id(), { maxPauseMs: 1000 });
   expect(report).toMatchObject({ outcome: 'completed' });
-  await b!.waitForText(vmId, /^written/m);
+  await b!.waitForText(vmId, /written/, SLOW_MS);
   await b!.type(vmId, '\n');
   // Once from the page cache, then, after that was dropped, from the disk.
   for (const command of ['true', 'sync; echo 3 > /proc/sys/vm/drop_caches']) {
