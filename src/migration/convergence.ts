@@ -19,10 +19,13 @@ const HELPFUL = 0.96;
 /** Rounds in a row that did not help, and time since the best one: then it stalls. */
 const STALLED_ROUNDS = 3;
 const STALLED_MS = 1000;
-/** QEMU's steps of auto-converge: 20 % off, then 10 % more each time; we stop at a tenth of the CPU. */
-const FIRST_THROTTLE = 0.2;
-const THROTTLE_STEP = 0.1;
-const LEAST_CPU = 0.1;
+/** The same once the guest is slowed down: what a step brought is seen in the next round. */
+const STALLED_ROUNDS_SLOWED = 2;
+/**
+ * What is left to the guest of the CPU, step by step. The first step is QEMU's; after it QEMU takes 10 % more each time,
+ * which leaves a guest slow for long. Going down by about a third each time, the end is reached in half the rounds.
+ */
+const CPU_STEPS = [0.8, 0.55, 0.35, 0.2, 0.1] as const;
 /** How far the limit is stretched once throttling did not help: 100 ms become QEMU's default of 300. */
 const RELAXED_FACTOR = 3;
 /** Whatever the figures say, this many rounds are enough. */
@@ -101,13 +104,14 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
     return judge({ type: 'continue' }, { best, roundsWithoutHelp: 0 });
   }
   const roundsWithoutHelp = memory.roundsWithoutHelp + 1;
-  if (roundsWithoutHelp < STALLED_ROUNDS || figures.at - memory.best.at < STALLED_MS) {
+  const stalledRounds = memory.cpuFraction === 1 ? STALLED_ROUNDS : STALLED_ROUNDS_SLOWED;
+  if (roundsWithoutHelp < stalledRounds || figures.at - memory.best.at < STALLED_MS) {
     return judge({ type: 'continue' }, { roundsWithoutHelp });
   }
   // What comes next is measured afresh from here.
   const afresh = { best, roundsWithoutHelp: 0 };
-  if (memory.cpuFraction > LEAST_CPU) {
-    const cpuFraction = lessCpu(memory.cpuFraction);
+  const cpuFraction = CPU_STEPS.find((step) => step < memory.cpuFraction);
+  if (cpuFraction !== undefined) {
     return judge({ type: 'throttle', cpuFraction }, { ...afresh, cpuFraction });
   }
   if (!memory.relaxed) return judge({ type: 'relax', maxPauseMs: figures.maxPauseMs * RELAXED_FACTOR }, { ...afresh, relaxed: true });
@@ -133,9 +137,4 @@ export function describeDecision(decision: Decision): string | null {
 function polishes(memory: ConvergenceMemory, figures: ConvergenceFigures): boolean {
   if (memory.polishingRounds >= MAX_POLISHING_ROUNDS) return false;
   return memory.previousBytesLeft === null || figures.bytesLeft <= memory.previousBytesLeft * POLISHING_GAIN;
-}
-
-function lessCpu(cpuFraction: number): number {
-  const step = cpuFraction === 1 ? FIRST_THROTTLE : THROTTLE_STEP;
-  return Math.max(LEAST_CPU, Math.round((cpuFraction - step) * 100) / 100);
 }

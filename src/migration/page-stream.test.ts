@@ -86,7 +86,9 @@ describe('The page stream', () => {
 
   function fillRandomly(numbers: readonly number[], seed = 1): void {
     const random = new SeededRandom(seed);
-    for (const page of numbers) for (let at = 0; at < PAGE_SIZE; at += 4) new DataView(memory.buffer).setUint32(page * PAGE_SIZE + at, random.next() * 2 ** 32);
+    const words = new Uint32Array(memory.buffer);
+    const perPage = PAGE_SIZE / 4;
+    for (const page of numbers) for (let at = 0; at < perPage; at++) words[page * perPage + at] = random.next() * 2 ** 32;
   }
 
   function applyAll(): void {
