@@ -43,14 +43,17 @@ describe('DNS', () => {
     expect(await ask(world, 'example.org', 15)).toMatchObject({ code: DnsCode.notImplemented });
   });
 
-  it('answers only so many questions to the system at a time (GW17)', async () => {
+  it('asks the system only so many questions at a time, and fewer for one guest (GW17)', async () => {
     const never = new Promise<string[]>(() => undefined);
     const world = gatewayWorld({ outbound: [] });
     world.network.resolve = () => never;
     for (let count = 0; count < 100; count++) world.one.sendUdp(GATEWAY_ADDRESS, 5000, 53, serializeDnsQuery(count, `n${count}.example.org`, DnsType.a));
     await world.pass(0);
-    expect(world.one.datagrams.length).toBe(36);
-    expect(world.gateway.stats()['dns-busy']).toBe(36);
+    expect(world.one.datagrams.length).toBe(84);
+    expect(world.gateway.stats()['dns-busy']).toBe(84);
+    world.two.sendUdp(GATEWAY_ADDRESS, 5000, 53, serializeDnsQuery(1, 'other.example.org', DnsType.a));
+    await world.pass(0);
+    expect(world.gateway.stats()['dns-busy']).toBe(84);
   });
 
   it('drops what does not parse, and counts it (GW18)', async () => {

@@ -11,8 +11,9 @@ export const DNS_PORT = 53;
 const LOCAL_TTL_SECONDS = 5;
 /** The system's resolver does not say how long an answer holds. */
 const OUTSIDE_TTL_SECONDS = 60;
-/** Lookups under way: the system works on few at a time, and a guest may ask without end. */
+/** Lookups under way, of all guests and of one: the system works on few at a time, and a guest may ask without end. */
 const MAX_LOOKUPS = 64;
+const MAX_LOOKUPS_PER_GUEST = 16;
 
 export interface DnsServerOptions {
   readonly domain: string;
@@ -28,13 +29,14 @@ export interface DnsServerOptions {
 export class DnsServer {
   private readonly options: DnsServerOptions;
   private lookups = 0;
+  private readonly lookupsOf = new Map<number, number>();
 
   constructor(options: DnsServerOptions) {
     this.options = options;
   }
 
-  /** Answers by `reply`, at once or later. Never throws. */
-  receive(payload: Uint8Array, reply: (payload: Uint8Array) => void): void {
+  /** A query from `guestIp`. Answers by `reply`, at once or later. Never throws. */
+  receive(payload: Uint8Array, guestIp: number, reply: (payload: Uint8Array) => void): void {
     const { counters, resolve } = this.options;
     const query = parseDnsQuery(payload);
     if (query === 'dns-malformed') {
@@ -56,7 +58,7 @@ export class DnsServer {
       answer(DnsCode.refused);
     } else if (query.type === DnsType.aaaa) answer(DnsCode.ok);
     else if (query.type !== DnsType.a) answer(DnsCode.notImplemented);
-    else this.lookUp(query, resolve, answer);
+    else this.lookUp(query, guestIp, resolve, answer);
   }
 
   /** The bare name if it is one of the room's: without a dot, or in its domain. Null for all others. */
@@ -66,21 +68,29 @@ export class DnsServer {
     return name.includes('.') ? null : name;
   }
 
-  private lookUp(query: DnsQuery, resolve: (name: string) => Promise<string[]>, answer: (code: number, addresses?: number[]) => void): void {
+  private lookUp(query: DnsQuery, guestIp: number, resolve: (name: string) => Promise<string[]>, answer: (code: number, addresses?: number[]) => void): void {
     const { counters } = this.options;
-    if (this.lookups >= MAX_LOOKUPS) {
+    const ofGuest = this.lookupsOf.get(guestIp) ?? 0;
+    if (this.lookups >= MAX_LOOKUPS || ofGuest >= MAX_LOOKUPS_PER_GUEST) {
       counters.add('dns-busy');
       answer(DnsCode.serverFailure);
       return;
     }
     this.lookups++;
+    this.lookupsOf.set(guestIp, ofGuest + 1);
+    const over = (): void => {
+      this.lookups--;
+      const left = (this.lookupsOf.get(guestIp) ?? 1) - 1;
+      if (left === 0) this.lookupsOf.delete(guestIp);
+      else this.lookupsOf.set(guestIp, left);
+    };
     resolve(query.name).then(
       (addresses) => {
-        this.lookups--;
+        over();
         answer(DnsCode.ok, this.asSeenByGuests(addresses));
       },
       (error: unknown) => {
-        this.lookups--;
+        over();
         const code = error instanceof Error ? error.message : '';
         if (code !== 'ENOTFOUND') counters.add('dns-failed');
         answer(code === 'ENOTFOUND' ? DnsCode.noSuchName : DnsCode.serverFailure);

@@ -138,7 +138,7 @@ export class IpServices implements Disposable {
     } else if (group || packet.source === 0 || this.isGroupAddress(packet.destination)) {
       counters.add('ipv4-not-for-us');
     } else if (toUs && datagram.destinationPort === DNS_PORT) {
-      this.dns.receive(datagram.payload, (payload) => {
+      this.dns.receive(datagram.payload, packet.source, (payload) => {
         if (!this.disposed) this.sendUdp(ip, DNS_PORT, packet.source, datagram.sourcePort, payload);
       });
     } else if (!this.udp.forward(packet.source, packet.destination, datagram)) {

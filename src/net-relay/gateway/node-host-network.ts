@@ -118,11 +118,26 @@ function datagrams(onMessage: (data: Uint8Array, address: string, port: number) 
   };
 }
 
+/**
+ * The system's resolver blocks a thread of Node's small pool (4), which the server needs for its files as well: names
+ * that nobody answers for may hold up each other, never those.
+ */
+const LOOKUPS_AT_A_TIME = 2;
+let lookups = 0;
+const waitingLookups: (() => void)[] = [];
+
 async function resolve(name: string): Promise<string[]> {
+  if (lookups >= LOOKUPS_AT_A_TIME) await new Promise<void>((turn) => void waitingLookups.push(turn));
+  else lookups++;
   try {
     return (await lookup(name, { family: 4, all: true })).map((entry) => entry.address);
   } catch (error) {
     throw new Error(errorCode(error), { cause: error });
+  } finally {
+    // The place passes on to who waited longest.
+    const next = waitingLookups.shift();
+    if (next === undefined) lookups--;
+    else next();
   }
 }
 

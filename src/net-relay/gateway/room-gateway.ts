@@ -10,6 +10,7 @@ import type { StationSocket } from '../station.ts';
 import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
 import type { HostNetwork } from './host-network.ts';
 import type { LeaseTable } from './leases.ts';
+import { createOutboundPolicy } from './outbound-policy.ts';
 import type { Forward, ForwardRequest } from './port-forwards.ts';
 
 /** `--ping-ms`. */
@@ -30,6 +31,8 @@ export interface RoomGatewaysOptions {
   readonly forwardAddress?: string;
   readonly forwards?: readonly WantedForward[];
   readonly outbound?: readonly string[] | null;
+  /** Further names of a room: an IP address, or null. */
+  readonly names?: (room: RoomName, name: string) => string | null;
   /** Rooms whose switch has a real network on it. */
   readonly learnNeighbours?: (room: RoomName) => boolean;
   readonly network?: HostNetwork;
@@ -51,7 +54,9 @@ export class RoomGateways {
   private readonly options: RoomGatewaysOptions;
   private readonly rooms = new Map<RoomName, RoomGateway>();
 
+  /** Throws OutboundRuleError for a rule that cannot be read. */
   constructor(options: RoomGatewaysOptions) {
+    if (options.outbound) createOutboundPolicy(options.outbound, 0, 0xffff_ffff);
     this.options = options;
   }
 
@@ -103,6 +108,7 @@ export class RoomGateway implements Disposable {
       send: (frame) => this.socket.send(frame),
       forwardAddress: options.forwardAddress,
       outbound: options.outbound,
+      names: (name) => options.names?.(lan.room, name) ?? null,
       learnNeighbours: options.learnNeighbours?.(lan.room) ?? false,
       network: options.network,
       log: options.log,

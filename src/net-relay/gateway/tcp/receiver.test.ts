@@ -65,6 +65,10 @@ describe('the receiving half', () => {
     expect(subject.accept(at(200), noise(2, 1000))).toBe('in-order');
     expect(subject.readable).toBe(1200);
     expect(subject.accept(at(SYN_WINDOW + 200_000), noise(1, 10))).toBe('beyond-window');
+    const offered = edge(subject);
+    subject.accept(at(1200), new Uint8Array(offered - 1200 - 10));
+    expect(subject.accept(at(offered - 10), new Uint8Array(MSS))).toBe('in-order');
+    expect(subject.readable).toBe(offered);
   });
 
   it('reports what came early, the latest first, and no longer once the hole is filled (GW21)', () => {

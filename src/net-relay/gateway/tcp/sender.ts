@@ -225,10 +225,10 @@ export class Sender {
     } else if (recovery.kind === 'timeout') {
       this.congestion.onAcknowledged(count);
     } else {
-      // A partial ACK: the next hole is lost as well, and repeated at once (RFC 6582).
+      // A partial ACK: the next hole is lost as well, and repeated at once (RFC 6582), unless SACK shows no hole.
       this.duplicates = Math.max(0, this.duplicates - Math.ceil(count / this.mss));
-      this.lostEdge = seqMax(this.lostEdge, this.endOfHeadSegment());
-      if (this.retransmitNext === ack) this.resendHead();
+      const hole = !this.options.sack || !this.sacked.empty;
+      if (hole && this.retransmitNext === ack) this.resendHead();
     }
   }
 

@@ -287,6 +287,9 @@ describe('TCP between two stacks', () => {
     waiting.receive({ ...late, seq: waiting.received - 1, flags: TcpFlag.fin | TcpFlag.ack });
     pass(w.clock, 6_000);
     expect(waiting.state).toBe('time-wait');
+    // The other end knows nothing of what is made up here.
+    w.up.impairment = { ...CLEAN, drop: 1 };
+    w.down.impairment = { ...CLEAN, drop: 1 };
     const again = new TestApplication(new Uint8Array(0), false);
     host.listener = () => again;
     const from = host === w.server ? CLIENT : SERVER;
@@ -295,6 +298,8 @@ describe('TCP between two stacks', () => {
     expect(again.connection).toBe(null);
     host.receive(serializeTcp({ ...late, seq: waiting.received + 5, flags: TcpFlag.syn }, from, to), from);
     expect(again.connection?.state).toBe('syn-received');
+    pass(w.clock, 20_000);
+    expect([host.stack.open, host.stack.waiting]).toEqual([1, 0]);
   });
 
   it('does not wait for ever for a peer that never ends its side, once the owner has gone (GW20)', () => {
