@@ -1,10 +1,9 @@
 /**
  * How this tab reaches the other hosts. Connections are tried when hosts meet, not when Migrate is pressed; opening a
  * migration's lanes is then one exchange through the relay. WebRTC first, else a direct channel between tabs of one
- * browser.
+ * browser, else the relay itself.
  */
 import { openDataChannelLane } from '../link/data-channel-lane.ts';
-import type { LinkEnds } from '../link/lane-end.ts';
 import type { LocalPresence } from '../link/local-presence.ts';
 import type { LaneChannels, PeerSignalling } from '../link/peer-signalling.ts';
 import { bridgeToPort } from '../link/port-lane.ts';
@@ -15,6 +14,7 @@ import { Emitter } from '../shared/emitter.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import { randomId } from './random.ts';
+import type { MigrationEnds } from './vm-worker-messages.ts';
 
 /** Hosts connected ahead of time; in a larger room the rest are connected when somebody migrates to them. */
 const MAX_CONNECTED_AHEAD = 8;
@@ -30,7 +30,7 @@ const CHANNEL_TURNS = 240;
  * Hands a link to a worker. Called with the ends as the browser prefers them; if it cannot transfer data channels
  * (DataCloneError), called again with the lanes bridged over message ports.
  */
-export type HandOver = (ends: LinkEnds) => void;
+export type HandOver = (ends: MigrationEnds) => void;
 
 interface Opening {
   readonly targetId: HostId;
@@ -92,7 +92,8 @@ export class HostLinks implements Disposable {
   kindFor(hostId: HostId): LinkKind | 'trying' {
     if (this.options.signalling?.state(hostId) === 'open') return 'webrtc';
     if (this.options.presence?.has(hostId) === true) return 'local';
-    return 'trying';
+    const state = this.options.signalling?.state(hostId) ?? 'failed';
+    return state === 'failed' ? 'relay' : 'trying';
   }
 
   /** Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind. */
@@ -167,8 +168,7 @@ export class HostLinks implements Disposable {
       });
     }
     const kind = this.kindFor(hostId);
-    if (kind !== 'trying') return kind;
-    throw new MigrationError('link-failed', 'No direct connection to the other host could be opened: a firewall or the Wi-Fi\'s client isolation may forbid it.');
+    return kind === 'trying' ? 'relay' : kind;
   }
 
   private answer(from: HostId, message: HostMessageOf<'open-link'>): void {
@@ -224,7 +224,8 @@ export class HostLinks implements Disposable {
         });
         break;
       case 'relay':
-        throw new MigrationError('link-failed', 'This host cannot send a VM through the relay.');
+        handOver({ kind });
+        break;
     }
   }
 }

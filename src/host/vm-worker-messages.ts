@@ -25,15 +25,18 @@ export interface VmIdentity {
   readonly password: string;
 }
 
+/** How the worker opens a migration's link; through the relay it needs nothing from the page. */
+export type MigrationEnds = LinkEnds | { readonly kind: 'relay' };
+
 export type ToVmWorker =
   /** Build the machine from the base snapshot. First, once. */
   | { readonly type: 'prepare'; readonly guest: GuestSet; readonly relay: RelayAccess }
   /** Run it as a new VM. */
   | { readonly type: 'start'; readonly vm: VmIdentity; readonly epoch: number }
   /** Receive a VM over these lanes. */
-  | { readonly type: 'receive'; readonly migrationId: MigrationId; readonly from: HostId; readonly ends: LinkEnds }
+  | { readonly type: 'receive'; readonly migrationId: MigrationId; readonly from: HostId; readonly ends: MigrationEnds }
   /** Move the VM away over these lanes. */
-  | { readonly type: 'migrate'; readonly migrationId: MigrationId; readonly to: HostId; readonly options: MigrateOptions; readonly ends: LinkEnds }
+  | { readonly type: 'migrate'; readonly migrationId: MigrationId; readonly to: HostId; readonly options: MigrateOptions; readonly ends: MigrationEnds }
   | { readonly type: 'cancel' }
   | { readonly type: 'console-input'; readonly data: string }
   | { readonly type: 'screen'; readonly canvas: OffscreenCanvas | null }

@@ -17,7 +17,8 @@ export type LaneEnd =
   | { readonly type: 'broadcast'; readonly name: string; readonly side: 'source' | 'target' };
 
 export interface LinkEnds {
-  readonly kind: LinkKind;
+  /** The relay's own lanes are opened by its client (net-relay/client/relay-lane.ts). */
+  readonly kind: Exclude<LinkKind, 'relay'>;
   readonly control: LaneEnd;
   readonly bulk: LaneEnd;
 }

@@ -1,7 +1,6 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import { openLink } from '../../link/lane-end.ts';
 import type { SourceVm } from '../../migration/ports.ts';
 import type { MigrationReport } from '../../migration/report.ts';
 import type { CancelAnswer } from '../../migration/sender-api.ts';
@@ -10,6 +9,7 @@ import type { ToVmWorker } from '../vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
 import type { CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
+import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
 export interface Departure {
@@ -19,7 +19,7 @@ export interface Departure {
 }
 
 export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm: ResidentVm, context: WorkerContext): Departure {
-  const link = openLink(order.ends);
+  const link = openMigrationLink(order.ends, context.relay, { migrationId: order.migrationId, side: 'source', peer: order.to });
   const started = context.engines.then(({ compressor, pageHash }) =>
     startSender({
       vm: gated(vm.machine, vm.console),

@@ -1,7 +1,6 @@
 /** The target's side of a migration in the VM's worker: the machine waits at the base snapshot, the engine fills it. */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import { openLink } from '../../link/lane-end.ts';
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { TargetVm } from '../../migration/ports.ts';
 import { startReceiver } from '../../migration/receiver.ts';
@@ -9,6 +8,7 @@ import { attachTarget, type TargetPort } from '../../net-relay/client/port-clien
 import type { ToVmWorker } from '../vm-worker-messages.ts';
 import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
+import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
 /** What is known once the guest is about to run. */
@@ -22,7 +22,7 @@ const FAREWELL_LIMIT_MS = 1000;
 
 /** Resolves with the VM once it runs here, or with null after the page was told why it does not. */
 export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>, building: Promise<Machine>, context: WorkerContext): Promise<ResidentVm | null> {
-  const link = openLink(order.ends);
+  const link = openMigrationLink(order.ends, context.relay, { migrationId: order.migrationId, side: 'target', peer: order.from });
   const { compressor, pageHash } = await context.engines;
   let port: TargetPort | null = null;
   let arrival: Arrival | null = null;

@@ -1,0 +1,20 @@
+/** Opens the link of a migration in the VM's worker, whichever of the three kinds the page chose. */
+import { openLink, type OpenedLink } from '../../link/lane-end.ts';
+import { openRelayLink } from '../../net-relay/client/relay-lane.ts';
+import type { HostId, MigrationId } from '../../shared/ids.ts';
+import type { MigrationEnds, RelayAccess } from '../vm-worker-messages.ts';
+
+export interface LinkUse {
+  readonly migrationId: MigrationId;
+  readonly side: 'source' | 'target';
+  readonly peer: HostId;
+}
+
+export function openMigrationLink(ends: MigrationEnds, relay: RelayAccess, use: LinkUse): OpenedLink {
+  if (ends.kind !== 'relay') return openLink(ends);
+  const { url, ...credentials } = relay;
+  const link = openRelayLink({ url: `${url}/lane`, credentials, linkId: use.migrationId, side: use.side, peerHostId: use.peer });
+  // A relayed lane tells its end only after what was sent has left.
+  const closed = Promise.all([link.control, link.bulk].map((lane) => new Promise((resolve) => lane.onClose(resolve))));
+  return { ...link, closed: closed.then(() => undefined) };
+}
