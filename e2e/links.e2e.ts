@@ -3,10 +3,11 @@ import type { Page } from '@playwright/test';
 import { expect, test } from './harness/test.ts';
 
 /** A browser without these. */
-const without = (...names: string[]) => (page: Page): Promise<void> =>
-  page.addInitScript((missing) => {
+const without = (...names: string[]) => async (page: Page): Promise<void> => {
+  await page.addInitScript((missing) => {
     for (const name of missing) Reflect.deleteProperty(window, name);
   }, names);
+};
 
 for (const { link, missing } of [
   { link: 'local', missing: ['RTCPeerConnection'] },
