@@ -8,6 +8,7 @@ import { makeDisk } from './image/disk.ts';
 import { unpackKernel, type KernelParts } from './image/kernel.ts';
 import { compilePrograms } from './image/programs.ts';
 import { PrivateApt, type DownloadedPackage, type WantedPackage } from './packages/apt.ts';
+import { KERNEL_META_PACKAGE, PACKAGES } from './packages/package-list.ts';
 import { runCommand } from './run-command.ts';
 import type { StepRunner } from './step.ts';
 
@@ -36,7 +37,7 @@ export function downloadFolder(): string {
 
 export async function buildDisk({ guestFolder, steps, log, update }: DiskBuildOptions): Promise<DiskBuild> {
   await ensureHostTools(thisMachine, log);
-  const packages = await choosePackages(steps, log, update ?? false);
+  const packages = await choosePackages(steps, join(guestFolder, 'packages'), log, update ?? false);
   const kernelPackage = packages.find((entry) => entry.name.startsWith('linux-image-'));
   const others = packages.filter((entry) => entry !== kernelPackage);
   if (kernelPackage === undefined) throw new Error('the list of packages has no kernel');
@@ -71,11 +72,11 @@ export async function buildDisk({ guestFolder, steps, log, update }: DiskBuildOp
 }
 
 /** The versions chosen once are kept with the checkout's other results, so that the second run asks nobody. */
-async function choosePackages(steps: StepRunner, log: (line: string) => void, update: boolean): Promise<DownloadedPackage[]> {
+async function choosePackages(steps: StepRunner, packagesRecipe: string, log: (line: string) => void, update: boolean): Promise<DownloadedPackage[]> {
   if (update) rmSync(join(steps.folder, 'versions'), { recursive: true, force: true });
   mkdirSync(downloadFolder(), { recursive: true });
   const apt = new PrivateApt(join(downloadFolder(), 'apt'));
-  const folder = await steps.run('versions', { list: 'i386' }, async (work) => {
+  const folder = await steps.run('versions', { packages: [KERNEL_META_PACKAGE, ...PACKAGES].join(' '), recipe: digestOfFiles(packagesRecipe, ['apt.ts']) }, async (work) => {
     work.report('asking the package sources');
     const warning = await apt.update(work.report);
     if (warning !== null) log(warning);

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { GuestArtefact } from '../src/emulator-bridge/guest-manifest.ts';
 import { downloadSet } from './download-set.ts';
 import { artefactPath, artefactsOf, findGuestSet, type GuestSet } from './guest-set.ts';
 import { serveFolder, type FileServer } from './testing/file-server.ts';
@@ -45,25 +46,59 @@ describe('a guest set from a web server', () => {
     expect(server.requests).toEqual(['/manifest.json']);
   });
 
-  it.each([true, false])('goes on where an earlier run broke off (server with Range: %s)', async (ranges) => {
-    const { disk } = offered.manifest;
-    const content = readFileSync(artefactPath(offered.directory, disk));
+  /** Breaks the connection off after the first `bytes` of what is sent of this file. */
+  const breakOff = (artefact: GuestArtefact, bytes: number): void => {
+    const content = readFileSync(artefactPath(offered.directory, artefact));
     server.intercept = (request, response) => {
-      if (request.url !== `/${disk.sha256}/${disk.name}`) return false;
-      response.writeHead(200, { 'Content-Length': content.length });
-      response.write(content.subarray(0, 100_000), () => response.destroy());
+      if (request.url !== `/${artefact.sha256}/${artefact.name}`) return false;
+      const from = Number(/bytes=(\d+)/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      const partial = request.headers.range !== undefined && server.ranges;
+      response.writeHead(partial ? 206 : 200, { 'Content-Length': content.length });
+      response.write(partial ? content.subarray(from, from + bytes) : content.subarray(0, bytes), () => response.destroy());
       return true;
     };
+  };
+
+  it('comes without the empty parts of its disk', async () => {
+    await download();
+    const { disk } = offered.manifest;
+    const asked = server.requests.filter((request) => request.includes(disk.name));
+    expect(asked).toEqual([[0, 131071], [262144, 331775]].map(([from, to]) => `/${disk.sha256}/${disk.name} bytes=${from}-${to}`));
+  });
+
+  it('goes on with the chunks of its disk that an earlier run did not get', async () => {
+    const { disk } = offered.manifest;
+    breakOff(disk, 70_000);
     await expect(download()).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('goes on from there') as string });
     expect(findGuestSet(target)).toBeNull();
     server.intercept = null;
-    server.ranges = ranges;
     server.requests.length = 0;
-    const set = await download();
-    expect(readFileSync(artefactPath(target, disk)).equals(content)).toBe(true);
-    expect(set.manifest).toEqual(offered.manifest);
-    expect(server.requests.filter((request) => request.includes('bytes='))).toHaveLength(1);
+    await download();
+    expect(server.requests.filter((request) => request.includes('bytes='))[0]).toBe(`/${disk.sha256}/${disk.name} bytes=65536-131071`);
     expect(server.requests.some((request) => request.includes('bios.bin'))).toBe(false);
+    expect(findGuestSet(target)?.manifest).toEqual(offered.manifest);
+  });
+
+  it('comes whole from a server without Range, too', async () => {
+    server.ranges = false;
+    const { disk } = offered.manifest;
+    breakOff(disk, 100_000);
+    await expect(download()).rejects.toMatchObject({ reason: 'download-failed' });
+    server.intercept = null;
+    await download();
+    expect(readFileSync(artefactPath(target, disk)).equals(readFileSync(artefactPath(offered.directory, disk)))).toBe(true);
+    expect(readdirSync(join(target, disk.sha256))).toEqual([disk.name]);
+  });
+
+  it('goes on behind what an earlier run has brought of any other file', async () => {
+    const { snapshot } = offered.manifest;
+    breakOff(snapshot, 3);
+    await expect(download()).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('3 of 8 bytes') as string });
+    server.intercept = null;
+    server.requests.length = 0;
+    await download();
+    expect(server.requests).toContain(`/${snapshot.sha256}/${snapshot.name} bytes=3-`);
+    expect(readFileSync(artefactPath(target, snapshot), 'utf8')).toBe('snapshot');
   });
 
   it('is refused when a file of it was altered, and what came is thrown away', async () => {

@@ -39,9 +39,11 @@ export async function ensureGuest(options: EnsureGuestOptions = {}): Promise<Gue
   const began = performance.now();
   mkdirSync(directory, { recursive: true });
 
+  const locked = <T>(work: () => Promise<T>): Promise<T> =>
+    withLock(join(root, '.cache/guest.lock'), (holder) => print(`Another process (${holder}) is making the guest; waiting for it.`), work);
+
   if (url !== null) {
-    const set = await downloadSet(url, directory, { print });
-    writeFileSync(join(directory, ORIGIN_FILE), `${url}\n`);
+    const set = await locked(() => downloaded(url, directory, print));
     print(`The guest is ready after ${seconds(performance.now() - began)}: ${describe(set.manifest)}.`);
     return set;
   }
@@ -56,20 +58,36 @@ export async function ensureGuest(options: EnsureGuestOptions = {}): Promise<Gue
   // What building needs (the emulator, the tool that rewrites it) takes long to load: only now.
   const { buildSet } = await import('./build-set.ts');
   try {
-    const set = await withLock(
-      join(root, '.cache/guest-build.lock'),
-      (holder) => print(`Another process (${holder}) is building the guest; waiting for it.`),
-      () => buildSet({ root, directory, recipe, update: options.update === true, print }),
-    );
+    const set = await locked(() => buildSet({ root, directory, recipe, update: options.update === true, print }));
     rmSync(join(directory, ORIGIN_FILE), { force: true });
     print(`The guest is ready after ${seconds(performance.now() - began)}: ${describe(set.manifest)}.`);
     return set;
   } catch (error) {
     // Where nothing can be built, a set that was downloaded earlier goes on serving.
-    if (!(error instanceof GuestError) || error.reason !== 'not-debian' || present?.manifest.v86Version !== V86_VERSION || !existsSync(join(directory, ORIGIN_FILE))) throw error;
-    print(`The guest cannot be built on this machine; the one downloaded from ${readFileSync(join(directory, ORIGIN_FILE), 'utf8').trim()} is used.`);
+    if (!(error instanceof GuestError) || error.reason !== 'not-debian' || present?.manifest.v86Version !== V86_VERSION || origin(directory) === null) throw error;
+    print(`The guest cannot be built on this machine; the one downloaded from ${origin(directory)} is used.`);
     return present;
   }
+}
+
+async function downloaded(url: string, directory: string, print: (line: string) => void): Promise<GuestSet> {
+  try {
+    const set = await downloadSet(url, directory, { print });
+    writeFileSync(join(directory, ORIGIN_FILE), `${url}\n`);
+    return set;
+  } catch (error) {
+    // Without a network (on a stage, in a train) what came from there before is as good.
+    const present = findGuestSet(directory);
+    if (!(error instanceof GuestError) || error.reason !== 'download-failed' || origin(directory) !== url || present?.manifest.v86Version !== V86_VERSION) throw error;
+    print(`${error.message} The set that came from there earlier is used.`);
+    return present;
+  }
+}
+
+/** Where the set in `directory` was downloaded from; null if it was built here. */
+function origin(directory: string): string | null {
+  const file = join(directory, ORIGIN_FILE);
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : null;
 }
 
 function describe(manifest: GuestManifest): string {

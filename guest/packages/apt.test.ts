@@ -125,7 +125,7 @@ describe('the private apt state', () => {
 
 describe('package records', () => {
   it('take the first of several with the same name, and skip what is incomplete', () => {
-    const parsed = parsePackageRecords('Package: a\nVersion: 2\nSize: 5\nSHA256: ff\n\nPackage: a\nVersion: 1\nSize: 5\nSHA256: ee\n\nPackage: b\nVersion: 1\n');
-    expect(parsed).toEqual([{ name: 'a', version: '2', bytes: 5, sha256: 'ff', source: 'a', sourceVersion: '2' }]);
+    const parsed = parsePackageRecords('Package: a\nVersion: 2\nBuilt-Using: linux (= 6.1-1), glibc (= 2.36-9)\nSize: 5\nSHA256: ff\n\nPackage: a\nVersion: 1\nSize: 5\nSHA256: ee\n\nPackage: b\nVersion: 1\n');
+    expect(parsed).toEqual([{ name: 'a', version: '2', bytes: 5, sha256: 'ff', source: 'a', sourceVersion: '2', builtUsing: ['linux 6.1-1', 'glibc 2.36-9'] }]);
   });
 });

@@ -26,6 +26,8 @@ export interface WantedPackage {
   /** Source package and its version. */
   readonly source: string;
   readonly sourceVersion: string;
+  /** Sources of other packages that are part of this one, e.g. `linux 6.1.176-1`. */
+  readonly builtUsing: readonly string[];
 }
 
 export interface DownloadedPackage extends WantedPackage {
@@ -202,7 +204,8 @@ export function parsePackageRecords(output: string): WantedPackage[] {
     if (name === undefined || version === undefined || sha256 === undefined || !Number.isInteger(bytes) || found.has(name)) continue;
     // "Source: linux-signed-i386 (6.1.176+1)" names a version only where it differs from the package's own.
     const source = /^(\S+)(?: \((.+)\))?$/.exec(field('Source') ?? name);
-    found.set(name, { name, version, bytes, sha256, source: source?.[1] ?? name, sourceVersion: source?.[2] ?? version });
+    const builtUsing = (field('Built-Using') ?? '').split(/,\s*/).filter((entry) => entry !== '').map((entry) => entry.replace(/ \(= (.*)\)/, ' $1'));
+    found.set(name, { name, version, bytes, sha256, source: source?.[1] ?? name, sourceVersion: source?.[2] ?? version, builtUsing });
   }
   return [...found.values()];
 }
@@ -210,5 +213,5 @@ export function parsePackageRecords(output: string): WantedPackage[] {
 /** The first line that names a failure, without the mirror's address. */
 function firstFailure(words: string): string {
   const line = words.split('\n').find((text) => /^(E:|Err:)/.test(text)) ?? words.trim().split('\n')[0] ?? '';
-  return line.replace(/^(E:|Err:\d*) */, '').replace(/https?:\/\/\S*\/(dists|pool)\//, '$1/').slice(0, 300) || 'no reason given';
+  return line.replace(/^(E:|Err:\d*) */, '').replace(/https?:\/\/\S*\/(dists|pool)\//, '$1/').replace(/ \[IP: [^\]]*\]/, '').slice(0, 300) || 'no reason given';
 }

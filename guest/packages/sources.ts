@@ -15,7 +15,7 @@ export function packageRecords(packages: readonly WantedPackage[], documentFolde
       name: entry.name,
       version: entry.version,
       licence: file === undefined ? 'see copyright file' : licencesIn(readFileSync(file, 'utf8')),
-      source: `${entry.source} ${entry.sourceVersion}`,
+      source: [`${entry.source} ${entry.sourceVersion}`, ...entry.builtUsing].join(', '),
     };
   });
 }

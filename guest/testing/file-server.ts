@@ -28,9 +28,14 @@ export async function serveFolder(folder: string): Promise<FileServer> {
       response.writeHead(404).end('no such file');
       return;
     }
-    const from = files.ranges ? /^bytes=(\d+)-$/.exec(range ?? '')?.[1] : undefined;
-    if (from === undefined) response.writeHead(200).end(content);
-    else response.writeHead(206, { 'Content-Range': `bytes ${from}-${content.length - 1}/${content.length}` }).end(content.subarray(Number(from)));
+    const asked = files.ranges ? /^bytes=(\d+)-(\d*)$/.exec(range ?? '') : null;
+    if (asked === null) {
+      response.writeHead(200).end(content);
+      return;
+    }
+    const from = Number(asked[1]);
+    const end = asked[2] === '' ? content.length : Number(asked[2]) + 1;
+    response.writeHead(206, { 'Content-Range': `bytes ${from}-${end - 1}/${content.length}` }).end(content.subarray(from, end));
   });
   const files: FileServer = {
     origin: '',

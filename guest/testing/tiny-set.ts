@@ -13,7 +13,7 @@ export async function makeTinySet(directory: string, scratch: string, change: Pa
     writeFileSync(file, content);
     return file;
   };
-  const disk = put('disk.img', Uint8Array.from({ length: 3 * DISK_CHUNK_BYTES + 4096 }, (_, index) => index >> 8));
+  const disk = put('disk.img', tinyDisk());
   const manifest: GuestManifest = {
     format: 1,
     recipe: 'tiny',
@@ -30,4 +30,10 @@ export async function makeTinySet(directory: string, scratch: string, change: Pa
     ...change,
   };
   return publish(directory, manifest, 'what it is made of\n');
+}
+
+/** Six chunks: two that are full, two that are empty, one full, and a short one. */
+function tinyDisk(): Uint8Array {
+  const disk = Uint8Array.from({ length: 5 * DISK_CHUNK_BYTES + 4096 }, (_, index) => (index >> 8) | 1);
+  return disk.fill(0, 2 * DISK_CHUNK_BYTES, 4 * DISK_CHUNK_BYTES);
 }
