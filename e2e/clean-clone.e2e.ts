@@ -1,7 +1,7 @@
 /** A1: what a new user does, from the first command on. */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, lstatSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,11 @@ const FIRST_START_LIMIT_MS = 600_000;
 function cleanClone(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tabmotion-clone-'));
   const names = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], { cwd: ROOT, encoding: 'utf8' }).split('\0');
-  for (const name of names) if (name !== '' && existsSync(join(ROOT, name))) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  for (const name of names) {
+    // A link could lead back to what is installed here, which `npm ci` would then remove.
+    const isFile = name !== '' && lstatSync(join(ROOT, name), { throwIfNoEntry: false })?.isFile() === true;
+    if (isFile) cpSync(join(ROOT, name), join(folder, name));
+  }
   return folder;
 }
 
