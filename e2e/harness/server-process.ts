@@ -74,10 +74,10 @@ export async function followServer({ command, folder, environment, dataDir, star
 
   let address: string;
   try {
-    address = await pollFor('the ready line of the server', () => {
-      if (child.exitCode !== null) throw new Error(`The server ended with status ${child.exitCode}:\n${output}`);
-      return readyAddress(output);
-    }, startLimitMs);
+    // A server that ended will never be ready: no use in waiting for the limit.
+    const seen = await pollFor('the ready line of the server', () => readyAddress(output) ?? (child.exitCode === null ? null : { status: child.exitCode }), startLimitMs);
+    if (typeof seen !== 'string') throw new Error(`The server ended with status ${seen.status}`);
+    address = seen;
   } catch (error) {
     child.kill('SIGKILL');
     await cleanUp();
