@@ -40,14 +40,14 @@ test.describe('A8', () => {
     const idle = (await census(target)).dataChannels;
     const sockets = await relaySockets(server);
 
-    const report = await source.migrate(vm.id, await target.id());
+    const report = await source.migrate(vm.id, await target.id(), { maxPauseMs: 5000 });
     expect(report).toMatchObject({ outcome: 'completed' });
     await settlesAt(source, { workers: 0, dataChannels: idle });
     await settlesAt(target, { workers: 1, dataChannels: idle });
     expect(await relaySockets(server)).toBe(sockets);
 
     // And back: what was left then is left now.
-    expect(await target.migrate(vm.id, await source.id())).toMatchObject({ outcome: 'completed' });
+    expect(await target.migrate(vm.id, await source.id(), { maxPauseMs: 5000 })).toMatchObject({ outcome: 'completed' });
     await settlesAt(source, { workers: 1, dataChannels: idle });
     await settlesAt(target, { workers: 0, dataChannels: idle });
     expect(await relaySockets(server)).toBe(sockets);
