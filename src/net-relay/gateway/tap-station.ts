@@ -16,6 +16,8 @@ import type { Station } from '../station.ts';
 
 /** Some thousand full frames; the system cuts it to its own limit (net.core.rmem_max). */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
+/** socat needs some ms; only a name to look up could hold it. */
+const START_LIMIT_MS = 10_000;
 const LOOPBACK = '127.0.0.1';
 const DEVICE_NAME = /^[A-Za-z0-9_-]{1,15}$/;
 
@@ -75,10 +77,18 @@ function startSocat(command: readonly string[]): Promise<ChildProcess> {
     child.stderr.on('data', (text: string) => {
       // Later lines are of no interest, and nothing may grow.
       said = (said + text).slice(-2000);
-      if (said.includes('starting data transfer loop')) resolve(child);
+      if (!said.includes('starting data transfer loop')) return;
+      clearTimeout(limit);
+      resolve(child);
     });
-    child.once('error', (error) => reject(new TapError(`socat cannot be started (${error.message}): install it with "apt-get install socat"`)));
-    child.once('exit', () => reject(new TapError(`The TAP device could not be made; it needs Linux and root. socat said: ${said.trim()}`)));
+    const fail = (sentence: string): void => {
+      child.kill('SIGKILL');
+      reject(new TapError(sentence));
+    };
+    const limit = setTimeout(() => fail(`socat made no TAP device within ${START_LIMIT_MS / 1000} s. It said: ${said.trim()}`), START_LIMIT_MS);
+    child.once('error', (error) => fail(`socat cannot be started (${error.message}): install it with "apt-get install socat"`));
+    child.once('exit', () => fail(`The TAP device could not be made; it needs Linux and root. socat said: ${said.trim()}`));
+    for (const end of ['error', 'exit']) child.once(end, () => clearTimeout(limit));
   });
 }
 

@@ -40,6 +40,11 @@ export class CongestionWindow {
     this.bytes = this.mss;
   }
 
+  /** Nothing was sent for longer than a timeout: begin as at first, but keep what was learned. */
+  restart(): void {
+    this.bytes = Math.min(this.bytes, INITIAL_WINDOW_SEGMENTS * this.mss);
+  }
+
   /** The timeout was spurious (the guest was only stopped for a while): take it back (RFC 4015). */
   undoTimeout(): void {
     if (this.beforeTimeout === null) return;

@@ -93,6 +93,20 @@ describe('the sending half', () => {
     expect(bench.take()).toHaveLength(4);
   });
 
+  it('begins anew with ten segments after a rest, so that a guest is not flooded (GW25)', () => {
+    const bench = new Bench();
+    bench.warmUp(60_000);
+    bench.now += 100;
+    bench.write(40_000);
+    expect(bench.take()).toHaveLength(40);
+    bench.ack(100_000);
+    bench.now += 300;
+    bench.write(40_000);
+    expect(bench.take()).toHaveLength(10);
+    bench.ack(110_000);
+    expect(bench.take().length).toBeGreaterThan(10);
+  });
+
   it('sends the FIN with the last bytes, or alone, and is finished when it is acknowledged (GW23)', () => {
     const together = new Bench();
     together.sender.append(new Uint8Array(1500));

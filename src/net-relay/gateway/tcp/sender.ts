@@ -13,8 +13,11 @@ import { seqAdd, seqDiff, seqMax } from './sequence.ts';
 import type { TcpEvent } from './types.ts';
 
 const FIRST_BUFFER_BYTES = 64 * 1024;
-/** A stalled guest holds at most this much of a client's upload. */
-export const LARGEST_SEND_BUFFER_BYTES = 1024 * 1024;
+/**
+ * Bounds the congestion window too. 50 ms of what an emulated guest takes at best (10 MB/s); more would only wait in the
+ * relay's buffers, in front of the guest's other connections.
+ */
+export const LARGEST_SEND_BUFFER_BYTES = 512 * 1024;
 /** What the peer holds out of order; beyond this its reports are ignored and the data sent again. */
 const MAX_SACKED_RANGES = 256;
 /** RFC 5681: the third duplicate tells a loss from reordering. */
@@ -91,6 +94,7 @@ export class Sender {
   private timed: { readonly seq: number; readonly at: number } | null = null;
   private persistDoublings = 0;
   private silentSince: number | null = null;
+  private lastSentAt = Number.POSITIVE_INFINITY;
 
   constructor(options: SenderOptions) {
     this.options = options;
@@ -332,6 +336,9 @@ export class Sender {
     // Sender's silly window avoidance (RFC 9293 §3.8.6.2.1): a short segment only as the last, or if the window is small.
     if (length < this.mss && length < waiting && this.outstanding > 0 && length < this.largestWindow / 2) return false;
     const from = this.next;
+    // After a rest nothing paces the next bytes, and a guest's network card has room for few (RFC 5681 §4.1).
+    if (pipe === 0 && now - this.lastSentAt > this.timeout.ms) this.congestion.restart();
+    this.lastSentAt = now;
     this.next = this.send(from, seqAdd(from, length));
     this.timed ??= { seq: this.next, at: now };
     return true;
