@@ -91,7 +91,7 @@ describe.skipIf(guest === null)('a machine', () => {
     let { machine, console } = await started(guest, hosts[0]);
     const first = await readTime(console);
     const rtc = await rtcAhead(console);
-    await console.run('(sleep 2; cat /proc/uptime > /tmp/woke) 2>/dev/null &');
+    await console.run('(sleep 2; cat /proc/uptime > /dev/shm/woke) 2>/dev/null &');
     console.type('ticker 20\n');
     await console.until(TICK);
     for (const host of hosts.slice(1)) {
@@ -114,7 +114,7 @@ describe.skipIf(guest === null)('a machine', () => {
     const rtcNow = await rtcAhead(console);
     expect(rtcNow.least).toBeLessThanOrEqual(rtc.most);
     expect(rtcNow.most).toBeGreaterThanOrEqual(rtc.least);
-    const woke = await console.run('while [ ! -s /tmp/woke ]; do sleep 0.1; done; cat /tmp/woke');
+    const woke = await console.run('while [ ! -s /dev/shm/woke ]; do sleep 0.1; done; cat /dev/shm/woke');
     expect(Number.parseFloat(woke)).toBeGreaterThanOrEqual(first.uptimeMs / 1000 + 2);
     // After all hops, the map of what differs from the base still leaves nothing out.
     await machine.pause();

@@ -207,13 +207,13 @@ class V86Pc implements Machine {
     this.become('stopped');
   }
 
-  drainDisk(): Promise<void> {
+  async drainDisk(): Promise<void> {
     this.mustNotRun('drain the disk of');
-    return this.overlay.drain();
+    await this.overlay.drain();
   }
 
   saveDevices(): Promise<Uint8Array> {
-    return Promise.resolve().then(() => {
+    return atOnce(() => {
       this.mustNotRun('save the devices of');
       if (this.overlay.inFlight > 0) throw wrongMoment('The guest waits for its disk: drainDisk() comes before saveDevices().');
       const { console, agent, screen } = this.ports;
@@ -229,7 +229,7 @@ class V86Pc implements Machine {
   }
 
   restoreDevices(bytes: Uint8Array): Promise<void> {
-    return Promise.resolve().then(() => {
+    return atOnce(() => {
       this.mustBe('stopped', 'restore the devices of');
       const state = decodeDeviceState(bytes);
       this.devices.check(state.v86);
@@ -240,7 +240,7 @@ class V86Pc implements Machine {
   }
 
   run(stoppedForMs: number): Promise<void> {
-    return Promise.resolve().then(() => {
+    return atOnce(() => {
       this.mustBe('stopped', 'start');
       if (this.stale) {
         this.cpu.wm.exports.jit_clear_cache_js();
@@ -370,6 +370,11 @@ class V86Pc implements Machine {
     this.mustLive();
     if (this.now !== state) throw wrongMoment(`You cannot ${what} a machine that is ${this.now}; it must be ${state}.`);
   }
+}
+
+/** Runs `action` now; only its outcome is a promise's. Calls that change the machine take effect in the order they come. */
+function atOnce<T>(action: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(action()));
 }
 
 function wrongMoment(sentence: string): MachineError {

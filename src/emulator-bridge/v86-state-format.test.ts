@@ -91,6 +91,14 @@ describe('checkV86Shape', () => {
     expect(() => checkV86Shape(incoming, shape())).not.toThrow();
   });
 
+  it('refuses a screen that no emulated card has', () => {
+    const wide = Array.from({ length: 20 }, () => 80);
+    const own = shape((fields) => (fields[52] = [2097152, ...wide]));
+    expect(() => checkV86Shape(own, own)).not.toThrow();
+    const incoming = shape((fields) => (fields[52] = [2097152, ...wide.map((value, index) => (index === 3 ? 1e9 : value))]));
+    expect(refusal(() => checkV86Shape(incoming, own))).toMatch(/screen is 1000000000/);
+  });
+
   it.each<[string, (fields: unknown[]) => void]>([
     ['another memory size', (fields) => (fields[0] = 268435456)],
     ['another video memory size', (fields) => (fields[52] = [4194304, 1, { kind: 'Uint8Array', bytes: 16 }])],

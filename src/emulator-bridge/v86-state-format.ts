@@ -48,6 +48,10 @@ const FIRMWARE_ANSWER = 62;
 const DISK_CONTROLLER = 85;
 /** Values that are a memory's size and never change. */
 const MEMORY_SIZES: readonly (readonly number[])[] = [[0], [52, 0]];
+/** Columns and rows of text, width and height of graphics: v86 makes buffers of that size. */
+const SCREEN_SIZES: readonly (readonly number[])[] = [[52, 4], [52, 5], [52, 15], [52, 16]];
+/** More than any mode of the emulated card. */
+const LARGEST_SCREEN_SIZE = 4096;
 
 /**
  * Throws MachineError('state-invalid') unless `incoming` has the same devices as `own`, with fields of the same kinds,
@@ -62,7 +66,11 @@ export function checkV86Shape(incoming: V86Shape, own: V86Shape): void {
     if (differs !== null) throw otherMachine(differs);
   }
   for (const path of MEMORY_SIZES) {
-    if (at(incoming, path) !== at(own, path)) throw otherMachine(`the size of its memory`);
+    if (at(incoming, path) !== at(own, path)) throw otherMachine('the size of its memory');
+  }
+  for (const path of SCREEN_SIZES) {
+    const size = at(incoming, path);
+    if (typeof size === 'number' && !(size >= 0 && size <= LARGEST_SCREEN_SIZE)) throw invalid(`its screen is ${size} wide or high`);
   }
 }
 
