@@ -16,8 +16,8 @@ export const MAX_ZERO_PAGES_PER_BLOCK = 4096;
 export const MAX_PAGES_PER_STEP = 256;
 /** Device state: v86 without RAM and video memory needs well under 1 MiB; ten times that is an error, not a VM. */
 export const MAX_DEVICE_STATE_BYTES = 16 * 1024 * 1024;
-/** Raw bytes of device state in one message, before compression. */
-export const DEVICE_CHUNK_BYTES = 32 * 1024;
+/** Raw bytes of device state in one message: it fits even if it cannot be compressed. */
+export const DEVICE_CHUNK_BYTES = 60 * 1024;
 /** Opaque data that travels with the offer (identity of the VM). */
 export const MAX_EXTRA_BYTES = 16 * 1024;
 /** A reason, a name of a device and so on, in a control message. */
@@ -49,8 +49,10 @@ export const HOLD_LIMIT_MS = 5000;
 export const STOP_LIMIT_MS = 8000;
 /** Last pages and device state at the slowest link that could have passed the convergence policy. */
 export const HAND_OVER_LIMIT_MS = 10_000;
-/** From the switchover message to the relay's word; the relay itself decides within 2 s after a commit. */
-export const COMMIT_LIMIT_MS = 5000;
+/** From the switchover message to the relay's word: restoring takes well under 1 s, and the relay decides within 2 s after a commit. */
+export const COMMIT_LIMIT_MS = 10_000;
+/** In addition with `verify`, while both sides hash all memory: 4 GiB at a slow 150 MB/s. */
+export const SCAN_LIMIT_MS = 30_000;
 /** The target's own figures after the relay said that it lives; only the report waits for them. */
 export const CONFIRM_LIMIT_MS = 1000;
 /** Resume of the CPU and release of the hold; then the end is reported with what is still missing. */
@@ -61,8 +63,8 @@ export const RECONNECT_LIMIT_MS = 10_000;
 export const MAX_RECONNECTS = 5;
 /** The target waits for the offer after its link opened. */
 export const FIRST_MESSAGE_LIMIT_MS = 10_000;
-/** Devices restored, digest compared, and with `verify` all memory hashed at both sides. */
-export const RESTORE_LIMIT_MS = 15_000;
+/** From the switchover message to devices restored and digests compared. With `verify`, SCAN_LIMIT_MS comes on top. */
+export const RESTORE_LIMIT_MS = 10_000;
 /** The guest's first instructions after the commit. Far longer than the 2 s after which the relay takes a silent VM back. */
 export const ALIVE_LIMIT_MS = 10_000;
 /** A wait longer than this is said in the log with what is waited for. */

@@ -5,7 +5,7 @@
  */
 import { assertNever } from '../shared/assert-never.ts';
 import {
-  ALIVE_LIMIT_MS, COMMIT_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS,
+  ALIVE_LIMIT_MS, COMMIT_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
 } from './limits.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
@@ -212,8 +212,9 @@ function preparing(state: Preparing, event: Progress): ReceiverStep {
 }
 
 function switchingOver({ offer, canReconnect }: Receiving, at: number, switchover: Restoring['switchover']): ReceiverStep {
+  const limit = RESTORE_LIMIT_MS + (offer.verify ? SCAN_LIMIT_MS : 0);
   return {
-    state: { name: 'restoring', offer, canReconnect, deadline: at + RESTORE_LIMIT_MS, step: 'gathering', switchover, sourceScan: null, targetScan: null },
+    state: { name: 'restoring', offer, canReconnect, deadline: at + limit, step: 'gathering', switchover, sourceScan: null, targetScan: null },
     effects: [{ type: 'gather', bulkMessages: switchover.bulkMessages, deviceBytes: switchover.deviceBytes }],
   };
 }

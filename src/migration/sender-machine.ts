@@ -6,7 +6,7 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { decide, describeDecision, FIRST_MEMORY } from './convergence.ts';
 import {
-  COMMIT_LIMIT_MS, HAND_OVER_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PREPARE_LIMIT_MS, STOP_LIMIT_MS,
+  COMMIT_LIMIT_MS, HAND_OVER_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PREPARE_LIMIT_MS, SCAN_LIMIT_MS, STOP_LIMIT_MS,
 } from './limits.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
@@ -227,8 +227,9 @@ function handingOver(state: HandingOver, event: Progress): SenderStep {
 function handedOver(state: HandingOver, at: number): SenderStep {
   if (!state.relayDrained || !state.lastSent) return stay(state);
   const { trip, stoppedAt } = state;
+  const limit = COMMIT_LIMIT_MS + (trip.plan.verify ? SCAN_LIMIT_MS : 0);
   return {
-    state: { name: 'committing', trip, deadline: at + COMMIT_LIMIT_MS, stoppedAt, targetRuns: null, failure: null },
+    state: { name: 'committing', trip, deadline: at + limit, stoppedAt, targetRuns: null, failure: null },
     effects: [{ type: 'send-switchover', stoppedAt }, ...STOP_TRACKING],
   };
 }

@@ -7,13 +7,22 @@ export class Invariants {
   private readonly rehearsal: Rehearsal;
   private framesSeen = 0;
   private lastCounter = 0;
+  private atCommitBroken: Error | null = null;
 
   constructor(rehearsal: Rehearsal) {
     this.rehearsal = rehearsal;
-    rehearsal.arbiter.onCommit = () => this.atCommit();
+    rehearsal.arbiter.onCommit = () => {
+      try {
+        this.atCommit();
+      } catch (error) {
+        // Thrown here it would count as the relay's refusal.
+        this.atCommitBroken ??= error instanceof Error ? error : new Error(String(error));
+      }
+    };
   }
 
   step(): void {
+    if (this.atCommitBroken !== null) throw this.atCommitBroken;
     const { arbiter, sourceVm, targetVm, source, target } = this.rehearsal;
     if (sourceVm.running && source.isUp && arbiter.owner !== 'source') this.broken('I1: the source runs a VM that is the target\'s');
     if (targetVm?.running === true && target.isUp && arbiter.owner !== 'target' && !arbiter.tookBack) {
