@@ -53,7 +53,8 @@ test('A1: from a clean clone, `npm ci && npm start` leads to a shell in the page
   test.setTimeout(2 * FIRST_START_LIMIT_MS);
   const folder = cleanClone();
   try {
-    execFileSync('npm', ['ci', '--prefer-offline'], { cwd: folder, stdio: 'pipe' });
+    // Where NODE_ENV says production, npm leaves out what only development needs; the start must not miss it.
+    execFileSync('npm', ['ci', '--prefer-offline'], { cwd: folder, stdio: 'pipe', env: { ...process.env, NODE_ENV: 'production' } });
     const first = await npmStart(folder);
     expect(first.output()).toContain('Building the guest');
     expect(first.output()).toContain('Building the page');

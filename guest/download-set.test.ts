@@ -46,17 +46,23 @@ describe('a guest set from a web server', () => {
     expect(server.requests).toEqual(['/manifest.json']);
   });
 
-  /** Breaks the connection off after the first `bytes` of what is sent of this file. */
-  const breakOff = (artefact: GuestArtefact, bytes: number): void => {
-    const content = readFileSync(artefactPath(offered.directory, artefact));
-    server.intercept = (request, response) => {
-      if (request.url !== `/${artefact.sha256}/${artefact.name}`) return false;
-      const from = Number(/bytes=(\d+)/.exec(request.headers.range ?? '')?.[1] ?? 0);
-      const partial = request.headers.range !== undefined && server.ranges;
-      response.writeHead(partial ? 206 : 200, { 'Content-Length': content.length });
-      response.write(partial ? content.subarray(from, from + bytes) : content.subarray(0, bytes), () => response.destroy());
-      return true;
+  /** A download in which the answer for this file breaks off after its first `bytes`. */
+  const breakingOff = (artefact: GuestArtefact, bytes: number): Promise<GuestSet> => {
+    const get: typeof fetch = async (url, init) => {
+      const response = await fetch(url, init);
+      if (!new Request(url).url.endsWith(`/${artefact.name}`)) return response;
+      const content = new Uint8Array(await response.arrayBuffer());
+      let sent = false;
+      const body = new ReadableStream<Uint8Array>({
+        pull(stream) {
+          if (sent) stream.error(new Error('the connection was lost'));
+          else stream.enqueue(content.subarray(0, bytes));
+          sent = true;
+        },
+      });
+      return new Response(body, { status: response.status });
     };
+    return downloadSet(server.origin, target, { print, fetch: get });
   };
 
   it('comes without the empty parts of its disk', async () => {
@@ -68,10 +74,8 @@ describe('a guest set from a web server', () => {
 
   it('goes on with the chunks of its disk that an earlier run did not get', async () => {
     const { disk } = offered.manifest;
-    breakOff(disk, 70_000);
-    await expect(download()).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('goes on from there') as string });
+    await expect(breakingOff(disk, 70_000)).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('goes on from there') as string });
     expect(findGuestSet(target)).toBeNull();
-    server.intercept = null;
     server.requests.length = 0;
     await download();
     expect(server.requests.filter((request) => request.includes('bytes='))[0]).toBe(`/${disk.sha256}/${disk.name} bytes=65536-131071`);
@@ -82,9 +86,7 @@ describe('a guest set from a web server', () => {
   it('comes whole from a server without Range, too', async () => {
     server.ranges = false;
     const { disk } = offered.manifest;
-    breakOff(disk, 100_000);
-    await expect(download()).rejects.toMatchObject({ reason: 'download-failed' });
-    server.intercept = null;
+    await expect(breakingOff(disk, 100_000)).rejects.toMatchObject({ reason: 'download-failed' });
     await download();
     expect(readFileSync(artefactPath(target, disk)).equals(readFileSync(artefactPath(offered.directory, disk)))).toBe(true);
     expect(readdirSync(join(target, disk.sha256))).toEqual([disk.name]);
@@ -92,9 +94,7 @@ describe('a guest set from a web server', () => {
 
   it('goes on behind what an earlier run has brought of any other file', async () => {
     const { snapshot } = offered.manifest;
-    breakOff(snapshot, 3);
-    await expect(download()).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('3 of 8 bytes') as string });
-    server.intercept = null;
+    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('3 of 8 bytes') as string });
     server.requests.length = 0;
     await download();
     expect(server.requests).toContain(`/${snapshot.sha256}/${snapshot.name} bytes=3-`);

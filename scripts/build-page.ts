@@ -33,7 +33,14 @@ export async function buildPage(options: BuildPageOptions = {}): Promise<PageBui
   // Loaded only when needed: an unchanged page starts without the bundler.
   const { build } = await import('vite');
   process.env['TABMOTION_TEST_BUILD'] = testBuild ? '1' : '';
-  await build({ root: ROOT, configFile: join(ROOT, 'vite.config.ts'), logLevel: 'warn', mode: 'production' });
+  // The bundler sets it for good; to a command that runs later, `npm ci` above all, it would mean something else.
+  const nodeEnv = process.env['NODE_ENV'];
+  try {
+    await build({ root: ROOT, configFile: join(ROOT, 'vite.config.ts'), logLevel: 'warn', mode: 'production' });
+  } finally {
+    if (nodeEnv === undefined) delete process.env['NODE_ENV'];
+    else process.env['NODE_ENV'] = nodeEnv;
+  }
   await mkdir(directory, { recursive: true });
   await writeFile(stampFile, stamp);
   return { directory, rebuilt: true };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,6 +10,13 @@ import { PACKAGES } from './package-list.ts';
 const KERNEL = 'linux-image-6.1.0-50-686';
 const ok = (stdout = ''): RunResult => ({ status: 0, stdout, stderr: '' });
 const midSync: RunResult = { status: 100, stdout: '', stderr: 'E: Failed to fetch http://mirror.example/debian/dists/stable/main/binary-i386/Packages.xz  File has unexpected size (1 != 2). Mirror sync in progress?\nE: Some index files failed to download. They have been ignored, or old ones used instead.\n' };
+
+const HOST_SETTINGS = `APT::Architecture "amd64";
+APT::Update::Post-Invoke:: "rm -f /var/cache/apt/archives/*.deb || true";
+Acquire "";
+Acquire::http::Proxy "http://proxy.example:3128";
+Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "true";
+`;
 
 const content = (name: string): Buffer => Buffer.from(`package ${name}`);
 const record = (name: string): string =>
@@ -28,11 +35,14 @@ describe('the private apt state', () => {
     calls = [];
     slept = [];
     const machine: AptMachine = {
-      run: (command, args, inFolder) => {
-        const call = `${command} ${args.filter((_, index) => args[index] !== '-o' && args[index - 1] !== '-o').join(' ')}`;
+      run: (command, args, configFile, inFolder) => {
+        const call = `${command} ${args.join(' ')}`;
+        if (call === 'apt-config dump') {
+          expect(configFile).toBeUndefined();
+          return Promise.resolve(ok(HOST_SETTINGS));
+        }
         calls.push(call);
-        expect(args).toContain('APT::Architecture=i386');
-        expect(args).toContain(`Dir::State=${join(folder, 'state')}`);
+        expect(configFile).toBe(join(folder, 'apt.conf'));
         return Promise.resolve(answer(call, inFolder));
       },
       sleep: (ms) => {
@@ -46,6 +56,16 @@ describe('the private apt state', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   const updates = (): number => calls.filter((call) => call.includes(' update')).length;
+
+  it('goes by the sources, keys and proxy of the machine, and by nothing else of it', async () => {
+    answer = () => ok();
+    await apt.update(report);
+    const settings = readFileSync(join(folder, 'apt.conf'), 'utf8');
+    expect(settings).toContain('Acquire::http::Proxy "http://proxy.example:3128";');
+    expect(settings).toContain('APT::Architecture "i386";');
+    expect(settings).toContain(`Dir::State "${join(folder, 'state')}";`);
+    expect(settings).not.toMatch(/Post-Invoke|DEP-11|amd64/);
+  });
 
   it('asks again, later and later, while a mirror is in the middle of an update', async () => {
     answer = (call) => (call.includes(' update') ? (updates() < 4 ? midSync : ok()) : ok());

@@ -15,6 +15,8 @@ const INDEX_RETRY_MS = [2000, 5000, 15000, 30000, 60000];
 /** With most of the index there, waiting for the rest is worth less. */
 const PARTIAL_INDEX_RETRIES = 2;
 const PROGRESS_MS = 500;
+/** Of the machine's own settings, those about how to reach its mirrors (proxies, certificates) hold here too; hooks do not. */
+const KEPT_SETTING = /^Acquire::(?!IndexTargets|CompressionTypes|Languages|Changelogs)\S+ ".*";$/;
 const DOWNLOAD_ATTEMPTS = 4;
 const DOWNLOAD_RETRY_MS = 3000;
 
@@ -38,21 +40,25 @@ export interface AptReport {
   (text: string, fraction?: number): void;
 }
 
+export type AptCommand = 'apt-get' | 'apt-cache' | 'apt-config';
+
 /** What PrivateApt needs of the machine; tests give another. */
 export interface AptMachine {
-  /** Runs apt-get or apt-cache to its end, in `folder` if given. */
-  run(command: 'apt-get' | 'apt-cache', args: readonly string[], folder?: string): Promise<RunResult>;
+  /** Runs a command to its end: with apt's configuration from `configFile` if given, else the machine's own; in `folder` if given. */
+  run(command: AptCommand, args: readonly string[], configFile?: string, folder?: string): Promise<RunResult>;
   sleep(ms: number): Promise<void>;
 }
 
 const thisMachine: AptMachine = {
-  run: (command, args, folder) => tryCommand(command, args, folder === undefined ? {} : { cwd: folder }),
+  run: (command, args, configFile, folder) =>
+    tryCommand(command, args, { ...(folder === undefined ? {} : { cwd: folder }), env: configFile === undefined ? {} : { APT_CONFIG: configFile } }),
   sleep: (ms) => new Promise((done) => setTimeout(done, ms)),
 };
 
 export class PrivateApt {
   private readonly folder: string;
   private readonly machine: AptMachine;
+  private configured: Promise<string> | null = null;
 
   /** `folder` keeps the index and the downloaded packages between runs. */
   constructor(folder: string, machine: AptMachine = thisMachine) {
@@ -136,8 +142,10 @@ export class PrivateApt {
       if (attempt === DOWNLOAD_ATTEMPTS) break;
       report(`${entry.name} did not come through; trying again`);
       await this.machine.sleep(DOWNLOAD_RETRY_MS * attempt);
+      // The index may have been deleted, or be older than the mirror.
+      if (attempt === 1) await this.apt('apt-get', ['--quiet', 'update']);
     }
-    throw new GuestError('package-download', `The package ${entry.name} ${entry.version} could not be downloaded: ${firstFailure(words)}. What is finished is kept: run "npm run guest" again.`);
+    throw new GuestError('package-download', `The package ${entry.name} ${entry.version} could not be downloaded: ${firstFailure(words)}. What is finished is kept: run "npm run guest" again; if the version is gone from the mirror, "npm run guest -- --update".`);
   }
 
   /** A package that was downloaded earlier and is whole, or null. */
@@ -169,22 +177,30 @@ export class PrivateApt {
     return [KERNEL_META_PACKAGE, 'busybox-static'].every((name) => stdout.includes(`Package: ${name}\n`));
   }
 
-  private apt(command: 'apt-get' | 'apt-cache', args: readonly string[], folder?: string): Promise<RunResult> {
-    return this.machine.run(command, [...this.options(), ...args], folder);
+  private async apt(command: AptCommand, args: readonly string[], folder?: string): Promise<RunResult> {
+    this.configured ??= this.configure();
+    return this.machine.run(command, args, await this.configured, folder);
   }
 
-  private options(): string[] {
+  /** Writes the configuration of our own apt state and resolves with its file. */
+  private async configure(): Promise<string> {
+    const { stdout } = await this.machine.run('apt-config', ['dump']);
     const settings = {
-      'APT::Architecture': ARCHITECTURE,
-      'APT::Architectures::': ARCHITECTURE,
-      'APT::Sandbox::User': '',
-      'Acquire::Languages': 'none',
-      'Acquire::Retries': '3',
+      'Dir::Etc::main': '/dev/null',
+      'Dir::Etc::parts': '/dev/null',
       'Dir::State': join(this.folder, 'state'),
       'Dir::State::status': join(this.folder, 'state/status'),
       'Dir::Cache': join(this.folder, 'cache'),
+      'APT::Architecture': ARCHITECTURE,
+      'APT::Architectures::': ARCHITECTURE,
+      'APT::Sandbox::User': 'root',
+      'Acquire::Languages': 'none',
+      'Acquire::Retries': '3',
     };
-    return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    const lines = [...stdout.split('\n').filter((line) => KEPT_SETTING.test(line)), ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`)];
+    const file = join(this.folder, 'apt.conf');
+    writeFileSync(file, `${lines.join('\n')}\n`);
+    return file;
   }
 }
 

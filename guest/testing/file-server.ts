@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
@@ -7,8 +7,6 @@ export interface FileServer {
   readonly origin: string;
   /** What was asked for: `path` or `path range`. */
   readonly requests: string[];
-  /** Called first; returns true if it answered. */
-  intercept: ((request: IncomingMessage, response: ServerResponse) => boolean) | null;
   /** Whether Range requests are understood. */
   ranges: boolean;
   close(): Promise<void>;
@@ -20,7 +18,6 @@ export async function serveFolder(folder: string): Promise<FileServer> {
     const path = decodeURIComponent(new URL(request.url ?? '/', 'http://host').pathname);
     const range = request.headers.range;
     files.requests.push(range === undefined ? path : `${path} ${range}`);
-    if (files.intercept?.(request, response) === true) return;
     let content: Buffer;
     try {
       content = readFileSync(join(folder, path));
@@ -40,7 +37,6 @@ export async function serveFolder(folder: string): Promise<FileServer> {
   const files: FileServer = {
     origin: '',
     requests: [],
-    intercept: null,
     ranges: true,
     close: () => new Promise((done) => {
       server.closeAllConnections();
