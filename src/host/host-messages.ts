@@ -14,6 +14,8 @@ const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
 /** A piece of console input or output, in characters; the relay bounds the whole message. */
 export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
+/** A VM may move on while what was typed into it follows. */
+export const MAX_INPUT_HOPS = 8;
 const consoleText = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_CHARACTERS));
 
 export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
@@ -69,7 +71,8 @@ export const hostMessageSchema = v.variant('type', [
   v.object({ type: v.literal('console-open'), vmId }),
   v.object({ type: v.literal('console-close'), vmId }),
   v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), data: consoleText }),
-  v.object({ type: v.literal('console-input'), vmId, data: consoleText }),
+  /** To whoever runs the VM; a host it has moved away from passes it on, a few times at most. */
+  v.object({ type: v.literal('console-input'), vmId, data: consoleText, hops: v.pipe(count, v.integer(), v.maxValue(MAX_INPUT_HOPS)) }),
 
   /** What only the room knows of a VM. */
   v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),

@@ -14,7 +14,8 @@ export interface LocalVmEvents {
   running(vm: LocalVm): void;
   consoleContinues(vm: LocalVm, scrollback: string): void;
   arrived(vm: LocalVm): void;
-  notArrived(vm: LocalVm, reason: string): void;
+  /** The VM stays where it was; `unsentInput` was typed for it here and belongs to its owner. */
+  notArrived(vm: LocalVm, reason: string, unsentInput: string): void;
   progress(vm: LocalVm, progress: MigrationProgress): void;
   /** The migration ended; after `completed` this VM is disposed, and `unsentInput` belongs to the target's console. */
   migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void;
@@ -37,6 +38,8 @@ export class LocalVm {
   waitingFor: string | null = null;
   private readonly handle: VmHandle;
   private readonly events: LocalVmEvents;
+  /** While the VM moves: what was typed at the source since then, or at the target before it runs there. */
+  private typed: string[] = [];
   private cancelRefusals: ((refusal: string | null) => void)[] = [];
 
   constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents) {
@@ -56,7 +59,10 @@ export class LocalVm {
 
   /** This tab is the source: hands the link's ends to the worker and with them starts the migration. */
   migrate(to: HostId, migrationId: MigrationId, options: MigrateOptions): HandOver {
-    return (ends) => this.handle.post({ type: 'migrate', migrationId, to, options, ends });
+    return (ends) => {
+      this.typed = [];
+      this.handle.post({ type: 'migrate', migrationId, to, options, ends });
+    };
   }
 
   /** Resolves with null if the migration will be cancelled, or with a sentence why it is too late. */
@@ -68,8 +74,10 @@ export class LocalVm {
     });
   }
 
+  /** What is typed while the VM moves reaches the guest once, wherever it runs then. */
   write(data: string): void {
-    this.handle.post({ type: 'console-input', data });
+    if (this.state.kind === 'arriving' || this.state.kind === 'migrating') this.typed.push(data);
+    if (this.state.kind !== 'arriving') this.handle.post({ type: 'console-input', data });
   }
 
   attachScreen(canvas: OffscreenCanvas | null): void {
@@ -108,14 +116,15 @@ export class LocalVm {
         this.events.progress(this, message.progress);
         break;
       case 'report':
-        this.reported(message.report, message.unsentInput, message.epoch as LeaseEpoch);
+        this.reported(message.report, message.unsentInput, message.inputsHeard, message.epoch as LeaseEpoch);
         break;
       case 'arrived':
         this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
+        for (const data of this.typed.splice(0)) this.write(data);
         this.events.arrived(this);
         break;
       case 'not-arrived':
-        this.events.notArrived(this, message.reason);
+        this.events.notArrived(this, message.reason, this.typed.splice(0).join(''));
         break;
       case 'cancel-refused':
         this.answerCancels(message.reason);
@@ -136,7 +145,8 @@ export class LocalVm {
     }
   }
 
-  private reported(report: MigrationReport, unsentInput: string, epoch: LeaseEpoch): void {
+  private reported(report: MigrationReport, unsentInWorker: string, inputsHeard: number, epoch: LeaseEpoch): void {
+    const unsentInput = unsentInWorker + this.typed.splice(0).slice(inputsHeard).join('');
     if (report.outcome !== 'completed' && this.state.kind === 'migrating') {
       this.state = { kind: 'running', identity: this.state.identity, epoch };
     }

@@ -6,6 +6,7 @@ import type { LinkKind, MigrationReport } from '../migration/report.ts';
 import type { CreatedVm, VmState } from '../net-relay/relay-protocol.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { ConsoleInput } from './console-input.ts';
 import type { HandOver } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { LocalVm, type LocalVmEvents } from './local-vm.ts';
@@ -35,6 +36,7 @@ export interface LocalVmsOptions {
   readonly room: RoomPort;
   readonly log: RoomLog;
   readonly consoles: RemoteConsoles;
+  readonly input: ConsoleInput;
   readonly migrations: () => Migrations;
   /** The view of a VM as it stands, to keep after it ended. */
   readonly viewOf: (vmId: VmId) => VmView | undefined;
@@ -42,7 +44,8 @@ export interface LocalVmsOptions {
 }
 
 export class LocalVms {
-  readonly movedAway = new Set<VmId>();
+  /** Where VMs that ran here went. */
+  readonly movedTo = new Map<VmId, HostId>();
   readonly ended = new Map<VmId, VmView>();
   readonly details = new Map<VmId, VmDetails>();
   private readonly options: LocalVmsOptions;
@@ -59,6 +62,12 @@ export class LocalVms {
   get(vmId: VmId): LocalVm | null {
     const vm = this.vms.get(vmId);
     return vm === undefined || vm.state.kind === 'arriving' || vm.state.kind === 'gone' ? null : vm;
+  }
+
+  /** The same, and a VM that is on its way here. */
+  getOrArriving(vmId: VmId): LocalVm | null {
+    const vm = this.vms.get(vmId);
+    return vm === undefined || vm.state.kind === 'gone' ? null : vm;
   }
 
   states(): Map<VmId, TabMotionVmState> {
@@ -183,9 +192,9 @@ export class LocalVms {
 
   private migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void {
     if (report.outcome === 'completed') {
-      this.movedAway.add(vm.vmId);
+      this.movedTo.set(vm.vmId, report.to);
       this.remove(vm);
-      if (unsentInput !== '') this.options.room.sendToHost(report.to, { type: 'console-input', vmId: vm.vmId, data: unsentInput });
+      this.options.input.sendOn(vm.vmId, report.to, unsentInput);
       this.options.consoles.follow(vm.vmId);
     } else {
       this.tellState(vm);
@@ -206,14 +215,16 @@ export class LocalVms {
       },
       consoleContinues: (vm, scrollback) => options.consoles.continueHere(vm.vmId, scrollback),
       arrived: (vm) => {
-        this.movedAway.delete(vm.vmId);
+        this.movedTo.delete(vm.vmId);
         this.tellState(vm);
         if (vm.state.kind === 'running') this.setDetails(vm.vmId, { password: vm.state.identity.password, waitingFor: null });
         options.changed();
       },
-      notArrived: (vm, reason) => {
+      notArrived: (vm, reason, unsentInput) => {
+        const from = vm.state.kind === 'arriving' ? vm.state.from : null;
         options.log.add('bad', vm.vmId, reason);
         this.remove(vm);
+        if (from !== null) options.input.sendOn(vm.vmId, from, unsentInput);
       },
       progress: (_vm, progress) => options.migrations().progressed(progress),
       migrated: (vm, report, unsentInput) => this.migrated(vm, report, unsentInput),

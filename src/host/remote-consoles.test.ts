@@ -7,12 +7,14 @@ const VM = 'vm-1' as VmId;
 
 /** Two tabs whose messages are delivered by hand; `owner` says where the VM runs. */
 function twoTabs() {
-  const state = { owner: 'a' as HostId };
+  const state = { owner: 'a' as HostId, arrivingAt: null as HostId | null };
   const queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
   const tab = (self: HostId) => new RemoteConsoles({
+    self,
     send: (to, message) => queue.push({ from: self, to, message }),
     ownerOf: () => state.owner,
-    isHere: () => state.owner === self,
+    isHere: () => state.owner === self && state.arrivingAt !== self,
+    isArriving: () => state.arrivingAt === self,
   });
   const a = tab('a' as HostId);
   const b = tab('b' as HostId);
@@ -61,5 +63,20 @@ describe('RemoteConsoles', () => {
     const fromA = a.open(VM);
     deliver();
     expect(fromA.text()).toBe('tick 1\ntick 2\ntick 3\ntick 4\n');
+  });
+  it('shows a console that was asked for before the VM has quite arrived, once it has', () => {
+    const { state, a, b, deliver } = twoTabs();
+    state.owner = 'b' as HostId;
+    state.arrivingAt = 'b' as HostId;
+    const seen = a.open(VM);
+    const own = b.open(VM);
+    deliver();
+    b.continueHere(VM, 'tick 1\n');
+    state.arrivingAt = null;
+    b.output(VM, 'tick 2\n');
+    vi.runAllTimers();
+    deliver();
+    expect(seen.text()).toBe('tick 1\ntick 2\n');
+    expect(own.text()).toBe('tick 1\ntick 2\n');
   });
 });

@@ -13,8 +13,11 @@ export interface RemoteConsolesOptions {
   readonly send: (to: HostId, message: HostMessage) => void;
   /** Who runs the VM now; null when nobody is known to. */
   readonly ownerOf: (vmId: VmId) => HostId | null;
+  readonly self: HostId;
   /** The VM runs in this tab. */
   readonly isHere: (vmId: VmId) => boolean;
+  /** The VM is on its way to this tab. */
+  readonly isArriving: (vmId: VmId) => boolean;
 }
 
 interface Watched {
@@ -59,12 +62,15 @@ export class RemoteConsoles {
     const watched = this.entry(vmId);
     watched.askedFrom = null;
     watched.stream.continueWith(scrollback);
+    for (const watcher of watched.watchers) this.show(watcher, vmId, watched);
   }
 
   /** The room changed: watch moved VMs where they are now. */
   follow(vmId: VmId): void {
     const watched = this.entry(vmId);
-    const owner = this.options.isHere(vmId) ? null : this.options.ownerOf(vmId);
+    const listed = this.options.isHere(vmId) ? null : this.options.ownerOf(vmId);
+    // One that is on its way here will speak for itself.
+    const owner = listed === this.options.self ? null : listed;
     if (!watched.wanted || owner === watched.askedFrom) return;
     watched.askedFrom = owner;
     if (owner !== null) this.options.send(owner, { type: 'console-open', vmId });
@@ -86,13 +92,12 @@ export class RemoteConsoles {
     const vmId = message.vmId;
     switch (message.type) {
       case 'console-open': {
-        if (!this.options.isHere(vmId)) return;
+        // The relay may have told the others before this tab's worker has told this tab.
+        const here = this.options.isHere(vmId);
+        if (!here && !this.options.isArriving(vmId)) return;
         const watched = this.entry(vmId);
-        // What is gathered for the others is in the text already: the new watcher must not get it twice.
-        this.flush(vmId, watched);
         watched.watchers.add(from);
-        const data = watched.stream.text().slice(-MAX_CONSOLE_CHARACTERS);
-        this.options.send(from, { type: 'console-data', vmId, reset: true, data });
+        if (here) this.show(from, vmId, watched);
         break;
       }
       case 'console-close':
@@ -106,6 +111,14 @@ export class RemoteConsoles {
         break;
       }
     }
+  }
+
+  /** Shows a watcher the console as it is now. */
+  private show(watcher: HostId, vmId: VmId, watched: Watched): void {
+    // What is gathered for the others is in the text already: the new watcher must not get it twice.
+    this.flush(vmId, watched);
+    const data = watched.stream.text().slice(-MAX_CONSOLE_CHARACTERS);
+    this.options.send(watcher, { type: 'console-data', vmId, reset: true, data });
   }
 
   private flush(vmId: VmId, watched: Watched): void {

@@ -10,8 +10,9 @@ import { connectHost, type HostClient } from '../net-relay/client/host-client.ts
 import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, MigrationId, RoomName, VmId } from '../shared/ids.ts';
+import { ConsoleInput } from './console-input.ts';
 import { HostLinks } from './host-links.ts';
-import { hostMessageSchema, migrateOptionsSchema, MAX_CONSOLE_CHARACTERS, type HostMessage } from './host-messages.ts';
+import { hostMessageSchema, migrateOptionsSchema, type HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { LocalVms } from './local-vms.ts';
@@ -102,13 +103,24 @@ export function openTab(options: TabOptions): OpenTab {
   const nameOf = (hostId: string): string => hosts.find((host) => host.id === hostId)?.name ?? 'a host that left';
   const vmNameOf = (vmId: string): string => roomVms.find((vm) => vm.id === vmId)?.name ?? 'The VM';
 
-  const consoles = new RemoteConsoles({ send: room.sendToHost, ownerOf, isHere: (vmId) => localVms.get(vmId) !== null });
+  const consoles = new RemoteConsoles({
+    self, ownerOf,
+    send: room.sendToHost,
+    isHere: (vmId) => localVms.get(vmId) !== null,
+    isArriving: (vmId) => localVms.getOrArriving(vmId)?.state.kind === 'arriving',
+  });
+  const input = new ConsoleInput({
+    self, ownerOf,
+    send: room.sendToHost,
+    movedTo: (vmId) => localVms.movedTo.get(vmId) ?? null,
+    local: (vmId) => localVms.getOrArriving(vmId),
+  });
   const localVms: LocalVms = new LocalVms({
     self,
     spawn: options.spawnVmWorker,
     relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
     guest: guest.load,
-    room, log, consoles,
+    room, log, consoles, input,
     migrations: () => migrations,
     viewOf: (vmId) => views().find((vm) => vm.id === vmId),
     changed: () => roomChanged(),
@@ -251,7 +263,7 @@ export function openTab(options: TabOptions): OpenTab {
         consoles.receive(from, message);
         break;
       case 'console-input':
-        localVms.get(message.vmId)?.write(message.data);
+        input.receive(message);
         break;
       case 'vm-details':
         if (localVms.get(message.vmId) === null) localVms.details.set(message.vmId, { password: message.password, waitingFor: message.waitingFor });
@@ -264,7 +276,7 @@ export function openTab(options: TabOptions): OpenTab {
   }
 
   function views(): VmView[] {
-    return vmViews(roomVms, { self, here: localVms.states(), movedAway: localVms.movedAway, ended: localVms.ended, details: localVms.details });
+    return vmViews(roomVms, { self, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details });
   }
 
   const publicVms = (): TabMotionVm[] => views().filter((vm) => !vm.ended).map(publicVm);
@@ -275,19 +287,6 @@ export function openTab(options: TabOptions): OpenTab {
     events.hosts.emit(publicHosts());
     events.vms.emit(publicVms());
     changed();
-  }
-
-  function write(vmId: VmId, text: string): void {
-    const here = localVms.get(vmId);
-    if (here !== null) {
-      here.write(text);
-      return;
-    }
-    const owner = ownerOf(vmId);
-    if (owner === null) throw new Error(`There is no VM with the id ${vmId} in this room.`);
-    for (let at = 0; at < text.length; at += MAX_CONSOLE_CHARACTERS) {
-      room.sendToHost(owner, { type: 'console-input', vmId, data: text.slice(at, at + MAX_CONSOLE_CHARACTERS) });
-    }
   }
 
   return {
@@ -310,7 +309,7 @@ export function openTab(options: TabOptions): OpenTab {
     cancel: (vmId) => migrations.cancel(vmId as VmId),
     console(vmId) {
       const stream = consoles.open(vmId as VmId);
-      return { write: (text) => write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
+      return { write: (text) => input.write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
     },
     on(event, callback) {
       // One event name gives one emitter, which TypeScript cannot follow through the index.
@@ -338,7 +337,7 @@ export function openTab(options: TabOptions): OpenTab {
     sendMouse: (vmId, dx, dy, buttons) => localVms.get(vmId as VmId)?.sendMouse(dx, dy, buttons),
     dismiss(vmId) {
       localVms.ended.delete(vmId as VmId);
-      localVms.movedAway.delete(vmId as VmId);
+      localVms.movedTo.delete(vmId as VmId);
       changed();
     },
     runsVms: () => localVms.hasAny(),

@@ -12,7 +12,8 @@ export interface LocalKnowledge {
   readonly self: HostId;
   /** VMs whose worker runs here (arriving ones not counted), with their state as this tab knows it. */
   readonly here: ReadonlyMap<VmId, TabMotionVmState>;
-  readonly movedAway: ReadonlySet<VmId>;
+  /** VMs that ran here, and the host each moved to. */
+  readonly movedTo: ReadonlyMap<VmId, HostId>;
   /** VMs that ran here and ended; the relay has forgotten them. */
   readonly ended: ReadonlyMap<VmId, VmView>;
   readonly details: ReadonlyMap<VmId, VmDetails>;
@@ -42,7 +43,7 @@ export function vmViews(vms: readonly VmInfo[], known: LocalKnowledge): VmView[]
       memoryBytes: vm.memoryBytes,
       epoch: vm.epoch,
       here: stateHere !== undefined,
-      movedAway: known.movedAway.has(id) && stateHere === undefined,
+      movedAway: known.movedTo.has(id) && stateHere === undefined,
       ownerPresent: vm.ownerPresent,
       forwards: vm.forwards,
       password: details?.password ?? null,

@@ -50,8 +50,11 @@ export type FromVmWorker =
   | { readonly type: 'running'; readonly epoch: number }
   | { readonly type: 'console'; readonly data: string }
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
-  /** Source: the migration ended. If it completed, the VM is gone from this worker, and `unsentInput` was typed too late for it. */
-  | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly epoch: number }
+  /**
+   * Source: the migration ended. If it completed, the VM is gone from this worker; `unsentInput` was typed too late for
+   * it, and so was all console input after the first `inputsHeard` since the order to migrate.
+   */
+  | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly inputsHeard: number; readonly epoch: number }
   /** Target: what the console printed so far; from now on its output comes from here. */
   | { readonly type: 'console-continues'; readonly scrollback: string }
   /** Target: the VM runs here now. */

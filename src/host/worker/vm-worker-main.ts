@@ -50,6 +50,8 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   let screen: OffscreenCanvas | null = null;
   /** Typed before the VM runs here. */
   let earlyInput = '';
+  /** Console input since the last order to migrate. */
+  let inputsHeard = 0;
 
   const fail = (error: unknown): void => post({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
 
@@ -85,11 +87,12 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
           break;
         }
         const leaving = resident;
+        inputsHeard = 0;
         departure = migrateAway(message, leaving, need(context));
         void departure.done.then(({ report, unsentInput }) => {
           departure = null;
           if (report.outcome === 'completed') resident = null;
-          post({ type: 'report', report, unsentInput, epoch: leaving.port.epoch });
+          post({ type: 'report', report, unsentInput, inputsHeard, epoch: leaving.port.epoch });
         }, fail);
         break;
       }
@@ -102,6 +105,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         }
         break;
       case 'console-input':
+        inputsHeard++;
         if (resident === null) earlyInput += message.data;
         else resident.console.input(message.data);
         break;
