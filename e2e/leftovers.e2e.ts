@@ -2,18 +2,11 @@
 import { census, countConnections, type Census } from './harness/census.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { pollFor } from './harness/poll-for.ts';
-import type { ServerProcess } from './harness/server-process.ts';
+import { relaySockets } from './harness/relay-figures.ts';
 import { expect, test } from './harness/test.ts';
 
 /** A target that heard nothing of a migration's end gives up after its own limit of 10 s. */
 const SETTLED_LIMIT_MS = 15_000;
-
-/** Sockets that the relay has open, as the server's owner may ask. */
-async function relaySockets(server: ServerProcess): Promise<number> {
-  const key = new URL(server.address).hash.slice(1);
-  const answer = await fetch(`${server.origin}/api/relay`, { headers: { Authorization: `Bearer ${key}` } });
-  return ((await answer.json()) as { sockets: number }).sockets;
-}
 
 /** On a busy machine the first attempt may take too long; the next one comes after half a minute. */
 async function waitForWebRtc(host: HostPage): Promise<void> {

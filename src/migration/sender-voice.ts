@@ -2,7 +2,7 @@
 import type { Disposable } from '../shared/disposable.ts';
 import { PROGRESS_EVERY_MS, SAY_WAITING_AFTER_MS } from './limits.ts';
 import type { PageStream } from './page-stream.ts';
-import type { LinkKind, MigrationPhase, MigrationReport, RoundFigures } from './report.ts';
+import type { LinkKind, MigrationPhase, MigrationReport } from './report.ts';
 import type { CancelAnswer, SenderDeps } from './sender-api.ts';
 import type { SenderState, Verdict } from './sender-states.ts';
 
@@ -25,7 +25,6 @@ export class SenderVoice {
   private readonly deps: SenderDeps;
   private kind: LinkKind;
   private progressAt = Number.NEGATIVE_INFINITY;
-  private roundsSaid = 0;
   private awaited: { readonly sentence: string; readonly timer: Disposable } | null = null;
   private waitingSaid = false;
 
@@ -42,13 +41,8 @@ export class SenderVoice {
     this.kind = kind;
   }
 
-  /** A state was entered: says what its rounds were, and after a while what it waits for. */
+  /** A state was entered: after a while, says what it waits for. */
   entered(state: SenderState): void {
-    const { rounds } = state.trip;
-    for (; this.roundsSaid < rounds.length; this.roundsSaid++) {
-      const round = rounds[this.roundsSaid];
-      if (round !== undefined) this.log(describeRound(this.roundsSaid + 1, round));
-    }
     const sentence = whatIsWaitedFor(state);
     if (sentence === (this.awaited?.sentence ?? null)) return;
     this.awaited?.timer.dispose();
@@ -147,9 +141,4 @@ function whatIsWaitedFor(state: SenderState): string | null {
     case 'ended':
       return null;
   }
-}
-
-function describeRound(number: number, round: RoundFigures): string {
-  const wrote = round.dirtied === 0 ? '' : `; the guest wrote ${round.dirtied} meanwhile`;
-  return `Round ${number}: ${round.pages} pages in ${(round.bytes / 1e6).toFixed(2)} MB, ${Math.round(round.ms)} ms${wrote}.`;
 }

@@ -1,0 +1,61 @@
+/** C5: many migrations, back and forth, under load. Nothing is lost, and nothing is left behind. */
+import { census, countConnections } from './harness/census.ts';
+import { slope, TabMemory, type Holdings } from './harness/memory.ts';
+import { pollFor } from './harness/poll-for.ts';
+import { relaySockets } from './harness/relay-figures.ts';
+import { expect, test } from './harness/test.ts';
+
+const MIGRATIONS = process.env['TABMOTION_FULL'] === '1' ? 100 : 20;
+/** The first ones fill caches, the log and the console's scroll-back. */
+const SETTLING_HOPS = 6;
+/** The page's log and its list of reports grow by a line each time. */
+const HEAP_GROWTH_PER_HOP = 24 * 1024;
+/** Which buttons the page shows just then makes this much of a difference. */
+const LISTENERS_OF_THE_PAGE = 4;
+
+test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, leave nothing behind`, async ({ server, openHost }) => {
+  test.setTimeout(MIGRATIONS * 30_000);
+  const before = countConnections;
+  const a = await openHost({ label: 'a', before });
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  const b = await openHost({ label: 'b', before });
+  await b.waitForGuest();
+  await pollFor('a WebRTC connection between the tabs', async () => (await census(a)).dataChannels > 0, 60_000);
+  // Both consoles are full from the start, so that they hold as much at the end.
+  await a.run(vmId, 'seq 1 20000 | tail -n 12000');
+  await a.run(vmId, '(while :; do dd if=/dev/urandom of=/root/noise bs=16k count=8 conv=fsync 2>/dev/null; done) & true');
+  await a.type(vmId, 'ticker 100 & pagecheck 8 500\n');
+  await a.waitForText(vmId, /pagecheck gen=\d+ bad=0/);
+
+  const tabs = [
+    { host: a, memory: await TabMemory.of(a), idle: (await census(a)).dataChannels, held: [] as Holdings[] },
+    { host: b, memory: await TabMemory.of(b), idle: (await census(b)).dataChannels, held: [] as Holdings[] },
+  ] as const;
+  const sockets = await relaySockets(server);
+
+  for (let hop = 0; hop < MIGRATIONS; hop++) {
+    const [from, to] = hop % 2 === 0 ? tabs : [tabs[1], tabs[0]];
+    const report = await from.host.migrate(vmId, await to.host.id(), { verify: true, maxPauseMs: 2000 });
+    expect(report, `migration ${hop + 1}`).toMatchObject({ outcome: 'completed', verified: true, link: 'webrtc' });
+    await pollFor(`what migration ${hop + 1} used to be closed`, async () => {
+      const [source, target] = [await census(from.host), await census(to.host)];
+      return source.workers === 0 && target.workers === 1 && source.dataChannels === from.idle && target.dataChannels === to.idle && (await relaySockets(server)) === sockets;
+    });
+    const seen = (await to.host.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0;
+    await pollFor('pagecheck to report in the target', async () => ((await to.host.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0) > seen);
+    expect(await to.host.consoleText(vmId)).not.toMatch(/bad=[1-9]/);
+    // Each tab is measured in the same role every time.
+    if (hop % 2 === 1) for (const tab of tabs) tab.held.push(await tab.memory.measure());
+  }
+
+  const [last] = [...(await a.consoleText(vmId)).matchAll(/ticker (\d+) gap/g)].slice(-1);
+  expect(Number(last?.[1])).toBeGreaterThan(MIGRATIONS);
+  for (const { host, held } of tabs) {
+    const settled = held.slice(SETTLING_HOPS / 2);
+    expect(slope(settled.map(({ heapBytes }) => heapBytes)) / 2, `growth of ${host.label} per migration, in bytes`).toBeLessThan(HEAP_GROWTH_PER_HOP);
+    const listeners = settled.map(({ eventListeners }) => eventListeners);
+    expect(Math.max(...listeners) - Math.min(...listeners), `listeners of ${host.label}: ${listeners.join(' ')}`).toBeLessThanOrEqual(LISTENERS_OF_THE_PAGE);
+  }
+  expect((await a.vm(vmId))?.epoch).toBe(1 + MIGRATIONS);
+});
