@@ -13,6 +13,7 @@ import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
+import { linkIdOf } from './link-id.ts';
 import { randomId } from './random.ts';
 import type { MigrationEnds } from './vm-worker-messages.ts';
 
@@ -32,8 +33,19 @@ const CHANNEL_TURNS = 240;
  */
 export type HandOver = (ends: MigrationEnds) => void;
 
+/** Which of a migration's links is opened. */
+export interface LinkAttempt {
+  /** 0 for the first; later ones replace one that died. */
+  readonly attempt: number;
+  /** The kind that died. */
+  readonly avoid: LinkKind | null;
+}
+
+const FIRST_LINK: LinkAttempt = { attempt: 0, avoid: null };
+
 interface Opening {
   readonly targetId: HostId;
+  readonly attempt: number;
   readonly kind: LinkKind;
   readonly channelBase: number;
   readonly handOver: HandOver;
@@ -48,7 +60,7 @@ export interface HostLinksOptions {
   readonly presence: LocalPresence | null;
   readonly send: (to: HostId, message: HostMessage) => void;
   /** This tab is the target: hand the ends to a new VM worker in this task. Throws a sentence to refuse. */
-  readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, hand: (handOver: HandOver) => void) => void;
+  readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void) => void;
 }
 
 export class HostLinks implements Disposable {
@@ -97,16 +109,16 @@ export class HostLinks implements Disposable {
   }
 
   /** Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind. */
-  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver): Promise<LinkKind> {
-    const kind = await this.ready(targetId);
+  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
+    const kind = avoid === null ? await this.ready(targetId) : this.otherThan(avoid, targetId);
     return new Promise((resolve, reject) => {
       const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
       const limit = setTimeout(() => {
         this.openings.delete(migrationId);
         reject(new MigrationError('link-failed', `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`));
       }, OPEN_LIMIT_MS);
-      this.openings.set(migrationId, { targetId, kind, channelBase, handOver, resolve, reject, limit });
-      this.options.send(targetId, { type: 'open-link', migrationId, vmId, kind, channelBase });
+      this.openings.set(migrationId, { targetId, attempt, kind, channelBase, handOver, resolve, reject, limit });
+      this.options.send(targetId, { type: 'open-link', migrationId, vmId, attempt, kind, channelBase });
     });
   }
 
@@ -171,11 +183,19 @@ export class HostLinks implements Disposable {
     return kind === 'trying' ? 'relay' : kind;
   }
 
+  /** What works now and is not what has just died, if there is such a link. */
+  private otherThan(avoid: LinkKind, hostId: HostId): LinkKind {
+    const { signalling, presence } = this.options;
+    if (avoid !== 'webrtc' && signalling?.state(hostId) === 'open') return 'webrtc';
+    if (avoid !== 'local' && presence?.has(hostId) === true) return 'local';
+    return 'relay';
+  }
+
   private answer(from: HostId, message: HostMessageOf<'open-link'>): void {
     const migrationId = message.migrationId;
     try {
-      this.options.accept(from, migrationId, message.vmId, (handOver) =>
-        this.handOver(from, migrationId, message.kind, message.channelBase, 'target', handOver));
+      this.options.accept(from, migrationId, message.vmId, message.attempt, (handOver) =>
+        this.handOver(from, linkIdOf(migrationId, message.attempt), message.kind, message.channelBase, 'target', handOver));
       this.options.send(from, { type: 'link-opened', migrationId });
     } catch (error) {
       this.options.send(from, { type: 'link-refused', migrationId, reason: error instanceof Error ? error.message : String(error) });
@@ -192,7 +212,7 @@ export class HostLinks implements Disposable {
       return;
     }
     try {
-      this.handOver(from, migrationId, opening.kind, opening.channelBase, 'source', opening.handOver);
+      this.handOver(from, linkIdOf(migrationId, opening.attempt), opening.kind, opening.channelBase, 'source', opening.handOver);
       opening.resolve(opening.kind);
     } catch (error) {
       opening.reject(error instanceof MigrationError ? error : new MigrationError('link-failed', String(error)));
@@ -208,7 +228,7 @@ export class HostLinks implements Disposable {
   }
 
   /** Creates this tab's ends and hands them over in the same task: a data channel can be transferred only then. */
-  private handOver(other: HostId, migrationId: MigrationId, kind: LinkKind, channelBase: number, side: 'source' | 'target', handOver: HandOver): void {
+  private handOver(other: HostId, linkId: string, kind: LinkKind, channelBase: number, side: 'source' | 'target', handOver: HandOver): void {
     switch (kind) {
       case 'webrtc': {
         const channels = this.options.signalling?.createLanes(other, channelBase) ?? null;
@@ -219,8 +239,8 @@ export class HostLinks implements Disposable {
       case 'local':
         handOver({
           kind,
-          control: { type: 'broadcast', name: `tabmotion-${migrationId}-control`, side },
-          bulk: { type: 'broadcast', name: `tabmotion-${migrationId}-bulk`, side },
+          control: { type: 'broadcast', name: `tabmotion-${linkId}-control`, side },
+          bulk: { type: 'broadcast', name: `tabmotion-${linkId}-bulk`, side },
         });
         break;
       case 'relay':

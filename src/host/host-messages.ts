@@ -16,6 +16,8 @@ const count = v.pipe(v.number(), v.finite(), v.minValue(0));
 export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
 /** A VM may move on while what was typed into it follows. */
 export const MAX_INPUT_HOPS = 8;
+/** More than the engine tries in one migration. */
+const MAX_LINK_ATTEMPT = 16;
 const consoleText = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_CHARACTERS));
 
 export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
@@ -54,8 +56,8 @@ const progressSchema = v.object({
 export const hostMessageSchema = v.variant('type', [
   /** A WebRTC connection with this nonce is about to be made by the sender of this message. */
   v.object({ type: v.literal('rtc-invite'), nonce: id }),
-  /** Open your ends of a migration's lanes; you are the target. */
-  v.object({ type: v.literal('open-link'), migrationId, vmId, kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
+  /** Open your ends of a migration's lanes; you are the target. `attempt` is 0 for its first link, then counts those that replace a dead one. */
+  v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: v.pipe(count, v.integer(), v.maxValue(MAX_LINK_ATTEMPT)), kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
   v.object({ type: v.literal('link-opened'), migrationId }),
   v.object({ type: v.literal('link-refused'), migrationId, reason: sentence }),
 

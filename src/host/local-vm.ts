@@ -2,7 +2,7 @@
  * A VM whose worker lives in this tab: one that runs here, or one that is arriving. Owns the worker; what the worker
  * says is told to the tab through `LocalVmEvents`.
  */
-import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import type { HandOver } from './host-links.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
@@ -19,6 +19,8 @@ export interface LocalVmEvents {
   progress(vm: LocalVm, progress: MigrationProgress): void;
   /** The migration ended; after `completed` this VM is disposed, and `unsentInput` belongs to the target's console. */
   migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void;
+  /** The migration's link died and its source, this VM, wants another. */
+  linkWanted(vm: LocalVm, attempt: number, avoid: LinkKind): void;
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
   ended(vm: LocalVm): void;
@@ -63,6 +65,15 @@ export class LocalVm {
       this.typed = [];
       this.handle.post({ type: 'migrate', migrationId, to, options, ends });
     };
+  }
+
+  /** Either side: hands the ends of a migration's next link to the worker. */
+  nextLink(attempt: number): HandOver {
+    return (ends) => this.handle.post({ type: 'next-link', attempt, ends });
+  }
+
+  noLink(reason: string): void {
+    this.handle.post({ type: 'no-link', reason });
   }
 
   /** Resolves with null if the migration will be cancelled, or with a sentence why it is too late. */
@@ -128,6 +139,9 @@ export class LocalVm {
         break;
       case 'cancel-refused':
         this.answerCancels(message.reason);
+        break;
+      case 'link-wanted':
+        this.events.linkWanted(this, message.attempt, message.avoid);
         break;
       case 'log':
         this.events.log(this, message.level, message.text);

@@ -118,8 +118,15 @@ export class LocalVms {
 
   private readonly startWaiters = new Map<VmId, { resolve: () => void; reject: (error: Error) => void }>();
 
-  /** This tab is the target of a migration. Throws a sentence to refuse. */
-  accept(from: HostId, migrationId: MigrationId, vmId: VmId, hand: (handOver: HandOver) => void): void {
+  /** This tab is the target of a migration; `attempt` counts its links from 0. Throws a sentence to refuse. */
+  accept(from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void): void {
+    if (attempt > 0) {
+      const vm = this.vms.get(vmId);
+      const known = vm?.state.kind === 'arriving' && vm.state.migrationId === migrationId && vm.state.from === from;
+      if (vm === undefined || !known) throw new Error('This host has given that migration up.');
+      hand(vm.nextLink(attempt));
+      return;
+    }
     if (this.loaded === null) throw new Error('This tab is still loading the guest. Try again in a moment.');
     const present = this.vms.get(vmId);
     // An earlier attempt that is still dying makes way: the source decides, and it runs the VM.
@@ -228,6 +235,7 @@ export class LocalVms {
       },
       progress: (_vm, progress) => options.migrations().progressed(progress),
       migrated: (vm, report, unsentInput) => this.migrated(vm, report, unsentInput),
+      linkWanted: (vm, attempt, avoid) => options.migrations().reconnect(vm, attempt, avoid),
       log: (vm, level, text) => options.log.add(level, vm.vmId, text),
       waiting: (vm, what) => {
         const password = this.details.get(vm.vmId)?.password ?? null;

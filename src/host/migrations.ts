@@ -174,6 +174,14 @@ export class Migrations {
     }
   }
 
+  /** The link of a migration of a VM of this tab died: opens another for it, or says that there is none. */
+  reconnect(vm: LocalVm, attempt: number, avoid: LinkKind): void {
+    if (vm.state.kind !== 'migrating') return;
+    this.options.links.open(vm.state.to, vm.state.migrationId, vm.vmId, vm.nextLink(attempt), { attempt, avoid }).catch((error: unknown) => {
+      vm.noLink(error instanceof Error ? error.message : String(error));
+    });
+  }
+
   private failure(id: MigrationId, vmId: VmId, to: HostId, cause: MigrationCause, reason: string, link: LinkKind, totalMs: number): MigrationReport {
     return {
       id, vmId, from: this.options.ownerOf(vmId) ?? this.options.self, to, outcome: 'failed', reason, cause, rounds: [],

@@ -9,7 +9,7 @@ import type { MigrationReport } from '../migration/report.ts';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
 import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
 import { Emitter } from '../shared/emitter.ts';
-import type { HostId, MigrationId, RoomName, VmId } from '../shared/ids.ts';
+import type { HostId, RoomName, VmId } from '../shared/ids.ts';
 import { ConsoleInput } from './console-input.ts';
 import { HostLinks } from './host-links.ts';
 import { hostMessageSchema, migrateOptionsSchema, type HostMessage } from './host-messages.ts';
@@ -138,7 +138,7 @@ export function openTab(options: TabOptions): OpenTab {
   const presence = access.ok && typeof BroadcastChannel === 'function' ? new LocalPresence(access.room, self) : null;
   const links = new HostLinks({
     self, signalling, presence, send: room.sendToHost,
-    accept: (from: HostId, migrationId: MigrationId, vmId: VmId, hand) => localVms.accept(from, migrationId, vmId, hand),
+    accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
   });
   links.changed.on(changed);
 

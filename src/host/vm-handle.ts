@@ -36,7 +36,7 @@ export class VmHandle implements Disposable {
   }
 
   private transferList(message: ToVmWorker): Transferable[] {
-    if (message.type === 'migrate' || message.type === 'receive') return message.ends.kind === 'relay' ? [] : transferables(message.ends);
+    if (message.type === 'migrate' || message.type === 'receive' || message.type === 'next-link') return message.ends.kind === 'relay' ? [] : transferables(message.ends);
     if (message.type === 'screen' && message.canvas !== null) return [message.canvas];
     return [];
   }

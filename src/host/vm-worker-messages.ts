@@ -1,6 +1,6 @@
 /** What the page and a VM's worker say to each other. Both are ours and of one build, so nothing is checked here. */
 import type { LinkEnds } from '../link/lane-end.ts';
-import type { MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { LinkKind, MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
@@ -37,6 +37,10 @@ export type ToVmWorker =
   | { readonly type: 'receive'; readonly migrationId: MigrationId; readonly from: HostId; readonly ends: MigrationEnds }
   /** Move the VM away over these lanes. */
   | { readonly type: 'migrate'; readonly migrationId: MigrationId; readonly to: HostId; readonly options: MigrateOptions; readonly ends: MigrationEnds }
+  /** Another link in place of one that died; at the source, the answer to `link-wanted`. */
+  | { readonly type: 'next-link'; readonly attempt: number; readonly ends: MigrationEnds }
+  /** Source: there is no other way to the target. */
+  | { readonly type: 'no-link'; readonly reason: string }
   | { readonly type: 'cancel' }
   | { readonly type: 'console-input'; readonly data: string }
   | { readonly type: 'screen'; readonly canvas: OffscreenCanvas | null }
@@ -55,6 +59,8 @@ export type FromVmWorker =
    * it, and so was all console input after the first `inputsHeard` since the order to migrate.
    */
   | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly inputsHeard: number; readonly epoch: number }
+  /** Source: the migration's link died; another, preferably not of the kind `avoid`, is wanted. */
+  | { readonly type: 'link-wanted'; readonly attempt: number; readonly avoid: LinkKind }
   /** Target: what the console printed so far; from now on its output comes from here. */
   | { readonly type: 'console-continues'; readonly scrollback: string }
   /** Target: the VM runs here now. */

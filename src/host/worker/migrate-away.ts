@@ -1,14 +1,15 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import type { SourceVm } from '../../migration/ports.ts';
+import type { Link, SourceVm } from '../../migration/ports.ts';
 import type { MigrationReport } from '../../migration/report.ts';
 import type { CancelAnswer } from '../../migration/sender-api.ts';
 import { startSender } from '../../migration/sender.ts';
-import type { ToVmWorker } from '../vm-worker-messages.ts';
+import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
 import type { CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
+import { NextLinks } from './next-links.ts';
 import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
@@ -16,20 +17,28 @@ export interface Departure {
   /** Always resolves. `unsentInput` was typed while the VM was stopped and belongs to the target now. */
   readonly done: Promise<{ readonly report: MigrationReport; readonly unsentInput: string }>;
   cancel(): Promise<CancelAnswer>;
+  /** The page's answer to `link-wanted`. */
+  linkOpened(attempt: number, ends: MigrationEnds): void;
+  noLink(reason: string): void;
 }
 
 export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm: ResidentVm, context: WorkerContext): Departure {
-  const link = openMigrationLink(order.ends, context.relay, { migrationId: order.migrationId, side: 'source', peer: order.to });
+  const { migrationId } = order;
+  const open = (ends: MigrationEnds, attempt: number): Link => openMigrationLink(ends, context.relay, { migrationId, attempt, side: 'source', peer: order.to });
+  const link = open(order.ends, 0);
+  const others = new NextLinks();
+  let attempts = 0;
+  let { kind } = order.ends;
   const started = context.engines.then(({ compressor, pageHash }) =>
     startSender({
       vm: gated(vm.machine, vm.console),
-      lease: vm.port.sourceLease(order.migrationId, order.to),
+      lease: vm.port.sourceLease(migrationId, order.to),
       link,
       clock: systemClock,
       compressor,
       pageHash,
       offer: {
-        migrationId: order.migrationId,
+        migrationId,
         vmId: vm.identity.vmId,
         vmName: vm.identity.name,
         from: context.relay.hostId,
@@ -42,18 +51,31 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       onLog: (text) => context.post({ type: 'log', level: 'info', text }),
       onWaiting: (what) => context.post({ type: 'waiting', what }),
       nextTask,
+      replaceLink() {
+        context.post({ type: 'link-wanted', attempt: ++attempts, avoid: kind });
+        return others.next();
+      },
     }));
   const powerWatch = vm.machine.onState((state) => {
     if (state === 'powered-off') void started.then((sender) => sender.vmEnded());
   });
   const done = started.then((sender) => sender.done).then((report) => {
     powerWatch.dispose();
+    others.dispose();
     if (report.outcome !== 'completed') return { report, unsentInput: '' };
     vm.agent.dispose();
     vm.port.dispose();
     return { report, unsentInput: vm.console.takeKept() };
   });
-  return { done, cancel: () => started.then((sender) => sender.cancel()) };
+  return {
+    done,
+    cancel: () => started.then((sender) => sender.cancel()),
+    linkOpened(attempt, ends) {
+      ({ kind } = ends);
+      others.opened(open(ends, attempt));
+    },
+    noLink: (reason) => others.failed(reason),
+  };
 }
 
 /** The machine as the engine sees it, with the console held while it is stopped. */

@@ -2,10 +2,13 @@
 import { openLink, type OpenedLink } from '../../link/lane-end.ts';
 import { openRelayLink } from '../../net-relay/client/relay-lane.ts';
 import type { HostId, MigrationId } from '../../shared/ids.ts';
+import { linkIdOf } from '../link-id.ts';
 import type { MigrationEnds, RelayAccess } from '../vm-worker-messages.ts';
 
 export interface LinkUse {
   readonly migrationId: MigrationId;
+  /** 0 for a migration's first link. */
+  readonly attempt: number;
   readonly side: 'source' | 'target';
   readonly peer: HostId;
 }
@@ -13,7 +16,7 @@ export interface LinkUse {
 export function openMigrationLink(ends: MigrationEnds, relay: RelayAccess, use: LinkUse): OpenedLink {
   if (ends.kind !== 'relay') return openLink(ends);
   const { url, ...credentials } = relay;
-  const link = openRelayLink({ url: `${url}/lane`, credentials, linkId: use.migrationId, side: use.side, peerHostId: use.peer });
+  const link = openRelayLink({ url: `${url}/lane`, credentials, linkId: linkIdOf(use.migrationId, use.attempt), side: use.side, peerHostId: use.peer });
   // A relayed lane tells its end only after what was sent has left.
   const closed = Promise.all([link.control, link.bulk].map((lane) => new Promise((resolve) => lane.onClose(resolve))));
   return { ...link, closed: closed.then(() => undefined) };

@@ -5,8 +5,10 @@ import { MigrationError } from '../../migration/migration-error.ts';
 import type { TargetVm } from '../../migration/ports.ts';
 import { startReceiver } from '../../migration/receiver.ts';
 import { attachTarget, type TargetPort } from '../../net-relay/client/port-client.ts';
-import type { ToVmWorker } from '../vm-worker-messages.ts';
+import type { OpenedLink } from '../../link/lane-end.ts';
+import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
 import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
+import { NextLinks } from './next-links.ts';
 import { nextTask } from './next-task.ts';
 import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
@@ -20,9 +22,33 @@ interface Arrival {
 /** How long the last words of a failed migration may take to leave before the worker is ended. */
 const FAREWELL_LIMIT_MS = 1000;
 
-/** Resolves with the VM once it runs here, or with null after the page was told why it does not. */
-export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>, building: Promise<Machine>, context: WorkerContext): Promise<ResidentVm | null> {
-  const link = openMigrationLink(order.ends, context.relay, { migrationId: order.migrationId, side: 'target', peer: order.from });
+export interface Arriving {
+  /** Resolves with the VM once it runs here, or with null after the page was told why it does not. */
+  readonly done: Promise<ResidentVm | null>;
+  /** The source opened another link in place of one that died. */
+  linkOpened(attempt: number, ends: MigrationEnds): void;
+}
+
+export function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>, building: Promise<Machine>, context: WorkerContext): Arriving {
+  const open = (ends: MigrationEnds, attempt: number): OpenedLink =>
+    openMigrationLink(ends, context.relay, { migrationId: order.migrationId, attempt, side: 'target', peer: order.from });
+  const links = { current: open(order.ends, 0), others: new NextLinks() };
+  return {
+    done: receive(order, links, building, context).finally(() => links.others.dispose()),
+    linkOpened(attempt, ends) {
+      links.current = open(ends, attempt);
+      links.others.opened(links.current);
+    },
+  };
+}
+
+interface Links {
+  /** The newest. */
+  current: OpenedLink;
+  readonly others: NextLinks;
+}
+
+async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: Links, building: Promise<Machine>, context: WorkerContext): Promise<ResidentVm | null> {
   const { compressor, pageHash } = await context.engines;
   let port: TargetPort | null = null;
   let arrival: Arrival | null = null;
@@ -47,7 +73,8 @@ export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>,
       });
       return port.targetLease();
     },
-    link,
+    link: links.current,
+    nextLink: () => links.others.next(),
     clock: systemClock,
     compressor,
     pageHash,
@@ -56,7 +83,7 @@ export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>,
   });
   const [offer, end] = await Promise.all([receiver.offer, receiver.done]);
   if (end.outcome !== 'completed') {
-    await Promise.race([link.closed, new Promise((resolve) => systemClock.setTimeout(() => resolve(null), FAREWELL_LIMIT_MS))]);
+    await Promise.race([links.current.closed, new Promise((resolve) => systemClock.setTimeout(() => resolve(null), FAREWELL_LIMIT_MS))]);
     context.post({ type: 'not-arrived', cause: end.cause, reason: end.reason });
     return null;
   }

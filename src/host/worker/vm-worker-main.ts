@@ -14,7 +14,7 @@ import type { FromVmWorker, RelayAccess, ToVmWorker, VmIdentity } from '../vm-wo
 import { ConsoleGate } from './console-gate.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { migrateAway, type Departure } from './migrate-away.ts';
-import { receiveVm } from './receive-vm.ts';
+import { receiveVm, type Arriving } from './receive-vm.ts';
 
 /** Everything a VM in this worker has, whether it began here or arrived. */
 export interface ResidentVm {
@@ -47,6 +47,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   machine.catch(() => undefined);
   let resident: ResidentVm | null = null;
   let departure: Departure | null = null;
+  let arriving: Arriving | null = null;
   let screen: OffscreenCanvas | null = null;
   /** Typed before the VM runs here. */
   let earlyInput = '';
@@ -76,7 +77,9 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
       }
       case 'receive': {
         const ready = need(context);
-        void receiveVm(message, machine, ready).then((arrived) => {
+        arriving = receiveVm(message, machine, ready);
+        void arriving.done.then((arrived) => {
+          arriving = null;
           if (arrived !== null) settle(arrived);
         }, fail);
         break;
@@ -96,6 +99,12 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         }, fail);
         break;
       }
+      case 'next-link':
+        (departure ?? arriving)?.linkOpened(message.attempt, message.ends);
+        break;
+      case 'no-link':
+        departure?.noLink(message.reason);
+        break;
       case 'cancel':
         if (departure === null) post({ type: 'cancel-refused', reason: 'This VM is not being moved.' });
         else {
