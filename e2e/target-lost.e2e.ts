@@ -11,7 +11,7 @@ const PHASES: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold',
 for (const phase of PHASES) {
   test(`A9: the target's tab is closed in phase ${phase}; the VM runs on at the source and then moves elsewhere`, async ({ openHost, room, server }) => {
     // The source falls silent in that phase, so that the phase lasts until the target is gone.
-    const source = await openHost({ label: 'source', before: (page) => shimWorkers(page, { silentFrom: phase }) });
+    const source = await openHost({ label: 'source', before: (page) => shimWorkers(page, { fault: { at: { phase }, what: { type: 'silence' } } }) });
     const vm = await source.runningVm();
     await source.waitForPrompt(vm.id);
     const target = await openHost({ label: 'target' });

@@ -73,13 +73,62 @@ export async function createNamespace(index: number): Promise<NetworkNamespace> 
     serverAddress,
     address,
     wrap: (command) => ['ip', 'netns', 'exec', name, ...command],
-    async launchChromium() {
-      // Playwright starts one program file; this one enters the namespace and becomes the browser.
-      const program = join(folder, 'chromium');
-      await writeFile(program, `#!/bin/sh\nexec ip netns exec ${name} ${findChromium()} "$@"\n`);
-      await chmod(program, 0o755);
-      return chromium.launch({ executablePath: program, args: [...CHROMIUM_FLAGS] });
-    },
+    launchChromium: () => launchChromiumIn(name, folder),
     dispose,
   };
+}
+
+/** Playwright starts one program file; this one, written to `folder`, enters the namespace and becomes the browser. */
+async function launchChromiumIn(namespace: string, folder: string): Promise<Browser> {
+  const program = join(folder, `chromium-${namespace}`);
+  await writeFile(program, `#!/bin/sh\nexec ip netns exec ${namespace} ${findChromium()} "$@"\n`);
+  await chmod(program, 0o755);
+  return chromium.launch({ executablePath: program, args: [...CHROMIUM_FLAGS] });
+}
+
+export interface Subnet {
+  /** The router's address in it. */
+  readonly routerAddress: string;
+  launchChromium(): Promise<Browser>;
+}
+
+/** Two subnets, each with one computer, joined by a router on which our server runs: nothing else is there. */
+export interface TwoSubnets {
+  readonly subnets: readonly [Subnet, Subnet];
+  /** The command line that runs a program on the router. */
+  readonly onRouter: (command: readonly string[]) => string[];
+  readonly dispose: () => Promise<void>;
+}
+
+export async function createTwoSubnets(): Promise<TwoSubnets> {
+  const tag = randomBytes(3).toString('hex');
+  const router = `tm-${tag}-r`;
+  const folder = await mkdtemp(join(tmpdir(), 'tabmotion-subnets-'));
+  const names = [`tm-${tag}-0`, `tm-${tag}-1`] as const;
+  const dispose = async (): Promise<void> => {
+    for (const name of [...names, router]) await run('ip', ['netns', 'del', name]).catch(() => undefined);
+    await rm(folder, { recursive: true, force: true });
+  };
+  const addSubnet = async (name: string, index: number): Promise<Subnet> => {
+    const routerAddress = `10.213.${78 + index}.1`;
+    await run('ip', ['netns', 'add', name]);
+    await run('ip', ['-n', router, 'link', 'add', `eth${index}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
+    await run('ip', ['-n', router, 'address', 'add', `${routerAddress}/24`, 'dev', `eth${index}`]);
+    await run('ip', ['-n', router, 'link', 'set', `eth${index}`, 'up']);
+    await run('ip', ['-n', name, 'address', 'add', `10.213.${78 + index}.2/24`, 'dev', 'eth0']);
+    await run('ip', ['-n', name, 'link', 'set', 'eth0', 'up']);
+    await run('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
+    await run('ip', ['-n', name, 'route', 'add', 'default', 'via', routerAddress]);
+    return { routerAddress, launchChromium: () => launchChromiumIn(name, folder) };
+  };
+  try {
+    await run('ip', ['netns', 'add', router]);
+    await run('ip', ['-n', router, 'link', 'set', 'lo', 'up']);
+    await run('ip', ['netns', 'exec', router, 'sysctl', '-q', '-w', 'net.ipv4.ip_forward=1']);
+    const subnets = [await addSubnet(names[0], 0), await addSubnet(names[1], 1)] as const;
+    return { subnets, onRouter: (command) => ['ip', 'netns', 'exec', router, ...command], dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
 }

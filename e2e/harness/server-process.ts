@@ -18,6 +18,8 @@ export interface ServerOptions {
   readonly dataDir?: string;
   /** The page with test hooks (default), or the one that visitors get. */
   readonly testBuild?: boolean;
+  /** The command line that runs it somewhere else, e.g. in a network namespace. */
+  readonly within?: (command: readonly string[]) => string[];
 }
 
 export interface ServerProcess {
@@ -45,7 +47,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ServerPr
     if (ownData !== null) await rm(ownData, { recursive: true, force: true });
   };
   return followServer({
-    command,
+    command: options.within?.(command) ?? command,
     folder: ROOT,
     environment: { TABMOTION_TEST_BUILD: (options.testBuild ?? true) ? '1' : '' },
     dataDir,

@@ -9,17 +9,30 @@ export interface ShimOptions {
   /** Added to what Date and performance.now tell, on the page and in its workers. */
   readonly dateShiftMs?: number;
   readonly uptimeShiftMs?: number;
-  /** As the source of its first migration: once this phase is told, nothing is sent to the target any more. */
-  readonly silentFrom?: MigrationPhase;
+  /** What goes wrong in the page's first migration. */
+  readonly fault?: WorkerFault;
+}
+
+export interface WorkerFault {
+  /**
+   * When: as the source, once this phase is told and at least `bytesSent` have been sent; or, on either side, once the
+   * relay's message of this type is about to be heard.
+   */
+  readonly at: { readonly phase: MigrationPhase; readonly bytesSent?: number } | { readonly relaySays: string };
+  /**
+   * silence: nothing is sent to the other host any more, until the migration has ended. cut: the channels to the other
+   * host are closed. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
+   */
+  readonly what: { readonly type: 'silence' } | { readonly type: 'cut' } | { readonly type: 'freeze'; readonly until: string };
 }
 
 /** Call it before the page loads anything. */
 export async function shimWorkers(page: Page, options: ShimOptions): Promise<void> {
-  await page.addInitScript(install, { options, shiftClocks: shiftClocks.toString(), silence: silence.toString() });
+  await page.addInitScript(install, { options, shiftClocks: shiftClocks.toString(), breakMigration: breakMigration.toString() });
 }
 
 /** Runs on the page. */
-function install({ options, shiftClocks: shiftSource, silence: silenceSource }: { options: ShimOptions; shiftClocks: string; silence: string }): void {
+function install({ options, shiftClocks: shiftSource, breakMigration: breakSource }: { options: ShimOptions; shiftClocks: string; breakMigration: string }): void {
   // The sources come as text, because they are to run here and in the workers.
   // eslint-disable-next-line @typescript-eslint/no-implied-eval, @typescript-eslint/no-unsafe-call -- test code for the page, from this file
   new Function(`(${shiftSource})(${JSON.stringify(options)})`)();
@@ -30,7 +43,7 @@ function install({ options, shiftClocks: shiftSource, silence: silenceSource }: 
       // What arrives before the real script listens is kept and delivered again.
       const shim = `
         (${shiftSource})(${JSON.stringify(options)});
-        (${silenceSource})(${JSON.stringify(options)});
+        (${breakSource})(${JSON.stringify(options)});
         const early = [];
         // The real event's ports have been seen by now.
         const keep = (event) => { early.push(event.data); event.stopImmediatePropagation(); };
@@ -58,28 +71,41 @@ function shiftClocks({ dateShiftMs = 0, uptimeShiftMs = 0 }: ShimOptions): void 
 }
 
 /** Runs in the worker. */
-function silence({ silentFrom }: ShimOptions): void {
-  if (silentFrom === undefined) return;
+function breakMigration({ fault }: ShimOptions): void {
+  if (fault === undefined) return;
+  const { at, what } = fault;
+  let struck = false;
   let silent = false;
-  let over = false;
+  const channels = new Set<{ close: () => void }>();
+
+  const strike = (): void => {
+    struck = true;
+    if (what.type === 'silence') silent = true;
+    if (what.type === 'cut') for (const channel of channels) channel.close();
+    if (what.type === 'freeze') {
+      const request = new XMLHttpRequest();
+      request.open('GET', new URL(what.until, self.location.origin), false);
+      request.send();
+    }
+  };
+
   const tellPage = self.postMessage.bind(self) as (message: unknown, ...rest: unknown[]) => void;
   self.postMessage = (message: unknown, ...rest: unknown[]) => {
-    const told = message as { type?: string; progress?: { phase?: string } };
-    if (told.type === 'progress' && told.progress?.phase === silentFrom && !over) silent = true;
-    if (told.type === 'report') {
-      silent = false;
-      over = true;
-    }
+    const told = message as { type?: string; progress?: { phase?: string; bytesSent?: number } };
     tellPage(message, ...rest);
+    const due = told.type === 'progress' && 'phase' in at && told.progress?.phase === at.phase && (told.progress.bytesSent ?? 0) >= (at.bytesSent ?? 0);
+    if (due && !struck) strike();
+    if (told.type === 'report') silent = false;
   };
   const channel = RTCDataChannel.prototype as unknown as { send: (...given: unknown[]) => void };
   const send = channel.send;
-  channel.send = function (...given) {
+  channel.send = function (this: RTCDataChannel, ...given) {
+    channels.add(this);
     if (!silent) send.apply(this, given);
   };
   const broadcast = BroadcastChannel.prototype as unknown as { postMessage: (...given: unknown[]) => void };
   const post = broadcast.postMessage;
-  broadcast.postMessage = function (...given) {
+  broadcast.postMessage = function (this: BroadcastChannel, ...given) {
     if (!silent) post.apply(this, given);
   };
   // Only the ports that lead to the target: the emulator keeps itself going with ports of its own.
@@ -91,4 +117,17 @@ function silence({ silentFrom }: ShimOptions): void {
       };
     }
   });
+  if (!('relaySays' in at)) return;
+  const { relaySays } = at;
+  const RealSocket = WebSocket;
+  globalThis.WebSocket = class extends RealSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols);
+      // The first to listen: what listens later hears it only after the freeze.
+      super.addEventListener('message', (event: MessageEvent<unknown>) => {
+        if (struck || typeof event.data !== 'string') return;
+        if ((JSON.parse(event.data) as { type?: string }).type === relaySays) strike();
+      });
+    }
+  };
 }

@@ -1,0 +1,223 @@
+/** C3, C4: whatever dies, freezes or is cut in a migration, the VM runs once, where the relay says, and a sentence tells why. */
+import type { Page, Route } from '@playwright/test';
+import type { MigrateOptions } from '../src/host/scripting-interface.ts';
+import type { MigrationPhase, MigrationReport } from '../src/migration/report.ts';
+import { recordWorkers, ticksHere } from './harness/copies.ts';
+import { Freezer } from './harness/freezer.ts';
+import type { HostPage } from './harness/host-page.ts';
+import { pollFor } from './harness/poll-for.ts';
+import { startServer } from './harness/server-process.ts';
+import { expect, test, type OpenHostOptions } from './harness/test.ts';
+import { shimWorkers, type WorkerFault } from './harness/worker-shim.ts';
+
+type OpenHost = (options?: OpenHostOptions) => Promise<HostPage>;
+
+/** Nothing hangs for longer than this without saying what it waits for. */
+const NEWS_LIMIT_MS = 20_000;
+/** As long as it takes on a busy machine: what is tested is not the pause. */
+const PATIENT: MigrateOptions = { maxPauseMs: 5000 };
+
+interface Scene {
+  readonly source: HostPage;
+  readonly target: HostPage;
+  readonly targetId: string;
+  readonly vmId: string;
+  /** Starts the migration and returns at once; the report, or null if the source is gone before it. */
+  readonly migrate: (options?: MigrateOptions) => Promise<MigrationReport | null>;
+  /** Resolves once the source has told this phase. */
+  readonly reached: (phase: MigrationPhase) => Promise<void>;
+}
+
+/** Two tabs; a ticker runs in a VM of the first. */
+async function scene(openHost: OpenHost, faults: { source?: WorkerFault; target?: WorkerFault; freezer?: Freezer }, given: OpenHostOptions = {}): Promise<Scene> {
+  const before = (fault: WorkerFault | undefined) => async (page: Page): Promise<void> => {
+    await shimWorkers(page, fault === undefined ? {} : { fault });
+    await recordWorkers(page);
+    await faults.freezer?.watch(page);
+  };
+  const source = await openHost({ ...given, label: 'source', before: before(faults.source) });
+  const { id: vmId } = await source.runningVm();
+  await source.waitForPrompt(vmId);
+  const target = await openHost({ ...given, label: 'target', before: before(faults.target) });
+  const targetId = await target.id();
+  await target.waitForGuest();
+  await source.type(vmId, 'ticker 50 &\n');
+  await source.waitForText(vmId, /ticker 20 /);
+  await source.page.evaluate(() => {
+    const store = window as unknown as { phases: string[] };
+    store.phases = [];
+    window.tabmotion.on('migration', (progress) => store.phases.push(progress.phase));
+  });
+  return {
+    source, target, targetId, vmId,
+    migrate: (options = PATIENT) => source.migrate(vmId, targetId, options).catch(() => null),
+    reached: async (phase) => {
+      await pollFor(`phase ${phase}`, () => source.page.evaluate((wanted) => (window as unknown as { phases: string[] }).phases.includes(wanted), phase), 60_000);
+    },
+  };
+}
+
+/** The report, if it comes within the limit. */
+async function reported(migration: Promise<MigrationReport | null>): Promise<MigrationReport> {
+  const limit = new Promise<null>((resolve) => setTimeout(() => resolve(null), NEWS_LIMIT_MS));
+  const report = await Promise.race([migration, limit]);
+  expect(report, 'a report within the limit').not.toBeNull();
+  return report as MigrationReport;
+}
+
+/** The VM runs at `here` and nowhere else: its ticker goes on there, from where it was, each number printed once. */
+async function runsOnceAt(here: HostPage, others: readonly HostPage[], vmId: string): Promise<void> {
+  const last = Math.max(0, ...(await Promise.all([here, ...others].map(ticksHere))).flat());
+  await pollFor(`the ticker to go on in ${here.label}`, async () => ((await ticksHere(here)).at(-1) ?? 0) > last + 10, 30_000);
+  for (const other of others) await pollFor(`${other.label} to have no VM worker`, () => other.page.workers().length === 0, 30_000);
+  const ticks = (await Promise.all([...others, here].map(ticksHere))).flat();
+  const first = ticks[0] ?? 0;
+  expect([...ticks].sort((a, b) => a - b)).toEqual(ticks.map((_, index) => first + index));
+  expect(await here.vm(vmId)).toMatchObject({ state: 'running', hostId: await here.id() });
+  await here.type(vmId, '\n');
+  expect((await here.run(vmId, 'echo alive')).output).toContain('alive');
+}
+
+async function movesOn(from: HostPage, to: HostPage, vmId: string): Promise<void> {
+  expect(await from.migrate(vmId, await to.id(), PATIENT)).toMatchObject({ outcome: 'completed' });
+}
+
+for (const phase of ['offer', 'prepare', 'rounds', 'hold', 'switchover'] as const) {
+  test(`C3: cancelled in phase ${phase}, the VM runs on at the source, and moves at the next try`, async ({ openHost }) => {
+    const { source, target, vmId, migrate, reached } = await scene(openHost, { source: { at: { phase }, what: { type: 'silence' } } });
+    const migration = migrate();
+    await reached(phase);
+    await (phase === 'rounds' ? target : source).cancel(vmId);
+    expect(await reported(migration)).toMatchObject({ outcome: 'cancelled', cause: 'cancelled', reason: expect.stringMatching(/\w+ \w+/) });
+    await runsOnceAt(source, [target], vmId);
+    await movesOn(source, target, vmId);
+    await runsOnceAt(target, [source], vmId);
+  });
+}
+
+test('C3: cancelled when the commit is on its way, the answer says what became of it, and the VM runs once', async ({ openHost }) => {
+  const { source, target, vmId, migrate, reached } = await scene(openHost, {});
+  const migration = migrate();
+  await reached('commit');
+  const refusal = await source.cancel(vmId).then(() => null, (error: unknown) => String(error));
+  const report = await reported(migration);
+  if (report.outcome === 'completed') expect(refusal).toMatch(/too late|not being moved|no longer here/);
+  else expect(report).toMatchObject({ outcome: 'cancelled' });
+  await (report.outcome === 'completed' ? runsOnceAt(target, [source], vmId) : runsOnceAt(source, [target], vmId));
+});
+
+test('C3: the source is killed before the commit: the VM is lost with it, the target is clean and says so', async ({ openHost, room, server }) => {
+  const { source, target, vmId, migrate, reached } = await scene(openHost, { source: { at: { phase: 'rounds' }, what: { type: 'silence' } } });
+  void migrate();
+  await reached('rounds');
+  await source.page.close({ runBeforeUnload: false });
+  await pollFor('the target to have no VM worker', () => target.page.workers().length === 0, NEWS_LIMIT_MS);
+  await pollFor('a sentence in the log of the target', () => target.page.evaluate((id) => (window.tabmotion as unknown as { view(): { log: { level: string; vmId: string | null }[] } }).view().log.some((line) => line.level === 'bad' && line.vmId === id), vmId));
+  expect((await room.describe(server.origin)).vms.filter((vm) => vm.ownerHostId !== vmId && vm.id !== vmId)).toEqual([]);
+  const fresh = await target.start();
+  expect((await target.run(fresh.id, 'echo new')).output).toBe('new');
+});
+
+test('C3: the source is killed right after the commit: the VM runs on at the target', async ({ openHost, room, server }) => {
+  const { source, target, targetId, vmId, migrate } = await scene(openHost, {});
+  void migrate();
+  await pollFor('the lease to be the target\'s', async () => (await room.describe(server.origin)).vms[0]?.ownerHostId === targetId, 60_000);
+  const before = await ticksHere(source);
+  await source.page.close({ runBeforeUnload: false });
+  await pollFor('the ticker to go on in the target', async () => ((await ticksHere(target)).at(-1) ?? 0) > (before.at(-1) ?? 0) + 10, NEWS_LIMIT_MS);
+  expect((await ticksHere(target))[0]).toBe((before.at(-1) ?? 0) + 1);
+  expect((await room.describe(server.origin)).vms).toMatchObject([{ id: vmId, ownerHostId: targetId, epoch: 2 }]);
+});
+
+test('C3: the link is cut in the switchover: the VM runs once, and moves at the next try if it stayed', async ({ openHost }) => {
+  const { source, target, vmId, migrate } = await scene(openHost, { source: { at: { phase: 'switchover' }, what: { type: 'cut' } } });
+  const report = await reported(migrate());
+  if (report.outcome === 'failed') {
+    expect(report.reason).toMatch(/\w+ \w+/);
+    await runsOnceAt(source, [target], vmId);
+    await movesOn(source, target, vmId);
+  }
+  await runsOnceAt(target, [source], vmId);
+});
+
+test('C3: the source stands still while the target takes over; when it wakes, it lets go', async ({ openHost }) => {
+  const freezer = new Freezer();
+  const { source, target, vmId, migrate } = await scene(openHost, { freezer, source: { at: { relaySays: 'outcome' }, what: { type: 'freeze', until: freezer.address } } });
+  const migration = migrate();
+  await freezer.frozen();
+  const ticks = (await ticksHere(source)).at(-1) ?? 0;
+  await pollFor('the ticker to go on in the target', async () => ((await ticksHere(target)).at(-1) ?? 0) > ticks + 20);
+  await freezer.thaw();
+  expect(await reported(migration)).toMatchObject({ outcome: 'completed' });
+  await runsOnceAt(target, [source], vmId);
+});
+
+test('C3: the target is killed after the commit and before its first sign of life: the relay gives the VM back', async ({ openHost }) => {
+  const freezer = new Freezer();
+  const { source, target, vmId, migrate } = await scene(openHost, { freezer, target: { at: { relaySays: 'committed' }, what: { type: 'freeze', until: freezer.address } } });
+  const migration = migrate();
+  await freezer.frozen();
+  await target.page.close({ runBeforeUnload: false });
+  expect(await reported(migration)).toMatchObject({ outcome: 'failed', cause: 'target-silent' });
+  await runsOnceAt(source, [], vmId);
+  const elsewhere = await openHost({ label: 'elsewhere' });
+  await elsewhere.waitForGuest();
+  await movesOn(source, elsewhere, vmId);
+  expect((await elsewhere.vm(vmId))?.epoch).toBe(4);
+});
+
+test('C4: the target stands still at the commit, the relay gives the VM back; the woken copy can do nothing', async ({ openHost, server, room }) => {
+  const freezer = new Freezer();
+  const { source, target, vmId, migrate } = await scene(openHost, { freezer, target: { at: { relaySays: 'committed' }, what: { type: 'freeze', until: freezer.address } } });
+  const migration = migrate();
+  await freezer.frozen();
+  expect(await reported(migration)).toMatchObject({ outcome: 'failed', cause: 'target-silent' });
+  const ticks = (await ticksHere(source)).at(-1) ?? 0;
+  await pollFor('the ticker to go on at the source', async () => ((await ticksHere(source)).at(-1) ?? 0) > ticks + 20);
+  await freezer.thaw();
+  await pollFor('the target to say that the VM was taken back', () => target.messages.some((line) => line.includes('gave the VM back')));
+  // Not one of its ticks was printed by the copy that woke up.
+  await runsOnceAt(source, [target], vmId);
+  const [vm] = (await room.describe(server.origin)).vms;
+  expect(vm).toMatchObject({ id: vmId, ownerHostId: await source.id(), epoch: 3 });
+});
+
+test('C3: the disk server is away while the disk is drained: the VM runs on at the source, and moves once it is back', async ({ openHost }) => {
+  const { source, target, vmId, migrate, reached } = await scene(openHost, {});
+  // Read-ahead is never done with: some read is on its way whenever the VM stops.
+  await source.type(vmId, 'dd if=/dev/sda of=/dev/null bs=4k 2>/dev/null &\n');
+  const disk = (url: URL): boolean => url.pathname.startsWith('/guest/') && url.pathname.includes('disk');
+  const held: Route[] = [];
+  await source.page.route(disk, (route) => void held.push(route));
+  await pollFor('a read of the disk to be on its way', () => held.length > 0);
+  const migration = migrate();
+  await reached('switchover');
+  const report = await reported(migration);
+  expect(report).toMatchObject({ outcome: 'failed', cause: 'disk-drain-failed' });
+  await source.page.unroute(disk);
+  // The guest asks again for those that were given up meanwhile.
+  await Promise.all(held.map((route) => route.continue().catch(() => undefined)));
+  await runsOnceAt(source, [target], vmId);
+  await movesOn(source, target, vmId);
+  await runsOnceAt(target, [source], vmId);
+});
+
+for (const phase of ['rounds', 'switchover'] as const) {
+  test(`C3: the relay is killed and comes back in phase ${phase}: the VM runs once`, async ({ openHost }) => {
+    let server = await startServer();
+    const { port, dataDir } = server;
+    try {
+      const { source, target, vmId, migrate, reached } = await scene(openHost, phase === 'switchover' ? { source: { at: { phase }, what: { type: 'silence' } } } : {}, { server });
+      const migration = migrate(phase === 'rounds' ? { ...PATIENT, bandwidthBytesPerSecond: 500_000 } : PATIENT);
+      await reached(phase);
+      await server.kill();
+      server = await startServer({ port, dataDir });
+      const report = await reported(migration);
+      const [here, other] = report.outcome === 'completed' ? [target, source] : [source, target];
+      await runsOnceAt(here, [other], vmId);
+      if (report.outcome === 'failed') expect(report.reason).toMatch(/\w+ \w+/);
+    } finally {
+      await server.stop();
+    }
+  });
+}
