@@ -194,6 +194,16 @@ describe('the port of a VM', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('gives away what waits also if the owner went for good during its hold, and holds on for one that comes back (NR18)', () => {
+    port.hold();
+    port.attach(null);
+    toGuest(1);
+    port.expire();
+    expect(port.held).toEqual({ frames: 0, bytes: 0 });
+    toGuest(2);
+    expect(port.held.frames).toBe(1);
+  });
+
   it('neither loses nor reorders a frame, however holds, moves and give-backs follow each other (I4)', () => {
     const steps = fc.array(fc.constantFrom('frame', 'frame', 'frame', 'hold', 'release', 'move', 'confirm', 'take-back', 'time'), { maxLength: 80 });
     fc.assert(

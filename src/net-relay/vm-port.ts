@@ -171,11 +171,11 @@ export class VmPort implements Station {
     this.release();
   }
 
-  /** The owner has been away for long: what waits for it is of no use to its guest any more. */
+  /** The owner has been away for long: what waits for it is of no use to its guest any more. A hold goes on. */
   expire(): void {
-    if (this.sink !== null || this.unconfirmed || this.flow !== 'releasing') return;
+    if (this.sink !== null || this.unconfirmed || this.flow === 'open') return;
     this.buffer.clear();
-    this.flow = 'open';
+    if (this.flow === 'releasing') this.flow = 'open';
   }
 
   dispose(): void {
