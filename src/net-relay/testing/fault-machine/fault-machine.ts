@@ -22,6 +22,9 @@ const MOST_STEPS = 30_000;
 const STEPS_AFTER_THE_END = 60;
 /** Back-off of both ports, and the 10 s that the relay gives both sides after a restart. */
 const STEPS_TO_REST = 8000;
+/** Frames sent to see whether they arrive, and how long each may take. */
+const MOST_TRIES = 8;
+const PATIENCE_MS = 1500;
 
 /** What is to strike: named trouble in a named state, or any trouble at any time. */
 export type Plan =
@@ -108,9 +111,15 @@ class FaultMachine implements Scene {
     }
     if (!lives()) return;
     const card = arbiter.cards[arbiter.owner];
-    const [last, seen] = [arbiter.sendLast(), arbiter.frames.length];
-    if (!(await world.run(() => card.last === last && arbiter.frames.length > seen, step, STEPS_TO_REST))) {
-      this.broken(`I4: the guest got frame ${card.last}, and ${last} was sent; ${arbiter.frames.length - seen} of its own frames got out`);
+    const seen = arbiter.frames.length;
+    let last = arbiter.sendLast();
+    const arrived = (): boolean => card.last === last && arbiter.frames.length > seen;
+    for (let tries = 0; !arrived(); tries++) {
+      // A host that slept may not know yet that its connection was ended: what is sent into it is lost.
+      if (tries > 0) last = arbiter.sendLast();
+      const until = world.clock.now() + PATIENCE_MS;
+      await world.run(() => arrived() || world.clock.now() > until, step, STEPS_TO_REST);
+      if (tries === MOST_TRIES) this.broken(`I4: the guest got frame ${card.last}, and ${last} was sent; ${arbiter.frames.length - seen} of its own frames got out`);
     }
     if (!arbiter.mayHaveLost && card.missed > 0) this.broken(`I4: ${card.missed} frames did not reach the guest, although no connection to the relay broke`);
   }
@@ -118,8 +127,8 @@ class FaultMachine implements Scene {
   /** Every tab is left, and what it says as it goes arrives. */
   private async close(step: () => void): Promise<void> {
     this.arbiter.closeOwnersPort();
-    // Long enough for the relay to notice tabs that went without a word.
-    const until = this.world.clock.now() + 10_000;
+    // Long enough for the relay to notice tabs that went without a word, and to let go of what waited for them.
+    const until = this.world.clock.now() + (this.staging[this.arbiter.owner].isDead ? 45_000 : 10_000);
     await this.world.run(() => this.world.clock.now() >= until, step, STEPS_TO_REST);
   }
 
@@ -189,6 +198,6 @@ class FaultMachine implements Scene {
   }
 
   private broken(what: string): never {
-    throw new Error(`${what}\n${this.world.story(150)}`);
+    throw new Error(`${what}\n${this.arbiter.describe()}\n${this.world.story(150)}`);
   }
 }

@@ -38,9 +38,12 @@ export class GuestCard implements PortNic {
     this.missed = other.missed;
   }
 
-  /** The guest has run a little: it has room for frames, and sends one. */
-  step(frame: Uint8Array): void {
+  /** The guest has run a little. */
+  hasRoom(): void {
     this.ready.emit(undefined);
+  }
+
+  send(frame: Uint8Array): void {
     this.out.emit(frame);
   }
 

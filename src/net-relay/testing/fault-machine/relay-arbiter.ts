@@ -25,8 +25,12 @@ const HOSTS: Readonly<Record<Owner, HostId>> = { source: SOURCE_HOST, target: TA
 /** Which copy of the guest sent a frame. */
 const SENDER_AT = 48;
 /** Frames from outside to the guest in one run, and the time between two. */
-const FRAMES_TO_GUEST = 150;
+const FRAMES_TO_GUEST = 100;
 const FRAME_EVERY_MS = 2;
+/** The guest sends a frame at a part of its steps, and far fewer once it has sent many: most of a long run is waiting. */
+const SENDS = 0.4;
+const MANY_FRAMES = 100;
+const SLOW_FRAME_EVERY_MS = 400;
 
 export class RelayArbiter implements Arbiter {
   readonly world: World;
@@ -54,7 +58,9 @@ export class RelayArbiter implements Arbiter {
   private toOutside: ((frame: Uint8Array) => void) | null = null;
   private sentToGuest = 0;
   private sentAt = 0;
-  private sending = true;
+  private sentByGuest = 0;
+  private guestSentAt = 0;
+  private sending = false;
   private randomState = 1;
 
   private constructor(world: World, hosts: Readonly<Record<Owner, Host>>) {
@@ -128,9 +134,14 @@ export class RelayArbiter implements Arbiter {
     const card = this.cards[side];
     card.plug(vm);
     vm.onStep = (counter) => {
+      card.hasRoom();
+      const now = this.world.clock.now();
+      if (this.sentByGuest > MANY_FRAMES ? now < this.guestSentAt + SLOW_FRAME_EVERY_MS : !this.world.random.chance(SENDS)) return;
+      this.sentByGuest++;
+      this.guestSentAt = now;
       const frame = ipFrame(this.vm, GATEWAY, counter);
       frame[SENDER_AT] = side === 'source' ? 1 : 2;
-      card.step(frame);
+      card.send(frame);
     };
   }
 
@@ -202,6 +213,13 @@ export class RelayArbiter implements Arbiter {
     if (!this.hosts[this.owner].isDead) this.ownersPort?.dispose();
   }
 
+  /** For a failure's message. */
+  describe(): string {
+    const { state, epoch } = this.sourcePort;
+    const dropped = (port: OwnerPort | TargetPort | null): string => JSON.stringify(port?.dropped() ?? {});
+    return `owner ${this.owner} epoch ${this.epoch}; source ${JSON.stringify(state)} epoch ${epoch} ${dropped(this.sourcePort)}; target ${JSON.stringify(this.targetPort?.state ?? null)} ${dropped(this.targetPort)}; relay ${this.isUp ? JSON.stringify(this.relay.stats()) : 'down'}`;
+  }
+
   /** What is left although everything was closed. */
   leftovers(): string[] {
     const { sockets, heldFrames, heldBytes, refusals } = this.relay.stats();
@@ -235,6 +253,7 @@ export class RelayArbiter implements Arbiter {
     this.vm = made!;
     this.sourcePort = attachOwner({ ...this.portOptions('source'), epoch: 1 as LeaseEpoch });
     await this.world.run(() => this.sourcePort.state.kind === 'connected');
+    this.sending = true;
   }
 
   private portOptions(side: Owner) {
