@@ -47,6 +47,7 @@ export async function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>,
       });
       return port.targetLease();
     },
+    migrationId: order.migrationId,
     link,
     clock: systemClock,
     compressor,

@@ -78,6 +78,7 @@ export class Staging<A extends Arbiter> {
         return vm;
       },
       lease: () => this.arbiter.targetLease(this.target, migrationId),
+      migrationId,
       link: link.target,
       clock: this.target.clock,
       compressor: runLengthCompressor,
