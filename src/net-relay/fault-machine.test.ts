@@ -11,13 +11,14 @@ import { runSchedule, type Plan } from './testing/fault-machine/fault-machine.ts
 const SCHEDULES = FULL ? 20_000 : 2000;
 
 /** Named trouble in every state, again and again; what is left of the number is trouble of any kind at any time. */
-const DIRECTED: readonly Plan[] = ROWS.flatMap((row) => DISTURBANCES
+const DIRECTED = ROWS.flatMap((row) => DISTURBANCES
   .filter(({ party, trouble }) => reasonAgainst(row, party, trouble) === null)
-  .map((disturbance): Plan => ({ row, disturbance })));
+  .map((disturbance) => ({ row, disturbance })));
 const DIRECTED_TURNS = Math.floor((SCHEDULES * 0.65) / DIRECTED.length);
 
 function planOf(seed: number): Plan {
-  return seed <= DIRECTED.length * DIRECTED_TURNS ? DIRECTED[seed % DIRECTED.length]! : 'random';
+  const turn = Math.floor((seed - 1) / DIRECTED.length);
+  return turn < DIRECTED_TURNS ? { ...DIRECTED[(seed - 1) % DIRECTED.length]!, atOnce: turn % 2 === 0 } : 'random';
 }
 
 const BATCHES = 10;

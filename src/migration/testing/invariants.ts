@@ -75,7 +75,7 @@ export class Invariants {
       if (!target.isDead && targetVm !== null && !targetVm.discarded) this.broken('MG34: the target has kept a VM that is not its own');
     }
     if (arbiter.owner === 'target') {
-      if (!target.isDead && (targetVm === null || !targetVm.running)) this.broken('I2: the target owns the VM and does not run it');
+      if (!this.rehearsal.vmIsLost && (targetVm === null || !targetVm.running)) this.broken('I2: the target owns the VM and does not run it');
       if (!source.isDead && (!sourceVm.discarded || report?.outcome !== 'completed')) this.broken('I5: the source does not know that the VM has moved');
     }
   }

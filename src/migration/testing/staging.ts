@@ -127,6 +127,13 @@ export class Staging<A extends Arbiter> {
     return (this.report !== null || this.source.isDead) && (this.end !== null || this.target.isDead);
   }
 
+  /** No copy of the guest is left that could run: its owner's host is gone, or never got it to run and the other one is gone. */
+  get vmIsLost(): boolean {
+    const { source, target, arbiter, targetVm } = this;
+    if (arbiter.owner === 'source') return source.isDead;
+    return target.isDead || (source.isDead && targetVm?.broken.has('run') === true && this.end !== null && this.end.outcome !== 'completed');
+  }
+
   /** Copies of the guest that execute. */
   get runningCopies(): number {
     return Number(this.sourceVm.running && this.source.isUp) + Number(this.targetVm?.running === true && this.target.isUp);

@@ -34,9 +34,14 @@ interface Impossible {
   readonly reason: string;
 }
 
+const BEFORE_THE_OFFER: readonly Row[] = [{ side: 'target', state: 'awaiting-offer' }];
+const NO_PORT_YET = 'The target opens its port at the relay once the offer has told it for which VM.';
+
 export const IMPOSSIBLE: readonly Impossible[] = [
   { party: 'relay', trouble: 'cancel', reason: 'The relay ends no migration of its own accord; only the users of the two hosts cancel.' },
   { party: 'link', trouble: 'cancel', reason: 'A link has nobody who could cancel; what a host says over it is that host\'s cancel.' },
+  { party: 'target', trouble: 'cut', rows: BEFORE_THE_OFFER, reason: NO_PORT_YET },
+  { party: 'target', trouble: 'late duplicate', rows: BEFORE_THE_OFFER, reason: NO_PORT_YET },
 ];
 
 const SHORT: Readonly<Record<Trouble, string>> = { 'crash': 'crash', 'freeze': 'freeze', 'cut': 'cut', 'late duplicate': 'late', 'cancel': 'cancel' };

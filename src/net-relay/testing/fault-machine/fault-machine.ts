@@ -30,7 +30,7 @@ const PATIENCE_MS = 1500;
 
 /** What is to strike: named trouble in a named state, or any trouble at any time. */
 export type Plan =
-  | { readonly row: Row; readonly disturbance: Disturbance }
+  | { readonly row: Row; readonly disturbance: Disturbance; /** At the state's first step; otherwise perhaps later. */ readonly atOnce: boolean }
   | 'random';
 
 export interface Outcome {
@@ -107,7 +107,7 @@ class FaultMachine implements Scene {
   private async rest(step: () => void): Promise<void> {
     const { staging, world, arbiter } = this;
     await world.run(() => this.ailing === 0, step, STEPS_TO_REST);
-    const lives = (): boolean => !staging[arbiter.owner].isDead;
+    const lives = (): boolean => !staging.vmIsLost;
     if (!(await world.run(() => (arbiter.isUp && !lives()) || arbiter.isQuiet, step, STEPS_TO_REST))) {
       this.broken(`I2: the ${arbiter.owner} owns the VM at epoch ${arbiter.epoch}, and its port does not come to rest`);
     }
@@ -131,7 +131,7 @@ class FaultMachine implements Scene {
   private async close(step: () => void): Promise<void> {
     this.arbiter.closeOwnersPort();
     // Long enough for the relay to notice tabs that went without a word, and to let go of what waited for them.
-    const until = this.world.clock.now() + (this.staging[this.arbiter.owner].isDead ? 45_000 : 10_000);
+    const until = this.world.clock.now() + (this.staging.vmIsLost ? 45_000 : 10_000);
     await this.world.run(() => this.world.clock.now() >= until, step, STEPS_TO_REST);
   }
 
@@ -164,11 +164,10 @@ class FaultMachine implements Scene {
     });
   }
 
-  private directed({ row, disturbance }: Exclude<Plan, 'random'>): () => void {
+  private directed({ row, disturbance, atOnce }: Exclude<Plan, 'random'>): () => void {
     const { random } = this.world;
     const lead = leadTo(row).make(this, random);
-    // Mostly at once: some states last for a few steps only.
-    let delay = random.chance(0.5) ? 0 : random.below(5);
+    let delay = atOnce ? 0 : random.below(5);
     return () => {
       if (!this.expecting) return;
       lead();
