@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FULL } from '../shared/testing/full.ts';
 import type { LeaseEpoch } from '../shared/ids.ts';
 import { beginReceiving, stepReceiver } from './receiver-machine.ts';
 import type { ReceiverEffect, ReceiverEvent, ReceiverState, ReceiverStep } from './receiver-states.ts';
@@ -175,7 +176,7 @@ describe('The target\'s state machine', () => {
   });
 
   it('keeps its promises in any order of events: one finish, run only when committed, no VM kept that did not come', () => {
-    for (let seed = 0; seed < (process.env['TABMOTION_FULL'] === '1' ? 30_000 : 3000); seed++) {
+    for (let seed = 0; seed < (FULL ? 30_000 : 3000); seed++) {
       const random = new SeededRandom(seed);
       const ordinary = path(seed % 2 === 0);
       let step = beginReceiving(true, at);

@@ -201,6 +201,6 @@ class FaultMachine implements Scene {
   }
 
   private broken(what: string): never {
-    throw new Error(`${what}\n${this.arbiter.describe()}\n${this.world.story(Number(process.env['STORY'] ?? STORY_LINES))}`);
+    throw new Error(`${what}\n${this.arbiter.describe()}\n${this.world.story(STORY_LINES)}`);
   }
 }
