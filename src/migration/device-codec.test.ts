@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FUZZ_RUNS } from '../shared/testing/full.ts';
 import { DeviceAssembly, serializeDevices } from './device-codec.ts';
 import { DEVICE_CHUNK_BYTES, MAX_DEVICE_STATE_BYTES } from './limits.ts';
 import { MigrationError } from './migration-error.ts';
@@ -68,10 +69,11 @@ describe('The device state', () => {
 
   it('made of anything is either taken or refused by name (MG6, C7)', () => {
     const random = new SeededRandom(9);
-    for (let count = 0; count < (process.env['TABMOTION_FULL'] === '1' ? 50_000 : 6000); count++) {
+    for (let count = 0; count < FUZZ_RUNS; count++) {
       const payload = random.chance(0.5) ? random.bytes(random.below(60)) : piece(random.below(3), random.below(60), random.below(20), random.below(30), random.bytes(random.below(30)));
       try {
-        assemble([payload]);
+        // Also again, and behind a piece that is good.
+        assemble(random.pick([[payload], [payload, payload], [piece(0, 30, 0, 10, new Uint8Array(10)), payload]]));
       } catch (error) {
         expect(error).toBeInstanceOf(MigrationError);
       }

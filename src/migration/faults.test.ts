@@ -2,13 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { FAULTS, type Fault } from './testing/faults.ts';
 import { Invariants } from './testing/invariants.ts';
 import { Rehearsal } from './testing/rehearsal.ts';
+import { FULL } from '../shared/testing/full.ts';
 import type { SenderState } from './sender-states.ts';
 
 const SENDER_STATES: readonly SenderState['name'][] = [
   'offering', 'preparing', 'copying', 'reconnecting', 'holding', 'stopping', 'handing-over', 'committing', 'aborting', 'confirming', 'withdrawing',
 ];
-
-const FULL = process.env['TABMOTION_FULL'] === '1';
 
 /** One migration in which `fault` strikes a few steps after the source entered `state`; the world runs on until all is quiet. */
 async function rehearse(seed: number, fault: Fault, state: SenderState['name'], delay: number, reconnects: boolean): Promise<Rehearsal> {

@@ -67,6 +67,8 @@ export const FIRST_MESSAGE_LIMIT_MS = 10_000;
 export const RESTORE_LIMIT_MS = 10_000;
 /** The guest's first instructions after the commit. Far longer than the 2 s after which the relay takes a silent VM back. */
 export const ALIVE_LIMIT_MS = 10_000;
+/** A target whose CPU did not start waits so long to be told that its source has the VM again: the relay's 2 s, or the 10 s after its restart, and some. */
+export const NEVER_RAN_LIMIT_MS = 15_000;
 /** A wait longer than this is said in the log with what is waited for. */
 export const SAY_WAITING_AFTER_MS = 3000;
 

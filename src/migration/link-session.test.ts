@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { FUZZ_RUNS } from '../shared/testing/full.ts';
 import type { MigrationId } from '../shared/ids.ts';
 import { SILENT_HEARTBEATS } from './limits.ts';
 import { LinkSession, type SessionEvents } from './link-session.ts';
@@ -186,7 +187,7 @@ describe('A session on a link', () => {
       serializeMessage({ version: 1, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence: 0, payload: serializeControl({ type: 'ping', at: 1 }) }),
       serializeMessage({ version: 0, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence: 0, payload: serializeControl({ type: 'end', outcome: 'failed', cause: 'internal', reason: 'x' }) }),
     ];
-    for (let count = 0; count < (process.env['TABMOTION_FULL'] === '1' ? 60_000 : 8000); count++) {
+    for (let count = 0; count < FUZZ_RUNS; count++) {
       const heard = nothing();
       const links = memoryLinkPair();
       const session = new LinkSession({ link: links.target, clock, migrationId: ID, parse: parseToTarget, events: events(heard) });
@@ -200,6 +201,28 @@ describe('A session on a link', () => {
       links.source.control.deliver();
       expect(heard.control.length + heard.bad.length).toBe(message.length > 0 ? 1 : 0);
       for (const error of heard.bad) expect(error.cause === 'bad-message' || error.cause === 'message-too-large').toBe(true);
+      session.close();
+    }
+    expect(clock.pending).toBe(0);
+  });
+
+  it('reads what comes in turn, and nothing from the first message that is repeated, left out or out of order (MG3, C7)', () => {
+    const random = new SeededRandom(32);
+    const numbered = Array.from({ length: 6 }, (_, sequence) => serializeMessage({
+      version: 1, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence, payload: serializeControl({ type: 'ping', at: sequence }),
+    }));
+    for (let messages = 0; messages < FUZZ_RUNS; messages += numbered.length) {
+      const heard = nothing();
+      const links = memoryLinkPair();
+      const session = new LinkSession({ link: links.target, clock, migrationId: ID, parse: parseToTarget, events: events(heard) });
+      session.start();
+      session.agree(1);
+      const order = numbered.map((_, index) => (random.chance(0.8) ? index : random.below(numbered.length)));
+      for (const index of order) links.source.control.send(numbered[index]!.slice());
+      while (links.source.control.waiting > 0) links.source.control.deliver();
+      const inTurn = order.findIndex((index, turn) => index !== turn);
+      if (heard.control.length !== (inTurn < 0 ? order.length : inTurn)) expect.fail(`Of ${order.join()}, ${heard.control.length} were read.`);
+      if (heard.bad.length !== (inTurn < 0 ? 0 : 1)) expect.fail(`Of ${order.join()}, ${heard.bad.length} were refused.`);
       session.close();
     }
     expect(clock.pending).toBe(0);

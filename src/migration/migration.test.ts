@@ -79,6 +79,13 @@ describe('A migration', () => {
     expect((await Promise.all([rehearsal.receiver.offer, rehearsal.finish()]))[0]).toMatchObject({ extra, vmName: 'pine', vmId: 'vm-1', from: 'host-a', to: 'host-b' });
   });
 
+  it('tells the source why the target will not have the VM, also before its offer has come (MG6, I5)', async () => {
+    const rehearsal = new Rehearsal({ seed: 3 });
+    rehearsal.receiver.cancel();
+    await rehearsal.finish();
+    expect(rehearsal.report).toMatchObject({ cause: 'cancelled', reason: 'The migration was cancelled at the target.' });
+  });
+
   it('refuses to carry more than its limit', () => {
     expect(() => new Rehearsal({ extra: 'x'.repeat(20_000) })).toThrow(MigrationError);
   });

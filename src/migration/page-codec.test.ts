@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FUZZ_RUNS } from '../shared/testing/full.ts';
 import { PAGE_SIZE } from '../shared/page.ts';
 import { MAX_DATA_PAGES_PER_BLOCK, MAX_ZERO_PAGES_PER_BLOCK } from './limits.ts';
 import { MigrationError } from './migration-error.ts';
@@ -148,7 +149,7 @@ describe('A block of pages', () => {
     const random = new SeededRandom(20);
     const start = serializeBlock(block([1], [2], () => new Uint8Array(PAGE_SIZE).fill(7)), runLengthCompressor) ?? new Uint8Array(0);
     let read = 0;
-    for (let count = 0; count < (process.env['TABMOTION_FULL'] === '1' ? 100_000 : 8000); count++) {
+    for (let count = 0; count < FUZZ_RUNS; count++) {
       // Half of them start as a good block, so that damage deep inside is tried as well.
       const bytes = random.chance(0.5) ? start.slice() : random.bytes(random.below(200));
       for (let damage = random.below(4); damage > 0 && bytes.length > 0; damage--) bytes[random.below(bytes.length)] = random.below(256);

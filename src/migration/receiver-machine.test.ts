@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FULL } from '../shared/testing/full.ts';
 import type { LeaseEpoch } from '../shared/ids.ts';
 import { beginReceiving, stepReceiver } from './receiver-machine.ts';
 import type { ReceiverEffect, ReceiverEvent, ReceiverState, ReceiverStep } from './receiver-states.ts';
@@ -118,7 +119,8 @@ describe('The target\'s state machine', () => {
   it('does not discard a VM that has come, whatever goes wrong with it, but on the relay\'s word (MG29)', () => {
     for (const name of ['starting', 'proving'] as const) {
       for (const operation of ['run', 'await-alive'] as const) {
-        const step = play(reach(name), { type: 'operation-failed', at, operation, failure: FAILURE }, { type: 'deadline', at: at + 1e6 });
+        const late = name === 'starting' && operation === 'run' ? at + 10_000 : at + 1e6;
+        const step = play(reach(name), { type: 'operation-failed', at, operation, failure: FAILURE }, { type: 'deadline', at: late });
         expect(types(step.effects)).not.toContain('discard-vm');
         const revoked = stepReceiver(step.state, { type: 'revoked', at });
         expect(types(revoked.effects)).toContain('discard-vm');
@@ -130,6 +132,14 @@ describe('The target\'s state machine', () => {
     const unheard = stepReceiver(telling.state, { type: 'operation-failed', at, operation: 'tell-alive', failure: { ...FAILURE, cause: 'relay-lost' } });
     expect(unheard.effects).toEqual([]);
     expect(started(stepReceiver(unheard.state, { type: 'deadline', at: at + 1000 }).effects)).toEqual(['tell-alive']);
+  });
+
+  it('ends for want of the relay\'s word if its CPU never ran, as the world has seen nothing of it (MG29, I5)', () => {
+    const waiting = play(reach('starting'), { type: 'operation-failed', at, operation: 'run', failure: FAILURE });
+    expect(types(waiting.effects)).toEqual(['log']);
+    const ended = stepReceiver(waiting.state, { type: 'deadline', at: at + 15_000 });
+    expect(ended.state).toMatchObject({ name: 'ended', verdict: FAILURE });
+    expect(types(ended.effects)).toEqual(['send', 'discard-vm', 'dispose-lease', 'finish']);
   });
 
   it('survives the loss of the link once everything has come, and not before (MG27)', () => {
@@ -166,7 +176,7 @@ describe('The target\'s state machine', () => {
   });
 
   it('keeps its promises in any order of events: one finish, run only when committed, no VM kept that did not come', () => {
-    for (let seed = 0; seed < (process.env['TABMOTION_FULL'] === '1' ? 30_000 : 3000); seed++) {
+    for (let seed = 0; seed < (FULL ? 30_000 : 3000); seed++) {
       const random = new SeededRandom(seed);
       const ordinary = path(seed % 2 === 0);
       let step = beginReceiving(true, at);
@@ -174,6 +184,7 @@ describe('The target\'s state machine', () => {
       let finishes = 0;
       let discarded = false;
       let committed = false;
+      let neverRan = false;
       for (let count = 0; count < 300 && step.state.name !== 'ended'; count++) {
         const event = random.chance(0.6) ? (ordinary.find((candidate) => {
           const next = stepReceiver(step.state, candidate).state;
@@ -183,11 +194,12 @@ describe('The target\'s state machine', () => {
         step = stepReceiver(step.state, event);
         history.push(`${before} --${event.type}--> ${step.state.name}`);
         if (event.type === 'committed' && before === 'committing') committed = true;
+        if (before === 'starting' && event.type === 'operation-failed' && event.operation === 'run') neverRan = true;
         for (const effect of step.effects) {
           if (effect.type === 'finish') finishes++;
           if (effect.type === 'discard-vm') discarded = true;
           if (effect.type === 'run' && !committed) throw new Error(`Run without a commit:\n${history.join('\n')}`);
-          if (effect.type === 'discard-vm' && committed && event.type !== 'revoked' && event.type !== 'operation-failed') {
+          if (effect.type === 'discard-vm' && committed && event.type !== 'revoked' && event.type !== 'operation-failed' && !(neverRan && event.type === 'deadline')) {
             throw new Error(`Discarded after the commit without the relay's word:\n${history.join('\n')}`);
           }
         }

@@ -5,7 +5,7 @@
  */
 import { assertNever } from '../shared/assert-never.ts';
 import {
-  ALIVE_LIMIT_MS, COMMIT_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
+  ALIVE_LIMIT_MS, COMMIT_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
 } from './limits.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
@@ -169,7 +169,7 @@ function progress(state: Live, event: Progress): ReceiverStep {
     case 'committing':
       if (event.type !== 'committed') return stay(state);
       return {
-        state: { name: 'starting', offer: state.offer, canReconnect: false, deadline: event.at + ALIVE_LIMIT_MS, epoch: event.epoch },
+        state: { name: 'starting', offer: state.offer, canReconnect: false, deadline: event.at + ALIVE_LIMIT_MS, epoch: event.epoch, failure: null },
         effects: [{ type: 'run', stoppedAt: state.stoppedAt }],
       };
     case 'starting': {
@@ -274,7 +274,10 @@ function limitPassed(state: Live): ReceiverStep {
     // The CPU was started. If the relay has given the VM back meanwhile, it refuses, and the VM goes.
     return { state: { ...state, step: 'telling', deadline: null }, effects: [{ type: 'start', operation: 'tell-alive' }] };
   }
-  if (state.name === 'starting') return onlyTheRelayEndsIt(state, CAUSE_SENTENCES['target-silent']);
+  if (state.name === 'starting') {
+    // The world has seen nothing of it, and a source that is back gets its VM from the relay without a word from here.
+    return state.failure === null ? onlyTheRelayEndsIt(state, CAUSE_SENTENCES['target-silent'], null) : fail(state, state.failure);
+  }
   return fail(state, failureOfLimit(state));
 }
 
@@ -282,7 +285,7 @@ function limitPassed(state: Live): ReceiverStep {
 function operationFailed(state: Live, { at, operation, failure }: EventOf<'operation-failed'>): ReceiverStep {
   switch (operation) {
     case 'run':
-      return state.name === 'starting' ? onlyTheRelayEndsIt(state, failure.reason) : stay(state);
+      return state.name === 'starting' ? onlyTheRelayEndsIt({ ...state, failure }, failure.reason, at + NEVER_RAN_LIMIT_MS) : stay(state);
     case 'await-alive':
       return { state, effects: [{ type: 'log', sentence: failure.reason }] };
     case 'tell-alive':
@@ -299,9 +302,9 @@ function operationFailed(state: Live, { at, operation, failure }: EventOf<'opera
  * After the commit the VM is here, even if it does not run as it should: only the relay knows whether the world has
  * seen something of it, and gives it back if not.
  */
-function onlyTheRelayEndsIt(state: Starting, reason: string): ReceiverStep {
+function onlyTheRelayEndsIt(state: Starting, reason: string, deadline: number | null): ReceiverStep {
   return {
-    state: { ...state, deadline: null },
+    state: { ...state, deadline },
     effects: [{ type: 'log', sentence: `${reason} If the relay has heard nothing of the VM either, it gives it back to the source.` }],
   };
 }

@@ -57,6 +57,8 @@ export interface Committing extends WithOffer<'committing'> {
 /** The lease is here; the CPU is being started. */
 export interface Starting extends WithOffer<'starting'> {
   readonly epoch: LeaseEpoch;
+  /** The CPU does not run, for certain; the relay's word is awaited for a while only. */
+  readonly failure: Failure | null;
 }
 /** The CPU runs; the guest's first instructions, then the relay's note of them, are awaited. */
 export interface Proving extends WithOffer<'proving'> {

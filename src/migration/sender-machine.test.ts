@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { FULL } from '../shared/testing/full.ts';
 import type { LeaseEpoch } from '../shared/ids.ts';
 import { beginSending, stepSender } from './sender-machine.ts';
 import type { SenderEffect, SenderEvent, SenderState, SenderStep } from './sender-states.ts';
@@ -177,7 +178,7 @@ describe('The source\'s state machine', () => {
   });
 
   it('keeps its promises in any order of events: one finish, tracking ended once, resume only after a pause and never against the relay', () => {
-    for (let seed = 0; seed < (process.env['TABMOTION_FULL'] === '1' ? 30_000 : 3000); seed++) {
+    for (let seed = 0; seed < (FULL ? 30_000 : 3000); seed++) {
       const random = new SeededRandom(seed);
       let step = beginSending(PLAN, at);
       const history: string[] = [];

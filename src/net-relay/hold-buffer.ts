@@ -92,6 +92,23 @@ export class HoldBuffer {
     this.handed = 0;
   }
 
+  /** Lets go of what is too old to be handed out. */
+  forgetOld(now: number): void {
+    let index = 0;
+    let handed = 0;
+    const isFresh = (held: HeldFrame): boolean => {
+      const wasHanded = index++ < this.handed;
+      const fresh = now - held.at <= MAX_HELD_AGE_MS;
+      if (!fresh) this.bytes -= held.frame.length;
+      if (!fresh && !wasHanded) this.counters.add('held-too-old');
+      if (fresh && wasHanded) handed += 1;
+      return fresh;
+    };
+    this.returned = this.returned.filter(isFresh);
+    this.frames = this.frames.filter(isFresh);
+    this.handed = handed;
+  }
+
   clear(): void {
     this.returned = [];
     this.frames = [];

@@ -1,6 +1,7 @@
 /** A host socket that was admitted: what one tab asks of its room, and what it is told. */
 import { assertNever } from '../shared/assert-never.ts';
 import type { HostId } from '../shared/ids.ts';
+import type { Attempt } from './attempt.ts';
 import type { Connection } from './connection.ts';
 import { MAX_TEXT_MESSAGE_BYTES, type HostToRelay, type hostToRelaySchema, type RelayToHost } from './relay-protocol.ts';
 import type { HostVoice } from './room-hosts.ts';
@@ -9,11 +10,13 @@ import { RequestRefused, type Room } from './room.ts';
 export type HostConnection = Connection<typeof hostToRelaySchema, RelayToHost>;
 
 export class HostSession implements HostVoice<RelayToHost> {
+  readonly attempt: Attempt | undefined;
   private readonly connection: HostConnection;
   private readonly room: Room;
   private readonly hostId: HostId;
 
-  constructor(connection: HostConnection, room: Room, hostId: HostId) {
+  constructor(connection: HostConnection, room: Room, hostId: HostId, attempt?: Attempt) {
+    this.attempt = attempt;
     this.connection = connection;
     this.room = room;
     this.hostId = hostId;

@@ -1,5 +1,6 @@
 /** A port socket that was admitted: frames in batches both ways, requests to the VM it belongs to. */
 import type { HostId, LeaseEpoch, MigrationId } from '../shared/ids.ts';
+import type { Attempt } from './attempt.ts';
 import type { Connection } from './connection.ts';
 import { MAX_BATCH_FRAMES, type PortRefusal, type PortToRelay, type portToRelaySchema, type RelayToPort } from './relay-protocol.ts';
 import { decodeFrames, encodeFrames } from './relay-wire.ts';
@@ -26,6 +27,7 @@ export class PortSession implements FrameSink {
   readonly tokenDigest: string;
   /** The migration it was attached for; null for an owner. */
   readonly migrationId: MigrationId | null;
+  readonly attempt: Attempt | undefined;
   role: PortRole;
   /** Of the lease this port holds, or held. */
   epoch: LeaseEpoch;
@@ -33,12 +35,13 @@ export class PortSession implements FrameSink {
   private readonly vm: PortOwner;
   private batch: Uint8Array[] = [];
 
-  constructor(connection: PortConnection, vm: PortOwner, identity: { hostId: HostId; tokenDigest: string; migrationId: MigrationId | null; role: PortRole; epoch: LeaseEpoch }) {
+  constructor(connection: PortConnection, vm: PortOwner, identity: { hostId: HostId; tokenDigest: string; migrationId: MigrationId | null; role: PortRole; epoch: LeaseEpoch; attempt: Attempt | undefined }) {
     this.connection = connection;
     this.vm = vm;
     this.hostId = identity.hostId;
     this.tokenDigest = identity.tokenDigest;
     this.migrationId = identity.migrationId;
+    this.attempt = identity.attempt;
     this.role = identity.role;
     this.epoch = identity.epoch;
     connection.beforeText = () => this.flush();

@@ -73,9 +73,11 @@ const credentials = {
   /** Secret of this host id, made by the tab: nobody else can act as this host. */
   hostToken: roomKey,
 };
+/** Host and port sockets: which connection of the client it is (attempt.ts). */
+const attempt = v.optional(v.object({ client: id, number: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }));
 
 export const hostToRelaySchema = v.variant('type', [
-  v.object({ type: v.literal('hello'), ...credentials, name: displayName }),
+  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName }),
   /** Assigns id, MAC and IP, and gives this host the lease at epoch 1. Answered by `reply` with CreatedVm. */
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */
@@ -123,9 +125,9 @@ export const createdVmSchema = v.object({
 
 export const portToRelaySchema = v.variant('type', [
   /** The VM's owner attaches its NIC. Refused unless (vmId, hostId, epoch) is the lease. */
-  v.object({ type: v.literal('attach-owner'), ...credentials, vmId: id, epoch }),
+  v.object({ type: v.literal('attach-owner'), ...credentials, attempt, vmId: id, epoch }),
   /** A migration's target attaches ahead of the commit: it gets no frames and may send none until `committed`. */
-  v.object({ type: v.literal('attach-target'), ...credentials, vmId: id, epoch, migrationId: id }),
+  v.object({ type: v.literal('attach-target'), ...credentials, attempt, vmId: id, epoch, migrationId: id }),
   /** Source: buffer inbound frames from now on; outbound still pass. Answered by `held`, behind the last inbound frame. */
   v.object({ type: v.literal('hold'), migrationId: id, targetHostId: id }),
   /** Source, behind its last outbound and returned frame: a commit is allowed from now on. Answered by `drained-ok`. */

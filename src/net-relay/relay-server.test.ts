@@ -90,6 +90,22 @@ describe('a room of the relay', () => {
     expect(names(newer)).toEqual(['a']);
   });
 
+  it('keeps a host\'s newer socket when the hello of one that it has given up arrives late (NR7)', async () => {
+    const client = lan.host('a');
+    const [first] = [...lan.network.sockets];
+    first!.toServer.shift()!();
+    first!.toClient.shift()!();
+    lan.network.sockets.delete(first!);
+    first!.break('toClient');
+    first!.toClient.shift()!();
+    await lan.pass(1000);
+    expect(client.state.kind).toBe('connected');
+    while (first!.toServer.length > 0) first!.toServer.shift()!();
+    await lan.pass(1000);
+    expect(client.state.kind).toBe('connected');
+    expect(names(client)).toEqual(['a']);
+  });
+
   it('lets a host that says goodbye go at once, and waits ten seconds for one that was cut off (NR20)', async () => {
     const [a, b, c] = [lan.host('a'), lan.host('b'), lan.host('c')];
     const vm = await lan.createVm(c);

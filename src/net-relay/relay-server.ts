@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../migration/ports.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName } from '../shared/ids.ts';
+import { isOverdue } from './attempt.ts';
 import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.ts';
 import { Counters } from './counters.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
@@ -233,7 +234,11 @@ class RelayServer implements Relay {
         return;
       }
       const hostId = message.hostId as HostId;
-      const session = new HostSession(connection, admitted.room, hostId);
+      if (isOverdue(message.attempt, admitted.room.hosts.voice(hostId)?.attempt)) {
+        connection.refuse({ cause: 'replaced', reason: 'A newer connection of the same tab took this place.' });
+        return;
+      }
+      const session = new HostSession(connection, admitted.room, hostId, message.attempt);
       if (!admitted.room.hosts.join(hostId, message.name, session)) {
         this.refuse(connection, 'room-full');
         return;
@@ -267,8 +272,8 @@ class RelayServer implements Relay {
       const digest = digestOf(message.hostToken).toString('hex');
       const hostId = message.hostId as HostId;
       const epoch = message.epoch as LeaseEpoch;
-      if (message.type === 'attach-owner') vm.attachOwner(connection, hostId, digest, epoch);
-      else vm.attachTarget(connection, hostId, digest, epoch, message.migrationId as MigrationId);
+      if (message.type === 'attach-owner') vm.attachOwner(connection, hostId, digest, epoch, message.attempt);
+      else vm.attachTarget(connection, hostId, digest, epoch, message.migrationId as MigrationId, message.attempt);
     };
     return connection;
   }

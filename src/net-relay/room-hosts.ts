@@ -3,6 +3,7 @@
  * goodbye leaves at once; one whose connection broke is still shown for a while, for it is most likely on its way back.
  */
 import type { HostId } from '../shared/ids.ts';
+import type { Attempt } from './attempt.ts';
 import type { HostInfo } from './relay-protocol.ts';
 
 /** Beats of a second that a host may be away before it is shown as gone. */
@@ -14,6 +15,7 @@ const MAX_REPLIES = 64;
 
 /** What a host is told through; its session. */
 export interface HostVoice<Message> {
+  readonly attempt?: Attempt | undefined;
   send(message: Message): void;
   replaced(): void;
 }

@@ -8,6 +8,7 @@ import { assertNever } from '../shared/assert-never.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, Ipv4Address, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
 import { gratuitousArp, rarpAnnouncement } from './announcement.ts';
+import { isOverdue, type Attempt } from './attempt.ts';
 import { HEARTBEAT_MS } from './connection.ts';
 import { Counters } from './counters.ts';
 import { GATEWAY_IP, GATEWAY_MAC } from './lan.ts';
@@ -27,6 +28,7 @@ const CONFIRM_BEATS_AFTER_RESTART = 40;
 const ANNOUNCE_AT_MS = [0, 50, 150, 300, 550];
 /** Prospective targets of one VM at a time. */
 const MAX_TARGETS = 8;
+const REPLACED = 'A newer connection of the same host took this place.';
 
 export interface RoomVmWorld {
   readonly clock: Clock;
@@ -103,7 +105,8 @@ export class RoomVm implements PortOwner {
     return { state: 'committed-unconfirmed', ...base, migrationId, sourceHostId, sourceEpoch };
   }
 
-  attachOwner(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch): void {
+  attachOwner(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch, attempt?: Attempt): void {
+    if (this.refusesOverdue(connection, hostId, attempt)) return;
     const role = admitOwner(this.lease, hostId, epoch);
     if (role === 'stale-epoch' || role === 'not-owner') {
       connection.refuse({ cause: role, reason: `${this.identity.name} belongs to another host now (epoch ${this.lease.epoch}, not ${epoch}).` });
@@ -113,14 +116,15 @@ export class RoomVm implements PortOwner {
       if (other.hostId === hostId && (other.migrationId === null || this.port.isBehind(other))) this.replace(other);
     }
     const migrationId = moveFrom(this.lease, hostId, epoch);
-    const session = new PortSession(connection, this, { hostId, tokenDigest, migrationId: null, role, epoch: role === 'owner' ? this.lease.epoch : epoch });
+    const session = new PortSession(connection, this, { hostId, tokenDigest, migrationId: null, role, epoch: role === 'owner' ? this.lease.epoch : epoch, attempt });
     this.admit(session);
     if (migrationId === undefined) return;
     if (role === 'former-owner') this.apply({ type: 'source-returned', hostId });
     this.apply({ type: 'who-owns', hostId, migrationId });
   }
 
-  attachTarget(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch, migrationId: MigrationId): void {
+  attachTarget(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch, migrationId: MigrationId, attempt?: Attempt): void {
+    if (this.refusesOverdue(connection, hostId, attempt)) return;
     const role = admitTarget(this.lease, hostId, epoch, migrationId);
     if (role === 'stale-epoch') {
       connection.refuse({ cause: role, reason: `${this.identity.name} is not at epoch ${epoch} any more, or this migration has ended.` });
@@ -133,7 +137,7 @@ export class RoomVm implements PortOwner {
       connection.refuse({ cause: 'relay-full', reason: `${this.identity.name} already has ${MAX_TARGETS} hosts waiting to receive it.` });
       return;
     }
-    this.admit(new PortSession(connection, this, { hostId, tokenDigest, migrationId, role, epoch: this.lease.epoch }));
+    this.admit(new PortSession(connection, this, { hostId, tokenDigest, migrationId, role, epoch: this.lease.epoch, attempt }));
   }
 
   request(session: PortSession, request: PortRequest): void {
@@ -211,7 +215,14 @@ export class RoomVm implements PortOwner {
   }
 
   private replace(session: PortSession): void {
-    session.refuse('replaced', 'A newer connection of the same host took this place.');
+    session.refuse('replaced', REPLACED);
+  }
+
+  /** A hello that was under way for longer than the client waited takes nobody's place. */
+  private refusesOverdue(connection: PortConnection, hostId: HostId, attempt: Attempt | undefined): boolean {
+    const overdue = [...this.sessions].some((session) => session.hostId === hostId && isOverdue(attempt, session.attempt));
+    if (overdue) connection.refuse({ cause: 'replaced', reason: REPLACED });
+    return overdue;
   }
 
   private apply(event: LeaseEvent): void {

@@ -150,7 +150,7 @@ export class Room implements Disposable {
         continue;
       }
       vm.awayBeats += 1;
-      if (vm.awayBeats === EXPIRE_HELD_BEATS) vm.port.expire();
+      if (vm.awayBeats >= EXPIRE_HELD_BEATS) vm.port.expire();
       if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) {
         this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`);
         changed = true;

@@ -1,13 +1,21 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { MacAddress } from '../shared/ids.ts';
+import { SeededRandom } from '../migration/testing/seeded-random.ts';
+import type { Ipv4Address, MacAddress } from '../shared/ids.ts';
+import { FULL } from '../shared/testing/full.ts';
+import { VirtualClock } from '../migration/testing/virtual-clock.ts';
+import { Counters } from './counters.ts';
+import { MAX_HELD_BYTES, MAX_HELD_FRAMES } from './hold-buffer.ts';
 import { MAX_FRAME_BYTES } from './relay-protocol.ts';
 import { Switch } from './switch.ts';
 import { ipFrame, numberOf, recordingStation } from './testing/relay-harness.ts';
+import { VmPort, type PortDrop } from './vm-port.ts';
 
 const one = { mac: '02:5a:00:00:00:01', ip: '10.86.0.2' };
 const two = { mac: '02:5a:00:00:00:02', ip: '10.86.0.3' };
 const everybody = { mac: 'ff:ff:ff:ff:ff:ff', ip: '10.86.0.255' };
 const outside = { mac: '52:54:00:12:34:56', ip: '192.0.2.1' };
+
+const HOSTILE_FRAMES = FULL ? 1_000_000 : 100_000;
 
 let lanSwitch: Switch;
 beforeEach(() => {
@@ -73,6 +81,41 @@ describe('the switch of a room', () => {
     a.socket.send(ipFrame(one, everybody, 1));
     expect(b.numbers()).toEqual([1]);
     expect(lanSwitch.drops.toJSON()).toEqual({ 'station-failed': 1 });
+  });
+
+  it(`takes ${HOSTILE_FRAMES} hostile frames from a guest and from a real network without an exception, and nothing grows (NR19, B7)`, () => {
+    const random = new SeededRandom(77);
+    const clock = new VirtualClock();
+    const guest = new VmPort(one.mac as MacAddress, one.ip as Ipv4Address, clock, new Counters<PortDrop>());
+    guest.plugInto(lanSwitch.plug(guest, { mac: one.mac as MacAddress }));
+    let toGuest = 0;
+    const sink = { deliver: () => void toGuest++ };
+    guest.attach(sink);
+    const seen = { neighbour: 0, network: 0 };
+    lanSwitch.plug({ receive: () => void seen.neighbour++ }, { mac: two.mac as MacAddress });
+    const uplink = lanSwitch.plug({ receive: () => void seen.network++ }, { uplink: true });
+    for (let count = 0; count < HOSTILE_FRAMES; count++) {
+      let frame = random.chance(0.7) ? ipFrame(random.pick([one, two, outside]), random.pick([one, two, outside, everybody]), count) : random.bytes(random.below(100));
+      for (let damage = random.below(4); damage > 0 && frame.length > 0; damage--) frame[random.below(frame.length)] = random.below(256);
+      if (random.chance(0.2)) frame = frame.subarray(0, random.below(frame.length + 1));
+      if (random.chance(0.001)) frame = new Uint8Array(MAX_FRAME_BYTES + random.below(60_000));
+      if (random.chance(0.5)) guest.send(sink, frame, 'stale-epoch');
+      else uplink.send(frame);
+      // Now and then in a hold, in which frames for the guest wait within their bounds.
+      if (random.chance(0.0002)) guest.hold();
+      if (random.chance(0.0002)) guest.release();
+      if (count % 100 === 0) clock.setTimeout(() => undefined, 4);
+      if (count % 100 === 0) clock.fireNext();
+      if (guest.held.frames > MAX_HELD_FRAMES || guest.held.bytes > MAX_HELD_BYTES) expect.fail('More is held than the bounds allow.');
+    }
+    guest.release();
+    while (clock.fireNext());
+    expect(guest.held).toEqual({ frames: 0, bytes: 0 });
+    for (const passed of [toGuest, seen.neighbour, seen.network]) expect(passed).toBeGreaterThan(HOSTILE_FRAMES / 100);
+    // Counted under a closed list of names, nothing learned: an address of a hostile frame is as unknown as before.
+    expect(Object.keys(lanSwitch.drops.toJSON()).sort()).toEqual(['claims-local-mac', 'oversized', 'runt']);
+    expect(Object.keys(guest.drops.toJSON()).length).toBeLessThan(20);
+    expect(lanSwitch.knows(outside.mac as MacAddress)).toBe(false);
   });
 
   it('announces to uplinks only', () => {

@@ -194,6 +194,25 @@ describe('the port of a VM', () => {
     expect(clock.pending).toBe(0);
   });
 
+  for (const [when, begin] of [['during its hold', () => port.hold()], ['after a commit that nobody confirmed', () => port.moveTo(null)]] as const) {
+    it(`gives away what has waited too long if the owner went for good ${when}, and keeps the rest (NR18)`, () => {
+      begin();
+      port.attach(null);
+      toGuest(1);
+      toGuest(2);
+      clock.setTimeout(() => undefined, MAX_HELD_AGE_MS + 1);
+      clock.fireNext();
+      toGuest(3);
+      port.expire();
+      expect(port.held.frames).toBe(1);
+      expect(port.drops.toJSON()).toEqual({ 'held-too-old': 2 });
+      const sink = new Sink();
+      port.takeBack(sink);
+      expect(sink.frames).toHaveLength(1);
+      expect(port.held).toEqual({ frames: 0, bytes: 0 });
+    });
+  }
+
   it('neither loses nor reorders a frame, however holds, moves and give-backs follow each other (I4)', () => {
     const steps = fc.array(fc.constantFrom('frame', 'frame', 'frame', 'hold', 'release', 'move', 'confirm', 'take-back', 'time'), { maxLength: 80 });
     fc.assert(

@@ -171,11 +171,17 @@ export class VmPort implements Station {
     this.release();
   }
 
-  /** The owner has been away for long: what waits for it is of no use to its guest any more. */
+  /**
+   * The owner has been away for long: what waits for it is of no use to its guest any more. While a switchover is on,
+   * somebody may still come for what is not too old.
+   */
   expire(): void {
-    if (this.sink !== null || this.unconfirmed || this.flow !== 'releasing') return;
-    this.buffer.clear();
-    this.flow = 'open';
+    if (this.sink !== null) return;
+    if (this.flow === 'held' || this.unconfirmed) this.buffer.forgetOld(this.clock.now());
+    else if (this.flow === 'releasing') {
+      this.buffer.clear();
+      this.flow = 'open';
+    }
   }
 
   dispose(): void {

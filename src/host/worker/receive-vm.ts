@@ -73,6 +73,7 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
       });
       return port.targetLease();
     },
+    migrationId: order.migrationId,
     link: links.current,
     nextLink: () => links.others.next(),
     clock: systemClock,

@@ -1,15 +1,16 @@
 /** What must hold in every rehearsal, whatever fails (DESIGN's I1-I3 and I5, rules MG23-MG35). Each throws with the story. */
 import { PAGE_SIZE } from '../../shared/page.ts';
-import type { Rehearsal } from './rehearsal.ts';
+import type { Arbiter } from './arbiter.ts';
+import type { Staging } from './staging.ts';
 
 /** Watches a rehearsal: call `step` after every step and `end` when both sides have ended. */
 export class Invariants {
-  private readonly rehearsal: Rehearsal;
+  private readonly rehearsal: Staging<Arbiter>;
   private framesSeen = 0;
   private lastCounter = 0;
   private atCommitBroken: Error | null = null;
 
-  constructor(rehearsal: Rehearsal) {
+  constructor(rehearsal: Staging<Arbiter>) {
     this.rehearsal = rehearsal;
     rehearsal.arbiter.onCommit = () => {
       try {
@@ -29,7 +30,8 @@ export class Invariants {
       this.broken('I1: the target runs a VM that it does not own');
     }
     for (; this.framesSeen < arbiter.frames.length; this.framesSeen++) {
-      const counter = arbiter.frames[this.framesSeen]?.counter ?? 0;
+      const { from, owner, counter } = arbiter.frames[this.framesSeen]!;
+      if (from !== owner) this.broken(`I1: a frame of the ${from} got out while the VM was the ${owner}'s`);
       if (counter <= this.lastCounter) this.broken(`I1: the world saw step ${counter} of the guest after step ${this.lastCounter}`);
       this.lastCounter = counter;
     }
@@ -73,7 +75,7 @@ export class Invariants {
       if (!target.isDead && targetVm !== null && !targetVm.discarded) this.broken('MG34: the target has kept a VM that is not its own');
     }
     if (arbiter.owner === 'target') {
-      if (!target.isDead && (targetVm === null || !targetVm.running)) this.broken('I2: the target owns the VM and does not run it');
+      if (!this.rehearsal.vmIsLost && (targetVm === null || !targetVm.running)) this.broken('I2: the target owns the VM and does not run it');
       if (!source.isDead && (!sourceVm.discarded || report?.outcome !== 'completed')) this.broken('I5: the source does not know that the VM has moved');
     }
   }

@@ -22,6 +22,7 @@ export class MemoryLane implements Lane {
   private waiters: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
   private early: Uint8Array[] = [];
   private closedBecause: string | null = null;
+  private lastArrived: Uint8Array | null = null;
 
   constructor(name: string) {
     this.name = name;
@@ -89,7 +90,10 @@ export class MemoryLane implements Lane {
     const next = this.onTheWay.shift();
     if (next === undefined || this.peer === null) return;
     if ('closed' in next) this.peer.closed(next.closed);
-    else this.peer.arrived(next.message);
+    else {
+      this.lastArrived = next.message.slice();
+      this.peer.arrived(next.message);
+    }
     if (this.hasRoom()) {
       const { waiters } = this;
       this.waiters = [];
@@ -102,6 +106,23 @@ export class MemoryLane implements Lane {
     const next = this.onTheWay[0];
     if (next === undefined || 'closed' in next) return;
     this.onTheWay.splice(0, 1, ...change(next.message).map((message) => ({ message })));
+  }
+
+  /** What sendAgain() would send; null if nobody would hear it. */
+  private get repeatable(): Uint8Array | null {
+    if (this.peer === null || this.peer.isClosed) return null;
+    const next = this.onTheWay[0];
+    return this.lastArrived ?? (next !== undefined && 'message' in next ? next.message : null);
+  }
+
+  get canSendAgain(): boolean {
+    return this.repeatable !== null;
+  }
+
+  /** The message that arrived last, or else the next one, arrives once more behind all others. */
+  sendAgain(): void {
+    const message = this.repeatable;
+    if (message !== null) this.onTheWay.push({ message: message.slice() });
   }
 
   /** The lane dies: what is on its way is lost, and this end hears of it now. */
@@ -148,6 +169,10 @@ export interface MemoryLinkPair {
   readonly target: MemoryLink;
   /** All four directions. */
   readonly lanes: readonly MemoryLane[];
+  /** Nothing arrives for the time being. */
+  stalled: boolean;
+  /** Somebody still hears of what happens to it. */
+  readonly isAlive: boolean;
   /** The connection breaks and both ends notice. */
   cut(): void;
   /** The connection breaks and nobody notices. */
@@ -167,11 +192,19 @@ export function memoryLinkPair(kind: LinkKind = 'local', name = 'link'): MemoryL
     },
   });
   const lanes = [sourceControl, targetControl, sourceBulk, targetBulk];
+  let muted = false;
   return {
     source: end(sourceControl, sourceBulk),
     target: end(targetControl, targetBulk),
     lanes,
+    stalled: false,
+    get isAlive() {
+      return !muted && lanes.some((lane) => !lane.isClosed);
+    },
     cut: () => lanes.forEach((lane) => lane.cut('The connection broke.')),
-    mute: () => lanes.forEach((lane) => lane.mute()),
+    mute() {
+      muted = true;
+      lanes.forEach((lane) => lane.mute());
+    },
   };
 }

@@ -7,25 +7,22 @@ import { disposable, type Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import { MigrationError } from '../migration-error.ts';
 import type { LeaseOutcome, SourceLease, TargetLease } from '../ports.ts';
+import type { Arbiter, Owner, SeenFrame } from './arbiter.ts';
+import type { ModelVm } from './model-vm.ts';
 import type { Host, World } from './world.ts';
 
 /** The relay takes a VM back whose target gave no sign of life for so long. */
 export const TAKE_BACK_MS = 2000;
 
-export type Owner = 'source' | 'target';
-
-export class ModelArbiter {
+export class ModelArbiter implements Arbiter {
   owner: Owner = 'source';
   epoch = 1;
   phase: 'idle' | 'held' | 'drained' | 'committed' = 'idle';
-  /** Frames that reached the network: which copy of the guest, and its counter. */
-  readonly frames: { readonly owner: Owner; readonly counter: number }[] = [];
+  readonly frames: SeenFrame[] = [];
   framesRefused = 0;
   /** Breaks the next commit for the target: before or after the relay took note of it. */
   loseCommit: 'before' | 'after' | null = null;
-  /** Called at the moment the lease moves to the target. */
   onCommit: () => void = () => undefined;
-  /** The VM was given back after a commit. */
   tookBack = false;
   private readonly world: World;
   private readonly host: Host;
@@ -39,6 +36,10 @@ export class ModelArbiter {
     this.host = host;
   }
 
+  plug(side: Owner, vm: ModelVm): void {
+    vm.onStep = (counter) => this.frame(side, counter);
+  }
+
   /** A frame arrives from one of the copies: only the owner's reaches the network. */
   frame(from: Owner, counter: number): void {
     if (from !== this.owner) {
@@ -46,7 +47,7 @@ export class ModelArbiter {
       return;
     }
     if (from === 'target') this.targetLives();
-    this.frames.push({ owner: from, counter });
+    this.frames.push({ from, owner: this.owner, counter });
   }
 
   sourceLease(host: Host): SourceLease {
@@ -86,7 +87,6 @@ export class ModelArbiter {
     };
   }
 
-  /** Listeners that were not disposed. */
   get sourceListeners(): number {
     return this.open.source + this.waiting.listenerCount;
   }

@@ -15,7 +15,7 @@ export interface Action {
 }
 
 /** Something that can act whenever the schedule wants: a lane with messages on their way, a guest that runs. */
-export type ActionSource = () => Action | null;
+export type ActionSource = () => Action | readonly Action[] | null;
 
 /** How long a step takes at most while nothing but idle actions can happen. */
 const IDLE_MS = 300;
@@ -152,8 +152,11 @@ export class Host {
     if (this.state !== 'up') return [];
     const possible = [...this.deferred];
     for (const source of this.sources) {
-      const action = source();
-      if (action !== null) possible.push({ ...action, name: `${this.name}: ${action.name}` });
+      const offered = source();
+      if (offered === null) continue;
+      for (const action of Array.isArray(offered) ? (offered as readonly Action[]) : [offered as Action]) {
+        possible.push({ ...action, name: `${this.name}: ${action.name}` });
+      }
     }
     return possible;
   }

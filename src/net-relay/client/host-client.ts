@@ -101,7 +101,7 @@ class RelayHostClient implements HostClient {
     this.socket = new RelaySocket({
       url: options.url,
       schema: relayToHostSchema,
-      hello: () => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, name } satisfies HostToRelay),
+      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, attempt, name } satisfies HostToRelay),
       accepts: (message) => message.type === 'welcome',
       onMessage: (message) => this.receive(message),
       clock: this.clock,

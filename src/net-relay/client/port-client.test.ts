@@ -44,6 +44,22 @@ describe('the connection of a port', () => {
     expect(port.state.kind).toBe('connected');
   });
 
+  it('keeps its place when the hello of a connection that it has given up arrives late (NR9)', async () => {
+    const port = lan.own('a', vm, new TestNic());
+    const [first] = [...lan.network.sockets].filter((socket) => socket.name === 'a' && socket.toServer.length > 0);
+    first!.toServer.shift()!();
+    first!.toClient.shift()!();
+    lan.network.sockets.delete(first!);
+    first!.break('toClient');
+    first!.toClient.shift()!();
+    await lan.pass(1000);
+    expect(port.state.kind).toBe('connected');
+    while (first!.toServer.length > 0) first!.toServer.shift()!();
+    await lan.pass(1000);
+    expect(port.state.kind).toBe('connected');
+    expect(lan.relay.stats().sockets).toBe(3);
+  });
+
   it('notices a relay that fell silent without a close (NR2)', async () => {
     const port = lan.own('a', vm, new TestNic());
     await lan.pass(20);

@@ -6,6 +6,7 @@ import type { Clock } from '../../migration/ports.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import { DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
+import type { Attempt } from '../attempt.ts';
 import { Counters } from '../counters.ts';
 import { MAX_BATCH_FRAMES, MAX_FRAME_BYTES, RELAY_PROTOCOL_VERSION, relayToPortSchema, type PortToRelay, type RelayToPort } from '../relay-protocol.ts';
 import { decodeFrames, encodeBatches, encodeFrames } from '../relay-wire.ts';
@@ -74,7 +75,7 @@ export class PortConnection implements Disposable {
     this.socket = new RelaySocket({
       url: options.url,
       schema: relayToPortSchema,
-      hello: () => this.hello(options.credentials),
+      hello: (attempt) => this.hello(options.credentials, attempt),
       accepts: (message) => message.type === 'attached',
       onMessage: (message) => this.receive(message),
       onBinary: (bytes) => this.receiveFrames(bytes),
@@ -149,9 +150,9 @@ export class PortConnection implements Disposable {
     this.onState.dispose();
   }
 
-  private hello({ room, key, hostId, hostToken }: PortCredentials): PortToRelay {
+  private hello({ room, key, hostId, hostToken }: PortCredentials, attempt: Attempt): PortToRelay {
     this.role = null;
-    const common = { version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, vmId: this.vmId, epoch: this.leaseEpoch };
+    const common = { version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, attempt, vmId: this.vmId, epoch: this.leaseEpoch };
     return this.target === null ? { type: 'attach-owner', ...common } : { type: 'attach-target', ...common, migrationId: this.target };
   }
 

@@ -7,6 +7,7 @@ import type { Clock } from '../../migration/ports.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import { MAX_BINARY_MESSAGE_BYTES } from '../relay-protocol.ts';
+import type { Attempt } from '../attempt.ts';
 import { decodeText } from '../relay-wire.ts';
 import { openBrowserSocket, webSocketUrl, type ClientSocket, type OpenSocket } from './open-socket.ts';
 import { systemClock } from '../system-clock.ts';
@@ -26,7 +27,7 @@ export interface RelaySocketOptions<S extends v.GenericSchema<unknown, Incoming>
   readonly url: string;
   readonly schema: S;
   /** The first message of each connection. */
-  hello(): unknown;
+  hello(attempt: Attempt): unknown;
   /** True if this message means that the relay accepted the hello. */
   accepts(message: v.InferOutput<S>): boolean;
   onMessage(message: v.InferOutput<S>): void;
@@ -57,11 +58,13 @@ export class RelaySocket<S extends v.GenericSchema<unknown, Incoming>> implement
   private silentLooks = 0;
   private timer: Disposable | null = null;
   private attempt = 0;
+  private readonly client: string;
   private disposed = false;
 
   constructor(options: RelaySocketOptions<S>) {
     this.options = options;
     this.clock = options.clock ?? systemClock;
+    this.client = (options.random ?? Math.random)().toString(36).slice(2) || '0';
     this.open();
   }
 
@@ -106,7 +109,7 @@ export class RelaySocket<S extends v.GenericSchema<unknown, Incoming>> implement
     this.look();
     const events = {
       opened: () => {
-        if (current()) this.socket?.send(JSON.stringify(this.options.hello()));
+        if (current()) this.socket?.send(JSON.stringify(this.options.hello({ client: this.client, number: attempt })));
       },
       text: (text: string) => {
         if (current()) this.receive(text);

@@ -12,6 +12,7 @@ import { GATEWAY_ADDRESS, GATEWAY_MAC_NUMBER, gatewayWorld, OUTSIDE, type Gatewa
 import { noise, TestApplication } from './testing/tcp-host.ts';
 import { serializeUdp } from './udp.ts';
 
+/** B7 asks for 100,000. */
 const FRAMES = 120_000;
 
 /** A frame as a hostile guest makes it: well-formed in parts, so that it gets far, and wrong somewhere. */

@@ -12,11 +12,15 @@ export interface RelaySide {
 
 type Delivery = () => void;
 
+export type Direction = 'toServer' | 'toClient';
+
 /** One socket; both directions. */
 export class MemorySocket {
   readonly name: string;
   readonly toServer: Delivery[] = [];
   readonly toClient: Delivery[] = [];
+  /** Directions in which nothing arrives for the time being; whoever picks deliveries keeps to it. */
+  readonly stalled = new Set<Direction>();
   open = true;
   /** Of all binary messages so far. */
   bytesToServer = 0;
@@ -29,11 +33,11 @@ export class MemorySocket {
   }
 
   connectTo(relay: RelaySide | null, kind: SocketKind): void {
+    if (relay === null) {
+      this.break('toServer', 'toClient');
+      return;
+    }
     this.toServer.push(() => {
-      if (relay === null) {
-        this.cut();
-        return;
-      }
       this.server = relay.connect(kind, {
         backlogBytes: 0,
         sendText: (text) => this.push(this.toClient, () => this.client.text(text)),
@@ -42,7 +46,8 @@ export class MemorySocket {
           this.push(this.toClient, () => this.client.binary(copy));
         },
         close: () => this.push(this.toClient, () => this.cut()),
-        terminate: () => this.cut(),
+        // What had left before it still arrives.
+        terminate: () => this.push(this.toClient, () => this.cut()),
       });
       this.toClient.push(() => this.client.opened());
     });
@@ -71,6 +76,27 @@ export class MemorySocket {
     this.toClient.length = 0;
     this.server?.closed(false);
     this.client.closed();
+  }
+
+  /**
+   * The connection breaks. What is under way is lost in the directions named and still arrives in the others; each end
+   * hears of the break behind what reaches it.
+   */
+  break(...lost: readonly Direction[]): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const direction of lost) this[direction].length = 0;
+    this.toServer.push(() => this.server?.closed(false));
+    this.toClient.push(() => this.client.closed());
+  }
+
+  /** The same, and an end that has died hears nothing any more; nor does the other one if the death goes unnoticed. */
+  die(end: 'client' | 'server', noticed: boolean): void {
+    const lost = end === 'client' ? 'toClient' : 'toServer';
+    this.break(lost);
+    this[lost].length = 0;
+    if (end === 'server') this.server = null;
+    if (!noticed) this[end === 'client' ? 'toServer' : 'toClient'].length = 0;
   }
 
   private push(queue: Delivery[], delivery: Delivery): void {
