@@ -153,7 +153,10 @@ describe('our TCP and the kernel of the real guest', { timeout: GUEST_LIMIT_MS }
     }
     expect(gateway.stats()['tcp-open']).toBeGreaterThanOrEqual(CONNECTIONS);
     const answers = sockets.map((socket) => collect(socket));
-    for (const [index, socket] of sockets.entries()) socket.end(noise(index, 3000));
+    for (const [index, socket] of sockets.entries()) {
+      socket.resume();
+      socket.end(noise(index, 3000));
+    }
     for (const [index, answer] of (await Promise.all(answers)).entries()) expect(answer.sha256).toBe(sha256(noise(index, 3000)));
   });
 });
