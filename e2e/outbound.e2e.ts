@@ -117,5 +117,5 @@ test('B5: without --outbound everything outside is refused at once, with a reaso
   // The room itself goes on: its names, and the gateway's ping.
   expect((await tab.run(vmId, 'nslookup gateway.tabmotion.internal')).output).toContain('10.86.0.1');
   const figures = await room.describe(server.origin);
-  expect(figures.gateway).toMatchObject({ 'dns-refused': expect.any(Number) as number, 'outbound-off': expect.any(Number) as number });
+  for (const reason of ['outbound-off', 'dns-refused']) expect(figures.gateway?.[reason], reason).toBeGreaterThan(0);
 });
