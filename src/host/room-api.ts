@@ -39,10 +39,14 @@ export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch
 
   return {
     addForward: async (vmId, guestPort, hostPort) => v.parse(forwardSchema, await (await call('POST', 'forwards', { vm: vmId, guestPort, hostPort })).json()),
-    removeForward: async (hostPort) => void (await call('DELETE', `forwards/${hostPort}`)),
+    async removeForward(hostPort) {
+      await call('DELETE', `forwards/${hostPort}`);
+    },
     captureState: async () => v.parse(captureSchema, await (await call('GET', 'capture')).json()),
     startCapture: async () => v.parse(captureSchema, await (await call('PUT', 'capture')).json()),
-    stopCapture: async () => void (await call('DELETE', 'capture')),
+    async stopCapture() {
+      await call('DELETE', 'capture');
+    },
     captured: async () => (await call('GET', 'capture.pcap')).blob(),
   };
 }

@@ -121,7 +121,7 @@ describe('the gateway of a room', () => {
     expect([...world.network.listeners.keys()]).toEqual([]);
   });
 
-  it('keeps a copy of the room\'s frames from when it is told to until it is told to stop (GW60)', async () => {
+  it('keeps a copy of the room\'s frames from when it is told to until it is told to stop (GW60)', () => {
     const world = room({ wallClock: () => 1_700_000_000_000 });
     const gateway = world.gateways.of('default' as RoomName)!;
     expect([gateway.captureState(), gateway.captured()]).toEqual([{ running: false, frames: 0, lost: 0 }, null]);
