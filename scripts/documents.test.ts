@@ -38,4 +38,14 @@ describe('the documents', () => {
     const explained = table(read('README.md'), 'Server options').map(([cell]) => cell ?? '').join(' ');
     for (const option of options) expect(explained).toContain(option);
   });
+
+  it('cite only tests that exist in what they promise about threats', () => {
+    const threats = read('THREATS.md');
+    const cited = [...threats.matchAll(/`((?:src|e2e)\/[^`]+\.ts)`: ((?:“[^”]+”(?:, )?)+)/g)].flatMap(([, file, titles]) => [...(titles ?? '').matchAll(/“([^”]+)”/g)].map(([, title]) => ({ file: file ?? '', title: title ?? '' })));
+    expect(cited.length).toBeGreaterThan(20);
+    // No citation is written in a way that this test does not read.
+    expect(cited).toHaveLength(threats.match(/“/g)?.length ?? 0);
+    const missing = cited.filter(({ file, title }) => !read(file).replaceAll("\\'", "'").includes(title));
+    expect(missing).toEqual([]);
+  });
 });

@@ -24,6 +24,7 @@ import { createRelay } from './net-relay/relay-server.ts';
 import type { KeyValueStore } from './net-relay/relay-store.ts';
 import { systemClock } from './net-relay/system-clock.ts';
 import { disposable, DisposableBag } from './shared/disposable.ts';
+import type { RoomName } from './shared/ids.ts';
 
 /** A shutdown that takes longer than this is cut short, so that Ctrl-C never seems to hang. */
 const SHUTDOWN_LIMIT_MS = 1500;
@@ -70,7 +71,11 @@ async function run(options: ServerOptions): Promise<void> {
       secure: tls !== null,
       guest,
       rooms: {
-        describe: (name, key) => relay.roomStatus(name, key),
+        describe: (name, key) => {
+          const status = relay.roomStatus(name, key);
+          return status === null ? null : { ...status, gateway: gateways.of(name as RoomName)?.gateway.stats() };
+        },
+        controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
         figures: (key) => (relay.checkKey('default', key) ? relay.stats() : null),
       },
       signalling: signalling.routes,

@@ -11,6 +11,7 @@ export interface Room {
 }
 
 export interface RoomState {
+  readonly gateway?: Readonly<Record<string, number>>;
   readonly hosts: readonly { readonly id: string; readonly name: string }[];
   readonly vms: readonly {
     readonly id: string;

@@ -40,6 +40,41 @@ export interface PingSample {
   readonly rttMs: number | null;
 }
 
+/** A TCP port of the server's machine (its loopback) that leads to a port of a VM. */
+export interface PortForward {
+  readonly guestPort: number;
+  readonly hostPort: number;
+}
+
+/** What passed a VM's port on the room's switch since it was made, or the server started. Told at most once a second. */
+export interface VmTraffic {
+  readonly vmId: string;
+  readonly framesFromGuest: number;
+  readonly bytesFromGuest: number;
+  readonly framesToGuest: number;
+  readonly bytesToGuest: number;
+  /** Frames refused or lost; `GET /api/rooms/NAME` has the reasons. */
+  readonly dropped: number;
+}
+
+export interface CaptureState {
+  readonly running: boolean;
+  /** Frames the file would hold now, and older ones that made room for them. */
+  readonly frames: number;
+  readonly lost: number;
+}
+
+/** The frames of the room's network, kept by the server. Whoever has the room's key may read them. */
+export interface RoomCapture {
+  state(): Promise<CaptureState>;
+  /** Starts, anew if there is one. */
+  start(): Promise<CaptureState>;
+  /** What was captured so far, as a pcap file. */
+  download(): Promise<Blob>;
+  /** Ends it and forgets the frames. */
+  stop(): Promise<void>;
+}
+
 export interface VmConsole {
   write(text: string): void;
   /** The scroll-back as text, as far as it is kept. */
@@ -54,6 +89,7 @@ export interface TabMotionEvents {
   migration: MigrationProgress;
   report: MigrationReport;
   ping: PingSample;
+  traffic: VmTraffic;
 }
 
 export interface TabMotion {
@@ -66,6 +102,11 @@ export interface TabMotion {
   migrate(vmId: string, hostId: string, options?: MigrateOptions): Promise<MigrationReport>;
   cancel(vmId: string): Promise<void>;
   console(vmId: string): VmConsole;
+  forwards(vmId: string): PortForward[];
+  /** `hostPort` 0 (the default): any free one. Rejects with a sentence. */
+  addForward(vmId: string, guestPort: number, hostPort?: number): Promise<PortForward>;
+  removeForward(hostPort: number): Promise<void>;
+  readonly capture: RoomCapture;
   on<E extends keyof TabMotionEvents>(event: E, callback: (value: TabMotionEvents[E]) => void): () => void;
 }
 
@@ -84,7 +125,9 @@ export interface VmView extends TabMotionVm {
   /** It was here and runs elsewhere now: the page shows "moved to …" with Bring it back. */
   readonly movedAway: boolean;
   readonly ownerPresent: boolean;
-  readonly forwards: readonly { readonly guestPort: number; readonly hostPort: number }[];
+  readonly forwards: readonly PortForward[];
+  /** null: nothing heard of yet. */
+  readonly traffic: VmTraffic | null;
   /** Root password of this VM, known to the room only. */
   readonly password: string | null;
   /** What the VM waits for while it cannot go on (a lost relay), or null. */

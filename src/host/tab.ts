@@ -20,9 +20,10 @@ import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
 import { RemoteConsoles } from './remote-consoles.ts';
 import { reportText } from './report-text.ts';
+import { createRoomApi } from './room-api.ts';
 import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
 import { RoomLog } from './room-log.ts';
-import type { PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmView } from './scripting-interface.ts';
+import type { PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmTraffic, VmView } from './scripting-interface.ts';
 import { hostViews, publicVm, vmViews } from './vm-views.ts';
 
 /** The view is told at most this often; a screen shows no more. */
@@ -53,7 +54,7 @@ export function openTab(options: TabOptions): OpenTab {
   const name = (options.address.searchParams.get('name') ?? '').trim().slice(0, 40) || hostNameFor(self);
 
   const events: { [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> } = {
-    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(),
+    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter(),
   };
   const viewChanged = new Emitter<void>();
   let viewTimer: ReturnType<typeof setTimeout> | null = null;
@@ -66,6 +67,8 @@ export function openTab(options: TabOptions): OpenTab {
 
   let hosts: readonly HostInfo[] = [{ id: self, name }];
   let roomVms: readonly VmInfo[] = [];
+  const traffic = new Map<string, VmTraffic>();
+  const api = createRoomApi({ base: options.base, room: access.room, key: access.ok ? access.key : '' });
   let starting: TabView['starting'] = { text: 'Joining the room', fraction: null };
   let trouble: string | null = null;
   const log = new RoomLog(changed);
@@ -191,6 +194,7 @@ export function openTab(options: TabOptions): OpenTab {
       }
       hosts = now.hosts;
       roomVms = now.vms;
+      for (const id of traffic.keys()) if (!now.vms.some((vm) => vm.id === id)) traffic.delete(id);
       links.meet(now.hosts.map((host) => host.id as HostId));
       roomChanged();
       if (!first) return;
@@ -208,6 +212,13 @@ export function openTab(options: TabOptions): OpenTab {
       if (message.output.type === 'open-link') links.undeliverable(hostId, message.output);
     });
     joined.onPing((sample: PingSample) => events.ping.emit(sample));
+    joined.onTraffic((news) => {
+      for (const one of news) {
+        traffic.set(one.vmId, one);
+        events.traffic.emit(one);
+      }
+      changed();
+    });
   }
 
   /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
@@ -276,7 +287,7 @@ export function openTab(options: TabOptions): OpenTab {
   }
 
   function views(): VmView[] {
-    return vmViews(roomVms, { self, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details });
+    return vmViews(roomVms, { self, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details, traffic });
   }
 
   const publicVms = (): TabMotionVm[] => views().filter((vm) => !vm.ended).map(publicVm);
@@ -311,6 +322,10 @@ export function openTab(options: TabOptions): OpenTab {
       const stream = consoles.open(vmId as VmId);
       return { write: (text) => input.write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
     },
+    forwards: (vmId) => [...(roomVms.find((vm) => vm.id === vmId)?.forwards ?? [])],
+    addForward: (vmId, guestPort, hostPort = 0) => api.addForward(vmId, guestPort, hostPort),
+    removeForward: (hostPort) => api.removeForward(hostPort),
+    capture: { state: () => api.captureState(), start: () => api.startCapture(), download: () => api.captured(), stop: () => api.stopCapture() },
     on(event, callback) {
       // One event name gives one emitter, which TypeScript cannot follow through the index.
       const listening = (events[event] as unknown as Emitter<Parameters<typeof callback>[0]>).on(callback);

@@ -1,7 +1,7 @@
 /** What the page shows of the room's VMs: the relay's list, with what only this tab knows of each. Pure. */
 import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
-import type { TabMotionHost, TabMotionVm, TabMotionVmState, VmView } from './scripting-interface.ts';
+import type { TabMotionHost, TabMotionVm, TabMotionVmState, VmTraffic, VmView } from './scripting-interface.ts';
 
 export interface VmDetails {
   readonly password: string | null;
@@ -17,6 +17,7 @@ export interface LocalKnowledge {
   /** VMs that ran here and ended; the relay has forgotten them. */
   readonly ended: ReadonlyMap<VmId, VmView>;
   readonly details: ReadonlyMap<VmId, VmDetails>;
+  readonly traffic: ReadonlyMap<string, VmTraffic>;
 }
 
 export function hostViews(hosts: readonly HostInfo[], vms: readonly TabMotionVm[], self: HostId): TabMotionHost[] {
@@ -46,6 +47,7 @@ export function vmViews(vms: readonly VmInfo[], known: LocalKnowledge): VmView[]
       movedAway: known.movedTo.has(id) && stateHere === undefined,
       ownerPresent: vm.ownerPresent,
       forwards: vm.forwards,
+      traffic: known.traffic.get(id) ?? null,
       password: details?.password ?? null,
       waitingFor: details?.waitingFor ?? null,
       ended: false,

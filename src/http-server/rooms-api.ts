@@ -1,4 +1,5 @@
-import { Router, type Request, type Response } from 'express';
+import express, { Router, type Request, type Response } from 'express';
+import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
 
 /** What the relay tells about a room. */
 export interface RoomDescription {
@@ -11,16 +12,46 @@ export interface RoomDescription {
     readonly epoch: number;
     readonly forwards: readonly { readonly guestPort: number; readonly hostPort: number }[];
   }[];
+  /** What the room's gateway counted, by the names of its counters.ts; absent while the room is not open. */
+  readonly gateway?: Readonly<Record<string, number>>;
+}
+
+export interface CaptureState {
+  readonly running: boolean;
+  /** Frames that the file would hold now, and frames that made room for later ones. */
+  readonly frames: number;
+  readonly lost: number;
+}
+
+/** What may be changed in an open room. */
+export interface RoomControls {
+  forwards(): readonly Forward[];
+  /** `vm`: id or name. Rejects with ForwardError. */
+  addForward(request: { readonly vm: string; readonly guestPort: number; readonly hostPort: number }): Promise<Forward>;
+  /** False if there is none on that host port. */
+  removeForward(hostPort: number): Promise<boolean>;
+  captureState(): CaptureState;
+  /** Starts a capture anew. Throws Error with a sentence if there are too many already. */
+  startCapture(): void;
+  stopCapture(): void;
+  /** What was captured so far, as a pcap file; null if nothing is captured. */
+  captured(): Uint8Array | null;
 }
 
 export interface Rooms {
   /** The room's state, or null if there is no such room or the key is not its key (the two look alike on purpose). */
   describe(name: string, key: string): RoomDescription | null;
+  /** As `describe`; 'empty' if nobody is in the room now. */
+  controls(name: string, key: string): RoomControls | 'empty' | null;
   /** Figures of the whole relay, for who runs the server: the key is the default room's, which the server prints. */
   figures(key: string): object | null;
 }
 
 const BEARER = /^Bearer ([A-Za-z0-9_-]{16,64})$/;
+/** A request to forward a port is three short fields. */
+const MAX_BODY = '2kb';
+/** Ports below need root, and belong to the machine's own services: who merely has a room's key does not get them. */
+const FIRST_OPEN_HOST_PORT = 1024;
 
 /** The key that a request carries; otherwise answers it with 401 and returns null. */
 export function bearerKey(request: Request, response: Response): string | null {
@@ -31,20 +62,107 @@ export function bearerKey(request: Request, response: Response): string | null {
   return null;
 }
 
-/** `GET /:name` with `Authorization: Bearer KEY`. Mount it under /api/rooms. */
+/**
+ * Everything under /api/rooms, each with `Authorization: Bearer KEY`:
+ *
+ *   GET    /:name                       the room's state
+ *   GET    /:name/forwards              its port forwards
+ *   POST   /:name/forwards              { vm, guestPort, hostPort? }: one more; 201 with the forward, 409 with why not
+ *   DELETE /:name/forwards/:hostPort    one less
+ *   GET    /:name/capture               whether frames are captured, and how many
+ *   PUT    /:name/capture               starts a capture, anew if there is one
+ *   GET    /:name/capture.pcap          what was captured so far
+ *   DELETE /:name/capture               ends it and forgets the frames
+ */
 export function roomsApi(rooms: Rooms): Router {
   const router = Router();
+  const controls = (request: Request<{ name: string }>, response: Response): RoomControls | null => {
+    const key = bearerKey(request, response);
+    if (key === null) return null;
+    const room = rooms.controls(request.params.name, key);
+    if (room === null) refuse(response);
+    else if (room === 'empty') response.status(404).json({ error: 'Nobody is in this room now.' });
+    else return room;
+    return null;
+  };
+
   router.get('/:name', (request, response) => {
     const key = bearerKey(request, response);
     if (key === null) return;
     const room = rooms.describe(request.params.name, key);
-    if (room === null) {
-      response.status(403).json({ error: 'There is no room of this name with this key.' });
+    if (room === null) refuse(response);
+    else response.json(room);
+  });
+
+  router.get('/:name/forwards', (request, response) => {
+    const room = controls(request, response);
+    if (room !== null) response.json(room.forwards());
+  });
+  router.post('/:name/forwards', express.json({ limit: MAX_BODY }), async (request, response) => {
+    const room = controls(request, response);
+    if (room === null) return;
+    const wanted = forwardRequest(request.body);
+    if (typeof wanted === 'string') {
+      response.status(400).json({ error: wanted });
       return;
     }
-    response.json(room);
+    try {
+      response.status(201).json(await room.addForward(wanted));
+    } catch (error) {
+      if (!(error instanceof ForwardError)) throw error;
+      response.status(409).json({ error: `${error.message}.` });
+    }
+  });
+  router.delete('/:name/forwards/:hostPort', async (request, response) => {
+    const room = controls(request, response);
+    if (room === null) return;
+    const removed = /^\d{1,5}$/.test(request.params.hostPort) && (await room.removeForward(Number(request.params.hostPort)));
+    if (removed) response.status(204).end();
+    else response.status(404).json({ error: 'No VM of this room has a forward on that port.' });
+  });
+
+  router.get('/:name/capture', (request, response) => {
+    const room = controls(request, response);
+    if (room !== null) response.json(room.captureState());
+  });
+  router.put('/:name/capture', (request, response) => {
+    const room = controls(request, response);
+    if (room === null) return;
+    try {
+      room.startCapture();
+      response.json(room.captureState());
+    } catch (error) {
+      response.status(409).json({ error: error instanceof Error ? error.message : String(error) });
+    }
+  });
+  router.get('/:name/capture.pcap', (request, response) => {
+    const room = controls(request, response);
+    if (room === null) return;
+    const file = room.captured();
+    if (file === null) response.status(404).json({ error: 'Nothing is captured in this room.' });
+    else response.type('application/vnd.tcpdump.pcap').attachment(`${request.params.name}.pcap`).send(Buffer.from(file));
+  });
+  router.delete('/:name/capture', (request, response) => {
+    const room = controls(request, response);
+    if (room === null) return;
+    room.stopCapture();
+    response.status(204).end();
   });
   return router;
+}
+
+function refuse(response: Response): void {
+  response.status(403).json({ error: 'There is no room of this name with this key.' });
+}
+
+/** A sentence if the body is no request for a forward. */
+function forwardRequest(body: unknown): { readonly vm: string; readonly guestPort: number; readonly hostPort: number } | string {
+  const { vm, guestPort, hostPort = 0 } = (typeof body === 'object' && body !== null ? body : {}) as { vm?: unknown; guestPort?: unknown; hostPort?: unknown };
+  if (typeof vm !== 'string' || vm === '' || vm.length > 64 || typeof guestPort !== 'number' || typeof hostPort !== 'number') {
+    return 'Send { "vm": id or name, "guestPort": 1 to 65535, "hostPort": 0 for any free one } as JSON.';
+  }
+  if (hostPort !== 0 && hostPort < FIRST_OPEN_HOST_PORT) return `The host port must be 0 (any free one) or at least ${FIRST_OPEN_HOST_PORT}; only --forward opens lower ones.`;
+  return { vm, guestPort, hostPort };
 }
 
 /** `GET /` with the default room's key: how many sockets, rooms and VMs there are, and what was refused. Mount it under /api/relay. */

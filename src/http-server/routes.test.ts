@@ -1,15 +1,48 @@
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createRoutes } from './routes.ts';
+import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
+import type { RoomControls } from './rooms-api.ts';
 import { contentSecurityPolicy } from './security-headers.ts';
 import { serveApp, type ServedApp } from './testing/serve-app.ts';
 
 const KEY = 'k'.repeat(22);
+const FILE = new Uint8Array([0xa1, 0xb2, 0xc3, 0xd4]);
+
+/** An open room that keeps what it is told. */
+class FakeControls implements RoomControls {
+  open: Forward[] = [];
+  capturing = false;
+  full = false;
+  forwards = (): Forward[] => this.open;
+  addForward({ vm, guestPort, hostPort }: { vm: string; guestPort: number; hostPort: number }): Promise<Forward> {
+    if (vm !== 'pc1') return Promise.reject(new ForwardError(`There is no VM ${vm} in this room`));
+    const forward = { vmId: 'vm-1', guestPort, hostPort: hostPort === 0 ? 40_000 : hostPort };
+    this.open.push(forward);
+    return Promise.resolve(forward);
+  }
+  removeForward(hostPort: number): Promise<boolean> {
+    const before = this.open.length;
+    this.open = this.open.filter((forward) => forward.hostPort !== hostPort);
+    return Promise.resolve(this.open.length < before);
+  }
+  captureState = (): { running: boolean; frames: number; lost: number } => ({ running: this.capturing, frames: this.capturing ? 7 : 0, lost: 0 });
+  startCapture(): void {
+    if (this.full) throw new Error('The server captures 8 rooms at a time.');
+    this.capturing = true;
+  }
+  stopCapture(): void {
+    this.capturing = false;
+  }
+  captured = (): Uint8Array | null => (this.capturing ? FILE : null);
+}
+
 const ROOM = { hosts: [{ id: 'h1', name: 'Ada' }], vms: [] };
 
 describe('the routes', () => {
   let server: ServedApp;
   const errors: string[] = [];
+  const controls = new FakeControls();
 
   beforeAll(async () => {
     const page = express.Router();
@@ -20,7 +53,7 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), figures: (key) => (key === KEY ? { sockets: 3 } : null) },
         signalling: (_request, response) => void response.send('signalling'),
         page,
         onError: (error) => errors.push(error.message),
@@ -58,6 +91,57 @@ describe('the routes', () => {
     expect(JSON.parse(answer.body.toString())).toEqual({ sockets: 3 });
     expect((await server.get('/api/relay', { Authorization: `Bearer ${'x'.repeat(22)}` })).status).toBe(403);
     expect((await server.get('/api/relay')).status).toBe(401);
+  });
+
+  const ask = (method: string, path: string, body?: unknown, key = KEY): Promise<Response> =>
+    fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method, headers: { Authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) }, ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }) });
+
+  it('lists, adds and removes port forwards at run time (GW45)', async () => {
+    const added = await ask('POST', 'default/forwards', { vm: 'pc1', guestPort: 8080 });
+    expect([added.status, await added.json()]).toEqual([201, { vmId: 'vm-1', guestPort: 8080, hostPort: 40_000 }]);
+    expect((await ask('POST', 'default/forwards', { vm: 'pc1', guestPort: 80, hostPort: 5000 })).status).toBe(201);
+    expect(await (await ask('GET', 'default/forwards')).json()).toEqual([{ vmId: 'vm-1', guestPort: 8080, hostPort: 40_000 }, { vmId: 'vm-1', guestPort: 80, hostPort: 5000 }]);
+    expect((await ask('DELETE', 'default/forwards/5000')).status).toBe(204);
+    expect((await ask('DELETE', 'default/forwards/5000')).status).toBe(404);
+    expect((await ask('DELETE', 'default/forwards/x')).status).toBe(404);
+    expect(await (await ask('GET', 'default/forwards')).json()).toHaveLength(1);
+  });
+
+  it('refuses a forward that makes no sense, with a sentence (GW45)', async () => {
+    const answer = async (body: unknown): Promise<[number, string]> => {
+      const refused = await ask('POST', 'default/forwards', body);
+      return [refused.status, ((await refused.json()) as { error: string }).error];
+    };
+    expect(await answer({ vm: 'nobody', guestPort: 80 })).toEqual([409, 'There is no VM nobody in this room.']);
+    expect((await answer({ vm: 'pc1' }))[0]).toBe(400);
+    expect((await answer({ vm: 'pc1', guestPort: '80' }))[0]).toBe(400);
+    expect((await answer([]))[0]).toBe(400);
+    // Ports of the machine's own services are not for who merely has a room's key.
+    expect(await answer({ vm: 'pc1', guestPort: 80, hostPort: 443 })).toEqual([400, 'The host port must be 0 (any free one) or at least 1024; only --forward opens lower ones.']);
+    expect((await ask('POST', 'default/forwards', '{ broken')).status).toBe(400);
+    expect((await ask('POST', 'default/forwards', { vm: 'x'.repeat(10_000), guestPort: 1 })).status).toBe(413);
+  });
+
+  it('captures a room\'s frames and gives them as a file, to who has its key (GW60)', async () => {
+    expect((await ask('GET', 'default/capture.pcap')).status).toBe(404);
+    expect(await (await ask('PUT', 'default/capture')).json()).toEqual({ running: true, frames: 7, lost: 0 });
+    const file = await ask('GET', 'default/capture.pcap');
+    expect([file.headers.get('content-type'), file.headers.get('content-disposition'), file.headers.get('cache-control')]).toEqual(['application/vnd.tcpdump.pcap', 'attachment; filename=default.pcap', 'no-store']);
+    expect(new Uint8Array(await file.arrayBuffer())).toEqual(FILE);
+    expect((await ask('DELETE', 'default/capture')).status).toBe(204);
+    expect(await (await ask('GET', 'default/capture')).json()).toEqual({ running: false, frames: 0, lost: 0 });
+    controls.full = true;
+    expect((await ask('PUT', 'default/capture')).status).toBe(409);
+  });
+
+  it('changes and shows nothing without the key, and says when a room is empty', async () => {
+    controls.open = [{ vmId: 'vm-1', guestPort: 22, hostPort: 6000 }];
+    for (const [method, path] of [['GET', 'forwards'], ['POST', 'forwards'], ['DELETE', 'forwards/6000'], ['GET', 'capture'], ['PUT', 'capture'], ['GET', 'capture.pcap'], ['DELETE', 'capture']] as const) {
+      expect((await ask(method, `default/${path}`, undefined, 'x'.repeat(22))).status, path).toBe(403);
+      expect((await fetch(`http://127.0.0.1:${server.port}/api/rooms/default/${path}`, { method })).status, path).toBe(401);
+      expect((await ask(method, `quiet/${path}`)).status, path).toBe(404);
+    }
+    expect(controls.open).toHaveLength(1);
   });
 
   it('tells a visitor nothing of what went wrong inside, and the terminal all', async () => {

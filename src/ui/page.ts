@@ -17,6 +17,10 @@
  *   [data-testid=invitation][data-address]                the whole invitation
  *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
  *   [data-testid=start-another]                           a further VM in this tab (on its own card)
+ *   [data-testid=network]                                 traffic, forwards and capture of the VM shown (a <details>), with
+ *   [data-testid=traffic][data-to-guest][data-from-guest][data-dropped]   bytes, bytes, frames
+ *   [data-testid=forward-row][data-host-port], [data-testid=forward-form]
+ *   [data-testid=capture-start], [data-testid=capture-download], [data-testid=capture-stop]
  *   [data-testid=trouble], [data-testid=notice]           why the page cannot go on; why something asked for was refused
  */
 import './tokens.css';
@@ -39,6 +43,7 @@ import { notice } from './notice.ts';
 import { pingPanel } from './ping-panel.ts';
 import { PingHistory } from './ping-model.ts';
 import type { Actions, Scene } from './scene.ts';
+import { networkPanel } from './network-panel.ts';
 import { nextSelection, NOTHING_SELECTED } from './selection.ts';
 import { troublePanel } from './trouble-panel.ts';
 import { vmPanel } from './vm-panel.ts';
@@ -82,6 +87,9 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       leaving = false;
       draw();
     },
+    addForward: (vmId, guestPort, hostPort) => attempt(() => tab.addForward(vmId, guestPort, hostPort)),
+    removeForward: (hostPort) => attempt(() => tab.removeForward(hostPort)),
+    attempt,
   };
 
   const top = bag.add(header());
@@ -92,18 +100,19 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const consoles = bag.add(consolePanel(actions));
   const panel = bag.add(vmPanel(actions));
   const pinged = bag.add(pingPanel());
+  const network = bag.add(networkPanel(actions));
   const log = bag.add(migrationLog());
   const stage = el('div', { class: 'stage' },
     hosts.element,
     el('div', { class: 'work' },
       // First in the order of the keyboard: Shift+Tab leads from the console to Migrate.
-      el('div', { class: 'side' }, panel.element, pinged.element, log.element),
+      el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
       consoles.element));
   const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, trouble.element, stage);
   const page = el('div', { class: 'page' }, top.element, main);
   root.replaceChildren(page);
 
-  const components = [top, sentence, leave, trouble, hosts, consoles, panel, pinged, log];
+  const components = [top, sentence, leave, trouble, hosts, consoles, panel, pinged, network, log];
 
   function scene(): Scene {
     const view = tab.view();

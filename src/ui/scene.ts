@@ -27,6 +27,11 @@ export interface Actions {
   dismiss(vmId: string): void;
   setVerify(verify: boolean): void;
   stay(): void;
+  /** `hostPort` 0: any free one. */
+  addForward(vmId: string, guestPort: number, hostPort: number): void;
+  removeForward(hostPort: number): void;
+  /** Does it and says in the page's notice why it could not. */
+  attempt(work: () => Promise<unknown>): void;
   readonly tab: Tab;
 }
 

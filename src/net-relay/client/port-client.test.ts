@@ -154,6 +154,27 @@ describe('a switchover through the clients', () => {
     expect(await lan.settled(target.targetLease().commit())).toBe(2);
   });
 
+  for (const { ms, takes } of [{ ms: 1500, takes: true }, { ms: 3000, takes: false }]) {
+    it(`asks again who owns the VM when the answer to a commit comes ${ms / 1000} s late, and ${takes ? 'takes it' : 'lets go of one that was given back'} (MG29)`, async () => {
+      const source = lan.own('a', vm, new TestNic());
+      const target = lan.target('b', vm, new TestNic(), M, 'a');
+      await lan.pass(20);
+      const lease = source.sourceLease(M, B);
+      await lan.settled(lease.hold());
+      await lan.settled(lease.drained());
+      const sockets = [...lan.network.sockets].filter((socket) => socket.name === 'b');
+      let answer: unknown = null;
+      void target.targetLease().commit().then((epoch) => (answer = epoch), (error: unknown) => (answer = error));
+      for (const socket of sockets) socket.stalled.add('toClient');
+      await lan.pass(ms);
+      expect(answer).toBeNull();
+      for (const socket of sockets) socket.stalled.delete('toClient');
+      await lan.pass(20);
+      if (takes) expect(answer).toBe(2);
+      else expect(answer).toMatchObject({ cause: 'commit-refused' });
+    });
+  }
+
   it('gives up a commit that the relay cannot answer for thirty seconds, and then never runs (I2)', async () => {
     const source = lan.own('a', vm, new TestNic());
     const target = lan.target('b', vm, new TestNic(), M, 'a');

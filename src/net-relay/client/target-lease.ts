@@ -13,6 +13,11 @@ import type { Attached, PortConnection, PortListener, PortState } from './port-c
  * always safe: it has not run, and if the commit was done, the relay gives the VM back to its source.
  */
 const COMMIT_LIMIT_MS = 30_000;
+/**
+ * An answer to a commit older than this is not acted upon: this host stood still meanwhile, and the relay may have given
+ * the VM back (after 2 s without a sign of life). It is asked again who owns the VM.
+ */
+const FRESH_ANSWER_MS = 1000;
 const GIVEN_BACK = 'The relay gave the VM back to its source, because no sign of life came in time.';
 
 export class RelayTargetLease implements TargetLease, PortListener {
@@ -23,6 +28,8 @@ export class RelayTargetLease implements TargetLease, PortListener {
   private readonly revocations = new Emitter<undefined>();
   private committing: Deferred<LeaseEpoch> | null = null;
   private committed: LeaseEpoch | null = null;
+  /** When the relay was asked last for what a commit came to. */
+  private askedAt = Number.NEGATIVE_INFINITY;
   private living: Deferred<undefined> | null = null;
   /** Why nothing can come of it any more. */
   private failure: MigrationError | null = null;
@@ -73,14 +80,14 @@ export class RelayTargetLease implements TargetLease, PortListener {
 
   attached(message: Attached): void {
     if (this.failure !== null) return;
-    if (message.as === 'owner' && this.committing !== null) this.succeed(message.epoch as LeaseEpoch);
+    if (message.as === 'owner' && this.committing !== null) this.askOwner();
     else if (message.as === 'target' && this.committing !== null) this.sendCommit();
     if (this.living !== null) this.port.send({ type: 'alive', migrationId: this.migrationId });
   }
 
   message(message: RelayToPort): void {
     if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.failure !== null) return;
-    if (message.type === 'committed') this.succeed(message.epoch as LeaseEpoch);
+    if (message.type === 'committed') this.answered(message.epoch as LeaseEpoch);
     else if (message.type === 'outcome') this.outcome(message);
     else if (message.type === 'commit-refused') {
       // The port stays: the source may hand over again.
@@ -116,16 +123,33 @@ export class RelayTargetLease implements TargetLease, PortListener {
   }
 
   private outcome(message: Extract<RelayToPort, { type: 'outcome' }>): void {
-    if (message.ownerHostId !== this.port.hostId) this.living?.reject(new MigrationError('commit-refused', GIVEN_BACK));
+    const isOwner = message.ownerHostId === this.port.hostId;
+    if (this.committing !== null && this.committed === null) {
+      if (isOwner) this.answered(message.epoch as LeaseEpoch);
+      return;
+    }
+    if (!isOwner) this.living?.reject(new MigrationError('commit-refused', GIVEN_BACK));
     else if (message.alive) this.living?.resolve(undefined);
   }
 
+  private askOwner(): void {
+    this.askedAt = this.port.clock.now();
+    this.port.send({ type: 'who-owns', migrationId: this.migrationId });
+  }
+
+  /** The relay says that the VM is this host's; true as long as the relay waits for its sign of life. */
+  private answered(epoch: LeaseEpoch): void {
+    if (this.committed !== null) return;
+    if (this.port.clock.now() - this.askedAt > FRESH_ANSWER_MS) this.askOwner();
+    else this.succeed(epoch);
+  }
+
   private sendCommit(): void {
+    this.askedAt = this.port.clock.now();
     this.port.send({ type: 'commit', migrationId: this.migrationId, fromHostId: this.fromHostId, fromEpoch: this.fromEpoch });
   }
 
   private succeed(epoch: LeaseEpoch): void {
-    if (this.committed !== null) return;
     this.committed = epoch;
     this.limit?.dispose();
     this.port.becomeOwner(epoch);

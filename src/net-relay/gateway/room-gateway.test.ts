@@ -4,6 +4,7 @@ import { disposable } from '../../shared/disposable.ts';
 import type { HostId, MacAddress, RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_MAC, lanAddress, type Lan, type LanVm } from '../lan.ts';
 import type { PortForward } from '../relay-protocol.ts';
+import { parsePcap } from './capture.ts';
 import type { Station } from '../station.ts';
 import { parseWantedForward, RoomGateways, type RoomGatewaysOptions } from './room-gateway.ts';
 import { FrameGuest } from './testing/frame-guest.ts';
@@ -17,6 +18,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
   const pings: [string, number, number | null][] = [];
   let vms: LanVm[] = [];
   let station: Station | null = null;
+  const copies = new Set<Station>();
   const guest: FrameGuest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => station?.receive(frame) });
   const set = (next: LanVm[]): void => {
     vms = next;
@@ -25,6 +27,10 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
   const lan: Lan = {
     room: 'default' as RoomName,
     plug(plugged, place) {
+      if ('tap' in place) {
+        copies.add(plugged);
+        return { send: () => undefined, dispose: () => void copies.delete(plugged) };
+      }
       expect(place).toEqual({ mac: GATEWAY_MAC });
       station = plugged;
       return { send: (frame) => guest.receive(frame), dispose: () => void (station = null) };
@@ -48,7 +54,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
     }
     clock.pass(end - clock.now());
   };
-  return { clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null };
+  return { lan, clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null, copies };
 }
 
 function vm(forwards: PortForward[] = [], epoch = 1): LanVm {
@@ -85,8 +91,10 @@ describe('the gateway of a room', () => {
     expect(world.forwards()).toContainEqual({ guestPort: 8000, hostPort: 8080 });
     expect(log).toEqual(['Port 40000 of the host is taken: choose another, or 0 for any free one']);
     const gateway = world.gateways.of('default' as RoomName)!;
-    await gateway.addForward({ vmId: 'vm1', hostPort: 7000, guestPort: 7 });
+    await gateway.addForward({ vm: 'My VM', hostPort: 7000, guestPort: 7 });
     expect(world.forwards()).toContainEqual({ guestPort: 7, hostPort: 7000 });
+    await expect(gateway.addForward({ vm: 'nobody', hostPort: 0, guestPort: 7 })).rejects.toThrow('There is no VM nobody in this room');
+    expect(gateway.forwards()).toContainEqual({ vmId: 'vm1', guestPort: 7, hostPort: 7000 });
     expect(await gateway.removeForward(7000)).toBe(true);
     expect(await gateway.removeForward(7000)).toBe(false);
     expect(world.forwards()).not.toContainEqual({ guestPort: 7, hostPort: 7000 });
@@ -111,6 +119,35 @@ describe('the gateway of a room', () => {
     await world.pass(10_000);
     expect(world.pings.length).toBe(count);
     expect([...world.network.listeners.keys()]).toEqual([]);
+  });
+
+  it('keeps a copy of the room\'s frames from when it is told to until it is told to stop (GW60)', () => {
+    const world = room({ wallClock: () => 1_700_000_000_000 });
+    const gateway = world.gateways.of('default' as RoomName)!;
+    expect([gateway.captureState(), gateway.captured()]).toEqual([{ running: false, frames: 0, lost: 0 }, null]);
+    gateway.startCapture();
+    for (const copy of world.copies) copy.receive(new Uint8Array(60));
+    expect(gateway.captureState()).toEqual({ running: true, frames: 1, lost: 0 });
+    expect(parsePcap(gateway.captured()!)).toEqual([{ at: 1_700_000_000_000, frame: new Uint8Array(60) }]);
+    gateway.startCapture();
+    expect([gateway.captureState().frames, world.copies.size]).toEqual([0, 1]);
+    gateway.stopCapture();
+    expect([gateway.captured(), world.copies.size]).toEqual([null, 0]);
+    gateway.startCapture();
+    world.opened.dispose();
+    expect(world.copies.size).toBe(0);
+  });
+
+  it('captures few rooms at a time, for each takes memory (GW60)', () => {
+    const world = room();
+    const others = Array.from({ length: 9 }, (_, index) => `room-${index}` as RoomName);
+    for (const name of others) world.gateways.open({ ...world.lan, room: name, plug: () => ({ send: () => undefined, dispose: () => undefined }) });
+    const all = others.map((name) => world.gateways.of(name)!);
+    for (const one of all.slice(0, 8)) one.startCapture();
+    expect(() => all[8]!.startCapture()).toThrow('The server captures 8 rooms at a time');
+    all[0]!.startCapture();
+    all[0]!.stopCapture();
+    all[8]!.startCapture();
   });
 
   it('leaves nothing behind when the room closes (GW49)', async () => {

@@ -11,10 +11,14 @@ import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
 import type { HostNetwork } from './host-network.ts';
 import type { LeaseTable } from './leases.ts';
 import { createOutboundPolicy } from './outbound-policy.ts';
-import type { Forward, ForwardRequest } from './port-forwards.ts';
+import { ForwardError, type Forward, type ForwardRequest } from './port-forwards.ts';
+import { plugCapture, type PluggedCapture } from './room-stations.ts';
 
 /** `--ping-ms`. */
 export const DEFAULT_PING_MS = 100;
+
+/** Captures at a time, of all rooms: each holds CAPTURE_BYTES of memory. */
+const MAX_CAPTURES = 8;
 
 /** A forward asked for at the server's start (`--forward HOSTPORT:VM:GUESTPORT`), opened once such a VM exists. */
 export interface WantedForward {
@@ -36,6 +40,8 @@ export interface RoomGatewaysOptions {
   /** Rooms whose switch has a real network on it. */
   readonly learnNeighbours?: (room: RoomName) => boolean;
   readonly network?: HostNetwork;
+  /** Milliseconds since 1970, for captures; default Date.now. */
+  readonly wallClock?: () => number;
   readonly log?: (line: string) => void;
 }
 
@@ -62,7 +68,7 @@ export class RoomGateways {
 
   /** For the relay: opens a room's gateway. */
   readonly open: OpenGateway = (lan) => {
-    const room = new RoomGateway(lan, this.options);
+    const room: RoomGateway = new RoomGateway(lan, this.options, () => [...this.rooms.values()].filter((other) => other !== room && other.captureState().running).length < MAX_CAPTURES);
     this.rooms.set(lan.room, room);
     return {
       dispose: () => {
@@ -91,9 +97,12 @@ export class RoomGateway implements Disposable {
   private readonly socket: StationSocket;
   private readonly subscription: Disposable;
   private readonly known = new Map<string, KnownVm>();
+  private readonly mayCapture: () => boolean;
+  private capture: PluggedCapture | null = null;
 
-  constructor(lan: Lan, options: RoomGatewaysOptions) {
+  constructor(lan: Lan, options: RoomGatewaysOptions, mayCapture: () => boolean = () => true) {
     this.lan = lan;
+    this.mayCapture = mayCapture;
     this.options = options;
     const leases: LeaseTable = {
       all: () => lan.vms().map((vm) => ({ vmId: vm.id, name: vm.name, mac: vm.mac, ip: vm.ip })),
@@ -118,9 +127,15 @@ export class RoomGateway implements Disposable {
     this.follow();
   }
 
-  /** Rejects with ForwardError. */
-  async addForward(request: ForwardRequest): Promise<Forward> {
-    const forward = await this.gateway.addForward(request);
+  forwards(): Forward[] {
+    return this.gateway.forwards();
+  }
+
+  /** `vm`: id or name. Rejects with ForwardError. */
+  async addForward({ vm, hostPort, guestPort }: WantedForward): Promise<Forward> {
+    const named = this.lan.vms().filter(({ id, name }) => id === vm || name === vm);
+    if (named.length !== 1) throw new ForwardError(named.length === 0 ? `There is no VM ${vm} in this room` : `${named.length} VMs are called ${vm}: name it by its id`);
+    const forward = await this.gateway.addForward({ vmId: named[0]?.id ?? vm, hostPort, guestPort });
     this.tellForwards(forward.vmId);
     return forward;
   }
@@ -134,7 +149,31 @@ export class RoomGateway implements Disposable {
     return true;
   }
 
+  captureState(): { readonly running: boolean; readonly frames: number; readonly lost: number } {
+    const { held, lost } = this.capture?.capture.frames ?? { held: 0, lost: 0 };
+    return { running: this.capture !== null, frames: held, lost };
+  }
+
+  /** Starts to keep the room's frames, anew if it did already. Throws Error with a sentence if too many rooms do. */
+  startCapture(): void {
+    if (!this.mayCapture()) throw new Error(`The server captures ${MAX_CAPTURES} rooms at a time; one of them must end first.`);
+    this.stopCapture();
+    this.capture = plugCapture(this.lan, { wallClock: this.options.wallClock ?? Date.now });
+  }
+
+  /** Ends it and forgets the frames. */
+  stopCapture(): void {
+    this.capture?.dispose();
+    this.capture = null;
+  }
+
+  /** The frames kept so far as a pcap file, or null if there is no capture. */
+  captured(): Uint8Array | null {
+    return this.capture?.capture.toPcap() ?? null;
+  }
+
   dispose(): void {
+    this.stopCapture();
     this.subscription.dispose();
     for (const vm of this.known.values()) vm.ping?.dispose();
     this.known.clear();

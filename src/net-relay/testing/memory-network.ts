@@ -19,7 +19,7 @@ export class MemorySocket {
   readonly name: string;
   readonly toServer: Delivery[] = [];
   readonly toClient: Delivery[] = [];
-  /** Directions in which nothing arrives for the time being; whoever picks deliveries keeps to it. */
+  /** Directions in which nothing arrives for the time being. */
   readonly stalled = new Set<Direction>();
   open = true;
   /** Of all binary messages so far. */
@@ -122,8 +122,9 @@ export class MemoryNetwork {
   deliverable(): Delivery[] {
     const heads: Delivery[] = [];
     for (const socket of this.sockets) {
-      for (const queue of [socket.toServer, socket.toClient]) {
-        if (queue.length > 0) heads.push(() => queue.shift()?.());
+      for (const direction of ['toServer', 'toClient'] as const) {
+        const queue = socket[direction];
+        if (queue.length > 0 && !socket.stalled.has(direction)) heads.push(() => queue.shift()?.());
       }
       if (!socket.open && socket.toServer.length === 0 && socket.toClient.length === 0) this.sockets.delete(socket);
     }

@@ -1,5 +1,5 @@
 /** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
-import type { LogLine, MigrateOptions, PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmConsole, VmView } from '../../host/scripting-interface.ts';
+import type { CaptureState, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmConsole, VmView } from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport, RoundFigures } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import { Emitter } from '../../shared/emitter.ts';
@@ -24,7 +24,7 @@ export class FakeTab implements Tab {
   private readonly state: { -readonly [K in keyof TabView]: TabView[K] };
   private readonly changed = new Emitter<null>();
   private readonly emitters: { [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> } = {
-    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(),
+    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter(),
   };
   private readonly consoles = new Map<string, FakeConsole>();
   private readonly cancelled = new Set<string>();
@@ -68,6 +68,31 @@ export class FakeTab implements Tab {
     if (known === undefined) throw new Error(`There is no VM ${vmId} in this room.`);
     return known;
   }
+  forwards(vmId: string): PortForward[] { return [...(this.state.vms.find((vm) => vm.id === vmId)?.forwards ?? [])]; }
+  addForward(vmId: string, guestPort: number, hostPort = 0): Promise<PortForward> {
+    if (hostPort === 8686) return Promise.reject(new Error('Port 8686 of the host is taken: choose another, or 0 for any free one.'));
+    const forward = { guestPort, hostPort: hostPort === 0 ? 41_000 + guestPort : hostPort };
+    this.patch(vmId, { forwards: [...this.forwards(vmId), forward] });
+    return Promise.resolve(forward);
+  }
+  removeForward(hostPort: number): Promise<void> {
+    for (const vm of this.state.vms) this.patch(vm.id, { forwards: vm.forwards.filter((forward) => forward.hostPort !== hostPort) });
+    return Promise.resolve();
+  }
+  private capturing = false;
+  private readonly captureState = (): CaptureState => ({ running: this.capturing, frames: this.capturing ? 3_215 : 0, lost: 0 });
+  readonly capture: RoomCapture = {
+    state: () => Promise.resolve(this.captureState()),
+    start: () => {
+      this.capturing = true;
+      return Promise.resolve(this.captureState());
+    },
+    download: () => Promise.resolve(new Blob(['pretended'])),
+    stop: () => {
+      this.capturing = false;
+      return Promise.resolve();
+    },
+  };
   start(): Promise<TabMotionVm> { return Promise.resolve(this.addVm('running', this.state.vms.length)); }
   cancel(vmId: string): Promise<void> {
     this.cancelled.add(vmId);
@@ -162,6 +187,7 @@ export class FakeTab implements Tab {
       id: `vm-${index + 1}`, name: names[index] ?? `pc-${index + 1}`, state, hostId, mac: `02:5a:00:00:00:0${index + 2}`, ip: `10.86.0.${index + 2}`,
       memoryBytes: 134_217_728, epoch: 1, here: hostId === SELF, movedAway: false, ownerPresent: true,
       forwards: [{ guestPort: 22, hostPort: 40_022 + index }, { guestPort: 80, hostPort: 40_080 + index }],
+      traffic: { vmId: `vm-${index + 1}`, framesFromGuest: 1_812, bytesFromGuest: 2_204_111, framesToGuest: 1_403, bytesToGuest: 104_250, dropped: 0 },
       password: 'quiet-harbour-71', waitingFor: null, ended: false,
     };
     this.consoles.set(vm.id, new FakeConsole());

@@ -15,7 +15,7 @@ export const hosts: readonly TabMotionHost[] = [
 export function vm(change: Partial<VmView> = {}): VmView {
   return {
     id: 'vm-1', name: 'pc-1', state: 'running', hostId: HERE, mac: '02:5a:00:00:00:02', ip: '10.86.0.2', memoryBytes: 134_217_728,
-    epoch: 1, here: true, movedAway: false, ownerPresent: true, forwards: [], password: null, waitingFor: null, ended: false, ...change,
+    epoch: 1, here: true, movedAway: false, ownerPresent: true, forwards: [], traffic: null, password: null, waitingFor: null, ended: false, ...change,
   };
 }
 

@@ -1,0 +1,115 @@
+/** A network that never notices: what goes on between the outside and the guest over ten migrations (B2, B3). */
+import { spawn } from 'node:child_process';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Tab } from '../src/host/scripting-interface.ts';
+import type { HostPage } from './harness/host-page.ts';
+import { startLoad, startStrictRequests } from './harness/http-load.ts';
+import { pollFor } from './harness/poll-for.ts';
+import { expect, test, type OpenHostOptions } from './harness/test.ts';
+
+const MIGRATIONS = Number(process.env['TABMOTION_LAN_MIGRATIONS'] ?? '10');
+const SLOW_MS = 90_000;
+const CONNECTIONS = 3;
+
+type OpenHost = (options?: OpenHostOptions) => Promise<HostPage>;
+
+/** Two tabs of the test's room, the VM in the first, its services up. */
+async function twoTabs(openHost: OpenHost): Promise<{ a: HostPage; b: HostPage; vmId: string; port: (guestPort: number) => Promise<number> }> {
+  const a = await openHost({ label: 'tab A' });
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  const b = await openHost({ label: 'tab B' });
+  await b.waitForGuest();
+  await a.waitForHosts(2);
+  return {
+    a, b, vmId,
+    port: (guestPort) => pollFor(`a forward to port ${guestPort}`, () => a.page.evaluate(([vm, wanted]) => window.tabmotion.forwards(vm).find((forward) => forward.guestPort === wanted)?.hostPort ?? null, [vmId, guestPort] as const)),
+  };
+}
+
+/** Back and forth; `between` runs before the first and after each. */
+async function migrateOften(tabs: readonly [HostPage, HostPage], vmId: string, between: (done: number) => Promise<void>): Promise<void> {
+  await between(0);
+  for (let done = 1; done <= MIGRATIONS; done++) {
+    const [from, to] = done % 2 === 1 ? tabs : [tabs[1], tabs[0]];
+    const report = await from.migrate(vmId, await to.id(), { maxPauseMs: 1000 });
+    expect(report, `migration ${done}`).toMatchObject({ outcome: 'completed', to: await to.id() });
+    await between(done);
+  }
+  expect((await tabs[0].vm(vmId))?.epoch).toBe(1 + MIGRATIONS);
+}
+
+test('B2: one SSH session goes on over ten migrations, and not a character is lost, doubled or out of turn', async ({ openHost }) => {
+  test.slow();
+  const { a, b, vmId, port } = await twoTabs(openHost);
+  const password = await pollFor('the password', () => a.page.evaluate((vm) => (window.tabmotion as Tab).view().vms.find((one) => one.id === vm)?.password ?? null, vmId));
+  const folder = await mkdtemp(join(tmpdir(), 'tabmotion-ssh-'));
+  const askPass = join(folder, 'password');
+  await writeFile(askPass, `#!/bin/sh\necho '${password}'\n`);
+  await chmod(askPass, 0o700);
+  const sshPort = await port(22);
+  const greeting = `guest port 22 to answer`;
+  await pollFor(greeting, () => fetch(`http://127.0.0.1:${sshPort}/`).then(() => false, (error: unknown) => String((error as { cause?: { code?: string } }).cause?.code).startsWith('HPE_')), SLOW_MS);
+  // Counts without being asked, and says again what it hears: both directions, all the time.
+  const remote = '(n=0; while :; do n=$((n+1)); echo "beat $n"; usleep 100000; done) & while read -r line; do echo "heard $line"; done; kill $!';
+  const ssh = spawn('ssh', ['-T', '-p', String(sshPort), '-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(folder, 'known')}`, '-o', 'PreferredAuthentications=password', '-o', 'LogLevel=ERROR', 'root@127.0.0.1', remote], {
+    env: { ...process.env, SSH_ASKPASS: askPass, SSH_ASKPASS_REQUIRE: 'force', DISPLAY: ':0' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  let output = '';
+  let complaints = '';
+  ssh.stdout.on('data', (data: Buffer) => (output += data.toString()));
+  ssh.stderr.on('data', (data: Buffer) => (complaints += data.toString()));
+  const ended = new Promise<number | null>((resolve) => ssh.once('exit', resolve));
+  const numbers = (word: string): number[] => [...output.matchAll(new RegExp(`^${word} (\\d+)$`, 'gm'))].map((match) => Number(match[1]));
+  let said = 0;
+  const talk = async (): Promise<void> => {
+    // Some lines at once, and more than an MSS of them.
+    for (let count = 0; count < 200; count++) ssh.stdin.write(`${++said}\n`);
+    await pollFor(`the session to answer line ${said}; it complained: ${complaints}`, () => numbers('heard').at(-1) === said, SLOW_MS);
+  };
+  try {
+    await pollFor('the session to begin', () => numbers('beat').length > 3, SLOW_MS);
+    // Some are on their way while it moves.
+    const typing = setInterval(() => ssh.stdin.write(`${++said}\n`), 25);
+    await migrateOften([a, b], vmId, async () => {
+      await talk();
+      const beats = numbers('beat').length;
+      await pollFor('the session to beat on', () => numbers('beat').length > beats + 3, SLOW_MS);
+    }).finally(() => clearInterval(typing));
+    await talk();
+    ssh.stdin.end();
+    expect(await ended).toBe(0);
+    expect(numbers('heard')).toEqual(Array.from({ length: said }, (_, index) => index + 1));
+    const beats = numbers('beat');
+    expect(beats).toEqual(beats.map((_, index) => index + 1));
+    expect(output.split('\n').filter((line) => line !== '' && !/^(beat|heard) \d+$/.test(line))).toEqual([]);
+    expect(complaints).toBe('');
+  } finally {
+    ssh.kill('SIGKILL');
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('B3: under a load of short HTTP requests through the forward, ten migrations fail none', async ({ openHost, room, server }) => {
+  test.slow();
+  const { a, b, vmId, port } = await twoTabs(openHost);
+  const url = `http://127.0.0.1:${await port(80)}/`;
+  await pollFor('the guest to serve its page', async () => (await fetch(url)).ok, SLOW_MS);
+  const refusedBefore = (await room.describe(server.origin)).gateway?.['forward-refused'] ?? 0;
+  const load = startLoad(url, CONNECTIONS);
+  const strict = startStrictRequests(url);
+  await migrateOften([a, b], vmId, async () => {
+    const answered = strict.answered();
+    await pollFor('requests to be answered here', () => strict.answered() >= answered + 5, SLOW_MS);
+  });
+  expect(await strict.stop()).toEqual([]);
+  const result = await load.stop();
+  expect(result).toMatchObject({ errors: 0, timeouts: 0, non2xx: 0, mismatches: 0 });
+  expect(result['2xx']).toBeGreaterThan(50);
+  const { gateway } = await room.describe(server.origin);
+  expect([gateway?.['forward-refused'] ?? 0, gateway?.['forward-too-many'] ?? 0, gateway?.['tcp-given-up'] ?? 0]).toEqual([refusedBefore, 0, 0]);
+});

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { createRoomApi } from './room-api.ts';
+
+/** A server that answers what the test says, and what it was asked. */
+function api(answer: () => Response | Promise<Response>) {
+  const asked: { method: string; url: string; key: string | null; body: unknown }[] = [];
+  const made = createRoomApi({
+    base: new URL('https://example.org/lan/'),
+    room: 'mine',
+    key: 'k'.repeat(22),
+    fetch: async (url, init) => {
+      asked.push({ method: init?.method ?? '', url: String(url), key: new Headers(init?.headers).get('authorization'), body: typeof init?.body === 'string' ? JSON.parse(init.body) : null });
+      return answer();
+    },
+  });
+  return { made, asked };
+}
+
+describe("the room's API, as the page calls it", () => {
+  it('carries the key, under whatever path the page lies', async () => {
+    const { made, asked } = api(() => Response.json({ vmId: 'vm-1', guestPort: 80, hostPort: 40_000 }, { status: 201 }));
+    expect(await made.addForward('vm-1', 80, 0)).toEqual({ guestPort: 80, hostPort: 40_000 });
+    expect(asked).toEqual([{ method: 'POST', url: 'https://example.org/lan/api/rooms/mine/forwards', key: `Bearer ${'k'.repeat(22)}`, body: { vm: 'vm-1', guestPort: 80, hostPort: 0 } }]);
+  });
+
+  it('asks for captures and removes forwards', async () => {
+    const { made, asked } = api(() => Response.json({ running: true, frames: 3, lost: 0 }));
+    expect(await made.startCapture()).toEqual({ running: true, frames: 3, lost: 0 });
+    await made.captureState();
+    await made.captured();
+    await made.stopCapture();
+    await made.removeForward(5000);
+    expect(asked.map(({ method, url }) => `${method} ${url.split('/mine/')[1] ?? ''}`)).toEqual(['PUT capture', 'GET capture', 'GET capture.pcap', 'DELETE capture', 'DELETE forwards/5000']);
+  });
+
+  it("rejects with the server's own sentence, and with one of its own when there is none (I5)", async () => {
+    await expect(api(() => Response.json({ error: 'Port 5000 of the host is taken.' }, { status: 409 })).made.addForward('vm-1', 80, 5000)).rejects.toThrow('Port 5000 of the host is taken.');
+    await expect(api(() => new Response('<html>', { status: 502 })).made.startCapture()).rejects.toThrow('The server refused this (502).');
+    await expect(api(() => Promise.reject(new TypeError('fetch failed'))).made.captureState()).rejects.toThrow('The server cannot be reached.');
+    await expect(api(() => Response.json({ hostPort: 'x' })).made.addForward('vm-1', 80, 0)).rejects.toThrow();
+  });
+});

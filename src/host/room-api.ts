@@ -1,0 +1,52 @@
+/** The server's API of this room: what is asked for seldom, and needs no socket. Every call carries the room's key. */
+import * as v from 'valibot';
+import type { CaptureState, PortForward } from './scripting-interface.ts';
+
+const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
+const captureSchema = v.object({ running: v.boolean(), frames: v.number(), lost: v.number() });
+const errorSchema = v.object({ error: v.pipe(v.string(), v.maxLength(1000)) });
+
+export interface RoomApiOptions {
+  /** Root of the server. */
+  readonly base: URL;
+  readonly room: string;
+  readonly key: string;
+  readonly fetch?: typeof fetch;
+}
+
+export interface RoomApi {
+  addForward(vmId: string, guestPort: number, hostPort: number): Promise<PortForward>;
+  removeForward(hostPort: number): Promise<void>;
+  captureState(): Promise<CaptureState>;
+  startCapture(): Promise<CaptureState>;
+  stopCapture(): Promise<void>;
+  /** A pcap file. */
+  captured(): Promise<Blob>;
+}
+
+/** Calls reject with an Error whose message is the server's sentence. */
+export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch(...args) }: RoomApiOptions): RoomApi {
+  async function call(method: string, path: string, body?: object): Promise<Response> {
+    const headers: Record<string, string> = { Authorization: `Bearer ${key}` };
+    if (body !== undefined) headers['Content-Type'] = 'application/json';
+    const answer = await ask(new URL(`api/rooms/${room}/${path}`, base), { method, headers, body: body === undefined ? null : JSON.stringify(body) }).catch(() => {
+      throw new Error('The server cannot be reached. Try again in a moment.');
+    });
+    if (answer.ok) return answer;
+    const said = v.safeParse(errorSchema, await answer.json().catch(() => null));
+    throw new Error(said.success ? said.output.error : `The server refused this (${answer.status}).`);
+  }
+
+  return {
+    addForward: async (vmId, guestPort, hostPort) => v.parse(forwardSchema, await (await call('POST', 'forwards', { vm: vmId, guestPort, hostPort })).json()),
+    async removeForward(hostPort) {
+      await call('DELETE', `forwards/${hostPort}`);
+    },
+    captureState: async () => v.parse(captureSchema, await (await call('GET', 'capture')).json()),
+    startCapture: async () => v.parse(captureSchema, await (await call('PUT', 'capture')).json()),
+    async stopCapture() {
+      await call('DELETE', 'capture');
+    },
+    captured: async () => (await call('GET', 'capture.pcap')).blob(),
+  };
+}
