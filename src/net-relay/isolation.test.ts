@@ -138,7 +138,7 @@ describe('a frame of a guest, over real sockets', () => {
     const nic = new TestNic();
     const target = b.target(vm, nic, 'm1', a);
     await connected(target);
-    source.says({ type: 'hold', migrationId: 'm1', targetHostId: b.id as HostId });
+    source.says({ type: 'hold', migrationId: 'm1', targetHostId: b.id });
     await source.hears('held');
     source.says({ type: 'drained', migrationId: 'm1' as MigrationId });
     await source.hears('drained-ok');

@@ -80,8 +80,11 @@ export class RelayTargetLease implements TargetLease, PortListener {
 
   attached(message: Attached): void {
     if (this.failure !== null) return;
-    if (message.as === 'owner' && this.committing !== null) this.askOwner();
-    else if (message.as === 'target' && this.committing !== null) this.sendCommit();
+    if (message.as === 'owner' && this.committing !== null && this.committed === null) {
+      this.port.becomeOwner(message.epoch as LeaseEpoch);
+      this.askOwner();
+    }
+    if (message.as === 'target' && this.committing !== null) this.sendCommit();
     if (this.living !== null) this.port.send({ type: 'alive', migrationId: this.migrationId });
   }
 
@@ -140,6 +143,8 @@ export class RelayTargetLease implements TargetLease, PortListener {
   /** The relay says that the VM is this host's; true as long as the relay waits for its sign of life. */
   private answered(epoch: LeaseEpoch): void {
     if (this.committed !== null) return;
+    // Frames for the guest come behind the relay's answer: they wait here for what it turns out to mean.
+    this.port.becomeOwner(epoch);
     if (this.port.clock.now() - this.askedAt > FRESH_ANSWER_MS) this.askOwner();
     else this.succeed(epoch);
   }
@@ -152,7 +157,6 @@ export class RelayTargetLease implements TargetLease, PortListener {
   private succeed(epoch: LeaseEpoch): void {
     this.committed = epoch;
     this.limit?.dispose();
-    this.port.becomeOwner(epoch);
     this.committing?.resolve(epoch);
   }
 
