@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MigrationId } from '../shared/ids.ts';
-import { FUZZ_RUNS } from '../shared/testing/full.ts';
+import { FUZZ_LIMIT_MS, FUZZ_RUNS } from '../shared/testing/full.ts';
 import { MigrationError } from './migration-error.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 import { HEADER_BYTES, hashMigrationId, MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES, MessageType, nextSequence, parseMessage, serializeMessage, type Envelope } from './wire.ts';
@@ -82,7 +82,7 @@ describe('The envelope of a message', () => {
       }
     }
     expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
-  });
+  }, FUZZ_LIMIT_MS);
 
   it('is read from the middle of a larger buffer', () => {
     const message = serializeMessage(ENVELOPE);
