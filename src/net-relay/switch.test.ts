@@ -89,11 +89,11 @@ describe('the switch of a room', () => {
     const guest = new VmPort(one.mac as MacAddress, one.ip as Ipv4Address, clock, new Counters<PortDrop>());
     guest.plugInto(lanSwitch.plug(guest, { mac: one.mac as MacAddress }));
     let toGuest = 0;
-    const sink = { deliver: () => void toGuest++ };
+    const sink = { deliver: () => { toGuest++; } };
     guest.attach(sink);
     const seen = { neighbour: 0, network: 0 };
-    lanSwitch.plug({ receive: () => void seen.neighbour++ }, { mac: two.mac as MacAddress });
-    const uplink = lanSwitch.plug({ receive: () => void seen.network++ }, { uplink: true });
+    lanSwitch.plug({ receive: () => { seen.neighbour++; } }, { mac: two.mac as MacAddress });
+    const uplink = lanSwitch.plug({ receive: () => { seen.network++; } }, { uplink: true });
     for (let count = 0; count < HOSTILE_FRAMES; count++) {
       let frame = random.chance(0.7) ? ipFrame(random.pick([one, two, outside]), random.pick([one, two, outside, everybody]), count) : random.bytes(random.below(100));
       for (let damage = random.below(4); damage > 0 && frame.length > 0; damage--) frame[random.below(frame.length)] = random.below(256);
