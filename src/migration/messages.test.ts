@@ -116,7 +116,7 @@ describe('A control message', () => {
     const values = ['1e999', '-1', '1.5', 'null', 'true', '[]', '{}', '"x"', `"${'y'.repeat(70)}"`, '9007199254740993', '4294967296', '{"__proto__":1}', `[${'['.repeat(200)}`];
     let read = 0;
     for (let count = 0; count < FUZZ_RUNS; count++) {
-      let bytes = random.pick(good).slice();
+      let bytes: Uint8Array = random.pick(good).slice();
       const kind = random.below(4);
       if (kind === 0) bytes = payload(String.fromCharCode(...bytes).replace(/:("[^"]*"|[0-9.]+)/g, (whole) => (random.chance(0.15) ? `:${random.pick(values)}` : whole)));
       else if (kind === 1) for (let damage = 1 + random.below(3); damage > 0; damage--) bytes[random.below(bytes.length)] = 0x20 + random.below(96);

@@ -95,7 +95,7 @@ describe('the switch of a room', () => {
     lanSwitch.plug({ receive: () => { seen.neighbour++; } }, { mac: two.mac as MacAddress });
     const uplink = lanSwitch.plug({ receive: () => { seen.network++; } }, { uplink: true });
     for (let count = 0; count < HOSTILE_FRAMES; count++) {
-      let frame = random.chance(0.7) ? ipFrame(random.pick([one, two, outside]), random.pick([one, two, outside, everybody]), count) : random.bytes(random.below(100));
+      let frame: Uint8Array = random.chance(0.7) ? ipFrame(random.pick([one, two, outside]), random.pick([one, two, outside, everybody]), count) : random.bytes(random.below(100));
       for (let damage = random.below(4); damage > 0 && frame.length > 0; damage--) frame[random.below(frame.length)] = random.below(256);
       if (random.chance(0.2)) frame = frame.subarray(0, random.below(frame.length + 1));
       if (random.chance(0.001)) frame = new Uint8Array(MAX_FRAME_BYTES + random.below(60_000));
