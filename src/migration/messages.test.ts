@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FUZZ_RUNS } from '../shared/testing/full.ts';
+import { FUZZ_LIMIT_MS, FUZZ_RUNS } from '../shared/testing/full.ts';
 import { MAX_TEXT_LENGTH } from './limits.ts';
 import { parseToSource, parseToTarget, readOfferedVersions, serializeControl, type OfferMessage, type ToSource, type ToTarget } from './messages.ts';
 import { MigrationError } from './migration-error.ts';
@@ -131,7 +131,7 @@ describe('A control message', () => {
       }
     }
     expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
-  });
+  }, FUZZ_LIMIT_MS);
 
   it('tells the versions of an offer of any kind, so that it can be refused in words (MG5, MG10)', () => {
     expect(readOfferedVersions(payload('{"type":"offer","versions":{"oldest":7,"newest":9},"unheard":"of"}'))).toEqual({ oldest: 7, newest: 9 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MigrationId } from '../shared/ids.ts';
-import { FUZZ_RUNS } from '../shared/testing/full.ts';
+import { FUZZ_LIMIT_MS, FUZZ_RUNS } from '../shared/testing/full.ts';
 import { MigrationError } from './migration-error.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 import { HEADER_BYTES, hashMigrationId, MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES, MessageType, nextSequence, parseMessage, serializeMessage, type Envelope } from './wire.ts';
@@ -67,7 +67,7 @@ describe('The envelope of a message', () => {
     const random = new SeededRandom(24);
     let read = 0;
     for (let count = 0; count < FUZZ_RUNS; count++) {
-      let message = random.chance(0.8) ? serializeMessage({ ...ENVELOPE, type: random.pick(Object.values(MessageType)), payload: random.bytes(random.below(40)) }) : random.bytes(random.below(80));
+      let message: Uint8Array = random.chance(0.8) ? serializeMessage({ ...ENVELOPE, type: random.pick(Object.values(MessageType)), payload: random.bytes(random.below(40)) }) : random.bytes(random.below(80));
       for (let damage = random.below(4); damage > 0 && message.length > 0; damage--) message[random.below(message.length)] = random.below(256);
       // A length of up to four gigabytes.
       if (random.chance(0.2) && message.length >= HEADER_BYTES) message.set(random.bytes(4), HEADER_BYTES - 4);
@@ -82,7 +82,7 @@ describe('The envelope of a message', () => {
       }
     }
     expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
-  });
+  }, FUZZ_LIMIT_MS);
 
   it('is read from the middle of a larger buffer', () => {
     const message = serializeMessage(ENVELOPE);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FUZZ_RUNS } from '../shared/testing/full.ts';
+import { FUZZ_LIMIT_MS, FUZZ_RUNS } from '../shared/testing/full.ts';
 import { SeededRandom } from '../migration/testing/seeded-random.ts';
 import {
   hostToRelaySchema, MAX_BATCH_FRAMES, MAX_BINARY_MESSAGE_BYTES, MAX_FRAME_BYTES, portToRelaySchema, relayToHostSchema, relayToPortSchema,
@@ -84,5 +84,5 @@ describe('the relay\'s wire', () => {
       for (const schema of schemas) decodeText(schema, broken);
     }
     expect(accepted).toBeGreaterThan(1000);
-  });
+  }, FUZZ_LIMIT_MS);
 });

@@ -2,3 +2,5 @@
 export const FULL = process.env['TABMOTION_FULL'] === '1';
 /** Seeded hostile inputs for each decoder (C7). */
 export const FUZZ_RUNS = FULL ? 200_000 : 20_000;
+/** Of a test that takes them all, on a slow machine that is busy with other tests. */
+export const FUZZ_LIMIT_MS = FULL ? 900_000 : 120_000;

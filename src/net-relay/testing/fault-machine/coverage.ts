@@ -44,6 +44,7 @@ export const IMPOSSIBLE: readonly Impossible[] = [
   { party: 'target', trouble: 'late duplicate', rows: BEFORE_THE_OFFER, reason: NO_PORT_YET },
 ];
 
+const REASONS = [...new Set(IMPOSSIBLE.map(({ reason }) => reason))];
 const SHORT: Readonly<Record<Trouble, string>> = { 'crash': 'crash', 'freeze': 'freeze', 'cut': 'cut', 'late duplicate': 'late', 'cancel': 'cancel' };
 const WIDTH = 7;
 
@@ -86,13 +87,13 @@ export class Coverage {
       const cells = PARTIES.map((party) => TROUBLES.map((trouble) => this.cell(row, party, trouble).padStart(WIDTH)).join('')).join(' ');
       lines.push(`${row.side} ${row.state}`.padEnd(24) + cells);
     }
-    return [...lines, ...IMPOSSIBLE.map(({ reason }, index) => `\u2013${index + 1}  ${reason}`)].join('\n');
+    return [...lines, ...REASONS.map((reason, index) => `\u2013${index + 1}  ${reason}`)].join('\n');
   }
 
   private cell(row: Row, party: Party, trouble: Trouble): string {
     const hits = this.count(row, party, trouble);
     const impossible = reasonAgainst(row, party, trouble);
-    return hits === 0 && impossible !== null ? `\u2013${IMPOSSIBLE.indexOf(impossible) + 1}` : String(hits);
+    return hits === 0 && impossible !== null ? `\u2013${REASONS.indexOf(impossible.reason) + 1}` : String(hits);
   }
 }
 

@@ -213,6 +213,11 @@ export class RelayArbiter implements Arbiter {
     if (!this.hosts[this.owner].isDead) this.ownersPort?.dispose();
   }
 
+  /** Frames for the guest that waited for longer than they may (NR18). */
+  get droppedByBounds(): number {
+    return this.relay.stats().dropped['held-too-old'] ?? 0;
+  }
+
   /** For a failure's message. */
   describe(): string {
     const { state, epoch } = this.sourcePort;
