@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Emitter } from '../shared/emitter.ts';
-import type { HostId, MigrationId, RoomName } from '../shared/ids.ts';
+import type { MigrationId, RoomName } from '../shared/ids.ts';
 import type { OwnerPort, TargetPort } from './client/port-client.ts';
 import { RoomGateways } from './gateway/room-gateway.ts';
 import { GATEWAY_IP, GATEWAY_MAC, type Lan } from './lan.ts';
@@ -138,7 +138,7 @@ describe('a frame of a guest, over real sockets', () => {
     const nic = new TestNic();
     const target = b.target(vm, nic, 'm1', a);
     await connected(target);
-    source.says({ type: 'hold', migrationId: 'm1', targetHostId: b.id as HostId });
+    source.says({ type: 'hold', migrationId: 'm1', targetHostId: b.id });
     await source.hears('held');
     source.says({ type: 'drained', migrationId: 'm1' as MigrationId });
     await source.hears('drained-ok');
