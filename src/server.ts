@@ -19,8 +19,11 @@ import { createSignalling } from './http-server/signalling.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
 import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
+import { plugTap } from './net-relay/gateway/room-stations.ts';
+import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts';
 import { openLmdbStore } from './net-relay/lmdb-store.ts';
 import { createRelay } from './net-relay/relay-server.ts';
+import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
 import type { KeyValueStore } from './net-relay/relay-store.ts';
 import { systemClock } from './net-relay/system-clock.ts';
 import { disposable, DisposableBag } from './shared/disposable.ts';
@@ -61,9 +64,10 @@ async function run(options: ServerOptions): Promise<void> {
     forwardAddress: '127.0.0.1',
     forwards: options.forwards,
     outbound: options.outbound,
+    learnNeighbours: (room) => options.tap !== null && room === DEFAULT_ROOM,
     log: complain,
   });
-  const relay = open.add(createRelay({ store, openGateway: gateways.open }));
+  const relay = open.add(createRelay({ store, openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap) }));
   for (const record of relay.stats().unreadable) complain(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`);
   const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
   listener.serve(
@@ -93,6 +97,27 @@ async function run(options: ServerOptions): Promise<void> {
   const roomPath = `/#${relay.defaultRoomKey}`;
   for (const line of exposureNotice(options.host, listener.port, tls !== null, roomPath, outsideAddresses(networkInterfaces()))) say(line);
   say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
+}
+
+/** The default room's network with this machine on it, for as long as the room is open. */
+function withTap(open: OpenGateway, device: string): OpenGateway {
+  return (lan) => {
+    const gateway = open(lan);
+    if (lan.room !== DEFAULT_ROOM) return gateway;
+    const tap = plugTap(lan, {
+      device,
+      address: `${TAP_IP}/${LAN_PREFIX_LENGTH}`,
+      spawn: process.getuid?.() === 0,
+      onCommand: (command) => say(`To join this machine to the default room's network, run: sudo ${command.join(' ')}`),
+      log: complain,
+    });
+    return {
+      dispose() {
+        tap.dispose();
+        gateway.dispose();
+      },
+    };
+  };
 }
 
 interface Page {

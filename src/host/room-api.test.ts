@@ -9,7 +9,7 @@ function api(answer: () => Response | Promise<Response>) {
     room: 'mine',
     key: 'k'.repeat(22),
     fetch: async (url, init) => {
-      asked.push({ method: init?.method ?? '', url: String(url), key: new Headers(init?.headers).get('authorization'), body: typeof init?.body === 'string' ? JSON.parse(init.body) : null });
+      asked.push({ method: init?.method ?? '', url: url instanceof URL ? url.href : '?', key: new Headers(init?.headers).get('authorization'), body: typeof init?.body === 'string' ? JSON.parse(init.body) : null });
       return answer();
     },
   });

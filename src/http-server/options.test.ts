@@ -9,7 +9,7 @@ function options(...args: string[]): ServerOptions {
 
 describe('the server\'s command line', () => {
   it('listens for this machine only, on the default port, unless told otherwise', () => {
-    expect(options()).toMatchObject({ port: DEFAULT_PORT, host: '127.0.0.1', pingMs: 100, outbound: null, tls: null, dev: false, guestUrl: null, forwards: [] });
+    expect(options()).toMatchObject({ port: DEFAULT_PORT, host: '127.0.0.1', pingMs: 100, outbound: null, tap: null, tls: null, dev: false, guestUrl: null, forwards: [] });
   });
 
   it('takes a value after a space or an equals sign', () => {
@@ -17,6 +17,7 @@ describe('the server\'s command line', () => {
   });
 
   it('takes two files for --tls', () => {
+    expect(options('--tap', 'tabmotion0').tap).toBe('tabmotion0');
     expect(options('--tls', 'a.pem', 'b.pem', '--dev').tls).toEqual({ certFile: 'a.pem', keyFile: 'b.pem' });
     expect(() => options('--tls', 'a.pem')).toThrow('--tls needs the key file after it.');
   });
@@ -47,6 +48,8 @@ describe('the server\'s command line', () => {
     ['--guest-url', 'ftp://example.org'],
     ['--guest-url', 'guest'],
     ['--host', ' '],
+    ['--tap', 'a name with blanks'],
+    ['--tap', 'longer-than-fifteen'],
   ])('refuses %s %s with a sentence that names the option', (name, value) => {
     expect(() => options(name, value)).toThrow(OptionError);
     expect(() => options(name, value)).toThrow(name);

@@ -1,5 +1,6 @@
 /** The server's command line, parsed once into typed values. */
 import { createOutboundPolicy, OutboundRuleError } from '../net-relay/gateway/outbound-policy.ts';
+import { DEVICE_NAME } from '../net-relay/gateway/tap-station.ts';
 import { parseWantedForward, type WantedForward } from '../net-relay/gateway/room-gateway.ts';
 
 export interface ServerOptions {
@@ -14,6 +15,8 @@ export interface ServerOptions {
   readonly forwards: readonly WantedForward[];
   /** What guests may reach outside: null = nothing, [] = everything, otherwise what these rules open (outbound-policy.ts). */
   readonly outbound: readonly string[] | null;
+  /** Name of a TAP device to make on the default room's network, or null. */
+  readonly tap: string | null;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
   /** Serve the page from its sources, with reload on change. */
   readonly dev: boolean;
@@ -53,6 +56,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --outbound-to RULES       the same, but only where these rules allow it, e.g. *:443,udp:192.0.2.7:53,host:8080
                             ([tcp:|udp:]TARGET[:PORT[-PORT]]; TARGET is *, an address, a network, or "host",
                             which is this machine)
+  --tap NAME                join this machine to the default room's network by a TAP device of this name
+                            (Linux, root; address 10.86.0.254)
   --ping-ms N               beat of the ping to every guest in milliseconds (default ${DEFAULT_PING_MS})
   --data DIR                where room keys and leases are kept (default ${DEFAULT_DATA_DIR})
   --dev                     serve the page from its sources, for work on it
@@ -70,6 +75,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
   const forwards: WantedForward[] = [];
   let outbound: readonly string[] | null = null;
+  let tap: string | null = null;
   let tls: ServerOptions['tls'] = null;
   let dev = false;
   let dataDir = DEFAULT_DATA_DIR;
@@ -99,6 +105,9 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
       case '--outbound-to':
         outbound = outboundRules(words.value(word));
         break;
+      case '--tap':
+        tap = deviceName(words.value(word));
+        break;
       case '--tls': {
         const certFile = words.value(word);
         tls = { certFile, keyFile: words.further(word, 'the key file') };
@@ -120,7 +129,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   }
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
-  return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tls, dev, dataDir } };
+  return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tap, tls, dev, dataDir } };
 }
 
 interface Word {
@@ -169,6 +178,11 @@ function integer(name: string, text: string, lowest: number, highest: number): n
 
 function nonEmpty(name: string, text: string): string {
   if (text.trim() === '') throw new OptionError(`${name} needs a value that is not empty.`);
+  return text;
+}
+
+function deviceName(text: string): string {
+  if (!DEVICE_NAME.test(text)) throw new OptionError(`--tap takes a name for a network device, 1 to 15 letters, digits, _ or -, not ${JSON.stringify(text)}.`);
   return text;
 }
 

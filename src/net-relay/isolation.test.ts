@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { Emitter } from '../shared/emitter.ts';
-import type { HostId, MigrationId, RoomName } from '../shared/ids.ts';
+import type { MigrationId, RoomName } from '../shared/ids.ts';
 import type { OwnerPort, TargetPort } from './client/port-client.ts';
 import { RoomGateways } from './gateway/room-gateway.ts';
 import { GATEWAY_IP, GATEWAY_MAC, type Lan } from './lan.ts';

@@ -15,6 +15,9 @@ export const GATEWAY_IP = '10.86.0.1' as Ipv4Address;
 /** VMs have `02:5a:…`; the gateway's address can therefore never be a VM's. */
 export const GATEWAY_MAC = '02:00:00:00:00:01' as MacAddress;
 
+/** This machine's own address on a room that a TAP device joins it to; no VM gets it. */
+export const TAP_IP = '10.86.0.254' as Ipv4Address;
+
 /** The address of the room's machine number `host` (1..254). */
 export function lanAddress(host: number): Ipv4Address {
   return `10.86.0.${host}` as Ipv4Address;

@@ -15,9 +15,9 @@ import { Switch } from './switch.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
 const TELL_ROOM_AFTER_MS = 10;
-/** Addresses .2 to .254. */
+/** Addresses .2 to .253; .254 is the machine's own, on a TAP (lan.ts). */
 const FIRST_VM_ADDRESS = 2;
-const LAST_VM_ADDRESS = 254;
+const LAST_VM_ADDRESS = 253;
 /** A host's memory holds few more. */
 const MAX_VMS_PER_HOST = 32;
 /** A VM whose owner never comes back is forgotten after a day of the relay's uptime, in beats of a second. */

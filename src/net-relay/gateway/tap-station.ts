@@ -19,7 +19,8 @@ const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 /** socat needs some ms; only a name to look up could hold it. */
 const START_LIMIT_MS = 10_000;
 const LOOPBACK = '127.0.0.1';
-const DEVICE_NAME = /^[A-Za-z0-9_-]{1,15}$/;
+/** What Linux takes as the name of a network device, and no shell takes for anything else. */
+export const DEVICE_NAME = /^[A-Za-z0-9_-]{1,15}$/;
 
 export interface TapStationOptions {
   /** Hands a frame to the switch. */
