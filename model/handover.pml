@@ -173,6 +173,7 @@ inline source_fails(tell) {
      withdraw()
   :: s == handing_over || (s == committing && !s_target_runs) ->
      if :: tell -> source_says(end) :: else -> skip fi;
+     s_relay_drained = false; s_last_sent = false;
      ask_for_vm()
   :: else -> skip
   fi
@@ -192,16 +193,19 @@ inline source_goes_on() {
   fi
 }
 
-inline source_completes() { s_completed = true; source_ends() }
+/* migrate-away.ts closes the port of a VM that is gone. */
+inline source_completes() { s_completed = true; s_target_runs = false; source_ends(); s_port = refused; s_role = none; s_wire = down; empty_r2s() }
 
 /* The relay's word, unasked. */
+inline forget_requests() { s_settled = true; s_hold = false; s_drained = false; s_abort = none; s_reconnects = 0 }
 inline target_lives() {
-  s_settled = true; s_role = former_owner; s_copy = false;
+  forget_requests(); s_role = former_owner; s_copy = false;
   s = confirming;
   if :: s_target_runs -> source_completes() :: else -> skip fi
 }
 inline vm_is_ours() {
-  s_settled = true; s_resuming = true;
+  assert(s == committing || s == aborting);
+  forget_requests(); s_resuming = true;
   withdraw()
 }
 
@@ -256,12 +260,16 @@ end_here:
              if :: s_release -> source_asks(release) :: else -> skip fi;
              if :: s_abort != none -> source_asks(abort) :: else -> skip fi
           :: else -> skip
-          fi
+          fi;
+#endif
+          /* Given back, and the outcome that said so was lost with the socket. */
+#ifndef BREAK_NR13_TOLD
+          if :: !s_settled && who == owner && at > 1 -> vm_is_ours() :: else -> skip fi
 #endif
        :: what == held -> if :: s == holding -> s = stopping :: else -> skip fi
        :: what == drained_ok ->
           if
-          :: s == handing_over && s_last_sent -> s = committing; source_says(switchover)
+          :: s == handing_over && s_last_sent -> s_last_sent = false; s = committing; source_says(switchover)
           :: s == handing_over && !s_last_sent -> s_relay_drained = true
           :: else -> skip
           fi
@@ -309,14 +317,16 @@ end_here:
   :: d_step { s == copying && !source_dead -> s = holding; s_hold = true; source_asks(hold) }
   :: d_step { s == stopping && s_cpu && !source_dead -> s_cpu = false }
   :: d_step { s == stopping && !s_cpu && !source_dead ->
-       s = handing_over; s_drained = true; source_asks(drained)
+       s = handing_over; s_framed = false; s_reconnects = 0; s_drained = true; source_asks(drained)
 #ifdef BREAK_MG19
        ; source_says(switchover)
 #endif
      }
   :: d_step { s == handing_over && s_link && !s_last_sent && !source_dead ->
-       s_last_sent = true;
-       if :: s_relay_drained -> s = committing; source_says(switchover) :: else -> skip fi
+       if
+       :: s_relay_drained -> s_relay_drained = false; s = committing; source_says(switchover)
+       :: else -> s_last_sent = true
+       fi
      }
   :: d_step { s == reconnecting && s_step == none && !s_link && t != ended && !target_dead && !source_dead ->
        s_step = resume; s_link = true; link_up = true; link_offered = true
@@ -341,8 +351,7 @@ end_here:
   :: d_step { !source_dead && (s == committing || s == aborting) && !s_settled -> vm_is_ours() }
 #endif
   /* The guest speaks. */
-  :: d_step { !source_dead && s_cpu && !s_framed && s_role == owner && s_port == connected && s_wire == up &&
-              s != offering && s != preparing && s != copying ->
+  :: d_step { !source_dead && s_cpu && !s_framed && s_role == owner && s_port == connected && s_wire == up && (s == holding || s == stopping) ->
        s_framed = true; source_asks(frame)
      }
   od
@@ -354,7 +363,7 @@ end_here:
 inline close_target_port() {
   t_port_failed = true; t_port = refused; t_role = none; t_wire = down; empty_r2t()
 }
-inline target_ends() { t = ended; t_link = false; link_up = false; link_offered = false; empty_s2t() }
+inline target_ends() { t = ended; t_gathered = false; t_commit = false; t_link = false; link_up = false; link_offered = false; empty_s2t() }
 inline target_fails(tell) {
   if :: tell -> target_says(end) :: else -> skip fi;
   t_cpu = false;
@@ -448,7 +457,7 @@ end_here:
   /* Its own steps. */
   :: d_step { t == preparing && !target_dead -> t = receiving; target_says(prepared) }
   :: d_step { t == restoring && !t_gathered && !target_dead -> t_gathered = true }
-  :: d_step { t == restoring && t_gathered && !target_dead -> target_commits() }
+  :: d_step { t == restoring && t_gathered && !target_dead -> t_gathered = false; target_commits() }
   :: d_step { t == starting && !run_failed && !target_dead -> t = proving; t_cpu = true; check_I1(); target_says(running) }
   :: d_step { t == starting && !run_failed && !target_dead && faults < FAULTS -> faults++; run_failed = true }
   :: d_step { t == proving && !t_alive && !target_dead -> t_alive = true; target_asks(alive) }
@@ -707,3 +716,63 @@ active proctype Judge() {
     assert(I5_both_sides_tell_the_truth)
   }
 }
+
+#ifdef WITNESS
+/* Shows that nothing was verified in vain: sees one thing that must be possible, once; pan names those nobody saw. */
+active proctype Witness() {
+  if
+  :: s == offering
+  :: s == preparing
+  :: s == copying
+  :: s == reconnecting
+  :: s == holding
+  :: s == stopping
+  :: s == handing_over
+  :: s == committing
+  :: s == aborting
+  :: s == confirming
+  :: s == withdrawing
+  :: s == ended
+  :: t == awaiting_offer
+  :: t == preparing
+  :: t == receiving
+  :: t == interrupted
+  :: t == restoring
+  :: t == committing
+  :: t == starting
+  :: t == proving
+  :: t == ended
+  :: lease == owned
+  :: lease == holding
+  :: lease == drained
+  :: lease == committed_unconfirmed
+  :: expired
+  :: ended_as == kept
+  :: ended_as == moved
+  :: ended_as == given_back
+  /* The ends. */
+  :: s_completed && t_completed && s == ended && t == ended && faults == 0
+  :: ended_as == given_back && s == ended && s_cpu && t == ended
+  :: ended_as == given_back && t_cpu
+  :: ended_as == given_back && t_cpu && target_session == former_owner && nempty(t2r)
+  :: ended_as == kept && s == ended && s_cpu && t == ended
+  :: ended_as == none && s == ended && s_cpu && t == ended && s_hold
+  /* A late commit that is refused; a late answer; a target that never learns of its commit. */
+  :: ended_as == kept && t == committing && nempty(t2r)
+  :: holder == target && t == ended && t_gave_up
+  :: holder == target && s == aborting
+  :: holder == target && s == committing && s_abort == outcome
+  /* Both CPUs on, the target's unheard. */
+  :: s_cpu && t_cpu
+  /* Faults, and lives after them. */
+  :: s_reconnects > 0 && s == copying
+  :: !relay_up && lease == drained
+  :: !relay_up && lease == committed_unconfirmed
+  :: faults > 0 && !source_dead && !target_dead && s_completed && t_completed
+  :: source_dead && t_completed
+  :: target_dead && s == ended && s_cpu && ended_as == given_back
+  :: run_failed && s == ended && s_cpu && t == ended
+  :: source_session == none && s_wire == opening && holder == target
+  fi
+}
+#endif
