@@ -1,5 +1,5 @@
 /**
- * `npm test`: types, lint, unit tests, then the end-to-end tests in a real Chromium with the real guest. The last line is
+ * `npm test`: types, lint, the model, unit tests, then the end-to-end tests in a real Chromium with the real guest. The last line is
  * computed from the runners' own JSON reports; whatever breaks outside a test counts as failed.
  *
  *   npm test -- --full    the long versions of the long tests
@@ -11,6 +11,7 @@ import { ensureGuest } from '../guest/ensure-guest.ts';
 import { buildPage } from './build-page.ts';
 import { addCounts, NONE, readPlaywright, readVitest, summaryLine, tally, type Counts, type Tally } from './count-results.ts';
 import { findChromium } from './find-chromium.ts';
+import { HOW_TO_GET_SPIN, missingPrograms, verifyModel } from './verify-model.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REPORTS = `${ROOT}test-results/reports`;
@@ -59,6 +60,21 @@ async function prepare(title: string, step: () => Promise<unknown>): Promise<boo
   }
 }
 
+/** The model of a migration; skipped, and said so, where its checker is missing. */
+function checkModel(): void {
+  const missing = missingPrograms();
+  if (missing.length > 0) {
+    console.log(`SKIPPED: the model was not checked: ${missing.join(' and ')} not found. ${HOW_TO_GET_SPIN}`);
+    counts = addCounts(counts, { passed: 0, failed: 0, skipped: 1 });
+    return;
+  }
+  try {
+    counts = addCounts(counts, verifyModel((line) => console.log(line)));
+  } catch (error) {
+    fail(`Model: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 async function main(): Promise<void> {
   const unknown = process.argv.slice(2).filter((word) => word !== '--full');
   if (unknown.length > 0) {
@@ -82,6 +98,9 @@ async function main(): Promise<void> {
     console.log(findChromium());
     return Promise.resolve();
   });
+
+  heading('Model');
+  checkModel();
 
   heading('Unit tests');
   const unitStatus = runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit.json`]);

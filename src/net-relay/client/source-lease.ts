@@ -82,7 +82,12 @@ export class RelaySourceLease implements SourceLease, PortListener {
 
   attached(message: Attached): void {
     if (this.isOver) return;
-    // Another epoch: the relay says by itself, in an `outcome`, how this switchover ended.
+    if (message.as === 'owner' && message.epoch > this.epoch) {
+      // Given back. An `outcome` says so as well, once; if that was lost with an earlier socket, nothing else will.
+      this.settle({ owner: 'source', epoch: message.epoch as LeaseEpoch }, true);
+      return;
+    }
+    // As the former owner: the relay says by itself, in an `outcome`, how this switchover ended.
     if (message.as !== 'owner' || message.epoch !== this.epoch) return;
     if (this.holding !== null) this.sendHold();
     if (this.draining !== null) this.sendDrained();

@@ -1,0 +1,25 @@
+/**
+ * `npm run model`: checks the model of a migration with Spin (PROTOCOL.md, "The model"), all its states, and that each
+ * rule broken on purpose is found out. Takes some minutes.
+ *
+ *   npm run model -- -DFAULTS=2 -DBREAK_MG27    one variant, with the run that violates it, step by step
+ */
+import { HOW_TO_GET_SPIN, missingPrograms, showRun, verifyModel } from './verify-model.ts';
+
+const print = (line: string): void => console.log(line);
+const defines = process.argv.slice(2);
+const missing = missingPrograms();
+
+if (missing.length > 0) {
+  console.error(`The model cannot be checked: ${missing.join(' and ')} not found. ${HOW_TO_GET_SPIN}`);
+  process.exitCode = 1;
+} else if (defines.some((word) => !/^-D\w+(=\d+)?$/.test(word))) {
+  console.error(`npm run model takes only definitions of the model, like -DFAULTS=1 or -DBREAK_MG27; not ${defines.join(' ')}.`);
+  process.exitCode = 1;
+} else if (defines.length > 0) {
+  process.exitCode = showRun(defines, print) ? 0 : 1;
+} else {
+  const { passed, failed } = verifyModel(print);
+  print(failed === 0 ? `\nThe model holds: ${passed} of ${passed} checks passed.` : `\nThe model does not hold: ${failed} of ${passed + failed} checks failed.`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
