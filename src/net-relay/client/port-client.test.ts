@@ -175,6 +175,29 @@ describe('a switchover through the clients', () => {
     });
   }
 
+  it('learns of a give-back by being attached again, when the outcome that told it was lost with a socket (NR13, I2)', async () => {
+    const port = lan.own('a', vm, new TestNic());
+    const target = lan.target('b', vm, new TestNic(), M, 'a');
+    await lan.pass(20);
+    const source = port.sourceLease(M, B);
+    const outcomes: unknown[] = [];
+    source.onOutcome((outcome) => outcomes.push(outcome));
+    await lan.settled(source.hold());
+    await lan.settled(source.drained());
+    await lan.settled(target.targetLease().commit());
+    // Every connection breaks as soon as it is attached, the one that finds the VM given back as the last.
+    let givenBack = false;
+    port.onState(({ kind }) => {
+      if (kind !== 'connected' || givenBack) return;
+      givenBack = port.epoch === 3;
+      lan.network.cut('a');
+    });
+    lan.network.cut('a');
+    await lan.pass(6000);
+    expect(givenBack).toBe(true);
+    expect(outcomes).toEqual([{ owner: 'source', epoch: 3 }]);
+  });
+
   it('gives up a commit that the relay cannot answer for thirty seconds, and then never runs (I2)', async () => {
     const source = lan.own('a', vm, new TestNic());
     const target = lan.target('b', vm, new TestNic(), M, 'a');
