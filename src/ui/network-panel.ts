@@ -32,6 +32,13 @@ export function networkPanel(actions: Actions): Component<Scene> {
   let vmId: string | null = null;
   let room = '';
 
+  /** Answers may overtake each other; what was asked last counts. */
+  let asked = 0;
+  const showCapture = async (ask: () => Promise<boolean>): Promise<void> => {
+    const mine = ++asked;
+    const running = await ask();
+    if (mine === asked) drawCapture(running);
+  };
   function drawCapture(running: boolean): void {
     show(start, !running);
     show(download, running);
@@ -48,14 +55,14 @@ export function networkPanel(actions: Actions): Component<Scene> {
   const { capture } = actions.tab;
   // Another tab may have started one.
   bag.add(listen(element, 'toggle', () => {
-    if (element.open) capture.state().then(({ running }) => drawCapture(running), () => undefined);
+    if (element.open) showCapture(async () => (await capture.state()).running).catch(() => undefined);
   }));
-  bag.add(listen(start, 'click', () => actions.attempt(async () => drawCapture((await capture.start()).running))));
+  bag.add(listen(start, 'click', () => actions.attempt(() => showCapture(async () => (await capture.start()).running))));
   bag.add(listen(download, 'click', () => actions.attempt(async () => saveFile(await capture.download(), `${room}.pcap`))));
-  bag.add(listen(stop, 'click', () => actions.attempt(async () => {
+  bag.add(listen(stop, 'click', () => actions.attempt(() => showCapture(async () => {
     await capture.stop();
-    drawCapture(false);
-  })));
+    return false;
+  }))));
 
   return {
     element,
