@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
-/** Set for the build that end-to-end tests load: hooks (`__TEST_BUILD__`) and the pages of e2e/pages are in that one only. */
+/** Set for the build that end-to-end tests load: the pages of e2e/pages are in that one only. */
 const testBuild = process.env['TABMOTION_TEST_BUILD'] === '1';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
@@ -22,7 +22,6 @@ const quiet = {
 
 export default defineConfig({
   base: './',
-  define: { __TEST_BUILD__: JSON.stringify(testBuild) },
   build: {
     outDir: testBuild ? 'dist/test-page' : 'dist/page',
     emptyOutDir: true,

@@ -16,7 +16,7 @@ export interface PageBuild {
 }
 
 export interface BuildPageOptions {
-  /** With the hooks and pages that end-to-end tests need; such a build lies apart and is never served by `npm start`. */
+  /** With the pages that end-to-end tests need; such a build lies apart and is never served by `npm start`. */
   readonly testBuild?: boolean;
   readonly onProgress?: (line: string) => void;
 }
