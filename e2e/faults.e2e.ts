@@ -158,7 +158,8 @@ test('C3: the target is killed after the commit and before its first sign of lif
   const migration = migrate();
   await freezer.frozen();
   await target.page.close({ runBeforeUnload: false });
-  expect(await reported(migration)).toMatchObject({ outcome: 'failed', cause: 'target-silent' });
+  // The source may notice first that the link has ended, or that the relay gave the VM back.
+  expect(await reported(migration)).toMatchObject({ outcome: 'failed', cause: expect.stringMatching(/^(link-failed|target-silent)$/) });
   await runsOnceAt(source, [], vmId);
   const elsewhere = await openHost({ label: 'elsewhere' });
   await elsewhere.waitForGuest();
