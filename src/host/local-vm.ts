@@ -42,6 +42,7 @@ export class LocalVm {
   private readonly events: LocalVmEvents;
   /** While the VM moves: what was typed at the source since then, or at the target before it runs there. */
   private typed: string[] = [];
+  private arrivalWaiters: (() => void)[] = [];
   private cancelRefusals: ((refusal: string | null) => void)[] = [];
 
   constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents) {
@@ -85,6 +86,11 @@ export class LocalVm {
     });
   }
 
+  /** Resolves once the arriving VM runs here or will not; null for any other. */
+  arrival(): Promise<void> | null {
+    return this.state.kind === 'arriving' ? new Promise((resolve) => this.arrivalWaiters.push(resolve)) : null;
+  }
+
   /** What is typed while the VM moves reaches the guest once, wherever it runs then. */
   write(data: string): void {
     if (this.state.kind === 'arriving' || this.state.kind === 'migrating') this.typed.push(data);
@@ -106,6 +112,7 @@ export class LocalVm {
   dispose(): void {
     this.state = { kind: 'gone' };
     this.answerCancels('The VM is no longer here.');
+    this.arrivalOver();
     this.handle.dispose();
   }
 
@@ -133,6 +140,7 @@ export class LocalVm {
         this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
         for (const data of this.typed.splice(0)) this.write(data);
         this.events.arrived(this);
+        this.arrivalOver();
         break;
       case 'not-arrived':
         this.events.notArrived(this, message.reason, this.typed.splice(0).join(''));
@@ -166,6 +174,10 @@ export class LocalVm {
     }
     this.answerCancels(report.outcome === 'completed' ? 'It was too late to cancel: the VM runs on the other host already.' : null);
     this.events.migrated(this, report, unsentInput);
+  }
+
+  private arrivalOver(): void {
+    for (const waiter of this.arrivalWaiters.splice(0)) waiter();
   }
 
   private answerCancels(refusal: string | null): void {

@@ -24,7 +24,12 @@ export interface MigrationsOptions {
   readonly ownerOf: (vmId: VmId) => HostId | null;
   readonly memoryBytesOf: (vmId: VmId) => number;
   readonly isPresent: (hostId: HostId) => boolean;
+  /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
+  /** For a VM that is on its way here: resolves once it runs here or will not. Otherwise null. */
+  readonly arrival: (vmId: VmId) => Promise<void> | null;
+  /** Where a VM that ran here went; null if none did. */
+  readonly movedTo: (vmId: VmId) => HostId | null;
   readonly started: (vm: LocalVm) => void;
   readonly ended: (report: MigrationReport) => void;
   readonly changed: () => void;
@@ -54,7 +59,7 @@ export class Migrations {
 
   /** Moves a VM of the room to a host of the room. Always resolves: the report says what became of it. */
   migrate(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
-    const owner = this.options.localVm(vmId) !== null ? this.options.self : this.options.ownerOf(vmId);
+    const owner = this.ownerNow(vmId);
     if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', `There is no VM with the id ${vmId} in this room.`);
     if (owner === this.options.self) return this.run(vmId, targetId, options);
     if (!this.options.isPresent(owner)) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
@@ -68,7 +73,7 @@ export class Migrations {
   /** Cancels the VM's migration; rejects with a sentence when there is none or it is too late. */
   async cancel(vmId: VmId): Promise<void> {
     const local = this.options.localVm(vmId);
-    const owner = this.options.ownerOf(vmId);
+    const owner = this.ownerNow(vmId);
     const refusal = local !== null
       ? await local.cancel()
       : owner === null || owner === this.options.self
@@ -97,7 +102,7 @@ export class Migrations {
   receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report'>): void {
     switch (message.type) {
       case 'migrate':
-        void this.run(message.vmId, message.targetId, message.options).then((report) =>
+        void this.migrate(message.vmId, message.targetId, message.options).then((report) =>
           this.options.send(from, { type: 'migrated', requestId: message.requestId, report: { ...report, rounds: [...report.rounds] } }));
         break;
       case 'migrated': {
@@ -144,8 +149,18 @@ export class Migrations {
     }
   }
 
+  /** Who has the VM; the relay's news of a move may come later than the worker's. */
+  private ownerNow(vmId: VmId): HostId | null {
+    const { self, localVm, ownerOf, movedTo, arrival } = this.options;
+    if (localVm(vmId) !== null) return self;
+    const listed = ownerOf(vmId);
+    return listed === self && arrival(vmId) === null ? (movedTo(vmId) ?? self) : listed;
+  }
+
   /** Runs a migration of a VM of this tab. */
   private async run(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
+    // The relay, or the former host, may have told of a move before the VM's worker has told this tab.
+    await this.options.arrival(vmId);
     const vm = this.options.localVm(vmId);
     if (vm === null) return this.refuse(vmId, targetId, 'unknown-vm', `The VM ${vmId} does not run in this tab.`);
     if (targetId === this.options.self) return this.refuse(vmId, targetId, 'target-is-source', 'The VM runs on that host already.');

@@ -152,6 +152,8 @@ export function openTab(options: TabOptions): OpenTab {
     memoryBytesOf: (vmId) => roomVms.find((vm) => vm.id === vmId)?.memoryBytes ?? 0,
     isPresent: (hostId) => hosts.some((host) => host.id === hostId),
     localVm: (vmId) => localVms.get(vmId),
+    arrival: (vmId) => localVms.getOrArriving(vmId)?.arrival() ?? null,
+    movedTo: (vmId) => localVms.movedTo.get(vmId) ?? null,
     started: (vm) => {
       localVms.tellStates();
       log.add('info', vm.vmId, `Moving ${vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? nameOf(vm.state.to) : 'another host'}.`);
