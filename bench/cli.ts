@@ -33,6 +33,8 @@ if (options.only !== undefined && !(options.only in PARTS)) {
   process.exit(2);
 }
 
+// So that what was started goes, too.
+process.once('SIGTERM', () => process.exit(143));
 const server = await startServer();
 try {
   const browser = await chromium.launch({ executablePath: findChromium(), args: [...CHROMIUM_FLAGS] });
@@ -47,6 +49,8 @@ try {
 } finally {
   await server.stop();
 }
+// A measurement that was given up may still hold something.
+process.exit();
 
 async function startTable(browser: Browser, server: ServerProcess): Promise<void> {
   const starts = async (warm: boolean): Promise<string> => {

@@ -4,7 +4,7 @@
  * gateway's TCP directly at the card.
  */
 import { performance } from 'node:perf_hooks';
-import { GUEST_LIMIT_MS, restoredGuest } from '../../guest/testing/restored-guest.ts';
+import { GUEST_LIMIT_MS, restoredGuest, type RestoredGuest } from '../../guest/testing/restored-guest.ts';
 import type { NetworkCard } from '../../src/emulator-bridge/machine.ts';
 import { InboundQueue, type PortClientDrop } from '../../src/net-relay/client/inbound-queue.ts';
 import { Counters } from '../../src/net-relay/counters.ts';
@@ -77,9 +77,9 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
     const fromGuest: number[] = [];
     let sizes: number[] = [];
     for (let run = -1; run < runs; run++) {
-      const seenBefore = await receivedFrames(guest.shell);
+      const seenBefore = await receivedFrames(guest);
       const { frames, ms } = await flood(network, FLOOD_MS);
-      const seen = (await receivedFrames(guest.shell)) - seenBefore;
+      const seen = (await receivedFrames(guest)) - seenBefore;
       // Otherwise the figure would mean nothing.
       if (seen < frames) throw new Error(`Of ${frames} frames that the card took, the guest's kernel saw ${seen}.`);
       counted = { bytes: 0, sizes: [], first: 0, last: 0 };
@@ -120,6 +120,6 @@ async function flood(network: NetworkCard, ms: number): Promise<{ frames: number
 }
 
 /** What the guest's kernel counts at its card. */
-async function receivedFrames(shell: (command: string) => Promise<string>): Promise<number> {
-  return Number(await shell('cat /sys/class/net/eth0/statistics/rx_packets'));
+async function receivedFrames(guest: RestoredGuest): Promise<number> {
+  return Number(await guest.shell('cat /sys/class/net/eth0/statistics/rx_packets'));
 }

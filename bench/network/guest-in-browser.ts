@@ -43,7 +43,7 @@ export interface SwitchoverPings {
   readonly migrating: RoundTrips;
   /** All others. */
   readonly resting: RoundTrips;
-  /** The slowest ping of each migration. */
+  /** The slowest answered ping of each migration. */
   readonly slowestMs: readonly number[];
   readonly pauseMs: readonly number[];
 }
@@ -107,7 +107,10 @@ export function sortPings(samples: readonly PingSample[], spans: readonly Span[]
   return {
     migrating: roundTrips(moving),
     resting: roundTrips(samples.filter((ping) => !moving.includes(ping))),
-    slowestMs: spans.map((span) => Math.max(...moving.filter((ping) => meets(ping, span)).map(({ rttMs }) => rttMs ?? Number.POSITIVE_INFINITY))),
+    slowestMs: spans.flatMap((span) => {
+      const { pings, lost, maxMs } = roundTrips(moving.filter((ping) => meets(ping, span)));
+      return pings > lost ? [maxMs] : [];
+    }),
   };
 }
 

@@ -1,4 +1,5 @@
 /** The network part of the benchmark: four tables. A measurement that fails says so in its place, and the others go on. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Browser } from '@playwright/test';
 import type { ServerProcess } from '../../e2e/harness/server-process.ts';
 import { spread, table } from '../statistics.ts';
@@ -13,6 +14,8 @@ const TRANSFER_MIB = 16;
 const MIGRATIONS = 10;
 const PORT_STEPS = [100, 500];
 const MEGA = 1_000_000;
+/** Several times what a busy machine needs for the longest. */
+const MEASUREMENT_LIMIT_MS = 20 * 60_000;
 const QEMU = 'QEMU TCG, user network, port forward, the same guest';
 
 export interface NetworkSizes {
@@ -75,13 +78,21 @@ async function pingTable(browser: Browser, { migrations }: NetworkSizes): Promis
 
 type Rows = readonly (readonly string[])[];
 
-/** Its rows, or a sentence for their place; a failure is the benchmark's, too. */
+/** Its rows, or a sentence for their place; a failure is the benchmark's, too. What hangs is left behind and ends with the process. */
 async function measured(what: string, measure: () => Promise<Rows>): Promise<Rows | string> {
+  const limit = new AbortController();
+  const tooLate = sleep(MEASUREMENT_LIMIT_MS, undefined, { signal: limit.signal }).then(() => {
+    throw new Error(`it did not end within ${MEASUREMENT_LIMIT_MS / 60_000} minutes`);
+  });
   try {
-    return await measure();
+    return await Promise.race([measure(), tooLate]);
   } catch (error) {
     process.exitCode = 1;
     return `not measured: ${what}, because of an error: ${error instanceof Error ? error.message : String(error)}`;
+  } finally {
+    // Nobody waits for it any more.
+    tooLate.catch(() => undefined);
+    limit.abort();
   }
 }
 

@@ -39,6 +39,8 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
   let complaints = '';
   child.stderr.on('data', (data: Buffer) => (complaints += data.toString()));
   const ended = once(child, 'exit');
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
   const lines: Line[] = [];
   try {
     const console = await openLine(consolePath);
@@ -62,8 +64,9 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
     throw new Error(`${error instanceof Error ? error.message : String(error)}\nQEMU: ${complaints.trim() || '(nothing)'}\nThe guest: ${lines[0]?.text().slice(-500) ?? '(nothing)'}`, { cause: error });
   } finally {
     for (const line of lines) line.close();
-    child.kill('SIGKILL');
+    kill();
     await ended;
+    process.removeListener('exit', kill);
     await rm(folder, { recursive: true, force: true });
   }
 }
