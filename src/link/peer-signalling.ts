@@ -103,7 +103,8 @@ export class PeerSignalling implements Disposable {
   createLanes(hostId: HostId, base: number): LaneChannels | null {
     const entry = this.peers.get(hostId);
     const connection = entry?.state === 'open' ? (entry.connection?.peerConnection) : undefined;
-    if (connection === undefined || connection.connectionState !== 'connected') return null;
+    // Any other state may still become, or be again, a connection; a lane that stays silent is replaced by another link.
+    if (connection === undefined || connection.connectionState === 'closed' || connection.connectionState === 'failed') return null;
     return {
       control: connection.createDataChannel('control', { negotiated: true, id: base }),
       bulk: connection.createDataChannel('bulk', { negotiated: true, id: base + 1 }),
