@@ -112,7 +112,8 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     this.silentBeats += 1;
     if (!this.spoken && this.silentBeats > HELLO_HEARTBEATS) {
       this.count('no-hello');
-      this.refuse({ cause: 'malformed', reason: `No hello came within ${HELLO_HEARTBEATS} s.` });
+      // Most likely a tab that stood still: worth another try.
+      this.refuse({ cause: 'too-slow', reason: `No hello came within ${HELLO_HEARTBEATS} s.` });
     } else if (this.silentBeats > SILENT_HEARTBEATS) {
       this.count('silent');
       this.drop(CloseCode.silent, 'silent');

@@ -37,6 +37,8 @@ const NAMED_SEEDS: readonly NamedSeed[] = [
   { seed: 5887, plan: 'random', wrong: 'the same, after the commit' },
   { seed: 73, plan: ['source', 'holding', 'source', 'crash', true], wrong: 'frames held for a source that was gone for good were kept for a day' },
   { seed: 467, plan: ['source', 'stopping', 'source', 'crash', false], wrong: 'the same, with the CPU stopped' },
+  { seed: 16030, plan: 'random', wrong: 'a tab that stood still between opening its socket and saying hello was refused for good, and its VM off the network' },
+  { seed: 18396, plan: 'random', wrong: 'the same' },
   { seed: 5968, plan: 'random', wrong: 'a target whose CPU did not start waited for a source that was gone for good, and its frames with it' },
 ];
 
