@@ -65,8 +65,7 @@ async function rtcAhead(console: GuestConsole): Promise<{ least: number; most: n
 
 /** One line of ticker, whole. */
 const TICK = /^ticker \d+ gap=\d+\r\n/m;
-const lastNumber = (text: string): number => Number([...text.matchAll(/^ticker (\d+) /gm)].at(-1)?.[1]);
-const firstNumber = (text: string): number => Number(/^ticker (\d+) /m.exec(text)?.[1]);
+const ticks = (text: string): number[] => [...text.matchAll(/^ticker (\d+) gap=\d+\r$/gm)].map((match) => Number(match[1]));
 
 describe('createMachine', () => {
   it('refuses a memory size that v86 would round, before it starts anything', async () => {
@@ -103,7 +102,10 @@ describe.skipIf(guest === null)('a machine', () => {
       expect(figures.differing).toEqual([]);
       expect(figures.forgotten).toEqual([]);
       await arrived.until(TICK);
-      expect(firstNumber(arrived.text)).toBe(lastNumber(console.text) + 1);
+      // The move may fall into the middle of a line: its rest is printed by the target.
+      const numbers = ticks(console.text + arrived.text);
+      expect(numbers.at(-1)).toBeGreaterThan(ticks(console.text).at(-1) ?? 0);
+      expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
       machine.discard();
       machine = target;
       console = arrived;
