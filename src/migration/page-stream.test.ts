@@ -22,11 +22,12 @@ interface Sent {
 
 class RecordingLink implements BulkSender {
   readonly sent: Sent[] = [];
-  broken = false;
+  /** It refuses what comes after so many messages. */
+  breaksAfter = Number.POSITIVE_INFINITY;
   blocked: (() => void)[] | null = null;
 
   sendBulk(type: Sent['type'], payload: Uint8Array, acknowledge: boolean): number {
-    if (this.broken) throw new Error('broken');
+    if (this.sent.length >= this.breaksAfter) throw new Error('broken');
     this.sent.push({ type, payload, acknowledge });
     return payload.length + HEADER_BYTES;
   }
@@ -252,6 +253,34 @@ describe('The page stream', () => {
     applyAll();
     expect(Buffer.compare(copy, memory)).toBe(0);
     expect(sink.digest.value()).toBe(sender.digest.value());
+  });
+
+  it('loses no page when the link refuses a message, whichever it is (MG32, I3)', async () => {
+    // Blocks that must be cut in halves, and zero pages among them: several messages leave in one step.
+    fillRandomly([...range(0, 90), ...range(120, 200)]);
+    const wanted = pages(...range(0, 200));
+    const whole = stream();
+    whole.add(wanted);
+    await whole.flush();
+    const messages = link.sent.length;
+    expect(messages).toBeGreaterThan(8);
+    for (let breaksAfter = 0; breaksAfter < messages; breaksAfter++) {
+      copy.fill(0xff);
+      link = new RecordingLink();
+      link.breaksAfter = breaksAfter;
+      const sender = stream();
+      sender.add(wanted);
+      await expect(sender.flush()).rejects.toThrow('broken');
+      applyAll();
+      sender.detach();
+      link = new RecordingLink();
+      sender.attach(link, breaksAfter);
+      sink.restart();
+      await sender.flush();
+      applyAll();
+      const end = 200 * PAGE_SIZE;
+      expect(Buffer.compare(copy.subarray(0, end), memory.subarray(0, end)), `broken after ${breaksAfter}`).toBe(0);
+    }
   });
 
   it('tells whoever waits that the link was given up', async () => {

@@ -62,8 +62,11 @@ export class PageStream {
   private unacknowledged: Unacknowledged[] = [];
   private unacknowledgedBytes = 0;
   private messagesApplied = 0;
-  /** A payload waits until it is known whether another follows: the last one of a round asks for an acknowledgement. */
-  private kept: { readonly payload: Uint8Array; readonly pages: readonly Uint32Array[] } | null = null;
+  /**
+   * Blocks not yet sent, oldest first. The newest waits until it is known whether another follows: the last one of a
+   * round asks for an acknowledgement.
+   */
+  private built: { readonly payload: Uint8Array; readonly pages: readonly Uint32Array[] }[] = [];
   private sinceAcknowledge = 0;
   private pagesPerBlock = FIRST_PAGES_PER_BLOCK;
   private cost = { pages: 64, bytes: 64 * ASSUMED_BYTES_PER_PAGE };
@@ -178,9 +181,7 @@ export class PageStream {
    */
   attach(link: BulkSender, messagesApplied: number): void {
     this.acknowledge(Math.max(messagesApplied, this.messagesApplied));
-    const lost = this.unacknowledged.flatMap((message) => message.pages);
-    if (this.kept !== null) lost.push(...this.kept.pages);
-    for (const pages of lost) {
+    for (const pages of [...this.unacknowledged, ...this.built].flatMap((message) => message.pages)) {
       for (const page of pages) {
         this.digest.forget(page);
         this.pending.add(page);
@@ -190,7 +191,7 @@ export class PageStream {
     this.unacknowledged = [];
     this.unacknowledgedBytes = 0;
     this.messagesApplied = 0;
-    this.kept = null;
+    this.built = [];
     this.sinceAcknowledge = 0;
     this.rate = new RateMeter();
   }
@@ -199,11 +200,12 @@ export class PageStream {
     while (this.pending.count > 0) {
       await this.room(generation);
       this.step();
+      this.sendBuilt(1);
       if (!this.guestRuns) continue;
       await this.options.nextTask();
       this.check(generation);
     }
-    if (this.kept !== null) this.sendKept(this.kept, true);
+    this.sendBuilt(0);
   }
 
   /** Reads pages until a block is full, the step is long enough, or the pages begin again. */
@@ -240,7 +242,7 @@ export class PageStream {
     return this.buffer.subarray(first * PAGE_SIZE, (first + count) * PAGE_SIZE);
   }
 
-  /** Encodes a block and sends it, in halves if it does not fit into one message. */
+  /** Encodes a block, in halves if it does not fit into one message. */
   private build(block: PageBlock): void {
     const payload = serializeBlock(block, this.options.compressor);
     if (payload === null) {
@@ -255,13 +257,15 @@ export class PageStream {
       this.pagesPerBlock = Math.min(MAX_DATA_PAGES_PER_BLOCK, Math.max(LEAST_PAGES_PER_BLOCK, fitting));
     }
     this.bytesBuilt += payload.length;
-    if (this.kept !== null) this.sendKept(this.kept, false);
-    this.kept = { payload, pages: [block.zeros, block.full] };
+    this.built.push({ payload, pages: [block.zeros, block.full] });
   }
 
-  private sendKept({ payload, pages }: { payload: Uint8Array; pages: readonly Uint32Array[] }, last: boolean): void {
-    this.kept = null;
-    this.sendNow('pages', payload, pages, last);
+  /** Sends what was built but for the newest `keep` blocks. What the link refuses stays noted until attach(). */
+  private sendBuilt(keep: 0 | 1): void {
+    while (this.built.length > keep) {
+      const block = this.built.shift();
+      if (block !== undefined) this.sendNow('pages', block.payload, block.pages, this.built.length === 0);
+    }
   }
 
   private sendNow(type: 'pages' | 'devices', payload: Uint8Array, pages: readonly Uint32Array[], last: boolean): void {
