@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { ConsoleInput } from './console-input.ts';
 import type { HostMessage } from './host-messages.ts';
+import { vmOwner } from './vm-owner.ts';
 
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
@@ -25,8 +26,7 @@ function threeTabs() {
       input: new ConsoleInput({
         self,
         send: (to, message) => queue.push({ to, message }),
-        ownerOf: () => tab.owner,
-        movedTo: () => tab.movedTo,
+        ownerNow: () => vmOwner({ self, listed: tab.owner, here: tab.kind === null ? null : tab.kind === 'arriving' ? 'arriving' : 'settled', movedTo: tab.movedTo }),
         local: () => (tab.kind === null ? null : { state: { kind: tab.kind }, write: (data) => tab.typed.push(data) }),
       }),
     };

@@ -8,10 +8,8 @@ import { MAX_CONSOLE_CHARACTERS, MAX_INPUT_HOPS, type HostMessage, type HostMess
 export interface ConsoleInputOptions {
   readonly self: HostId;
   readonly send: (to: HostId, message: HostMessage) => void;
-  /** Who runs the VM, as far as the relay has told; null when nobody is known to. */
-  readonly ownerOf: (vmId: VmId) => HostId | null;
-  /** Where a VM that ran here went; null if none did. */
-  readonly movedTo: (vmId: VmId) => HostId | null;
+  /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
+  readonly ownerNow: (vmId: VmId) => HostId | null;
   /** The VM, if its worker is here. */
   readonly local: (vmId: VmId) => LocalConsole | null;
 }
@@ -31,7 +29,7 @@ export class ConsoleInput {
   /** Typed in this tab. Throws a sentence if the room has no such VM. */
   write(vmId: VmId, text: string): void {
     const vm = this.options.local(vmId);
-    const owner = this.ownerNow(vmId);
+    const owner = this.otherOwner(vmId);
     // While a VM is on its way here, its keys still belong to the source.
     if (vm !== null && (vm.state.kind !== 'arriving' || owner === null)) vm.write(text);
     else if (owner !== null) this.sendOn(vmId, owner, text);
@@ -45,7 +43,7 @@ export class ConsoleInput {
       vm.write(data);
       return;
     }
-    const owner = this.ownerNow(vmId);
+    const owner = this.otherOwner(vmId);
     if (owner !== null && hops < MAX_INPUT_HOPS) this.sendOn(vmId, owner, data, hops + 1);
   }
 
@@ -57,10 +55,8 @@ export class ConsoleInput {
   }
 
   /** The other host that has the VM; null if there is none, or it is this one. */
-  private ownerNow(vmId: VmId): HostId | null {
-    const { self, ownerOf, movedTo } = this.options;
-    const listed = ownerOf(vmId);
-    // The relay's news of a move may come later than the worker's.
-    return listed === self || listed === null ? movedTo(vmId) : listed;
+  private otherOwner(vmId: VmId): HostId | null {
+    const owner = this.options.ownerNow(vmId);
+    return owner === this.options.self ? null : owner;
   }
 }

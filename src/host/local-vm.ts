@@ -38,6 +38,8 @@ export class LocalVm {
   readonly vmId: VmId;
   state: LocalVmState;
   waitingFor: string | null = null;
+  /** The guest's output comes from this tab's worker: from the moment an arriving VM has all its state, before the tab hears that it runs. */
+  printsHere: boolean;
   private readonly handle: VmHandle;
   private readonly events: LocalVmEvents;
   /** While the VM moves: what was typed at the source since then, or at the target before it runs there. */
@@ -48,6 +50,7 @@ export class LocalVm {
   constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents) {
     this.vmId = vmId;
     this.state = state;
+    this.printsHere = state.kind !== 'arriving';
     this.events = events;
     this.handle = new VmHandle(spawn, `tabmotion-vm-${vmId}`);
     this.handle.messages.on((message) => this.heard(message));
@@ -128,6 +131,7 @@ export class LocalVm {
         this.events.output(this, message.data);
         break;
       case 'console-continues':
+        this.printsHere = true;
         this.events.consoleContinues(this, message.scrollback);
         break;
       case 'progress':

@@ -5,6 +5,7 @@ import type { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import type { LocalVm } from './local-vm.ts';
 import { Migrations } from './migrations.ts';
+import { vmOwner } from './vm-owner.ts';
 
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
@@ -33,11 +34,11 @@ function threeTabs() {
         },
         sendToRoom: () => undefined,
         ownerOf: () => tab.owner,
+        ownerNow: () => vmOwner({ self, listed: tab.owner, here: tab.here ? 'settled' : tab.arrival === null ? null : 'arriving', movedTo: tab.movedTo }),
         memoryBytesOf: () => 0,
         isPresent: () => true,
         localVm: () => (tab.here ? vm : null),
         arrival: () => tab.arrival,
-        movedTo: () => tab.movedTo,
         started: (started) => {
           if (started.state.kind !== 'migrating') return;
           const { migrationId: id, to } = started.state as { migrationId: MigrationId; to: HostId };

@@ -22,14 +22,14 @@ export interface MigrationsOptions {
   readonly sendToRoom: (message: HostMessage) => void;
   /** The lease's holder, as the relay says; null for an unknown VM. */
   readonly ownerOf: (vmId: VmId) => HostId | null;
+  /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
+  readonly ownerNow: (vmId: VmId) => HostId | null;
   readonly memoryBytesOf: (vmId: VmId) => number;
   readonly isPresent: (hostId: HostId) => boolean;
   /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
   /** For a VM that is on its way here: resolves once it runs here or will not. Otherwise null. */
   readonly arrival: (vmId: VmId) => Promise<void> | null;
-  /** Where a VM that ran here went; null if none did. */
-  readonly movedTo: (vmId: VmId) => HostId | null;
   readonly started: (vm: LocalVm) => void;
   readonly ended: (report: MigrationReport) => void;
   readonly changed: () => void;
@@ -59,7 +59,7 @@ export class Migrations {
 
   /** Moves a VM of the room to a host of the room. Always resolves: the report says what became of it. */
   migrate(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
-    const owner = this.ownerNow(vmId);
+    const owner = this.options.ownerNow(vmId);
     if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', `There is no VM with the id ${vmId} in this room.`);
     if (owner === this.options.self) return this.run(vmId, targetId, options);
     if (!this.options.isPresent(owner)) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
@@ -73,7 +73,7 @@ export class Migrations {
   /** Cancels the VM's migration; rejects with a sentence when there is none or it is too late. */
   async cancel(vmId: VmId): Promise<void> {
     const local = this.options.localVm(vmId);
-    const owner = this.ownerNow(vmId);
+    const owner = this.options.ownerNow(vmId);
     const refusal = local !== null
       ? await local.cancel()
       : owner === null || owner === this.options.self
@@ -147,14 +147,6 @@ export class Migrations {
     for (const [vmId, progress] of this.current) {
       if (progress.from === hostId) this.current.delete(vmId);
     }
-  }
-
-  /** Who has the VM; the relay's news of a move may come later than the worker's. */
-  private ownerNow(vmId: VmId): HostId | null {
-    const { self, localVm, ownerOf, movedTo, arrival } = this.options;
-    if (localVm(vmId) !== null) return self;
-    const listed = ownerOf(vmId);
-    return listed === self && arrival(vmId) === null ? (movedTo(vmId) ?? self) : listed;
   }
 
   /** Runs a migration of a VM of this tab. */

@@ -14,9 +14,9 @@ export interface RemoteConsolesOptions {
   /** Who runs the VM now; null when nobody is known to. */
   readonly ownerOf: (vmId: VmId) => HostId | null;
   readonly self: HostId;
-  /** The VM runs in this tab. */
-  readonly isHere: (vmId: VmId) => boolean;
-  /** The VM is on its way to this tab. */
+  /** The VM's output comes from this tab, as `output` and `continueHere` tell it. */
+  readonly printsHere: (vmId: VmId) => boolean;
+  /** The VM is on its way to this tab and will print here. */
   readonly isArriving: (vmId: VmId) => boolean;
 }
 
@@ -68,7 +68,7 @@ export class RemoteConsoles {
   /** The room changed: watch moved VMs where they are now. */
   follow(vmId: VmId): void {
     const watched = this.entry(vmId);
-    const listed = this.options.isHere(vmId) ? null : this.options.ownerOf(vmId);
+    const listed = this.options.printsHere(vmId) ? null : this.options.ownerOf(vmId);
     // One that is on its way here will speak for itself.
     const owner = listed === this.options.self ? null : listed;
     if (!watched.wanted || owner === watched.askedFrom) return;
@@ -93,11 +93,11 @@ export class RemoteConsoles {
     switch (message.type) {
       case 'console-open': {
         // The relay may have told the others before this tab's worker has told this tab.
-        const here = this.options.isHere(vmId);
-        if (!here && !this.options.isArriving(vmId)) return;
+        const printsHere = this.options.printsHere(vmId);
+        if (!printsHere && !this.options.isArriving(vmId)) return;
         const watched = this.entry(vmId);
         watched.watchers.add(from);
-        if (here) this.show(from, vmId, watched);
+        if (printsHere) this.show(from, vmId, watched);
         break;
       }
       case 'console-close':

@@ -24,6 +24,7 @@ import { createRoomApi } from './room-api.ts';
 import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
 import { RoomLog } from './room-log.ts';
 import type { PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmTraffic, VmView } from './scripting-interface.ts';
+import { vmOwner } from './vm-owner.ts';
 import { hostViews, publicVm, vmViews } from './vm-views.ts';
 
 /** The view is told at most this often; a screen shows no more. */
@@ -109,13 +110,21 @@ export function openTab(options: TabOptions): OpenTab {
   const consoles = new RemoteConsoles({
     self, ownerOf,
     send: room.sendToHost,
-    isHere: (vmId) => localVms.get(vmId) !== null,
+    printsHere: (vmId) => localVms.getOrArriving(vmId)?.printsHere ?? false,
     isArriving: (vmId) => localVms.getOrArriving(vmId)?.state.kind === 'arriving',
   });
+  const ownerNow = (vmId: VmId): HostId | null => {
+    const here = localVms.getOrArriving(vmId);
+    return vmOwner({
+      self,
+      listed: ownerOf(vmId),
+      here: here === null ? null : here.state.kind === 'arriving' ? 'arriving' : 'settled',
+      movedTo: localVms.movedTo.get(vmId) ?? null,
+    });
+  };
   const input = new ConsoleInput({
-    self, ownerOf,
+    self, ownerNow,
     send: room.sendToHost,
-    movedTo: (vmId) => localVms.movedTo.get(vmId) ?? null,
     local: (vmId) => localVms.getOrArriving(vmId),
   });
   const localVms: LocalVms = new LocalVms({
@@ -146,14 +155,13 @@ export function openTab(options: TabOptions): OpenTab {
   links.changed.on(changed);
 
   const migrations: Migrations = new Migrations({
-    self, links, changed, ownerOf,
+    self, links, changed, ownerOf, ownerNow,
     send: room.sendToHost,
     sendToRoom: room.sendToRoom,
     memoryBytesOf: (vmId) => roomVms.find((vm) => vm.id === vmId)?.memoryBytes ?? 0,
     isPresent: (hostId) => hosts.some((host) => host.id === hostId),
     localVm: (vmId) => localVms.get(vmId),
     arrival: (vmId) => localVms.getOrArriving(vmId)?.arrival() ?? null,
-    movedTo: (vmId) => localVms.movedTo.get(vmId) ?? null,
     started: (vm) => {
       localVms.tellStates();
       log.add('info', vm.vmId, `Moving ${vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? nameOf(vm.state.to) : 'another host'}.`);
