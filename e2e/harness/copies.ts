@@ -2,25 +2,46 @@
 import type { Page } from '@playwright/test';
 import type { HostPage } from './host-page.ts';
 
-/** Call it before the page loads anything, after other shims of its workers. */
+/** What a VM worker printed, and when by the machine's clock. */
+export interface Piece {
+  readonly at: number;
+  readonly data: string;
+}
+
+/** Call it before the page loads anything, after `shimWorkers` with `stampOutput`. */
 export async function recordWorkers(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    const store = window as unknown as { printedHere: string };
-    store.printedHere = '';
+    const store = window as unknown as { printedHere: Piece[] };
+    store.printedHere = [];
     const Inner = window.Worker;
     window.Worker = class extends Inner {
       constructor(script: string | URL, options?: WorkerOptions) {
         super(script, options);
-        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: string }>) => {
-          if (event.data.type === 'console') store.printedHere += event.data.data ?? '';
+        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: string; printedAt?: number }>) => {
+          const { type, data = '', printedAt = 0 } = event.data;
+          if (type === 'console') store.printedHere.push({ at: printedAt, data });
         });
       }
     };
   });
 }
 
-/** The ticker's numbers that VM workers of this tab printed, oldest first. */
-export async function ticksHere(host: HostPage): Promise<number[]> {
-  const printed = await host.page.evaluate(() => (window as unknown as { printedHere: string }).printedHere);
-  return [...printed.matchAll(/ticker (\d+) gap/g)].map((match) => Number(match[1]));
+/** What VM workers of this tab printed, oldest first. */
+export async function printedBy(host: HostPage): Promise<readonly Piece[]> {
+  return host.page.evaluate(() => (window as unknown as { printedHere: Piece[] }).printedHere);
+}
+
+/** The ticker's numbers in what these tabs printed, oldest first. A line may be begun by one tab and ended by the next. */
+export function ticksIn(...tabs: (readonly Piece[])[]): number[] {
+  return numbers(tabs, /ticker (\d+) gap/g);
+}
+
+/** How many bad pages each report of pagecheck names, oldest first. */
+export function badPagesIn(...tabs: (readonly Piece[])[]): number[] {
+  return numbers(tabs, /pagecheck gen=\d+ bad=(\d+)/g);
+}
+
+function numbers(tabs: readonly (readonly Piece[])[], pattern: RegExp): number[] {
+  const printed = tabs.flat().sort((a, b) => a.at - b.at).map(({ data }) => data).join('');
+  return [...printed.matchAll(pattern)].map((match) => Number(match[1]));
 }

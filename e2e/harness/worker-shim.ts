@@ -11,6 +11,8 @@ export interface ShimOptions {
   readonly uptimeShiftMs?: number;
   /** What goes wrong in the page's first migration. */
   readonly fault?: WorkerFault;
+  /** What VM workers print says in `printedAt` when they did, by the machine's clock. */
+  readonly stampOutput?: boolean;
 }
 
 export interface WorkerFault {
@@ -28,22 +30,21 @@ export interface WorkerFault {
 
 /** Call it before the page loads anything. */
 export async function shimWorkers(page: Page, options: ShimOptions): Promise<void> {
-  await page.addInitScript(install, { options, shiftClocks: shiftClocks.toString(), breakMigration: breakMigration.toString() });
+  await page.addInitScript(install, { options, onPage: shiftClocks.toString(), inWorkers: [stampOutput, shiftClocks, breakMigration].map(String) });
 }
 
 /** Runs on the page. */
-function install({ options, shiftClocks: shiftSource, breakMigration: breakSource }: { options: ShimOptions; shiftClocks: string; breakMigration: string }): void {
+function install({ options, onPage, inWorkers }: { options: ShimOptions; onPage: string; inWorkers: readonly string[] }): void {
   // The sources come as text, because they are to run here and in the workers.
   // eslint-disable-next-line @typescript-eslint/no-implied-eval, @typescript-eslint/no-unsafe-call -- test code for the page, from this file
-  new Function(`(${shiftSource})(${JSON.stringify(options)})`)();
+  new Function(`(${onPage})(${JSON.stringify(options)})`)();
   const RealWorker = window.Worker;
   window.Worker = class extends RealWorker {
     constructor(script: string | URL, workerOptions?: WorkerOptions) {
       const real = JSON.stringify(new URL(script, document.baseURI).href);
       // What arrives before the real script listens is kept and delivered again.
       const shim = `
-        (${shiftSource})(${JSON.stringify(options)});
-        (${breakSource})(${JSON.stringify(options)});
+        ${inWorkers.map((source) => `(${source})(${JSON.stringify(options)});`).join('\n')}
         const early = [];
         // The real event's ports have been seen by now.
         const keep = (event) => { early.push(event.data); event.stopImmediatePropagation(); };
@@ -53,6 +54,16 @@ function install({ options, shiftClocks: shiftSource, breakMigration: breakSourc
         for (const data of early) self.dispatchEvent(new MessageEvent('message', { data }));`;
       super(URL.createObjectURL(new Blob([shim], { type: 'text/javascript' })), { ...workerOptions, type: 'module' });
     }
+  };
+}
+
+/** Runs in the worker, before its clock is shifted. */
+function stampOutput({ stampOutput: wanted = false }: ShimOptions): void {
+  if (!wanted) return;
+  const now = Date.now.bind(Date);
+  const post = self.postMessage.bind(self) as (message: unknown, ...rest: unknown[]) => void;
+  self.postMessage = (message: object & { type?: string }, ...rest: unknown[]) => {
+    post(message.type === 'console' ? { ...message, printedAt: now() } : message, ...rest);
   };
 }
 
