@@ -121,6 +121,25 @@ describe('the gateway of a room', () => {
     expect([...world.network.listeners.keys()]).toEqual([]);
   });
 
+  it('sends nothing to a VM whose owner has not come yet, and pings on while one that came is away (GW48)', async () => {
+    const world = room();
+    let frames = 0;
+    const receive = world.guest.receive.bind(world.guest);
+    world.guest.receive = (frame) => {
+      frames++;
+      receive(frame);
+    };
+    world.set([{ ...vm(), attached: false }]);
+    await world.pass(2000);
+    expect(frames).toBe(0);
+    world.set([vm()]);
+    await world.pass(1000);
+    world.set([{ ...vm(), attached: false }]);
+    world.guest.answersPing = false;
+    await world.pass(6000);
+    expect(world.pings.at(-1)?.[2]).toBe(null);
+  });
+
   it('keeps a copy of the room\'s frames from when it is told to until it is told to stop (GW60)', () => {
     const world = room({ wallClock: () => 1_700_000_000_000 });
     const gateway = world.gateways.of('default' as RoomName)!;

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../migration/ports.ts';
 import type { Disposable } from '../../shared/disposable.ts';
-import type { RoomName } from '../../shared/ids.ts';
+import type { RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
 import type { StationSocket } from '../station.ts';
 import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
@@ -191,6 +191,8 @@ export class RoomGateway implements Disposable {
     }
     for (const vm of vms) {
       const known = this.known.get(vm.id) ?? this.meet(vm);
+      // Before its owner has come there is nobody to answer.
+      if (vm.attached) known.ping ??= this.startPing(vm.id);
       if (known.epoch !== vm.epoch) {
         known.epoch = vm.epoch;
         this.gateway.nudge(vm.id);
@@ -201,14 +203,17 @@ export class RoomGateway implements Disposable {
   private meet(vm: LanVm): KnownVm {
     const known: KnownVm = { ping: null, epoch: vm.epoch };
     this.known.set(vm.id, known);
-    let firstAnswered: number | null = null;
-    known.ping = this.gateway.startPing(vm.id, this.options.pingMs ?? DEFAULT_PING_MS, ({ seq, rttMs }) => {
-      // A guest that is still starting loses nothing: its first answer opens the strip.
-      if (rttMs !== null) firstAnswered ??= seq;
-      if (firstAnswered !== null && seq >= firstAnswered) this.lan.reportPing(vm.id, seq, rttMs);
-    });
     void this.openForwards(vm);
     return known;
+  }
+
+  private startPing(vmId: VmId): Disposable {
+    let firstAnswered: number | null = null;
+    return this.gateway.startPing(vmId, this.options.pingMs ?? DEFAULT_PING_MS, ({ seq, rttMs }) => {
+      // A guest that is still starting loses nothing: its first answer opens the strip.
+      if (rttMs !== null) firstAnswered ??= seq;
+      if (firstAnswered !== null && seq >= firstAnswered) this.lan.reportPing(vmId, seq, rttMs);
+    });
   }
 
   /** Those the VM had before, or the default ones; and those that were asked for at the start. */
