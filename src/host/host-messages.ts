@@ -10,12 +10,18 @@ const hostId = v.pipe(id, v.transform((value) => value as HostId));
 const vmId = v.pipe(id, v.transform((value) => value as VmId));
 const migrationId = v.pipe(id, v.transform((value) => value as MigrationId));
 const sentence = v.pipe(v.string(), v.maxLength(2000));
+/** As the relay bounds the names of hosts and VMs. */
+const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
 /** A piece of console input or output, in characters; the relay bounds the whole message. */
 export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
 /** A VM may move on while what was typed into it follows. */
 export const MAX_INPUT_HOPS = 8;
+/** Migrations that a tab remembers, and tells a newcomer of. */
+export const MAX_PAST_REPORTS = 50;
+/** A century: any clock that was set meanwhile, and still a date. */
+export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
 /** More than the engine tries in one migration. */
 const MAX_LINK_ATTEMPT = 16;
 const consoleText = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_CHARACTERS));
@@ -46,6 +52,9 @@ const reportSchema = v.object({
   link: linkKindSchema,
   verified: v.nullable(v.boolean()),
 });
+
+/** Of a migration that ended a while ago. Clocks of hosts differ, so its age is told; VM and host may be gone, so their names are. */
+const pastReportSchema = v.object({ agoMs: v.pipe(count, v.maxValue(LONGEST_AGO_MS)), vmName: displayName, toName: displayName, report: reportSchema });
 
 const progressSchema = v.object({
   id: migrationId, vmId, from: hostId, to: hostId,
@@ -78,7 +87,10 @@ export const hostMessageSchema = v.variant('type', [
 
   /** What only the room knows of a VM. */
   v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
+  /** From a tab that joined, to everybody; answered by `vm-details` of one's own VMs and by `past-reports`. */
   v.object({ type: v.literal('details-wanted') }),
+  /** What the sender remembers, whoever's migrations they were. Changes the newcomer's history and nothing else. */
+  v.object({ type: v.literal('past-reports'), reports: v.pipe(v.array(pastReportSchema), v.maxLength(MAX_PAST_REPORTS)) }),
 ]);
 
 export type HostMessage = v.InferOutput<typeof hostMessageSchema>;

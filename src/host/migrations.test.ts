@@ -5,6 +5,7 @@ import type { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import type { LocalVm } from './local-vm.ts';
 import { Migrations } from './migrations.ts';
+import type { EndedMigration } from './scripting-interface.ts';
 import { vmOwner } from './vm-owner.ts';
 
 const VM = 'vm-1' as VmId;
@@ -16,6 +17,9 @@ interface TabModel {
   here: boolean;
   arrival: Promise<void> | null;
   movedTo: HostId | null;
+  /** What the tab was told as news, and what as the past. */
+  readonly news: EndedMigration[];
+  readonly recalled: EndedMigration[];
 }
 
 /** Three tabs; a migration that a tab begins completes at once. Messages are delivered as soon as they are sent. */
@@ -25,17 +29,19 @@ function threeTabs() {
   for (const self of [A, B, C]) {
     const vm = { vmId: VM, state: { kind: 'running' }, migrate: () => () => undefined } as unknown as LocalVm;
     const tab: TabModel = {
-      owner: A, here: false, arrival: null, movedTo: null,
+      owner: A, here: false, arrival: null, movedTo: null, news: [], recalled: [],
       migrations: new Migrations({
         self,
         links: { open: () => Promise.resolve('webrtc') } as unknown as HostLinks,
         send: (to, message: HostMessage) => {
-          if (message.type === 'migrate' || message.type === 'migrated') queueMicrotask(() => tabs.get(to)?.migrations.receive(self, message));
+          if (message.type === 'migrate' || message.type === 'migrated' || message.type === 'past-reports') queueMicrotask(() => tabs.get(to)?.migrations.receive(self, message));
         },
         sendToRoom: () => undefined,
         ownerOf: () => tab.owner,
         ownerNow: () => vmOwner({ self, listed: tab.owner, here: tab.here ? 'settled' : tab.arrival === null ? null : 'arriving', movedTo: tab.movedTo }),
         memoryBytesOf: () => 0,
+        vmNameOf: () => 'pc-1',
+        hostNameOf: (hostId) => `tab ${hostId}`,
         isPresent: () => true,
         localVm: () => (tab.here ? vm : null),
         arrival: () => tab.arrival,
@@ -51,7 +57,8 @@ function threeTabs() {
             tab.migrations.finished(report);
           }, 0);
         },
-        ended: () => undefined,
+        ended: (migration) => tab.news.push(migration),
+        recalled: (migrations) => tab.recalled.push(...migrations),
         changed: () => undefined,
         onProgress: () => undefined,
       }),
@@ -97,5 +104,43 @@ describe('Migrations', () => {
     a.owner = null;
     c.owner = null;
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', reason: 'There is no VM with the id vm-1 in this room.' });
+  });
+
+  it('tells a tab that joins later of past migrations, which are no news there', async () => {
+    const { a, b, c } = threeTabs();
+    const moved = await a.migrations.migrate(VM, B, {});
+    const refused = await a.migrations.migrate(VM, A, {});
+    expect(a.news.map(({ report }) => report)).toEqual([moved, refused]);
+
+    b.migrations.askPast([A, B]);
+    a.migrations.tellPast(B);
+    await Promise.resolve();
+    expect(b.recalled).toMatchObject([{ known: 'past', vmName: 'pc-1', toName: 'tab b', report: moved }]);
+    expect(b.migrations.reports()).toEqual(b.recalled);
+    expect(b.news).toEqual([]);
+
+    // B ran nothing of it, but remembers it when A is gone.
+    c.migrations.askPast([B, C]);
+    b.migrations.tellPast(C);
+    await Promise.resolve();
+    expect(c.recalled.map(({ report }) => report)).toEqual([moved]);
+  });
+
+  it('lets no tale of the past end a migration that is under way', () => {
+    const { c } = threeTabs();
+    const id = 'under-way' as MigrationId;
+    const progress = { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } as const;
+    const report = { id, vmId: VM, from: A, to: B, outcome: 'completed' as const, rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
+    const past: HostMessage = { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] };
+    c.migrations.askPast([A, B]);
+    c.migrations.receive(A, { type: 'progress', progress });
+    c.migrations.receive(B, past);
+    expect(c.migrations.underWay()).toEqual([progress]);
+    c.migrations.receive(A, { type: 'progress', progress: { ...progress, round: 2 } });
+    expect(c.migrations.underWay()).toMatchObject([{ round: 2 }]);
+    c.migrations.receive(A, { type: 'report', report });
+    expect(c.migrations.underWay()).toEqual([]);
+    expect(c.news).toMatchObject([{ report }]);
+    expect(c.migrations.reports()).toEqual(c.news);
   });
 });

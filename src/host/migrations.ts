@@ -7,11 +7,10 @@ import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostLinks } from './host-links.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import type { LocalVm } from './local-vm.ts';
+import { MigrationHistory } from './migration-history.ts';
 import { randomId } from './random.ts';
-import type { MigrateOptions } from './scripting-interface.ts';
+import type { EndedMigration, MigrateOptions } from './scripting-interface.ts';
 
-/** A report is kept for the page's list of past migrations; older ones go. */
-const MAX_REPORTS = 50;
 /** How long another tab may take to say that it took up a request; the migration itself may take longer. */
 const OWNER_GONE_TEXT = 'The tab that runs this VM has left the room before the migration ended.';
 
@@ -25,13 +24,17 @@ export interface MigrationsOptions {
   /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
   readonly ownerNow: (vmId: VmId) => HostId | null;
   readonly memoryBytesOf: (vmId: VmId) => number;
+  readonly vmNameOf: (vmId: VmId) => string;
+  readonly hostNameOf: (hostId: HostId) => string;
   readonly isPresent: (hostId: HostId) => boolean;
   /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
   /** For a VM that is on its way here: resolves once it runs here or will not. Otherwise null. */
   readonly arrival: (vmId: VmId) => Promise<void> | null;
   readonly started: (vm: LocalVm) => void;
-  readonly ended: (report: MigrationReport) => void;
+  readonly ended: (migration: EndedMigration) => void;
+  /** Migrations of which this tab did not know, from before it joined: no news. */
+  readonly recalled: (migrations: readonly EndedMigration[]) => void;
   readonly changed: () => void;
   readonly onProgress: (progress: MigrationProgress) => void;
 }
@@ -42,7 +45,7 @@ export class Migrations {
   private readonly cancelsAsked = new Map<string, { owner: HostId; settle: (refusal: string | null) => void }>();
   private readonly running = new Map<MigrationId, (report: MigrationReport) => void>();
   private readonly current = new Map<VmId, MigrationProgress>();
-  private past: readonly MigrationReport[] = [];
+  private readonly history = new MigrationHistory();
 
   constructor(options: MigrationsOptions) {
     this.options = options;
@@ -53,8 +56,20 @@ export class Migrations {
     return [...this.current.values()];
   }
 
-  reports(): readonly MigrationReport[] {
-    return this.past;
+  /** Those that ended, oldest first. */
+  reports(): readonly EndedMigration[] {
+    return this.history.list();
+  }
+
+  /** This tab has joined and is about to send `details-wanted`: the hosts it found may tell what they remember. */
+  askPast(hosts: readonly HostId[]): void {
+    this.history.ask(hosts.filter((host) => host !== this.options.self), Date.now());
+  }
+
+  /** Another host joined; this one may be the only one that remembers. */
+  tellPast(to: HostId): void {
+    const reports = this.history.past(Date.now());
+    if (reports.length > 0) this.options.send(to, { type: 'past-reports', reports });
   }
 
   /** Moves a VM of the room to a host of the room. Always resolves: the report says what became of it. */
@@ -89,7 +104,7 @@ export class Migrations {
   /** A migration of a VM of this tab ended. */
   finished(report: MigrationReport): void {
     this.options.sendToRoom({ type: 'report', report: { ...report, rounds: [...report.rounds] } });
-    this.remember(report);
+    this.remember(report, 'news');
     this.running.get(report.id)?.(report);
     this.running.delete(report.id);
   }
@@ -99,7 +114,7 @@ export class Migrations {
     this.noted(progress);
   }
 
-  receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report'>): void {
+  receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report' | 'past-reports'>): void {
     switch (message.type) {
       case 'migrate':
         void this.migrate(message.vmId, message.targetId, message.options).then((report) =>
@@ -127,13 +142,21 @@ export class Migrations {
         if (this.options.ownerOf(message.progress.vmId) === from) this.noted(message.progress);
         break;
       case 'report':
-        if (message.report.from === from) this.remember(message.report);
+        if (message.report.from === from) this.remember(message.report, 'news');
         break;
+      case 'past-reports': {
+        const recalled = this.history.recall(from, message.reports, Date.now());
+        if (recalled.length === 0) return;
+        this.options.recalled(recalled);
+        this.options.changed();
+        break;
+      }
     }
   }
 
   /** A host left the room: what waited for its answer ends. */
   forgetHost(hostId: HostId): void {
+    this.history.forgetHost(hostId);
     for (const [requestId, asked] of this.asked) {
       if (asked.owner !== hostId) continue;
       this.asked.delete(requestId);
@@ -199,21 +222,22 @@ export class Migrations {
   /** A request that cannot even begin. It is told to this page alone. */
   private refuse(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): Promise<MigrationReport> {
     const report = this.failure(randomId() as MigrationId, vmId, to, cause, reason, 'webrtc', 0);
-    this.remember(report);
+    this.remember(report, 'refusal');
     return Promise.resolve(report);
   }
 
   private noted(progress: MigrationProgress): void {
-    if (this.past.some((report) => report.id === progress.id)) return;
+    if (this.history.heardEndOf(progress.id)) return;
     this.current.set(progress.vmId, progress);
     this.options.onProgress(progress);
     this.options.changed();
   }
 
-  private remember(report: MigrationReport): void {
+  private remember(report: MigrationReport, known: 'news' | 'refusal'): void {
     if (this.current.get(report.vmId)?.id === report.id) this.current.delete(report.vmId);
-    this.past = [...this.past.slice(-MAX_REPORTS + 1), report];
-    this.options.ended(report);
+    const ended: EndedMigration = { at: Date.now(), known, vmName: this.options.vmNameOf(report.vmId), toName: this.options.hostNameOf(report.to), report };
+    this.history.add(ended);
+    this.options.ended(ended);
     this.options.changed();
   }
 }

@@ -1,10 +1,20 @@
-/** A migration's outcome in one sentence, for the log. */
+/** A migration's outcome in one sentence, for the log, and whether it is good news. */
 import type { MigrationReport } from '../migration/report.ts';
+import type { EndedMigration, LogLine } from './scripting-interface.ts';
 
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(0)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+export function reportLevel(report: MigrationReport): LogLine['level'] {
+  if (report.outcome === 'failed' || report.verified === false) return 'bad';
+  return report.outcome === 'completed' ? 'good' : 'info';
+}
+
+export function reportLine({ at, report, vmName, toName }: EndedMigration): LogLine {
+  return { at, level: reportLevel(report), vmId: report.vmId, text: reportText(report, vmName, toName) };
 }
 
 export function reportText(report: MigrationReport, vmName: string, targetName: string): string {

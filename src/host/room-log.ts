@@ -21,6 +21,12 @@ export class RoomLog {
     this.changed();
   }
 
+  /** What happened before this tab was here takes its place by time. It is no news. */
+  addPast(lines: readonly LogLine[]): void {
+    this.lines = [...lines, ...this.lines].sort((a, b) => a.at - b.at).slice(-MAX_LINES);
+    this.changed();
+  }
+
   view(): readonly LogLine[] {
     return this.lines;
   }

@@ -119,6 +119,18 @@ export interface LogLine {
   readonly text: string;
 }
 
+/** A migration that ended, as this tab remembers it. */
+export interface EndedMigration {
+  /** Date.now() of its end, by this tab's clock. */
+  readonly at: number;
+  /** `news`: heard as it ended. `past`: told by another host when this tab joined. `refusal`: told to this page alone. */
+  readonly known: 'news' | 'past' | 'refusal';
+  /** Names at that time; VM and host may be gone. */
+  readonly vmName: string;
+  readonly toName: string;
+  readonly report: MigrationReport;
+}
+
 /** A VM as the page shows it. */
 export interface VmView extends TabMotionVm {
   readonly here: boolean;
@@ -148,7 +160,8 @@ export interface TabView {
   readonly hosts: readonly TabMotionHost[];
   readonly vms: readonly VmView[];
   readonly migrations: readonly MigrationProgress[];
-  readonly reports: readonly MigrationReport[];
+  /** Oldest first. */
+  readonly reports: readonly EndedMigration[];
   readonly log: readonly LogLine[];
   /** Which link reaches each other host. */
   readonly links: Readonly<Record<string, LinkKind | 'trying'>>;

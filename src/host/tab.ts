@@ -5,7 +5,6 @@
 import * as v from 'valibot';
 import { LocalPresence } from '../link/local-presence.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
-import type { MigrationReport } from '../migration/report.ts';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
 import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -19,7 +18,7 @@ import { LocalVms } from './local-vms.ts';
 import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
 import { RemoteConsoles } from './remote-consoles.ts';
-import { reportText } from './report-text.ts';
+import { reportLine } from './report-text.ts';
 import { createRoomApi } from './room-api.ts';
 import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
 import { RoomLog } from './room-log.ts';
@@ -159,6 +158,8 @@ export function openTab(options: TabOptions): OpenTab {
     send: room.sendToHost,
     sendToRoom: room.sendToRoom,
     memoryBytesOf: (vmId) => roomVms.find((vm) => vm.id === vmId)?.memoryBytes ?? 0,
+    vmNameOf,
+    hostNameOf: nameOf,
     isPresent: (hostId) => hosts.some((host) => host.id === hostId),
     localVm: (vmId) => localVms.get(vmId),
     arrival: (vmId) => localVms.getOrArriving(vmId)?.arrival() ?? null,
@@ -167,11 +168,12 @@ export function openTab(options: TabOptions): OpenTab {
       log.add('info', vm.vmId, `Moving ${vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? nameOf(vm.state.to) : 'another host'}.`);
       roomChanged();
     },
-    ended: (report: MigrationReport) => {
-      const level = report.outcome === 'completed' ? (report.verified === false ? 'bad' : 'good') : report.outcome === 'cancelled' ? 'info' : 'bad';
-      log.add(level, report.vmId, reportText(report, vmNameOf(report.vmId), nameOf(report.to)));
-      events.report.emit(report);
+    ended: (migration) => {
+      const { level, text } = reportLine(migration);
+      log.add(level, migration.report.vmId, text);
+      events.report.emit(migration.report);
     },
+    recalled: (past) => log.addPast(past.map(reportLine)),
     onProgress: (progress) => events.migration.emit(progress),
   });
 
@@ -212,6 +214,7 @@ export function openTab(options: TabOptions): OpenTab {
       rememberKey(roomName, key, options.storage);
       if (made) options.showAddress(invitationLink);
       settleReady.resolve();
+      migrations.askPast(now.hosts.map((host) => host.id as HostId));
       room.sendToRoom({ type: 'details-wanted' });
       void begin(now.hosts.length === 1 && !now.vms.some((vm) => vm.ownerPresent));
     });
@@ -276,6 +279,7 @@ export function openTab(options: TabOptions): OpenTab {
       case 'cancelled':
       case 'progress':
       case 'report':
+      case 'past-reports':
         migrations.receive(from, message);
         break;
       case 'console-open':
@@ -292,6 +296,7 @@ export function openTab(options: TabOptions): OpenTab {
         break;
       case 'details-wanted':
         localVms.tellDetails(from);
+        migrations.tellPast(from);
         break;
     }
   }

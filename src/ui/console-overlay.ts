@@ -2,7 +2,7 @@ import { DisposableBag } from '../shared/disposable.ts';
 import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatMs } from './format.ts';
 import { overlayOf, type Overlay } from './overlay-model.ts';
-import { hostName, lastReportOf, movable, type Actions, type Scene } from './scene.ts';
+import { hostName, lastEndedOf, movable, type Actions, type Scene } from './scene.ts';
 import { assertNever } from '../shared/assert-never.ts';
 
 /** The panel over the console: starting, moved away, powered off, or no VM at all. */
@@ -63,7 +63,7 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
           break;
         case 'moved': {
           const { vm, returning } = overlay;
-          const report = lastReportOf(scene.view, vm.id);
+          const report = lastEndedOf(scene.view, vm.id)?.report;
           const can = movable(vm);
           setText(title, returning ? `${vm.name} is coming back` : `Moved to ${hostName(scene, vm.hostId)}`);
           setText(words, returning ? `from ${hostName(scene, vm.hostId)}`

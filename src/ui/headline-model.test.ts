@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FRESH_MS, headline } from './headline-model.ts';
-import { hosts, progress, report, scene, THERE, vm } from './testing/views.ts';
+import { ended, hosts, progress, scene, THERE, vm } from './testing/views.ts';
 
 const say = (...with_: Parameters<typeof scene>): string => {
   const { text, detail } = headline(scene(...with_), 1_500);
@@ -26,14 +26,20 @@ describe('the sentence at the top', () => {
     expect(say({ migrations: [progress()] })).toContain('pc-1 is moving to Laptop of Ada');
     expect(say({ migrations: [progress()] }, vm({ state: 'migrating', waitingFor: 'The target is slow.' }))).toContain('moving to Laptop of Ada. The target is slow.');
     const moved = vm({ here: false, movedAway: true, hostId: THERE });
-    const after = scene({ reports: [report()] }, moved);
+    const after = scene({ reports: [ended()] }, moved);
     expect(headline(after, 1_500)).toMatchObject({ text: 'pc-1 now runs in Laptop of Ada.', tone: 'good' });
     expect(headline(after, 1_500).detail).toContain('31 ms');
     expect(headline(after, 1_000 + FRESH_MS).text).toBe('A real PC is running in Laptop of Ada.');
   });
 
+  it('makes no news of a migration that ended before this tab joined', () => {
+    const there = vm({ here: false, hostId: THERE });
+    expect(headline(scene({ reports: [ended({}, 'past')] }, there), 1_500).text).toBe('A real PC is running in Laptop of Ada.');
+    expect(say({ reports: [ended({ outcome: 'failed', reason: 'The other tab was closed.' }, 'past')] })).not.toContain('did not move');
+  });
+
   it('gives the reason when a migration did not complete', () => {
-    const sentence = say({ reports: [report({ outcome: 'failed', reason: 'The other tab was closed.', pauseMs: 0 })] });
+    const sentence = say({ reports: [ended({ outcome: 'failed', reason: 'The other tab was closed.', pauseMs: 0 })] });
     expect(sentence).toContain('did not move');
     expect(sentence).toContain('The other tab was closed.');
   });

@@ -1,6 +1,6 @@
 /** The one sentence at the top of the page that says what is going on, and what can be done next. */
 import { formatMs, plural } from './format.ts';
-import { hostName, lastReportOf, migrationOf, movable, targetsOf, type Scene } from './scene.ts';
+import { hostName, lastEndedOf, migrationOf, movable, targetsOf, type Scene } from './scene.ts';
 
 export interface Headline {
   readonly text: string;
@@ -9,7 +9,7 @@ export interface Headline {
   readonly tone: 'calm' | 'moving' | 'good' | 'bad';
 }
 
-export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt'>, now: number): Headline {
+export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now: number): Headline {
   const { view, selected: vm } = scene;
   if (view.starting !== null && vm === null) {
     return { text: 'A PC is getting ready.', detail: 'A real x86 computer with Linux, all inside this page.', tone: 'calm' };
@@ -34,8 +34,9 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected' | 'se
   }
   if (vm.state === 'starting') return { text: `${vm.name} is starting ${inWhere}.`, detail: view.starting?.text ?? '', tone: 'calm' };
 
-  const report = lastReportOf(view, vm.id);
-  if (report !== null && now - scene.seenAt(report) < FRESH_MS) {
+  const ended = lastEndedOf(view, vm.id);
+  if (ended !== null && ended.known !== 'past' && now - ended.at < FRESH_MS) {
+    const { report } = ended;
     if (report.outcome === 'completed' && report.to === vm.hostId) {
       return { text: `${vm.name} now runs ${inWhere}.`, detail: `It stood still for ${formatMs(report.pauseMs)}. Its programs and connections went on.`, tone: 'good' };
     }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { figuresLine, reportLevel, story } from './log-model.ts';
+import { figuresLine, story } from './log-model.ts';
 import { report } from './testing/views.ts';
 
 describe('the log', () => {
@@ -29,12 +29,5 @@ describe('the final figures', () => {
     expect(figuresLine(report())).toBe('240 ms in all · 2.2 MB sent · 1 round · direct (WebRTC)');
     expect(figuresLine(report({ verified: true, link: 'relay' }))).toContain('through the server · every page compared: equal');
     expect(figuresLine(report({ verified: false }))).toContain('NOT EQUAL');
-  });
-
-  it('are bad news when the move failed or the copies differ', () => {
-    expect(reportLevel(report())).toBe('good');
-    expect(reportLevel(report({ verified: false }))).toBe('bad');
-    expect(reportLevel(report({ outcome: 'failed' }))).toBe('bad');
-    expect(reportLevel(report({ outcome: 'cancelled' }))).toBe('info');
   });
 });

@@ -24,11 +24,6 @@ export function story(log: readonly LogLine[]): StoryEntry[] {
   return entries.slice(-MAX_ENTRIES).reverse();
 }
 
-export function reportLevel(report: MigrationReport): LogLine['level'] {
-  if (report.outcome === 'failed' || report.verified === false) return 'bad';
-  return report.outcome === 'completed' ? 'good' : 'info';
-}
-
 /** The final figures beside the pause, which is shown large. */
 export function figuresLine(report: MigrationReport): string {
   return [

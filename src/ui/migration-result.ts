@@ -1,8 +1,9 @@
+import { reportLevel } from '../host/report-text.ts';
 import type { MigrationReport } from '../migration/report.ts';
 import { el, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatBytes, formatCount, formatMs } from './format.ts';
-import { figuresLine, reportLevel } from './log-model.ts';
-import { hostName, lastReportOf, migrationOf, type Scene } from './scene.ts';
+import { figuresLine } from './log-model.ts';
+import { hostName, lastEndedOf, migrationOf, type Scene } from './scene.ts';
 
 /** How the last migration of the VM shown went; stays until the next begins. */
 export function migrationResult(): Component<Scene> {
@@ -17,7 +18,7 @@ export function migrationResult(): Component<Scene> {
     element,
     update(scene) {
       const vm = scene.selected;
-      const report = vm === null || migrationOf(scene.view, vm.id) !== null ? null : lastReportOf(scene.view, vm.id);
+      const report = vm === null || migrationOf(scene.view, vm.id) !== null ? null : lastEndedOf(scene.view, vm.id)?.report ?? null;
       show(element, report !== null);
       if (report === null || drawn === report.id) return;
       drawn = report.id;

@@ -28,7 +28,6 @@ import './page.css';
 import './cards.css';
 import './panels.css';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
-import type { MigrationReport } from '../migration/report.ts';
 import type { Tab, VmView } from '../host/scripting-interface.ts';
 import { consolePanel } from './console-panel.ts';
 import { el, show } from './dom.ts';
@@ -55,7 +54,6 @@ const TICK_MS = 250;
 export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const bag = new DisposableBag();
   const pings = new Map<string, PingHistory>();
-  const seen = new Map<string, number>();
   let selection = NOTHING_SELECTED;
   let leaving = false;
   let verify = false;
@@ -125,7 +123,6 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       verify,
       pings: pingsOf,
       joined,
-      seenAt,
     };
   }
 
@@ -137,19 +134,9 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     return made;
   }
 
-  /** Reports carry no time of day. */
-  function seenAt(report: MigrationReport): number {
-    const known = seen.get(report.id);
-    if (known !== undefined) return known;
-    const at = Date.now();
-    seen.set(report.id, at);
-    return at;
-  }
-
   function draw(): void {
     if (!open) return;
     const now = scene();
-    for (const report of now.view.reports) seenAt(report);
     const known = new Set(now.view.vms.map((vm) => vm.id));
     for (const id of pings.keys()) if (!known.has(id)) pings.delete(id);
     show(stage, now.view.trouble === null);
@@ -173,7 +160,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     const now = scene();
     hosts.tick(now);
     pinged.tick(now);
-    if ([...seen.values()].some((at) => Date.now() - at < FRESH_MS + 2 * TICK_MS)) sentence.update(now);
+    if (now.view.reports.some(({ at }) => Date.now() - at < FRESH_MS + 2 * TICK_MS)) sentence.update(now);
   }, TICK_MS);
   bag.add({ dispose: () => clearInterval(timer) });
   bag.add({

@@ -1,6 +1,6 @@
 /** What every component of the page is given to draw, and the verbs it may call. */
-import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
-import type { Tab, TabMotionHost, TabView, VmView } from '../host/scripting-interface.ts';
+import type { MigrationProgress } from '../migration/report.ts';
+import type { EndedMigration, Tab, TabMotionHost, TabView, VmView } from '../host/scripting-interface.ts';
 import type { PingHistory } from './ping-model.ts';
 
 export interface Scene {
@@ -15,8 +15,6 @@ export interface Scene {
   readonly verify: boolean;
   /** The room's hosts are known; before that, this tab only seems to be alone. */
   readonly joined: boolean;
-  /** Milliseconds since the epoch at which this page first saw the report. */
-  readonly seenAt: (report: MigrationReport) => number;
 }
 
 export interface Actions {
@@ -45,8 +43,8 @@ export function migrationOf(view: Pick<TabView, 'migrations'>, vmId: string): Mi
   return view.migrations.find((migration) => migration.vmId === vmId && migration.phase !== 'done') ?? null;
 }
 
-export function lastReportOf(view: Pick<TabView, 'reports'>, vmId: string): MigrationReport | null {
-  return view.reports.findLast((report) => report.vmId === vmId) ?? null;
+export function lastEndedOf(view: Pick<TabView, 'reports'>, vmId: string): EndedMigration | null {
+  return view.reports.findLast(({ report }) => report.vmId === vmId) ?? null;
 }
 
 /** Where the VM can go now. */

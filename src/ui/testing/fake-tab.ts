@@ -159,7 +159,7 @@ export class FakeTab implements Tab {
     this.patch(vmId, cancelled() ? { state: 'running' } : {
       state: 'running', hostId, here: hostId === SELF, movedAway: vm.here && hostId !== SELF, epoch: vm.epoch + 1,
     });
-    this.set({ migrations: this.state.migrations.filter((one) => one.id !== base.id), reports: [...this.state.reports, report] });
+    this.set({ migrations: this.state.migrations.filter((one) => one.id !== base.id), reports: [...this.state.reports, { at: Date.now(), known: 'news', vmName: vm.name, toName: this.state.hosts.find((host) => host.id === hostId)?.name ?? '', report }] });
     this.say(cancelled() ? 'info' : 'good', cancelled() ? `The move of ${vm.name} was cancelled. It runs on where it was.` : `${vm.name} moved to ${this.state.hosts.find((host) => host.id === hostId)?.name ?? ''}: paused for 31 ms, 1311 ms in all, 2.7 MB sent in 4 rounds over WebRTC.`);
     this.emitters.report.emit(report);
     return report;

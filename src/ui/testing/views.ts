@@ -1,5 +1,5 @@
 /** Small views for tests of what the page says. */
-import type { TabMotionHost, TabView, VmView } from '../../host/scripting-interface.ts';
+import type { EndedMigration, TabMotionHost, TabView, VmView } from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import type { Scene } from '../scene.ts';
@@ -27,6 +27,11 @@ export function report(change: Partial<MigrationReport> = {}): MigrationReport {
   };
 }
 
+/** Ended at 1,000 ms. */
+export function ended(change: Partial<MigrationReport> = {}, known: EndedMigration['known'] = 'news'): EndedMigration {
+  return { at: 1_000, known, vmName: 'pc-1', toName: 'Laptop of Ada', report: report(change) };
+}
+
 export function progress(change: Partial<MigrationProgress> = {}): MigrationProgress {
   return {
     id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, phase: 'rounds', round: 1,
@@ -34,7 +39,7 @@ export function progress(change: Partial<MigrationProgress> = {}): MigrationProg
   };
 }
 
-export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected' | 'seenAt'> {
+export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected'> {
   return {
     view: {
       room: 'default', invitation: 'http://localhost:8686/?room=default#key', secure: true, starting: null, trouble: null, hosts,
@@ -42,6 +47,5 @@ export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm(
     },
     selfId: HERE,
     selected,
-    seenAt: () => 1_000,
   };
 }
