@@ -184,9 +184,9 @@ export class LocalVms {
 
   /** The VM is over: keep what the page showed, tell the relay. */
   private end(vm: LocalVm, level: 'info' | 'bad', reason: string): void {
-    const view = this.options.viewOf(vm.vmId);
+    const view = this.options.viewOf(vm.vmId) ?? this.unlisted(vm);
     const { state } = vm;
-    if (view !== undefined) this.ended.set(vm.vmId, { ...view, here: true, ended: true, state: 'paused' });
+    if (view !== null) this.ended.set(vm.vmId, { ...view, here: true, ended: true, state: 'paused' });
     this.options.log.add(level, vm.vmId, reason);
     this.startWaiters.get(vm.vmId)?.reject(new Error(reason));
     this.startWaiters.delete(vm.vmId);
@@ -195,6 +195,16 @@ export class LocalVms {
       void this.options.room.destroyVm(vm.vmId, state.epoch).catch(() => undefined);
     }
     this.remove(vm);
+  }
+
+  /** The view of a VM of this tab that the room has forgotten already. */
+  private unlisted(vm: LocalVm): VmView | null {
+    if (vm.state.kind === 'arriving' || vm.state.kind === 'gone') return null;
+    const { identity: { vmId, name, mac, ip, password }, epoch } = vm.state;
+    return {
+      id: vmId, name, mac, ip, password, epoch, hostId: this.options.self, memoryBytes: this.loaded?.manifest.memoryBytes ?? 0,
+      state: 'paused', here: true, movedAway: false, ownerPresent: true, forwards: [], traffic: null, waitingFor: null, ended: true,
+    };
   }
 
   private migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void {

@@ -176,6 +176,8 @@ export interface Tab extends TabMotion {
   attachScreen(vmId: string, canvas: OffscreenCanvas | null): void;
   sendScancodes(vmId: string, codes: readonly number[]): void;
   sendMouse(vmId: string, dx: number, dy: number, buttons: readonly [boolean, boolean, boolean]): void;
+  /** Lets the relay forget a VM whose tab is away for good, as of the epoch seen. Rejects with a sentence. */
+  forget(vmId: string, epoch: number): Promise<void>;
   /** Forgets a VM that ended or moved away. */
   dismiss(vmId: string): void;
 }

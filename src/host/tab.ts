@@ -8,7 +8,7 @@ import { PeerSignalling } from '../link/peer-signalling.ts';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
 import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
 import { Emitter } from '../shared/emitter.ts';
-import type { HostId, RoomName, VmId } from '../shared/ids.ts';
+import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
 import { ConsoleInput } from './console-input.ts';
 import { HostLinks } from './host-links.ts';
 import { hostMessageSchema, migrateOptionsSchema, type HostMessage } from './host-messages.ts';
@@ -365,6 +365,11 @@ export function openTab(options: TabOptions): OpenTab {
     attachScreen: (vmId, canvas) => localVms.get(vmId as VmId)?.attachScreen(canvas),
     sendScancodes: (vmId, codes) => localVms.get(vmId as VmId)?.sendScancodes(codes),
     sendMouse: (vmId, dx, dy, buttons) => localVms.get(vmId as VmId)?.sendMouse(dx, dy, buttons),
+    async forget(vmId, epoch) {
+      const vmName = vmNameOf(vmId);
+      await needClient().forgetVm(vmId as VmId, epoch as LeaseEpoch);
+      log.add('info', vmId as VmId, `${vmName} was forgotten.`);
+    },
     dismiss(vmId) {
       localVms.ended.delete(vmId as VmId);
       localVms.movedTo.delete(vmId as VmId);

@@ -55,6 +55,12 @@ export class HostSession implements HostVoice<RelayToHost> {
           return null;
         });
         return;
+      case 'forget-vm':
+        this.answer(message.requestId, () => {
+          this.room.forgetVm(message.vmId, message.epoch);
+          return null;
+        });
+        return;
       case 'to-host':
         this.toHost(message.hostId as HostId, message.body);
         return;

@@ -84,6 +84,8 @@ export const hostToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('vm-state'), vmId: id, epoch, state: vmStateSchema }),
   /** Owner only: the VM ended (powered off, or given up). Its lease, port and forwards go. */
   v.object({ type: v.literal('destroy-vm'), requestId, vmId: id, epoch }),
+  /** Anyone: the VM's owner is gone for good. Refused while the owner is present, or the epoch is not the lease's. Then as if destroyed. */
+  v.object({ type: v.literal('forget-vm'), requestId, vmId: id, epoch }),
   /** To one host of the room; body is the sender's business (src/host/host-messages.ts). */
   v.object({ type: v.literal('to-host'), hostId: id, body: v.unknown() }),
   v.object({ type: v.literal('to-room'), body: v.unknown() }),

@@ -326,6 +326,7 @@ describe('bad input at the relay', () => {
       { type: 'attach-owner', vmId: vm.vmId, epoch: 1, ...credentials() }, { type: 'attach-target', vmId: vm.vmId, epoch: 1, migrationId: 'm1', ...credentials() },
       { type: 'hold', migrationId: 'm1', targetHostId: 'x' }, { type: 'drained', migrationId: 'm1' }, { type: 'release', migrationId: 'm1' }, { type: 'abort', migrationId: 'm1' },
       { type: 'commit', migrationId: 'm1', fromHostId: 'a', fromEpoch: 1 }, { type: 'alive', migrationId: 'm1' }, { type: 'who-owns', migrationId: 'm1' }, { type: 'heartbeat', at: 0 },
+      { type: 'forget-vm', requestId: 3, vmId: vm.vmId, epoch: 1 },
     ];
     for (let session = 0; session < 3000; session++) {
       const kind = random.pick(['host', 'port'] as const);

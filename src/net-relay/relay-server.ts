@@ -259,11 +259,11 @@ class RelayServer implements Relay {
         return;
       }
       const admitted = this.admit(message, false);
-      if ('cause' in admitted) {
+      if ('cause' in admitted && admitted.cause !== 'closed-room') {
         this.refuse(connection, admitted.cause);
         return;
       }
-      const vm = admitted.room.vm(message.vmId);
+      const vm = 'room' in admitted ? admitted.room.vm(message.vmId) : undefined;
       if (vm === undefined) {
         this.count('unknown-vm');
         connection.refuse({ cause: 'unknown-vm', reason: 'The relay knows no such VM; it has ended, or was forgotten.' });
@@ -293,21 +293,23 @@ class RelayServer implements Relay {
     return connection;
   }
 
-  /** Checks who speaks. Only a host socket opens a room. */
-  private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: Refusal['cause'] } {
+  /** Checks who speaks. Only a host socket opens a room; `closed-room`: the key is right, but nobody is there and no VM. */
+  private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: Refusal['cause'] | 'closed-room' } {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
     const check = this.keys.check(name, credentials.key);
     if (check === 'refused' || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
     if (check === 'unknown-room' && !this.keys.claim(name, credentials.key)) return { cause: 'relay-full' };
     const known = this.rooms.get(name);
-    if (known === undefined && (!mayOpen || this.rooms.size >= MAX_ROOMS)) return { cause: mayOpen ? 'relay-full' : 'key' };
+    if (known === undefined && !mayOpen) return { cause: 'closed-room' };
+    if (known === undefined && this.rooms.size >= MAX_ROOMS) return { cause: 'relay-full' };
     const room = known ?? this.openRoom(name);
     const host = room.hosts.admit(credentials.hostId as HostId, digestOf(credentials.hostToken).toString('hex'));
     return host === 'ok' ? { room } : { cause: host };
   }
 
-  private refuse(connection: AnyConnection, cause: Refusal['cause']): void {
+  private refuse(connection: AnyConnection, why: Refusal['cause'] | 'closed-room'): void {
+    const cause = why === 'closed-room' ? 'key' : why;
     this.count(cause);
     connection.refuse({ cause, reason: REFUSALS[cause] });
   }

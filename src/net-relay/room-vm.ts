@@ -87,6 +87,11 @@ export class RoomVm implements PortOwner {
     return this.lease.state;
   }
 
+  /** A switchover is on, or a socket waits for one. */
+  get isMoving(): boolean {
+    return this.lease.state !== 'owned' || this.sessions.size > 0;
+  }
+
   /** Hosts that the lease names: their tokens must outlive a restart. */
   get hosts(): HostId[] {
     return this.lease.state === 'committed-unconfirmed' ? [this.lease.ownerHostId, this.lease.sourceHostId] : [this.lease.ownerHostId];

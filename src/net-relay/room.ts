@@ -24,6 +24,8 @@ const MAX_VMS_PER_HOST = 32;
 const KEEP_AWAY_VM_BEATS = 24 * 3600;
 /** Or after an hour, if its address is needed. */
 const KEEP_AWAY_VM_BEATS_WHEN_FULL = 3600;
+/** Nobody forgets a VM sooner: its owner may only be on its way back, as all are after a restart of the relay. */
+const FORGETTABLE_AFTER_BEATS = 10;
 /** Frames that wait for an owner who is away this long are of no use any more. */
 const EXPIRE_HELD_BEATS = 30;
 /** An empty room is forgotten after this many beats; its key is kept. */
@@ -127,6 +129,20 @@ export class Room implements Disposable {
     if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
     if (vm.ownerHostId !== hostId || vm.epoch !== epoch) throw new RequestRefused(`${vm.identity.name} belongs to another host now.`);
     this.forget(vm, `${vm.identity.name} has ended.`);
+  }
+
+  /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence. */
+  forgetVm(vmId: string, epoch: number): void {
+    const vm = this.vm(vmId);
+    if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
+    const { name } = vm.identity;
+    if (vm.epoch !== epoch) throw new RequestRefused(`${name} has moved since (epoch ${vm.epoch}, not ${epoch}).`);
+    if (this.isOwnerPresent(vm)) throw new RequestRefused(`The tab that holds ${name} is here; only that tab can end it.`);
+    if (vm.isMoving) throw new RequestRefused(`${name} is being moved; it can be forgotten once that is over.`);
+    if (vm.awayBeats < FORGETTABLE_AFTER_BEATS) {
+      throw new RequestRefused(`The tab that holds ${name} may be on its way back; ${name} can be forgotten in ${FORGETTABLE_AFTER_BEATS - vm.awayBeats} s.`);
+    }
+    this.forget(vm, `${name} was forgotten by the room.`);
   }
 
   toRoom(from: HostId, message: RelayToHost): void {

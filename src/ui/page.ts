@@ -16,6 +16,7 @@
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation
  *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
+ *   [data-testid=forget-button][data-asks]                of a VM whose tab is away; `data-asks`: the next press does it
  *   [data-testid=start-another]                           a further VM in this tab (on its own card)
  *   [data-testid=network]                                 traffic, forwards and capture of the VM shown (a <details>), with
  *   [data-testid=traffic][data-to-guest][data-from-guest][data-dropped]   bytes, bytes, frames
@@ -78,6 +79,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       actions.select(vm.id);
     }),
     dismiss: (vmId) => tab.dismiss(vmId),
+    forget: (vmId, epoch) => attempt(() => tab.forget(vmId, epoch)),
     setVerify(next) {
       verify = next;
     },

@@ -40,6 +40,8 @@ export interface MigrationEngines {
   readonly pageHash: Awaited<ReturnType<typeof createPageHash>>;
 }
 
+const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
+
 /** Runs the worker on this message channel; `post` and `listen` are the worker's own. */
 export function runVmWorker(post: (message: FromVmWorker) => void, listen: (heard: (message: ToVmWorker) => void) => void): void {
   let context: WorkerContext | null = null;
@@ -172,6 +174,9 @@ function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, 
         } else if (state.kind === 'connected' && lost) {
           lost = false;
           post({ type: 'log', level: 'good', text: 'The VM\'s network port is connected again.' });
+        } else if (state.kind === 'refused' && state.cause === 'unknown-vm') {
+          // Its address may be another VM's by now, so it can have no network again. A migration under way reports its own end first.
+          void departed().then(() => post({ type: 'failed', reason: FORGOTTEN }));
         } else if (state.kind === 'refused') {
           post({ type: 'log', level: 'bad', text: `The relay refused the VM's network port: ${state.reason}` });
         }

@@ -55,6 +55,8 @@ export interface HostClient extends Disposable {
   /** Survives a lost connection; rejects with a sentence if the server refuses or does not answer within 10 s. */
   createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm>;
   destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
+  /** Of a VM whose owner is gone for good. Rejects with a sentence if it is present, or the lease is not at this epoch any more. */
+  forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
   /** Told again after a reconnect, as long as this host may own the VM. */
   setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void;
   /** Throws RangeError if the body is larger than MAX_TEXT_MESSAGE_BYTES as JSON. */
@@ -155,6 +157,10 @@ class RelayHostClient implements HostClient {
   async destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
     this.vmStates.delete(vmId);
     await this.request({ type: 'destroy-vm', vmId, epoch });
+  }
+
+  async forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
+    await this.request({ type: 'forget-vm', vmId, epoch });
   }
 
   setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void {

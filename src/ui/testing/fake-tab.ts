@@ -113,6 +113,10 @@ export class FakeTab implements Tab {
   readonly sent: string[] = [];
   sendScancodes(vmId: string, codes: readonly number[]): void { this.sent.push(`${vmId} ${codes.map((code) => code.toString(16)).join(' ')}`); }
   sendMouse(vmId: string, dx: number, dy: number): void { this.sent.push(`${vmId} mouse ${dx} ${dy}`); }
+  forget(vmId: string): Promise<void> {
+    this.set({ vms: this.state.vms.filter((vm) => vm.id !== vmId) });
+    return Promise.resolve();
+  }
   dismiss(vmId: string): void { this.set({ vms: this.state.vms.flatMap((vm) => (vm.id !== vmId ? [vm] : vm.ended ? [] : [{ ...vm, movedAway: false }])) }); }
 
   async migrate(vmId: string, hostId: string, options: MigrateOptions = {}): Promise<MigrationReport> {
