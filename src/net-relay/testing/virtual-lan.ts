@@ -76,6 +76,26 @@ export class VirtualLan {
     this.clock.pass(end - this.clock.now());
   }
 
+  /**
+   * The socket of `name` that is about to connect breaks for its client as its hello leaves; the client connects anew.
+   * The result delivers what the old one had sent: the relay hears that hello after the newer one.
+   */
+  async giveUpHello(name: string): Promise<() => Promise<void>> {
+    const [socket] = [...this.network.sockets].filter((one) => one.name === name && one.toServer.length > 0);
+    if (socket === undefined) throw new Error(`${name} has no socket that is about to connect`);
+    socket.toServer.shift()?.();
+    // Opened: the client says hello.
+    socket.toClient.shift()?.();
+    this.network.sockets.delete(socket);
+    socket.break('toClient');
+    socket.toClient.shift()?.();
+    await this.pass(1000);
+    return async () => {
+      while (socket.toServer.length > 0) socket.toServer.shift()?.();
+      await this.pass(1000);
+    };
+  }
+
   async settled<T>(promise: Promise<T>): Promise<T> {
     await this.network.settle();
     return promise;

@@ -1,25 +1,22 @@
 /**
- * One TCP connection (RFC 9293): the state machine around a Sender and a Receiver, and its one timer. Pure: segments and
- * time come in, segments go out through a port.
+ * One TCP connection (RFC 9293): the state machine around a Sender, a Receiver and a SegmentWriter, and its one timer.
+ * Pure: segments and time come in, segments go out through a port.
  */
-import type { ByteRing } from './byte-ring.ts';
 import { agree, synOptions, SynTimer, type Agreement } from './handshake.ts';
 import { Keepalive } from './keepalive.ts';
 import { LazyTimer } from './lazy-timer.ts';
-import { Receiver, SYN_WINDOW } from './receiver.ts';
-import { TcpFlag, type TcpOptions, type TcpSegment } from './segment.ts';
+import { Receiver } from './receiver.ts';
+import { SegmentWriter } from './segment-writer.ts';
+import { TcpFlag, type TcpSegment } from './segment.ts';
 import { Sender } from './sender.ts';
 import { seqAdd, seqDiff } from './sequence.ts';
 import type { TcpCloseReason, TcpConnectionPorts, TcpEndpoints, TcpHandlers, TcpState } from './types.ts';
 
-/** Longest wait for an acknowledgment of ours (RFC 9293 §3.8.6.3 allows 500 ms). */
-const DELAYED_ACK_MS = 40;
 /** Segments do not linger in a virtual LAN: a short TIME-WAIT suffices (twice the longest hold of a switchover). */
 const TIME_WAIT_MS = 10_000;
 /** The owner has gone and the peer does not close its side: Linux waits as long. */
 const ORPHAN_LIMIT_MS = 60_000;
-/** Answers to segments outside the window are spaced, so that two confused ends do not make a storm (RFC 5961 §7). */
-const CHALLENGE_SPACING_MS = 100;
+
 export class TcpConnection {
   state: TcpState;
   readonly endpoints: TcpEndpoints;
@@ -28,17 +25,14 @@ export class TcpConnection {
   handlers: TcpHandlers;
   private readonly ports: TcpConnectionPorts;
   private readonly iss: number;
+  private readonly writer: SegmentWriter;
   private sender: Sender | null = null;
   private receiver: Receiver | null = null;
   private syn: TcpSegment | null = null;
   private readonly synTimer: SynTimer;
   private readonly keepalive: Keepalive;
   private agreement: Agreement | null = null;
-  private recentTimestamp = 0;
-  private lastAckSent = 0;
   private finAt: number | null = null;
-  private delayedAckAt: number | null = null;
-  private challengedAt = Number.NEGATIVE_INFINITY;
   private lifeEndsAt: number | null = null;
   private readonly timer: LazyTimer;
 
@@ -49,6 +43,7 @@ export class TcpConnection {
     this.iss = iss;
     this.syn = syn;
     this.state = syn === null ? 'syn-sent' : 'offered';
+    this.writer = new SegmentWriter(endpoints, ports);
     this.synTimer = new SynTimer(ports.clock.now());
     this.keepalive = new Keepalive(ports.clock.now());
     this.timer = new LazyTimer(ports.clock, () => this.onTimer());
@@ -74,7 +69,7 @@ export class TcpConnection {
   refuse(): void {
     const syn = this.syn;
     if (this.state !== 'offered' || syn === null) return;
-    this.emit(TcpFlag.rst | TcpFlag.ack, 0, seqAdd(syn.seq, 1), 0, {}, null, 0, 0);
+    this.writer.reset(0, seqAdd(syn.seq, 1));
     this.close('aborted');
   }
 
@@ -131,9 +126,7 @@ export class TcpConnection {
   /** Resets the connection. */
   abort(): void {
     if (this.state === 'closed') return;
-    if (this.sender !== null && this.receiver !== null && this.state !== 'time-wait') {
-      this.emit(TcpFlag.rst | TcpFlag.ack, this.sender.next, this.receiver.next, 0, {}, null, 0, 0);
-    }
+    if (this.state !== 'time-wait') this.sendReset();
     this.close('aborted');
   }
 
@@ -168,7 +161,7 @@ export class TcpConnection {
     const { flags } = segment;
     const acksSyn = (flags & TcpFlag.ack) !== 0 && segment.ack === seqAdd(this.iss, 1);
     if ((flags & TcpFlag.ack) !== 0 && !acksSyn) {
-      if ((flags & TcpFlag.rst) === 0) this.emit(TcpFlag.rst, segment.ack, 0, 0, {}, null, 0, 0);
+      if ((flags & TcpFlag.rst) === 0) this.writer.reset(segment.ack, null);
       return;
     }
     if ((flags & TcpFlag.rst) !== 0) {
@@ -192,9 +185,8 @@ export class TcpConnection {
     const agreement = agree(syn.options, this.ports.mss);
     this.syn = syn;
     this.agreement = agreement;
-    this.recentTimestamp = syn.options.timestamp?.value ?? 0;
     const first = seqAdd(syn.seq, 1);
-    this.lastAckSent = first;
+    this.writer.begin(first, agreement.timestamps, syn.options.timestamp?.value ?? 0);
     this.receiver = new Receiver(first, agreement.receiveMss, agreement.ourShift, this.ports.budget);
   }
 
@@ -224,11 +216,7 @@ export class TcpConnection {
     const { flags, seq, payload } = segment;
     const fin = (flags & TcpFlag.fin) !== 0;
     const length = payload.length + (fin ? 1 : 0) + ((flags & TcpFlag.syn) !== 0 ? 1 : 0);
-    const timestamp = segment.options.timestamp;
-    // No PAWS: nothing lingers in a virtual LAN long enough for numbers to wrap, and a guest's clock may jump.
-    if (this.agreement?.timestamps === true && timestamp !== undefined && seqDiff(seq, this.lastAckSent) <= 0 && seqDiff(timestamp.value, this.recentTimestamp) > 0) {
-      this.recentTimestamp = timestamp.value;
-    }
+    this.writer.heard(segment);
     if (!receiver.isAcceptable(seq, length)) {
       if ((flags & TcpFlag.rst) !== 0) return;
       if (this.state === 'syn-received' && (flags & TcpFlag.syn) !== 0) this.sendSyn();
@@ -254,7 +242,7 @@ export class TcpConnection {
     if ((flags & TcpFlag.ack) === 0) return;
     if (this.state === 'syn-received') {
       if (segment.ack !== seqAdd(this.iss, 1)) {
-        this.emit(TcpFlag.rst, segment.ack, 0, 0, {}, null, 0, 0);
+        this.writer.reset(segment.ack, null);
         return;
       }
       this.establish(segment);
@@ -265,7 +253,7 @@ export class TcpConnection {
     if (this.state !== 'time-wait') this.sender?.output(this.now());
     const due = receiver.acknowledgmentDue();
     if (due === 'now') this.sendAck();
-    else if (due === 'later') this.delayedAckAt ??= this.now() + DELAYED_ACK_MS;
+    else if (due === 'later') this.writer.putOffAck(this.now());
   }
 
   /** False if the segment needs no further look: it acknowledged what was never sent, or the connection is over. */
@@ -336,47 +324,28 @@ export class TcpConnection {
   private sendSyn(): void {
     const now = this.now();
     const answers = this.state === 'syn-received';
-    const flags = answers ? TcpFlag.syn | TcpFlag.ack : TcpFlag.syn;
     const options = synOptions(answers ? (this.syn?.options ?? {}) : null, this.ports.mss, now);
-    this.emit(flags, this.iss, answers ? this.received : 0, SYN_WINDOW, options, null, 0, 0);
+    this.writer.syn(this.iss, answers ? this.received : null, options);
     this.synTimer.sent(now);
     this.schedule();
   }
 
   private sendData(seq: number, offset: number, length: number, fin: boolean): void {
-    const sender = this.sender;
-    if (sender === null) return;
-    const last = offset + length >= sender.ring.length;
-    const flags = TcpFlag.ack | (fin ? TcpFlag.fin : 0) | (last && length > 0 ? TcpFlag.psh : 0);
-    this.emitAck(flags, seq, sender.ring, offset, length);
+    if (this.sender !== null && this.receiver !== null) this.writer.data(this.receiver, seq, this.sender.ring, offset, length, fin);
   }
 
   private sendAck(): void {
-    if (this.sender !== null) this.emitAck(TcpFlag.ack, this.sender.next, null, 0, 0);
+    if (this.sender !== null && this.receiver !== null) this.writer.ack(this.receiver, this.sender.next);
+  }
+
+  private sendReset(): void {
+    if (this.sender !== null && this.receiver !== null) this.writer.reset(this.sender.next, this.receiver.next);
   }
 
   private challenge(): void {
-    const now = this.now();
-    if (now - this.challengedAt < CHALLENGE_SPACING_MS) return;
-    this.challengedAt = now;
+    if (!this.writer.mayChallenge(this.now())) return;
     this.ports.count('tcp-challenged');
     this.sendAck();
-  }
-
-  private emitAck(flags: number, seq: number, ring: ByteRing | null, offset: number, length: number): void {
-    const receiver = this.receiver;
-    if (receiver === null) return;
-    const sack = length === 0 ? receiver.sackRanges() : undefined;
-    const timestamp = this.agreement?.timestamps === true ? { value: this.now() >>> 0, echo: this.recentTimestamp } : undefined;
-    this.lastAckSent = receiver.next;
-    this.delayedAckAt = null;
-    this.emit(flags, seq, receiver.next, receiver.advertise(), { timestamp, sack }, ring, offset, length);
-    receiver.acknowledged();
-  }
-
-  private emit(flags: number, seq: number, ack: number, window: number, options: TcpOptions, ring: ByteRing | null, offset: number, length: number): void {
-    const { localPort, remotePort } = this.endpoints;
-    this.ports.send(this.endpoints, { sourcePort: localPort, destinationPort: remotePort, seq, ack, flags, window, options }, ring, offset, length);
   }
 
   // --- time ----------------------------------------------------------------------------------------------------------
@@ -394,7 +363,7 @@ export class TcpConnection {
     return Math.min(
       this.sender === null || this.state === 'time-wait' ? Number.POSITIVE_INFINITY : this.keepalive.deadline,
       this.synTimer.at ?? Number.POSITIVE_INFINITY,
-      this.delayedAckAt ?? Number.POSITIVE_INFINITY,
+      this.writer.delayedAckAt ?? Number.POSITIVE_INFINITY,
       this.lifeEndsAt ?? Number.POSITIVE_INFINITY,
       this.sender?.retransmitAt ?? Number.POSITIVE_INFINITY,
       this.sender?.persistAt ?? Number.POSITIVE_INFINITY,
@@ -417,7 +386,7 @@ export class TcpConnection {
       this.ports.count('tcp-retransmitted');
       this.sendSyn();
     }
-    if (this.delayedAckAt !== null && now >= this.delayedAckAt) this.sendAck();
+    if (this.writer.delayedAckAt !== null && now >= this.writer.delayedAckAt) this.sendAck();
     const outcome = this.sender?.onDeadline(now) ?? 'go-on';
     const keepalive = this.sender === null ? 'nothing' : this.keepalive.due(now);
     if (syn === 'give-up' || outcome === 'give-up' || keepalive === 'give-up') {
@@ -430,14 +399,12 @@ export class TcpConnection {
 
   /** An old sequence number without data: the peer answers with where it stands, and its window. */
   private probe(): void {
-    if (this.sender !== null) this.emitAck(TcpFlag.ack, seqAdd(this.sender.una, -1), null, 0, 0);
+    if (this.sender !== null && this.receiver !== null) this.writer.ack(this.receiver, seqAdd(this.sender.una, -1));
   }
 
   private giveUp(): void {
     this.ports.count('tcp-given-up');
-    if (this.sender !== null && this.receiver !== null) {
-      this.emit(TcpFlag.rst | TcpFlag.ack, this.sender.next, this.receiver.next, 0, {}, null, 0, 0);
-    }
+    this.sendReset();
     this.close('timed-out');
   }
 

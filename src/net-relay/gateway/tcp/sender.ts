@@ -1,15 +1,15 @@
 /**
- * The sending half of a connection: bytes not yet acknowledged, what of them is under way, the peer's window, loss
- * recovery (RFC 5681, 6582, a simplified 6675), the retransmission timer (RFC 6298) and the zero-window probe. Time
- * comes in with each call; deadlines go out as numbers.
+ * The sending half of a connection: bytes not yet acknowledged, what of them is under way, the peer's window, the
+ * retransmission timer (RFC 6298) and the zero-window probe; LossRecovery says what is to be sent again. Time comes in
+ * with each call; deadlines go out as numbers.
  */
 import { GrowingLimit, type BufferBudget } from './buffer-budget.ts';
 import { ByteRing } from './byte-ring.ts';
 import { CongestionWindow } from './congestion.ts';
+import { LossRecovery } from './loss-recovery.ts';
 import { RetransmissionTimeout } from './retransmission-timeout.ts';
 import type { SeqRange } from './segment.ts';
-import { SeqRanges } from './seq-ranges.ts';
-import { seqAdd, seqDiff, seqMax } from './sequence.ts';
+import { seqAdd, seqDiff } from './sequence.ts';
 import type { TcpEvent } from './types.ts';
 
 const FIRST_BUFFER_BYTES = 64 * 1024;
@@ -18,10 +18,6 @@ const FIRST_BUFFER_BYTES = 64 * 1024;
  * relay's buffers, in front of the guest's other connections.
  */
 export const LARGEST_SEND_BUFFER_BYTES = 512 * 1024;
-/** What the peer holds out of order; beyond this its reports are ignored and the data sent again. */
-const MAX_SACKED_RANGES = 256;
-/** RFC 5681: the third duplicate tells a loss from reordering. */
-const DUPLICATE_ACKS_FOR_LOSS = 3;
 /** Probing a closed window goes on for ever while it is answered (RFC 9293 §3.8.6.1), never more seldom than this. */
 const MAX_PERSIST_MS = 30_000;
 /**
@@ -41,7 +37,7 @@ export interface SenderOptions {
   /** Puts `length` bytes from `ring` at `offset`, and the FIN if `fin`, on the wire at `seq`. */
   transmit(seq: number, offset: number, length: number, fin: boolean): void;
   /** A retransmission, a timeout, … happened; for the counters. */
-  count(event: TcpEvent): void;
+  readonly count: (event: TcpEvent) => void;
 }
 
 export interface Acknowledgment {
@@ -56,13 +52,6 @@ export interface Acknowledgment {
   readonly bare: boolean;
 }
 
-interface Recovery {
-  readonly kind: 'fast' | 'timeout';
-  /** Ends once everything sent before it is acknowledged. */
-  readonly point: number;
-  readonly startedAt: number;
-}
-
 export class Sender {
   readonly ring = new ByteRing();
   readonly timeout = new RetransmissionTimeout();
@@ -75,7 +64,7 @@ export class Sender {
   private readonly mss: number;
   private readonly limit: GrowingLimit;
   private readonly congestion: CongestionWindow;
-  private readonly sacked = new SeqRanges(MAX_SACKED_RANGES);
+  private readonly loss: LossRecovery;
   /** Sequence number of the ring's first byte: `una`, until the FIN is acknowledged. */
   private ringStart: number;
   private finQueued = false;
@@ -84,13 +73,6 @@ export class Sender {
   private windowSeq = 0;
   private windowAck: number;
   private windowKnown = false;
-  private duplicates = 0;
-  private recovery: Recovery | null = null;
-  /** While recovering: below `lostEdge`, what is not sacked and at or above `retransmitNext` is lost and to be sent again. */
-  private retransmitNext: number;
-  private lostEdge: number;
-  private lastRecoveryPoint: number;
-  private headResent: { readonly seq: number; readonly edge: number } | null = null;
   private timed: { readonly seq: number; readonly at: number } | null = null;
   private persistDoublings = 0;
   private silentSince: number | null = null;
@@ -102,14 +84,12 @@ export class Sender {
     this.una = options.first;
     this.next = options.first;
     this.ringStart = options.first;
-    this.retransmitNext = options.first;
-    this.lostEdge = options.first;
-    this.lastRecoveryPoint = options.first;
     this.windowAck = options.first;
     this.window = options.window;
     this.largestWindow = options.window;
     this.limit = new GrowingLimit(FIRST_BUFFER_BYTES, LARGEST_SEND_BUFFER_BYTES, options.budget);
     this.congestion = new CongestionWindow(options.mss, LARGEST_SEND_BUFFER_BYTES);
+    this.loss = new LossRecovery({ first: options.first, mss: options.mss, sack: options.sack, congestion: this.congestion, count: options.count });
   }
 
   /** Bytes that may be queued now. */
@@ -152,11 +132,11 @@ export class Sender {
     const { ack, bare } = acknowledgment;
     const advance = seqDiff(ack, this.una);
     if (advance < 0) return 0;
-    const sackedMore = this.takeSack(acknowledgment.sack);
+    const sackedMore = this.loss.takeSack(acknowledgment.sack, this.una, this.next);
     const windowChanged = this.updateWindow(acknowledgment);
     if (advance > 0) this.advance(acknowledgment, advance, now);
     else if (bare && this.outstanding > 0 && (this.options.sack ? sackedMore : !windowChanged)) this.duplicate(now);
-    if (this.recovery?.kind === 'fast') this.widenLostEdge();
+    this.loss.widenLostEdge(this.una);
     if (advance > 0) {
       this.silentSince = null;
       this.retransmitAt = this.outstanding > 0 ? now + this.timeout.ms : null;
@@ -164,18 +144,6 @@ export class Sender {
       this.silentSince = null;
     }
     return advance;
-  }
-
-  private takeSack(ranges: readonly SeqRange[] | undefined): boolean {
-    if (ranges === undefined || !this.options.sack) return false;
-    let more = false;
-    for (const range of ranges) {
-      if (seqDiff(range.start, this.una) <= 0 || seqDiff(range.end, this.next) > 0 || seqDiff(range.end, range.start) <= 0) continue;
-      if (this.sacked.countIn(range.start, range.end) < seqDiff(range.end, range.start)) {
-        more = this.sacked.add(range.start, range.end) || more;
-      }
-    }
-    return more;
   }
 
   private updateWindow({ seq, ack, window }: Acknowledgment): boolean {
@@ -205,114 +173,29 @@ export class Sender {
     this.ring.drop(data);
     this.ringStart = seqAdd(this.ringStart, data);
     this.una = ack;
-    this.sacked.dropBelow(ack);
-    this.retransmitNext = seqMax(this.retransmitNext, ack);
-    this.lostEdge = seqMax(this.lostEdge, ack);
-    const recovery = this.recovery;
-    if (recovery === null) {
-      this.duplicates = 0;
-      this.congestion.onAcknowledged(count);
-      return;
-    }
-    if (recovery.kind === 'timeout' && this.headResent !== null) {
-      this.headResent = null;
-      // The echo is older than the retransmission: the original had arrived, the guest was only stopped (RFC 3522).
-      if (echo !== undefined && seqDiff(echo, recovery.startedAt >>> 0) < 0) {
-        this.options.count('tcp-spurious-timeouts');
-        this.congestion.undoTimeout();
-        this.endRecovery();
-        return;
-      }
-    }
-    if (seqDiff(ack, recovery.point) >= 0) {
-      this.endRecovery();
-    } else if (recovery.kind === 'timeout') {
-      this.congestion.onAcknowledged(count);
-    } else {
-      // A partial ACK: the next hole is lost as well, and repeated at once (RFC 6582), unless SACK shows no hole.
-      this.duplicates = Math.max(0, this.duplicates - Math.ceil(count / this.mss));
-      const hole = !this.options.sack || !this.sacked.empty;
-      if (hole && this.retransmitNext === ack) this.resendHead();
-    }
-  }
-
-  private endRecovery(): void {
-    this.recovery = null;
-    this.duplicates = 0;
-    this.headResent = null;
-    this.retransmitNext = this.una;
-    this.lostEdge = this.una;
+    if (this.loss.onAdvanced(ack, count, echo)) this.resendHead();
   }
 
   private duplicate(now: number): void {
-    this.duplicates++;
-    if (this.recovery !== null) {
-      this.resendLostHead(now);
-      return;
-    }
-    const muchIsSacked = this.sacked.countIn(this.una, this.next) > DUPLICATE_ACKS_FOR_LOSS * this.mss;
-    if (this.duplicates < DUPLICATE_ACKS_FOR_LOSS && !muchIsSacked) return;
-    // Duplicates of what was already sent again must not start a second recovery (RFC 6582 §4.1).
-    if (seqDiff(this.una, this.lastRecoveryPoint) < 0 && !this.options.sack) return;
-    this.congestion.onLoss(this.outstanding);
-    this.recovery = { kind: 'fast', point: this.next, startedAt: now };
-    this.lastRecoveryPoint = this.next;
-    this.retransmitNext = this.una;
-    this.lostEdge = this.endOfHeadSegment();
+    const verdict = this.loss.onDuplicate(this.una, this.next, now);
+    if (verdict === 'nothing') return;
     this.resendHead();
-  }
-
-  /** The head was sent again, and yet the peer has data that was sent after that: it was lost once more. */
-  private resendLostHead(now: number): void {
-    const resent = this.headResent;
-    if (resent?.seq !== this.una || this.recovery?.kind !== 'fast') return;
-    if (seqDiff(this.sacked.highestEnd(this.una), resent.edge) < DUPLICATE_ACKS_FOR_LOSS * this.mss) return;
-    this.resendHead();
-    this.retransmitAt = now + this.timeout.ms;
+    if (verdict === 'head-lost-again') this.retransmitAt = now + this.timeout.ms;
   }
 
   private resendHead(): void {
-    const end = this.send(this.una, this.endOfHeadSegment());
-    this.retransmitNext = seqMax(this.retransmitNext, end);
-  }
-
-  private endOfHeadSegment(): number {
-    const end = seqAdd(this.una, this.mss);
-    return seqDiff(end, this.next) < 0 ? end : this.next;
-  }
-
-  private widenLostEdge(): void {
-    if (this.sacked.empty) return;
-    const edge = seqAdd(this.sacked.highestEnd(this.una), -DUPLICATE_ACKS_FOR_LOSS * this.mss);
-    this.lostEdge = seqMax(this.lostEdge, edge);
-  }
-
-  /** Bytes that are believed to be in the network. */
-  private pipe(): number {
-    const outstanding = this.outstanding;
-    if (this.recovery === null && this.duplicates === 0 && this.sacked.empty) return outstanding;
-    const arrived = this.options.sack
-      ? this.sacked.countIn(this.una, this.next)
-      : Math.max(0, Math.min(this.duplicates * this.mss, outstanding - this.mss));
-    const lostSpan = this.recovery === null ? 0 : seqDiff(this.lostEdge, this.retransmitNext);
-    const lost = lostSpan <= 0 ? 0 : lostSpan - this.sacked.countIn(this.retransmitNext, this.lostEdge);
-    return Math.max(0, outstanding - arrived - lost);
+    this.loss.resentBelow(this.send(this.una, this.loss.endOfHeadSegment(this.una, this.next)));
   }
 
   /** Sends whatever may be sent now. Called after every event. */
   output(now: number): void {
     for (;;) {
-      const pipe = this.pipe();
+      const pipe = this.loss.inFlight(this.una, this.next);
       const room = this.congestion.bytes - pipe;
-      if (this.recovery !== null && seqDiff(this.retransmitNext, this.lostEdge) < 0) {
-        const start = this.sacked.endOfRangeAt(this.retransmitNext);
-        if (seqDiff(start, this.lostEdge) >= 0) {
-          this.retransmitNext = this.lostEdge;
-          continue;
-        }
+      const lost = this.loss.firstLost();
+      if (lost !== null) {
         if (room < this.mss && pipe > 0) break;
-        const limit = this.sacked.nextStartAfter(start, this.lostEdge);
-        this.retransmitNext = this.send(start, seqDiff(limit, this.lostEdge) < 0 ? limit : this.lostEdge);
+        this.loss.resentBelow(this.send(lost, this.loss.endOfLost(lost)));
         continue;
       }
       if (!this.sendNew(room, pipe, now)) break;
@@ -353,7 +236,7 @@ export class Sender {
     if (seqDiff(from, this.next) < 0) {
       this.options.count('tcp-retransmitted');
       this.timed = null;
-      if (from === this.una) this.headResent = { seq: from, edge: this.next };
+      if (from === this.una) this.loss.onHeadResent(from, this.next);
     }
     this.options.transmit(from, seqDiff(from, this.ringStart), length, fin);
     const end = seqAdd(afterData, fin ? 1 : 0);
@@ -371,15 +254,7 @@ export class Sender {
     if (this.retransmitAt !== null && now >= this.retransmitAt) {
       if (this.isSilentTooLong(now)) return 'give-up';
       this.options.count('tcp-timeouts');
-      const first = this.recovery?.kind !== 'timeout';
-      this.congestion.onTimeout(this.outstanding, first);
-      // A peer may have thrown away what it reported (RFC 2018 §8): do not rely on it any longer.
-      if (!first) this.sacked.clear();
-      this.recovery = { kind: 'timeout', point: this.next, startedAt: first ? now : (this.recovery?.startedAt ?? now) };
-      this.duplicates = 0;
-      this.retransmitNext = this.una;
-      this.lostEdge = this.next;
-      this.lastRecoveryPoint = this.next;
+      this.loss.onTimeout(this.una, this.next, now);
       this.timeout.backOff();
       this.retransmitAt = now + this.timeout.ms;
       this.output(now);
@@ -409,7 +284,7 @@ export class Sender {
   /** Frees the memory. */
   release(): void {
     this.ring.clear();
-    this.sacked.clear();
+    this.loss.release();
     this.limit.release();
     this.retransmitAt = null;
     this.persistAt = null;
