@@ -7,6 +7,7 @@ import { loadGuestSet, openGuestDisk } from '../../src/emulator-bridge/guest-art
 import { OverlayDisk } from '../../src/emulator-bridge/overlay-disk.ts';
 import { startV86 } from '../../src/emulator-bridge/start-v86.ts';
 import { openDataChannelLane } from '../../src/link/data-channel-lane.ts';
+import { PeerConnections } from '../../src/link/peer-connections.ts';
 import { PeerSignalling } from '../../src/link/peer-signalling.ts';
 import type { Lane } from '../../src/migration/ports.ts';
 import type { HostId } from '../../src/shared/ids.ts';
@@ -58,8 +59,9 @@ window.stopAndCopy = {
       printed += String.fromCharCode(byte);
     });
     const signalling = new PeerSignalling(self as HostId, self, { host: base.hostname, port: Number(base.port), path: '/peerjs', secure: false });
-    await opened(signalling, other as HostId, dials);
-    const lanes = signalling.createLanes(other as HostId, FIRST_CHANNEL);
+    const connections = new PeerConnections(self as HostId, signalling);
+    await opened(connections, other as HostId, dials);
+    const lanes = connections.createLanes(other as HostId, FIRST_CHANNEL);
     if (lanes === null) throw new Error('No WebRTC connection');
     control = openDataChannelLane(lanes.control);
     bulk = openDataChannelLane(lanes.bulk);
@@ -102,13 +104,17 @@ function receive(): void {
   });
 }
 
-function opened(signalling: PeerSignalling, other: HostId, dials: boolean): Promise<void> {
+function opened(connections: PeerConnections, other: HostId, dials: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    signalling.changed.on((host) => {
-      if (signalling.state(host) === 'open') resolve();
-      if (signalling.state(host) === 'failed') reject(new Error('The WebRTC connection did not open'));
+    connections.changed.on((host) => {
+      if (connections.state(host) === 'open') resolve();
+      if (connections.state(host) === 'failed') reject(new Error('The WebRTC connection did not open'));
     });
-    if (dials) signalling.connect(other, 'benchmark');
-    else signalling.expect(other, 'benchmark');
+    if (!dials) {
+      connections.expect(other, 'benchmark');
+      return;
+    }
+    connections.invite(other, 'benchmark');
+    connections.expected(other, 'benchmark');
   });
 }

@@ -5,7 +5,7 @@
  */
 import { openDataChannelLane } from '../link/data-channel-lane.ts';
 import type { LocalPresence } from '../link/local-presence.ts';
-import type { LaneChannels, PeerSignalling } from '../link/peer-signalling.ts';
+import type { LaneChannels, PeerConnections } from '../link/peer-connections.ts';
 import { bridgeToPort } from '../link/port-lane.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { LinkKind } from '../migration/report.ts';
@@ -56,7 +56,8 @@ interface Opening {
 
 export interface HostLinksOptions {
   readonly self: HostId;
-  readonly signalling: PeerSignalling | null;
+  /** Null where the browser has no WebRTC. */
+  readonly connections: PeerConnections | null;
   readonly presence: LocalPresence | null;
   readonly send: (to: HostId, message: HostMessage) => void;
   /** This tab is the target: hand the ends to a new VM worker in this task. Throws a sentence to refuse. */
@@ -74,9 +75,9 @@ export class HostLinks implements Disposable {
 
   constructor(options: HostLinksOptions) {
     this.options = options;
-    if (options.signalling !== null) {
-      this.bag.add(options.signalling.changed.on((hostId) => {
-        if (options.signalling?.state(hostId) === 'failed') this.retryLater(hostId);
+    if (options.connections !== null) {
+      this.bag.add(options.connections.changed.on((hostId) => {
+        if (options.connections?.state(hostId) === 'failed') this.retryLater(hostId);
         this.changed.emit();
       }));
     }
@@ -91,20 +92,20 @@ export class HostLinks implements Disposable {
       this.known.delete(hostId);
       clearTimeout(this.retries.get(hostId));
       this.retries.delete(hostId);
-      this.options.signalling?.forget(hostId);
+      this.options.connections?.forget(hostId);
     }
     for (const hostId of hosts) {
       if (hostId === this.options.self || this.known.has(hostId)) continue;
       this.known.add(hostId);
-      if (this.known.size <= MAX_CONNECTED_AHEAD && this.options.self < hostId) this.dial(hostId);
+      if (this.known.size <= MAX_CONNECTED_AHEAD && this.options.self < hostId) this.connect(hostId);
     }
   }
 
   /** The link a migration to this host would use now; 'trying' while none is ready. */
   kindFor(hostId: HostId): LinkKind | 'trying' {
-    if (this.options.signalling?.state(hostId) === 'open') return 'webrtc';
+    if (this.options.connections?.state(hostId) === 'open') return 'webrtc';
     if (this.options.presence?.has(hostId) === true) return 'local';
-    const state = this.options.signalling?.state(hostId) ?? 'failed';
+    const state = this.options.connections?.state(hostId) ?? 'failed';
     return state === 'failed' ? 'relay' : 'trying';
   }
 
@@ -122,10 +123,13 @@ export class HostLinks implements Disposable {
     });
   }
 
-  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'open-link' | 'link-opened' | 'link-refused'>): void {
+  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused'>): void {
     switch (message.type) {
       case 'rtc-invite':
-        this.options.signalling?.expect(from, message.nonce);
+        if (this.options.connections?.expect(from, message.nonce) === true) this.options.send(from, { type: 'rtc-expected', nonce: message.nonce });
+        break;
+      case 'rtc-expected':
+        this.options.connections?.expected(from, message.nonce);
         break;
       case 'open-link':
         this.answer(from, message);
@@ -148,30 +152,28 @@ export class HostLinks implements Disposable {
     for (const retry of this.retries.values()) clearTimeout(retry);
     this.bag.dispose();
     this.changed.dispose();
-    this.options.signalling?.dispose();
+    this.options.connections?.dispose();
     this.options.presence?.dispose();
   }
 
-  private dial(hostId: HostId): void {
-    if (this.options.signalling === null) return;
+  private connect(hostId: HostId): void {
     const nonce = randomId();
-    this.options.send(hostId, { type: 'rtc-invite', nonce });
-    this.options.signalling.connect(hostId, nonce);
+    if (this.options.connections?.invite(hostId, nonce) === true) this.options.send(hostId, { type: 'rtc-invite', nonce });
   }
 
   private retryLater(hostId: HostId): void {
     if (this.retries.has(hostId) || this.options.self > hostId) return;
     this.retries.set(hostId, setTimeout(() => {
       this.retries.delete(hostId);
-      if (this.known.has(hostId) && this.options.signalling?.state(hostId) === 'failed') this.dial(hostId);
+      if (this.known.has(hostId) && this.options.connections?.state(hostId) === 'failed') this.connect(hostId);
     }, RETRY_MS));
   }
 
-  /** Waits for a link that is being tried; signalling settles every attempt within its own limit. */
+  /** Waits for a link that is being tried; every attempt is settled within a limit of its own. */
   private async ready(hostId: HostId): Promise<LinkKind> {
-    const { signalling } = this.options;
-    if (signalling !== null && signalling.state(hostId) === 'none') this.dial(hostId);
-    while (signalling?.state(hostId) === 'trying') {
+    const { connections } = this.options;
+    if (connections !== null && connections.state(hostId) === 'none') this.connect(hostId);
+    while (connections?.state(hostId) === 'trying') {
       await new Promise<void>((resolve) => {
         const waiting = this.changed.on(() => {
           waiting.dispose();
@@ -185,8 +187,8 @@ export class HostLinks implements Disposable {
 
   /** What works now and is not what has just died, if there is such a link. */
   private otherThan(avoid: LinkKind, hostId: HostId): LinkKind {
-    const { signalling, presence } = this.options;
-    if (avoid !== 'webrtc' && signalling?.state(hostId) === 'open') return 'webrtc';
+    const { connections, presence } = this.options;
+    if (avoid !== 'webrtc' && connections?.state(hostId) === 'open') return 'webrtc';
     if (avoid !== 'local' && presence?.has(hostId) === true) return 'local';
     return 'relay';
   }
@@ -231,7 +233,7 @@ export class HostLinks implements Disposable {
   private handOver(other: HostId, linkId: string, kind: LinkKind, channelBase: number, side: 'source' | 'target', handOver: HandOver): void {
     switch (kind) {
       case 'webrtc': {
-        const channels = this.options.signalling?.createLanes(other, channelBase) ?? null;
+        const channels = this.options.connections?.createLanes(other, channelBase) ?? null;
         if (channels === null) throw new MigrationError('link-failed', 'The WebRTC connection between the two hosts has gone.');
         handOverChannels(channels, handOver);
         break;

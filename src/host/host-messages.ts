@@ -63,8 +63,10 @@ const progressSchema = v.object({
 });
 
 export const hostMessageSchema = v.variant('type', [
-  /** A WebRTC connection with this nonce is about to be made by the sender of this message. */
+  /** The sender would like to make a WebRTC connection with this nonce. */
   v.object({ type: v.literal('rtc-invite'), nonce: id }),
+  /** The sender waits for that connection: dial. */
+  v.object({ type: v.literal('rtc-expected'), nonce: id }),
   /** Open your ends of a migration's lanes; you are the target. `attempt` is 0 for its first link, then counts those that replace a dead one. */
   v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: v.pipe(count, v.integer(), v.maxValue(MAX_LINK_ATTEMPT)), kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
   v.object({ type: v.literal('link-opened'), migrationId }),

@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { LocalPresence } from '../link/local-presence.ts';
+import { PeerConnections } from '../link/peer-connections.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
 import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
@@ -137,18 +138,18 @@ export function openTab(options: TabOptions): OpenTab {
     changed: () => roomChanged(),
   });
 
-  let signalling: PeerSignalling | null = null;
+  let connections: PeerConnections | null = null;
   if (access.ok && typeof RTCPeerConnection === 'function') {
-    signalling = new PeerSignalling(self, hostToken, {
+    connections = new PeerConnections(self, new PeerSignalling(self, hostToken, {
       host: options.base.hostname,
       port: Number(options.base.port === '' ? (options.base.protocol === 'https:' ? 443 : 80) : options.base.port),
       path: new URL('peerjs', options.base).pathname,
       secure: options.base.protocol === 'https:',
-    });
+    }));
   }
   const presence = access.ok && typeof BroadcastChannel === 'function' ? new LocalPresence(access.room, self) : null;
   const links = new HostLinks({
-    self, signalling, presence, send: room.sendToHost,
+    self, connections, presence, send: room.sendToHost,
     accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
   });
   links.changed.on(changed);
@@ -268,6 +269,7 @@ export function openTab(options: TabOptions): OpenTab {
     const message = parsed.output;
     switch (message.type) {
       case 'rtc-invite':
+      case 'rtc-expected':
       case 'open-link':
       case 'link-opened':
       case 'link-refused':
