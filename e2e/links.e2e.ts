@@ -87,6 +87,7 @@ test('C6: between two subnets with nothing but our server to help, WebRTC connec
       await a.waitForPrompt(vmId);
       const b = await tab(1);
       await b.waitForGuest();
+      await a.waitForWebRtc(await b.id());
       expect(await a.migrate(vmId, await b.id(), { maxPauseMs: 2000 })).toMatchObject({ outcome: 'completed', link: 'webrtc' });
       expect((await b.run(vmId, 'echo arrived')).output).toBe('arrived');
     } finally {

@@ -24,7 +24,8 @@ test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, lea
   await a.waitForPrompt(vmId);
   const b = await openHost({ label: 'b', before });
   await b.waitForGuest();
-  await pollFor('a WebRTC connection between the tabs', async () => (await census(a)).dataChannels > 0, 60_000);
+  await a.waitForWebRtc(await b.id());
+  await b.waitForWebRtc(await a.id());
   // Both consoles are full from the start, so that they hold as much at the end.
   await a.run(vmId, 'seq 1 20000 | tail -n 12000');
   await a.run(vmId, '(while :; do dd if=/dev/urandom of=/root/noise bs=16k count=8 conv=fsync 2>/dev/null; done) & true');

@@ -14,6 +14,8 @@ declare global {
 /** The guest's root shell. */
 export const PROMPT = 'guest# ';
 const READY_LIMIT_MS = 30_000;
+/** Long enough for a second try after one that failed. */
+const LINK_LIMIT_MS = 60_000;
 
 export interface CommandResult {
   readonly output: string;
@@ -67,6 +69,11 @@ export class HostPage {
   /** Waits until the guest is loaded: from then on a VM can start here, or arrive. */
   async waitForGuest(): Promise<void> {
     await pollFor(`${this.label} to have loaded the guest`, () => this.page.evaluate(() => (window.tabmotion as Tab).view().starting === null));
+  }
+
+  /** Waits until a migration to this host would go over WebRTC; until then it would take another link. */
+  async waitForWebRtc(hostId: string): Promise<void> {
+    await pollFor(`${this.label} to have a WebRTC connection`, () => this.page.evaluate((other) => (window.tabmotion as Tab).view().links[other] === 'webrtc', hostId), LINK_LIMIT_MS);
   }
 
   async id(): Promise<string> {

@@ -76,24 +76,37 @@ function fakeConnection(hostId: HostId, nonce: string): FakeConnection {
   return connection;
 }
 
+class FakeHost {
+  readonly id: HostId;
+  readonly signalling: FakeSignalling;
+  readonly connections: PeerConnections;
+  /** When the last message that is on its way to here arrives. */
+  arrival = 0;
+
+  constructor(id: HostId, server: FakeServer) {
+    this.id = id;
+    this.signalling = new FakeSignalling(id, server);
+    this.connections = new PeerConnections(id, this.signalling);
+  }
+}
+
 /** Two hosts, and the relay between them, whose messages take as long as the test says but keep their order. */
 function twoHosts({ signallingMs, relayMs }: { signallingMs: () => number; relayMs: () => number }) {
   const server = new FakeServer(signallingMs);
-  const signalling = { [A]: new FakeSignalling(A, server), [B]: new FakeSignalling(B, server) };
-  const connections = { [A]: new PeerConnections(A, signalling[A]), [B]: new PeerConnections(B, signalling[B]) };
-  const arrival = { [A]: 0, [B]: 0 };
-  const overRelay = (to: HostId, deliver: () => void): void => {
-    arrival[to] = Math.max(arrival[to] ?? 0, Date.now() + relayMs());
-    setTimeout(deliver, arrival[to] - Date.now());
+  const a = new FakeHost(A, server);
+  const b = new FakeHost(B, server);
+  const overRelay = (to: FakeHost, deliver: () => void): void => {
+    to.arrival = Math.max(to.arrival, Date.now() + relayMs());
+    setTimeout(deliver, to.arrival - Date.now());
   };
-  const invite = (from: HostId, to: HostId, nonce: string): void => {
-    if (connections[from]?.invite(to, nonce) !== true) return;
+  const invite = (from: FakeHost, to: FakeHost, nonce: string): void => {
+    if (!from.connections.invite(to.id, nonce)) return;
     overRelay(to, () => {
-      if (connections[to]?.expect(from, nonce) === true) overRelay(from, () => connections[from]?.expected(to, nonce));
+      if (to.connections.expect(from.id, nonce)) overRelay(from, () => from.connections.expected(to.id, nonce));
     });
   };
-  const states = () => [connections[A]?.state(B), connections[B]?.state(A)];
-  return { server, signalling, connections, invite, states };
+  const states = () => [a.connections.state(B), b.connections.state(A)];
+  return { server, a, b, invite, states };
 }
 
 describe('PeerConnections', () => {
@@ -104,9 +117,9 @@ describe('PeerConnections', () => {
     { faster: 'the relay', signallingMs: 300, relayMs: 1 },
     { faster: 'the signalling server', signallingMs: 1, relayMs: 300 },
   ])('connects when $faster is the faster one', async ({ signallingMs, relayMs }) => {
-    const { invite, states } = twoHosts({ signallingMs: () => signallingMs, relayMs: () => relayMs });
+    const { a, b, invite, states } = twoHosts({ signallingMs: () => signallingMs, relayMs: () => relayMs });
     await vi.advanceTimersByTimeAsync(500);
-    invite(A, B, 'nonce');
+    invite(a, b, 'nonce');
     expect(states()).toEqual(['trying', 'none']);
     await vi.advanceTimersByTimeAsync(1000);
     expect(states()).toEqual(['open', 'open']);
@@ -115,11 +128,11 @@ describe('PeerConnections', () => {
   it('connects whichever side invites, at whatever moment the servers answer, with one dial', async () => {
     for (let seed = 1; seed <= 500; seed++) {
       const random = new SeededRandom(seed);
-      const { server, invite, states } = twoHosts({ signallingMs: () => random.below(400), relayMs: () => random.below(400) });
+      const { server, a, b, invite, states } = twoHosts({ signallingMs: () => random.below(400), relayMs: () => random.below(400) });
       const both = random.chance(0.5);
-      const first = random.pick([A, B] as const);
-      setTimeout(() => invite(first, first === A ? B : A, `first-${seed}`), random.below(200));
-      if (both) setTimeout(() => invite(first === A ? B : A, first, `second-${seed}`), random.below(200));
+      const [one, other] = random.chance(0.5) ? [a, b] : [b, a];
+      setTimeout(() => invite(one, other, `one-${seed}`), random.below(200));
+      if (both) setTimeout(() => invite(other, one, `other-${seed}`), random.below(200));
       await vi.advanceTimersByTimeAsync(2500);
       expect(states(), `seed ${seed}`).toEqual(['open', 'open']);
       expect(server.dials, `seed ${seed}`).toBe(1);
@@ -127,64 +140,64 @@ describe('PeerConnections', () => {
   });
 
   it('refuses a connection that nobody announced, or with another nonce', async () => {
-    const { signalling, connections, states } = twoHosts({ signallingMs: () => 10, relayMs: () => 10 });
+    const { a, b, states } = twoHosts({ signallingMs: () => 10, relayMs: () => 10 });
     await vi.advanceTimersByTimeAsync(100);
-    const unannounced = signalling[A]?.dial(B, 'guess');
+    const unannounced = a.signalling.dial(B, 'guess');
     await vi.advanceTimersByTimeAsync(100);
     expect(unannounced).toMatchObject({ closed: true });
-    connections[B]?.expect(A, 'right');
-    const wrong = signalling[A]?.dial(B, 'wrong');
+    b.connections.expect(A, 'right');
+    const wrong = a.signalling.dial(B, 'wrong');
     await vi.advanceTimersByTimeAsync(100);
     expect(wrong).toMatchObject({ closed: true });
     expect(states()).toEqual(['none', 'trying']);
-    const right = signalling[A]?.dial(B, 'right');
+    const right = a.signalling.dial(B, 'right');
     await vi.advanceTimersByTimeAsync(100);
     expect(right).toMatchObject({ closed: false });
-    const again = signalling[A]?.dial(B, 'right');
+    const again = a.signalling.dial(B, 'right');
     await vi.advanceTimersByTimeAsync(100);
     expect(again).toMatchObject({ closed: true });
     expect(states()).toEqual(['none', 'open']);
   });
 
   it('does not dial for an answer to another invitation', async () => {
-    const { server, connections } = twoHosts({ signallingMs: () => 1, relayMs: () => 1 });
+    const { server, a } = twoHosts({ signallingMs: () => 1, relayMs: () => 1 });
     await vi.advanceTimersByTimeAsync(10);
-    connections[A]?.expected(B, 'never invited');
-    connections[A]?.invite(B, 'this');
-    connections[A]?.expected(B, 'that');
+    a.connections.expected(B, 'never invited');
+    a.connections.invite(B, 'this');
+    a.connections.expected(B, 'that');
     expect(server.dials).toBe(0);
-    connections[A]?.expected(B, 'this');
-    connections[A]?.expected(B, 'this');
+    a.connections.expected(B, 'this');
+    a.connections.expected(B, 'this');
     expect(server.dials).toBe(1);
   });
 
   it('counts an attempt without an answer as failed, uses what opens late all the same, and tries anew when asked', async () => {
-    const { connections, invite, states } = twoHosts({ signallingMs: () => 1, relayMs: () => 1 });
+    const { a, b, invite, states } = twoHosts({ signallingMs: () => 1, relayMs: () => 1 });
     await vi.advanceTimersByTimeAsync(10);
-    connections[A]?.invite(B, 'late');
+    a.connections.invite(B, 'late');
     await vi.advanceTimersByTimeAsync(LONG_MS);
     expect(states()).toEqual(['failed', 'none']);
-    connections[B]?.expect(A, 'late');
-    connections[A]?.expected(B, 'late');
+    b.connections.expect(A, 'late');
+    a.connections.expected(B, 'late');
     await vi.advanceTimersByTimeAsync(10);
     expect(states()).toEqual(['open', 'open']);
-    expect(connections[A]?.invite(B, 'needless')).toBe(false);
+    expect(a.connections.invite(B, 'needless')).toBe(false);
 
-    connections[B]?.forget(A);
+    b.connections.forget(A);
     expect(states()).toEqual(['failed', 'none']);
-    invite(A, B, 'anew');
+    invite(a, b, 'anew');
     await vi.advanceTimersByTimeAsync(10);
     expect(states()).toEqual(['open', 'open']);
   });
 
   it('tells each change once, and nothing of hosts that were forgotten', async () => {
-    const { connections, invite } = twoHosts({ signallingMs: () => 1, relayMs: () => 1 });
+    const { a, b, invite } = twoHosts({ signallingMs: () => 1, relayMs: () => 1 });
     await vi.advanceTimersByTimeAsync(10);
     const told: string[] = [];
-    connections[A]?.changed.on((hostId) => told.push(connections[A]?.state(hostId) ?? ''));
-    invite(A, B, 'nonce');
+    a.connections.changed.on((hostId) => told.push(a.connections.state(hostId)));
+    invite(a, b, 'nonce');
     await vi.advanceTimersByTimeAsync(LONG_MS);
-    connections[A]?.forget(B);
+    a.connections.forget(B);
     await vi.advanceTimersByTimeAsync(LONG_MS);
     expect(told).toEqual(['trying', 'open', 'none']);
   });
