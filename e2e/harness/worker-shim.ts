@@ -42,16 +42,29 @@ function install({ options, onPage, inWorkers }: { options: ShimOptions; onPage:
   window.Worker = class extends RealWorker {
     constructor(script: string | URL, workerOptions?: WorkerOptions) {
       const real = JSON.stringify(new URL(script, document.baseURI).href);
-      // What arrives before the real script listens is kept and delivered again.
+      // What arrives before the real script listens is kept and delivered again, on data channels too: unlike ports they
+      // deliver at once. Without a shim no message comes before the script has run.
       const shim = `
         ${inWorkers.map((source) => `(${source})(${JSON.stringify(options)});`).join('\n')}
         const early = [];
-        // The real event's ports have been seen by now.
-        const keep = (event) => { early.push(event.data); event.stopImmediatePropagation(); };
+        const channels = new Map();
+        const keep = (event) => {
+          // The real event's ports have been seen by now.
+          event.stopImmediatePropagation();
+          early.push(event.data);
+          for (const end of Object.values(event.data.ends ?? {})) {
+            if (!(end.channel instanceof RTCDataChannel)) continue;
+            const heard = [];
+            channels.set(end.channel, heard);
+            end.channel.binaryType = 'arraybuffer';
+            end.channel.onmessage = ({ data }) => heard.push(data);
+          }
+        };
         self.addEventListener('message', keep);
         await import(${real});
         self.removeEventListener('message', keep);
-        for (const data of early) self.dispatchEvent(new MessageEvent('message', { data }));`;
+        for (const data of early) self.dispatchEvent(new MessageEvent('message', { data }));
+        for (const [channel, heard] of channels) for (const data of heard) channel.dispatchEvent(new MessageEvent('message', { data }));`;
       super(URL.createObjectURL(new Blob([shim], { type: 'text/javascript' })), { ...workerOptions, type: 'module' });
     }
   };
