@@ -6,13 +6,11 @@ import * as v from 'valibot';
 import { LocalPresence } from '../link/local-presence.ts';
 import { PeerConnections } from '../link/peer-connections.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
-import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
-import type { HostInfo, VmInfo } from '../net-relay/relay-protocol.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
 import { ConsoleInput } from './console-input.ts';
 import { HostLinks } from './host-links.ts';
-import { hostMessageSchema, migrateOptionsSchema, type HostMessage } from './host-messages.ts';
+import { migrateOptionsSchema, type HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { LocalVms } from './local-vms.ts';
@@ -23,7 +21,8 @@ import { reportLine } from './report-text.ts';
 import { createRoomApi } from './room-api.ts';
 import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
 import { RoomLog } from './room-log.ts';
-import type { PingSample, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmTraffic, VmView } from './scripting-interface.ts';
+import { RoomMembership } from './room-membership.ts';
+import type { Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmView } from './scripting-interface.ts';
 import { vmOwner } from './vm-owner.ts';
 import { hostViews, publicVm, vmViews } from './vm-views.ts';
 
@@ -66,9 +65,6 @@ export function openTab(options: TabOptions): OpenTab {
     }, VIEW_EVERY_MS);
   };
 
-  let hosts: readonly HostInfo[] = [{ id: self, name }];
-  let roomVms: readonly VmInfo[] = [];
-  const traffic = new Map<string, VmTraffic>();
   const api = createRoomApi({ base: options.base, room: access.room, key: access.ok ? access.key : '' });
   let starting: TabView['starting'] = { text: 'Joining the room', fraction: null };
   let trouble: string | null = null;
@@ -90,26 +86,13 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   });
 
-  let client: HostClient | null = null;
-  const room = {
-    createVm: (wanted: { name?: string; memoryBytes: number }) => needClient().createVm(wanted),
-    setVmState: (...args: Parameters<HostClient['setVmState']>) => client?.setVmState(...args),
-    destroyVm: (...args: Parameters<HostClient['destroyVm']>) => needClient().destroyVm(...args),
-    sendToHost: (hostId: HostId, message: HostMessage) => client?.sendToHost(hostId, message),
-    sendToRoom: (message: HostMessage) => client?.sendToRoom(message),
-  };
-  function needClient(): HostClient {
-    if (client === null) throw new Error(trouble ?? 'This tab has not joined a room.');
-    return client;
-  }
-
-  const ownerOf = (vmId: VmId): HostId | null => (roomVms.find((vm) => vm.id === vmId)?.hostId ?? null) as HostId | null;
-  const nameOf = (hostId: string): string => hosts.find((host) => host.id === hostId)?.name ?? 'a host that left';
-  const vmNameOf = (vmId: string): string => roomVms.find((vm) => vm.id === vmId)?.name ?? 'The VM';
+  const room = new RoomMembership({ self, name, hostToken, url: `${relayUrl.href}/host` });
+  const ownerOf = (vmId: VmId): HostId | null => room.ownerOf(vmId);
+  const sendToHost = (hostId: HostId, message: HostMessage): void => room.sendToHost(hostId, message);
 
   const consoles = new RemoteConsoles({
     self, ownerOf,
-    send: room.sendToHost,
+    send: sendToHost,
     printsHere: (vmId) => localVms.getOrArriving(vmId)?.printsHere ?? false,
     isArriving: (vmId) => localVms.getOrArriving(vmId)?.state.kind === 'arriving',
   });
@@ -124,7 +107,7 @@ export function openTab(options: TabOptions): OpenTab {
   };
   const input = new ConsoleInput({
     self, ownerNow,
-    send: room.sendToHost,
+    send: sendToHost,
     local: (vmId) => localVms.getOrArriving(vmId),
   });
   const localVms: LocalVms = new LocalVms({
@@ -149,24 +132,24 @@ export function openTab(options: TabOptions): OpenTab {
   }
   const presence = access.ok && typeof BroadcastChannel === 'function' ? new LocalPresence(access.room, self) : null;
   const links = new HostLinks({
-    self, connections, presence, send: room.sendToHost,
+    self, connections, presence, send: sendToHost,
     accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
   });
   links.changed.on(changed);
 
   const migrations: Migrations = new Migrations({
     self, links, changed, ownerOf, ownerNow,
-    send: room.sendToHost,
-    sendToRoom: room.sendToRoom,
-    memoryBytesOf: (vmId) => roomVms.find((vm) => vm.id === vmId)?.memoryBytes ?? 0,
-    vmNameOf,
-    hostNameOf: nameOf,
-    isPresent: (hostId) => hosts.some((host) => host.id === hostId),
+    send: sendToHost,
+    sendToRoom: (message) => room.sendToRoom(message),
+    memoryBytesOf: (vmId) => room.vm(vmId)?.memoryBytes ?? 0,
+    vmNameOf: (vmId) => room.vmNameOf(vmId),
+    hostNameOf: (hostId) => room.hostNameOf(hostId),
+    isPresent: (hostId) => room.isPresent(hostId),
     localVm: (vmId) => localVms.get(vmId),
     arrival: (vmId) => localVms.getOrArriving(vmId)?.arrival() ?? null,
     started: (vm) => {
       localVms.tellStates();
-      log.add('info', vm.vmId, `Moving ${vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? nameOf(vm.state.to) : 'another host'}.`);
+      log.add('info', vm.vmId, `Moving ${room.vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? room.hostNameOf(vm.state.to) : 'another host'}.`);
       roomChanged();
     },
     ended: (migration) => {
@@ -178,61 +161,53 @@ export function openTab(options: TabOptions): OpenTab {
     onProgress: (progress) => events.migration.emit(progress),
   });
 
-  if (access.ok) join(access.room, access.key, access.made);
-  else refuse(access.reason);
+  room.refused.on((reason) => {
+    trouble = reason;
+    starting = null;
+    settleReady.reject(new Error(reason));
+    changed();
+  });
+  room.lost.on((reason) => {
+    log.add('bad', null, `The server does not answer; VMs run on without network and it is tried again. (${reason})`);
+    changed();
+  });
+  room.returned.on(() => {
+    log.add('good', null, 'The server answers again.');
+    localVms.tellStates();
+    changed();
+  });
+  room.hostLeft.on((hostId) => {
+    consoles.forgetHost(hostId);
+    migrations.forgetHost(hostId);
+  });
+  room.changed.on(() => {
+    links.meet(room.hostIds());
+    roomChanged();
+  });
+  room.heard.on(({ from, message }) => heard(from, message));
+  room.misheard.on(({ from, reason }) => log.add('bad', null, `${room.hostNameOf(from)} sent a message this page does not understand (${reason}). Reload the older tab.`));
+  room.undeliverable.on(({ to, message }) => {
+    if (message.type === 'open-link') links.undeliverable(to, message);
+  });
+  room.pinged.on((sample) => events.ping.emit(sample));
+  room.trafficTold.on((news) => {
+    for (const one of news) events.traffic.emit(one);
+    changed();
+  });
 
-  function join(roomName: string, key: string, made: boolean): void {
-    const joined = connectHost({ url: `${relayUrl.href}/host`, room: roomName as RoomName, key, hostId: self, hostToken, name });
-    client = joined;
-    let first = true;
-    let wasLost = false;
-    joined.onState((state) => {
-      if (state.kind === 'refused') refuse(state.reason);
-      if (state.kind === 'lost') {
-        wasLost = true;
-        log.add('bad', null, `The server does not answer; VMs run on without network and it is tried again. (${state.reason})`);
-      }
-      if (state.kind === 'connected' && wasLost) {
-        wasLost = false;
-        log.add('good', null, 'The server answers again.');
-        localVms.tellStates();
-      }
-      changed();
-    });
-    joined.onRoom((now) => {
-      for (const gone of hosts) {
-        if (now.hosts.some((host) => host.id === gone.id)) continue;
-        consoles.forgetHost(gone.id as HostId);
-        migrations.forgetHost(gone.id as HostId);
-      }
-      hosts = now.hosts;
-      roomVms = now.vms;
-      for (const id of traffic.keys()) if (!now.vms.some((vm) => vm.id === id)) traffic.delete(id);
-      links.meet(now.hosts.map((host) => host.id as HostId));
-      roomChanged();
-      if (!first) return;
-      first = false;
+  if (access.ok) {
+    const { room: roomName, key, made } = access;
+    room.joined.on(() => {
       rememberKey(roomName, key, options.storage);
       if (made) options.showAddress(invitationLink);
       settleReady.resolve();
-      migrations.askPast(now.hosts.map((host) => host.id as HostId));
+      migrations.askPast(room.hostIds());
       room.sendToRoom({ type: 'details-wanted' });
-      void begin(now.hosts.length === 1 && !now.vms.some((vm) => vm.ownerPresent));
+      void begin(room.hosts.length === 1 && !room.vms.some((vm) => vm.ownerPresent));
     });
-    joined.onMessage(({ hostId, body }) => heard(hostId, body));
-    joined.onUndeliverable(({ hostId, body }) => {
-      const message = v.safeParse(hostMessageSchema, body);
-      if (!message.success) return;
-      if (message.output.type === 'open-link') links.undeliverable(hostId, message.output);
-    });
-    joined.onPing((sample: PingSample) => events.ping.emit(sample));
-    joined.onTraffic((news) => {
-      for (const one of news) {
-        traffic.set(one.vmId, one);
-        events.traffic.emit(one);
-      }
-      changed();
-    });
+    room.join(roomName as RoomName, key);
+  } else {
+    room.refuse(access.reason);
   }
 
   /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
@@ -253,20 +228,7 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   }
 
-  function refuse(reason: string): void {
-    trouble = reason;
-    starting = null;
-    settleReady.reject(new Error(reason));
-    changed();
-  }
-
-  function heard(from: HostId, body: unknown): void {
-    const parsed = v.safeParse(hostMessageSchema, body);
-    if (!parsed.success) {
-      log.add('bad', null, `${nameOf(from)} sent a message this page does not understand (${parsed.issues[0].message}). Reload the older tab.`);
-      return;
-    }
-    const message = parsed.output;
+  function heard(from: HostId, message: HostMessage): void {
     switch (message.type) {
       case 'rtc-invite':
       case 'rtc-expected':
@@ -304,11 +266,11 @@ export function openTab(options: TabOptions): OpenTab {
   }
 
   function views(): VmView[] {
-    return vmViews(roomVms, { self, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details, traffic });
+    return vmViews(room.vms, { self, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details, traffic: room.traffic });
   }
 
   const publicVms = (): TabMotionVm[] => views().filter((vm) => !vm.ended).map(publicVm);
-  const publicHosts = (): TabMotionHost[] => hostViews(hosts, publicVms(), self);
+  const publicHosts = (): TabMotionHost[] => hostViews(room.hosts, publicVms(), self);
 
   function roomChanged(): void {
     consoles.followAll();
@@ -339,7 +301,7 @@ export function openTab(options: TabOptions): OpenTab {
       const stream = consoles.open(vmId as VmId);
       return { write: (text) => input.write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
     },
-    forwards: (vmId) => [...(roomVms.find((vm) => vm.id === vmId)?.forwards ?? [])],
+    forwards: (vmId) => [...(room.vm(vmId)?.forwards ?? [])],
     addForward: (vmId, guestPort, hostPort = 0) => api.addForward(vmId, guestPort, hostPort),
     removeForward: (hostPort) => api.removeForward(hostPort),
     capture: { state: () => api.captureState(), start: () => api.startCapture(), download: () => api.captured(), stop: () => api.stopCapture() },
@@ -358,7 +320,7 @@ export function openTab(options: TabOptions): OpenTab {
       migrations: migrations.underWay(),
       reports: migrations.reports(),
       log: log.view(),
-      links: Object.fromEntries(hosts.filter((host) => host.id !== self).map((host) => [host.id, links.kindFor(host.id as HostId)])),
+      links: Object.fromEntries(room.hostIds().filter((hostId) => hostId !== self).map((hostId) => [hostId, links.kindFor(hostId)])),
     }),
     onView(callback) {
       const listening = viewChanged.on(callback);
@@ -368,8 +330,8 @@ export function openTab(options: TabOptions): OpenTab {
     sendScancodes: (vmId, codes) => localVms.get(vmId as VmId)?.sendScancodes(codes),
     sendMouse: (vmId, dx, dy, buttons) => localVms.get(vmId as VmId)?.sendMouse(dx, dy, buttons),
     async forget(vmId, epoch) {
-      const vmName = vmNameOf(vmId);
-      await needClient().forgetVm(vmId as VmId, epoch as LeaseEpoch);
+      const vmName = room.vmNameOf(vmId);
+      await room.forgetVm(vmId as VmId, epoch as LeaseEpoch);
       log.add('info', vmId as VmId, `${vmName} was forgotten.`);
     },
     dismiss(vmId) {
@@ -382,7 +344,7 @@ export function openTab(options: TabOptions): OpenTab {
       if (viewTimer !== null) clearTimeout(viewTimer);
       localVms.dispose();
       links.dispose();
-      client?.dispose();
+      room.dispose();
     },
   };
 }

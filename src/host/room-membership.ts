@@ -1,0 +1,180 @@
+/**
+ * The room as this tab knows it: who is here, which VMs there are, and what the hosts say to one another. Joining is a
+ * step of its own, so that everything that listens is in place before the first word comes. Decides nothing.
+ */
+import * as v from 'valibot';
+import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
+import type { CreatedVm, HostInfo, VmInfo, VmState } from '../net-relay/relay-protocol.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
+import { hostMessageSchema, type HostMessage } from './host-messages.ts';
+import type { PingSample, VmTraffic } from './scripting-interface.ts';
+
+export interface RoomMembershipOptions {
+  readonly self: HostId;
+  readonly name: string;
+  readonly hostToken: string;
+  /** The relay's socket for hosts. */
+  readonly url: string;
+}
+
+export class RoomMembership implements Disposable {
+  /** The lists of hosts and VMs are the room's from now on. */
+  readonly joined = new Emitter<void>();
+  /** The server does not answer; with the reason. It is tried again until `returned`. */
+  readonly lost = new Emitter<string>();
+  readonly returned = new Emitter<void>();
+  /** For good; with a sentence. */
+  readonly refused = new Emitter<string>();
+  /** The list of hosts or of VMs is another one. */
+  readonly changed = new Emitter<void>();
+  /** Emitted just before the lists change. */
+  readonly hostLeft = new Emitter<HostId>();
+  readonly heard = new Emitter<{ readonly from: HostId; readonly message: HostMessage }>();
+  /** A host said what this page does not understand; with what is wrong about it. */
+  readonly misheard = new Emitter<{ readonly from: HostId; readonly reason: string }>();
+  readonly undeliverable = new Emitter<{ readonly to: HostId; readonly message: HostMessage }>();
+  readonly pinged = new Emitter<PingSample>();
+  readonly trafficTold = new Emitter<readonly VmTraffic[]>();
+  private readonly options: RoomMembershipOptions;
+  private client: HostClient | null = null;
+  private refusal: string | null = null;
+  private hostList: readonly HostInfo[];
+  private vmList: readonly VmInfo[] = [];
+  private readonly trafficByVm = new Map<string, VmTraffic>();
+
+  constructor(options: RoomMembershipOptions) {
+    this.options = options;
+    this.hostList = [{ id: options.self, name: options.name }];
+  }
+
+  join(room: RoomName, key: string): void {
+    const { url, self, hostToken, name } = this.options;
+    const client = connectHost({ url, room, key, hostId: self, hostToken, name });
+    this.client = client;
+    let isLost = false;
+    client.onState((state) => {
+      if (state.kind === 'refused') this.refuse(state.reason);
+      if (state.kind === 'lost') {
+        isLost = true;
+        this.lost.emit(state.reason);
+      }
+      if (state.kind === 'connected' && isLost) {
+        isLost = false;
+        this.returned.emit();
+      }
+    });
+    let isFirst = true;
+    client.onRoom((now) => {
+      this.take(now);
+      if (!isFirst) return;
+      isFirst = false;
+      this.joined.emit();
+    });
+    client.onMessage(({ hostId: from, body }) => {
+      const parsed = v.safeParse(hostMessageSchema, body);
+      if (parsed.success) this.heard.emit({ from, message: parsed.output });
+      else this.misheard.emit({ from, reason: parsed.issues[0].message });
+    });
+    client.onUndeliverable(({ hostId: to, body }) => {
+      const parsed = v.safeParse(hostMessageSchema, body);
+      if (parsed.success) this.undeliverable.emit({ to, message: parsed.output });
+    });
+    client.onPing((sample) => this.pinged.emit(sample));
+    client.onTraffic((news) => {
+      for (const one of news) this.trafficByVm.set(one.vmId, one);
+      this.trafficTold.emit(news);
+    });
+  }
+
+  /** This tab is in no room, or no longer; every request of it fails with this sentence. */
+  refuse(reason: string): void {
+    this.refusal = reason;
+    this.refused.emit(reason);
+  }
+
+  get hosts(): readonly HostInfo[] {
+    return this.hostList;
+  }
+
+  get vms(): readonly VmInfo[] {
+    return this.vmList;
+  }
+
+  get traffic(): ReadonlyMap<string, VmTraffic> {
+    return this.trafficByVm;
+  }
+
+  hostIds(): HostId[] {
+    return this.hostList.map((host) => host.id as HostId);
+  }
+
+  isPresent(hostId: HostId): boolean {
+    return this.hostList.some((host) => host.id === hostId);
+  }
+
+  hostNameOf(hostId: string): string {
+    return this.hostList.find((host) => host.id === hostId)?.name ?? 'a host that left';
+  }
+
+  vm(vmId: string): VmInfo | undefined {
+    return this.vmList.find((vm) => vm.id === vmId);
+  }
+
+  /** The lease's holder, as the relay says; null for an unknown VM. */
+  ownerOf(vmId: VmId): HostId | null {
+    return (this.vm(vmId)?.hostId ?? null) as HostId | null;
+  }
+
+  vmNameOf(vmId: string): string {
+    return this.vm(vmId)?.name ?? 'The VM';
+  }
+
+  /** Rejects with a sentence, as the next two do. */
+  async createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm> {
+    return this.needClient().createVm(wanted);
+  }
+
+  async destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
+    await this.needClient().destroyVm(vmId, epoch);
+  }
+
+  async forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
+    await this.needClient().forgetVm(vmId, epoch);
+  }
+
+  setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void {
+    this.client?.setVmState(vmId, epoch, state);
+  }
+
+  /** What cannot be delivered comes back as `undeliverable`, if the relay or this tab knows. */
+  sendToHost(hostId: HostId, message: HostMessage): void {
+    this.client?.sendToHost(hostId, message);
+  }
+
+  /** To all others; lost while the server is away. */
+  sendToRoom(message: HostMessage): void {
+    this.client?.sendToRoom(message);
+  }
+
+  dispose(): void {
+    this.client?.dispose();
+  }
+
+  private take(now: { readonly hosts: readonly HostInfo[]; readonly vms: readonly VmInfo[] }): void {
+    for (const { id } of this.hostList) {
+      // By its name still, for whoever tells of it.
+      if (!now.hosts.some((host) => host.id === id)) this.hostLeft.emit(id as HostId);
+    }
+    this.hostList = now.hosts;
+    this.vmList = now.vms;
+    for (const id of this.trafficByVm.keys()) if (this.vm(id) === undefined) this.trafficByVm.delete(id);
+    this.changed.emit();
+  }
+
+  private needClient(): HostClient {
+    if (this.client === null || this.refusal !== null) throw new Error(this.refusal ?? 'This tab has not joined a room.');
+    return this.client;
+  }
+}
