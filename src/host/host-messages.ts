@@ -72,7 +72,7 @@ export const hostMessageSchema = v.variant('type', [
   v.object({ type: v.literal('link-opened'), migrationId }),
   v.object({ type: v.literal('link-refused'), migrationId, reason: sentence }),
 
-  /** To the VM's owner, from any tab of the room. */
+  /** To the VM's owner, from any tab of the room; repeated until answered (host-requests.ts). */
   v.object({ type: v.literal('migrate'), requestId: id, vmId, targetId: hostId, options: migrateOptionsSchema }),
   v.object({ type: v.literal('migrated'), requestId: id, report: reportSchema }),
   v.object({ type: v.literal('cancel'), requestId: id, vmId }),
@@ -89,9 +89,9 @@ export const hostMessageSchema = v.variant('type', [
 
   /** What only the room knows of a VM. */
   v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
-  /** From a tab that joined, to everybody; answered by `vm-details` of one's own VMs and by `past-reports`. */
+  /** From a tab that joined, or was cut off for a while, to everybody; answered by `vm-details` of one's own VMs and by `past-reports`. */
   v.object({ type: v.literal('details-wanted') }),
-  /** What the sender remembers, whoever's migrations they were. Changes the newcomer's history and nothing else. */
+  /** What the sender remembers, whoever's migrations they were. Changes the asker's history; what the sender itself ran is over for the asker then. */
   v.object({ type: v.literal('past-reports'), reports: v.pipe(v.array(pastReportSchema), v.maxLength(MAX_PAST_REPORTS)) }),
 ]);
 

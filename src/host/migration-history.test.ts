@@ -54,6 +54,15 @@ describe('the history of migrations', () => {
     expect(history.list().map(({ at, known }) => ({ at, known }))).toEqual([{ at: 10_000, known: 'past' }, { at: 10_500, known: 'news' }]);
   });
 
+  it('puts what was missed for a while where it belongs among the news', () => {
+    const history = new MigrationHistory();
+    history.add(ended('m1', 1_000));
+    history.ask([A], 9_000);
+    history.add(ended('m3', 9_500));
+    expect(ids(history.recall(A, [told('m1', 8_600), told('m2', 4_000), told('m3', 100)], 9_600))).toEqual(['m2']);
+    expect(ids(history.list())).toEqual(['m1', 'm2', 'm3']);
+  });
+
   it('believes the news of a migration over what it was told of its past', () => {
     const history = new MigrationHistory();
     history.ask([A], 10_000);

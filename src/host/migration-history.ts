@@ -1,6 +1,6 @@
 /**
  * The migrations that ended in the room: those this tab heard of as they ended and, before them, what other hosts
- * remembered when it joined. Knows nothing of messages or of VMs.
+ * remembered when it joined, or returned. Knows nothing of messages or of VMs.
  */
 import type { MigrationReport } from '../migration/report.ts';
 import type { HostId } from '../shared/ids.ts';
@@ -56,8 +56,9 @@ export class MigrationHistory {
       // Of what came after the question this tab hears itself.
       added.push({ at: Math.min(this.askedAt, now - agoMs), known: 'past', vmName, toName, report });
     }
-    const past = [...this.entries.filter((entry) => entry.known === 'past'), ...added].sort((a, b) => a.at - b.at);
-    this.keep([...past, ...this.entries.filter((entry) => entry.known !== 'past')]);
+    // What was heard as it came is behind what was told of the same moment.
+    const past = [...this.entries.filter((entry) => entry.known === 'past'), ...added];
+    this.keep([...past, ...this.entries.filter((entry) => entry.known !== 'past')].sort((a, b) => a.at - b.at));
     return added.filter((entry) => this.entries.includes(entry));
   }
 

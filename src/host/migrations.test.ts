@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { MigrationReport } from '../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostLinks } from './host-links.ts';
-import type { HostMessage } from './host-messages.ts';
+import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import type { LocalVm } from './local-vm.ts';
 import { Migrations } from './migrations.ts';
 import type { EndedMigration } from './scripting-interface.ts';
@@ -17,6 +17,9 @@ interface TabModel {
   here: boolean;
   arrival: Promise<void> | null;
   movedTo: HostId | null;
+  /** Cut off from the relay: what it sends and what is sent to it is lost. */
+  cutOff: boolean;
+  onSend: ((message: HostMessage) => void) | null;
   /** What the tab was told as news, and what as the past. */
   readonly news: EndedMigration[];
   readonly recalled: EndedMigration[];
@@ -26,17 +29,23 @@ interface TabModel {
 function threeTabs() {
   const tabs = new Map<HostId, TabModel>();
   let moves = 0;
+  const deliver = (from: HostId, to: HostId, message: HostMessage): void => queueMicrotask(() => {
+    const [sender, receiver] = [tabs.get(from), tabs.get(to)];
+    if (sender === undefined || receiver === undefined || sender.cutOff || receiver.cutOff) return;
+    if (message.type === 'migrate' || message.type === 'migrated' || message.type === 'past-reports' || message.type === 'report') receiver.migrations.receive(from, message);
+  });
   for (const self of [A, B, C]) {
     const vm = { vmId: VM, state: { kind: 'running' }, migrate: () => () => undefined } as unknown as LocalVm;
     const tab: TabModel = {
-      owner: A, here: false, arrival: null, movedTo: null, news: [], recalled: [],
+      owner: A, here: false, arrival: null, movedTo: null, cutOff: false, onSend: null, news: [], recalled: [],
       migrations: new Migrations({
         self,
         links: { open: () => Promise.resolve('webrtc') } as unknown as HostLinks,
-        send: (to, message: HostMessage) => {
-          if (message.type === 'migrate' || message.type === 'migrated' || message.type === 'past-reports') queueMicrotask(() => tabs.get(to)?.migrations.receive(self, message));
+        send: (to, message) => {
+          tab.onSend?.(message);
+          deliver(self, to, message);
         },
-        sendToRoom: () => undefined,
+        sendToRoom: (message) => [...tabs.keys()].filter((to) => to !== self).forEach((to) => deliver(self, to, message)),
         ownerOf: () => tab.owner,
         ownerNow: () => vmOwner({ self, listed: tab.owner, here: tab.here ? 'settled' : tab.arrival === null ? null : 'arriving', movedTo: tab.movedTo }),
         memoryBytesOf: () => 0,
@@ -108,10 +117,12 @@ describe('Migrations', () => {
 
   it('tells a tab that joins later of past migrations, which are no news there', async () => {
     const { a, b, c } = threeTabs();
+    b.cutOff = c.cutOff = true;
     const moved = await a.migrations.migrate(VM, B, {});
     const refused = await a.migrations.migrate(VM, A, {});
     expect(a.news.map(({ report }) => report)).toEqual([moved, refused]);
 
+    b.cutOff = c.cutOff = false;
     b.migrations.askPast([A, B]);
     a.migrations.tellPast(B);
     await Promise.resolve();
@@ -142,5 +153,55 @@ describe('Migrations', () => {
     expect(c.migrations.underWay()).toEqual([]);
     expect(c.news).toMatchObject([{ report }]);
     expect(c.migrations.reports()).toEqual(c.news);
+  });
+
+  it('ends a migration that this tab took for under way when the host that ran it tells of its end, late', () => {
+    const { c } = threeTabs();
+    const id = 'missed' as MigrationId;
+    const report = { id, vmId: VM, from: A, to: B, outcome: 'failed' as const, rounds: [], pauseMs: 0, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
+    c.migrations.receive(A, { type: 'progress', progress: { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } });
+    c.migrations.askPast([A]);
+    c.migrations.receive(A, { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] });
+    expect(c.migrations.underWay()).toEqual([]);
+  });
+
+  it('says at once that the tab that runs the VM cannot be reached', async () => {
+    const { c } = threeTabs();
+    const sent: HostMessageOf<'migrate' | 'cancel'>[] = [];
+    c.onSend = (message) => {
+      if (message.type === 'migrate' || message.type === 'cancel') sent.push(message);
+    };
+    c.cutOff = true;
+    const report = c.migrations.migrate(VM, B, {});
+    const cancelled = c.migrations.cancel(VM);
+    for (const message of sent) c.migrations.undeliverable(A, message);
+    expect(await report).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: expect.stringContaining('cannot be reached') as string });
+    await expect(cancelled).rejects.toThrow('cannot be reached');
+  });
+});
+
+describe('a tab that is cut off while a migration runs', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it.each(['asked for it', 'runs it'] as const)('hears, or tells, how it ended once it returns, if it %s', async (which) => {
+    const { a, b, c, moves } = threeTabs();
+    const away = which === 'runs it' ? a : c;
+    let report: MigrationReport | null = null;
+    void c.migrations.migrate(VM, B, {}).then((came) => (report = came));
+    for (let step = 0; step < 20 && moves() === 0; step++) await Promise.resolve();
+    expect(moves()).toBe(1);
+    away.cutOff = true;
+    away.migrations.cutOff();
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(report).toBeNull();
+    away.cutOff = false;
+    away.migrations.returned();
+    away.migrations.returned();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(report).toMatchObject({ outcome: 'completed', from: A, to: B });
+    expect(moves()).toBe(1);
+    // Once only, however often it was told; the tab that was away has it from those who were not.
+    for (const tab of which === 'runs it' ? [a, b, c] : [a, b]) expect(tab.news.map(({ report: news }) => news)).toEqual([report]);
   });
 });

@@ -3,16 +3,22 @@
  */
 import { MigrationError } from '../migration/migration-error.ts';
 import type { LinkKind, MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostLinks } from './host-links.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
+import { AskedRequests, PerformedRequests } from './host-requests.ts';
 import type { LocalVm } from './local-vm.ts';
 import { MigrationHistory } from './migration-history.ts';
 import { randomId } from './random.ts';
 import type { EndedMigration, MigrateOptions } from './scripting-interface.ts';
 
-/** How long another tab may take to say that it took up a request; the migration itself may take longer. */
-const OWNER_GONE_TEXT = 'The tab that runs this VM has left the room before the migration ended.';
+/** A connection is noticed to be lost a while after it was; what was sent meanwhile did not arrive. */
+const UNNOTICED_LOSS_MS = 30_000;
+const LOST_TEXTS = {
+  'host-left': 'The tab that runs this VM has left the room before the migration ended.',
+  'not-delivered': 'The tab that runs this VM cannot be reached: it, or this tab, has lost the connection to the server. Try again in a moment.',
+} as const;
 
 export interface MigrationsOptions {
   readonly self: HostId;
@@ -39,13 +45,16 @@ export interface MigrationsOptions {
   readonly onProgress: (progress: MigrationProgress) => void;
 }
 
-export class Migrations {
+export class Migrations implements Disposable {
   private readonly options: MigrationsOptions;
-  private readonly asked = new Map<string, { owner: HostId; vmId: VmId; targetId: HostId; resolve: (report: MigrationReport) => void }>();
-  private readonly cancelsAsked = new Map<string, { owner: HostId; settle: (refusal: string | null) => void }>();
+  private readonly asked = new AskedRequests<MigrationReport>();
+  private readonly cancelsAsked = new AskedRequests<string | null>();
+  private readonly performed = new PerformedRequests<MigrationReport>();
+  private readonly cancelsPerformed = new PerformedRequests<string | null>();
   private readonly running = new Map<MigrationId, (report: MigrationReport) => void>();
   private readonly current = new Map<VmId, MigrationProgress>();
   private readonly history = new MigrationHistory();
+  private cutOffAt: number | null = null;
 
   constructor(options: MigrationsOptions) {
     this.options = options;
@@ -61,7 +70,21 @@ export class Migrations {
     return this.history.list();
   }
 
-  /** This tab has joined and is about to send `details-wanted`: the hosts it found may tell what they remember. */
+  /** The server does not answer. */
+  cutOff(): void {
+    this.cutOffAt ??= Date.now();
+  }
+
+  /** It answers again: the room may have missed how migrations of this tab's VMs ended. */
+  returned(): void {
+    const since = (this.cutOffAt ?? Date.now()) - UNNOTICED_LOSS_MS;
+    this.cutOffAt = null;
+    for (const { at, known, report } of this.history.list()) {
+      if (at >= since && known === 'news' && report.from === this.options.self) this.tellRoom(report);
+    }
+  }
+
+  /** This tab has joined, or returned, and is about to send `details-wanted`: the hosts it found may tell what they remember. */
   askPast(hosts: readonly HostId[]): void {
     this.history.ask(hosts.filter((host) => host !== this.options.self), Date.now());
   }
@@ -73,16 +96,13 @@ export class Migrations {
   }
 
   /** Moves a VM of the room to a host of the room. Always resolves: the report says what became of it. */
-  migrate(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
+  async migrate(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
     const owner = this.options.ownerNow(vmId);
     if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', `There is no VM with the id ${vmId} in this room.`);
     if (owner === this.options.self) return this.run(vmId, targetId, options);
     if (!this.options.isPresent(owner)) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
-    return new Promise((resolve) => {
-      const requestId = randomId();
-      this.asked.set(requestId, { owner, vmId, targetId, resolve });
-      this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options });
-    });
+    const outcome = await this.asked.ask(owner, (requestId) => this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options }));
+    return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', LOST_TEXTS[outcome.lost]);
   }
 
   /** Cancels the VM's migration; rejects with a sentence when there is none or it is too late. */
@@ -93,17 +113,13 @@ export class Migrations {
       ? await local.cancel()
       : owner === null || owner === this.options.self
         ? 'This VM is not being moved.'
-        : await new Promise<string | null>((settle) => {
-            const requestId = randomId();
-            this.cancelsAsked.set(requestId, { owner, settle });
-            this.options.send(owner, { type: 'cancel', requestId, vmId });
-          });
+        : await this.askToCancel(owner, vmId);
     if (refusal !== null) throw new Error(refusal);
   }
 
   /** A migration of a VM of this tab ended. */
   finished(report: MigrationReport): void {
-    this.options.sendToRoom({ type: 'report', report: { ...report, rounds: [...report.rounds] } });
+    this.tellRoom(report);
     this.remember(report, 'news');
     this.running.get(report.id)?.(report);
     this.running.delete(report.id);
@@ -117,36 +133,31 @@ export class Migrations {
   receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report' | 'past-reports'>): void {
     switch (message.type) {
       case 'migrate':
-        void this.migrate(message.vmId, message.targetId, message.options).then((report) =>
+        void this.performed.perform(from, message.requestId, () => this.migrate(message.vmId, message.targetId, message.options)).then((report) =>
           this.options.send(from, { type: 'migrated', requestId: message.requestId, report: { ...report, rounds: [...report.rounds] } }));
         break;
-      case 'migrated': {
-        const asked = this.asked.get(message.requestId);
-        if (asked?.owner !== from) return;
-        this.asked.delete(message.requestId);
-        asked.resolve(message.report);
+      case 'migrated':
+        this.asked.answered(from, message.requestId, message.report);
         break;
-      }
       case 'cancel':
-        void this.cancel(message.vmId).then(
-          () => this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal: null }),
-          (error: unknown) => this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal: error instanceof Error ? error.message : String(error) }),
-        );
+        void this.cancelsPerformed.perform(from, message.requestId, () => this.cancel(message.vmId).then(() => null, sentenceOf)).then((refusal) =>
+          this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal }));
         break;
       case 'cancelled':
-        if (this.cancelsAsked.get(message.requestId)?.owner !== from) return;
-        this.cancelsAsked.get(message.requestId)?.settle(message.refusal);
-        this.cancelsAsked.delete(message.requestId);
+        this.cancelsAsked.answered(from, message.requestId, message.refusal);
         break;
       case 'progress':
         if (this.options.ownerOf(message.progress.vmId) === from) this.noted(message.progress);
         break;
       case 'report':
-        if (message.report.from === from) this.remember(message.report, 'news');
+        // A host that was cut off tells again what others may have missed.
+        if (message.report.from === from && !this.history.heardEndOf(message.report.id)) this.remember(message.report, 'news');
         break;
       case 'past-reports': {
         const recalled = this.history.recall(from, message.reports, Date.now());
         if (recalled.length === 0) return;
+        // Only the host that ran a migration is believed that it is over.
+        for (const { report } of recalled) if (report.from === from) this.noMore(report);
         this.options.recalled(recalled);
         this.options.changed();
         break;
@@ -154,22 +165,33 @@ export class Migrations {
     }
   }
 
+  /** The relay could not deliver a message of ours to this host. */
+  undeliverable(to: HostId, message: HostMessageOf<'migrate' | 'cancel'>): void {
+    (message.type === 'migrate' ? this.asked : this.cancelsAsked).undeliverable(to, message.requestId);
+  }
+
   /** A host left the room: what waited for its answer ends. */
   forgetHost(hostId: HostId): void {
     this.history.forgetHost(hostId);
-    for (const [requestId, asked] of this.asked) {
-      if (asked.owner !== hostId) continue;
-      this.asked.delete(requestId);
-      void this.refuse(asked.vmId, asked.targetId, 'unknown-host', OWNER_GONE_TEXT).then(asked.resolve);
-    }
-    for (const [requestId, asked] of this.cancelsAsked) {
-      if (asked.owner !== hostId) continue;
-      this.cancelsAsked.delete(requestId);
-      asked.settle(OWNER_GONE_TEXT);
-    }
+    this.asked.forgetHost(hostId);
+    this.cancelsAsked.forgetHost(hostId);
     for (const [vmId, progress] of this.current) {
       if (progress.from === hostId) this.current.delete(vmId);
     }
+  }
+
+  dispose(): void {
+    this.asked.dispose();
+    this.cancelsAsked.dispose();
+  }
+
+  private async askToCancel(owner: HostId, vmId: VmId): Promise<string | null> {
+    const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId }));
+    return 'answer' in outcome ? outcome.answer : LOST_TEXTS[outcome.lost];
+  }
+
+  private tellRoom(report: MigrationReport): void {
+    this.options.sendToRoom({ type: 'report', report: { ...report, rounds: [...report.rounds] } });
   }
 
   /** Runs a migration of a VM of this tab. */
@@ -198,7 +220,7 @@ export class Migrations {
       this.running.delete(migrationId);
       if (this.options.localVm(vmId) === vm) vm.state = beforeStart;
       const cause: MigrationCause = error instanceof MigrationError ? error.cause : 'internal';
-      const report = this.failure(migrationId, vmId, targetId, cause, error instanceof Error ? error.message : String(error), link, performance.now() - began);
+      const report = this.failure(migrationId, vmId, targetId, cause, sentenceOf(error), link, performance.now() - began);
       this.finished(report);
       return report;
     }
@@ -208,7 +230,7 @@ export class Migrations {
   reconnect(vm: LocalVm, attempt: number, avoid: LinkKind): void {
     if (vm.state.kind !== 'migrating') return;
     this.options.links.open(vm.state.to, vm.state.migrationId, vm.vmId, vm.nextLink(attempt), { attempt, avoid }).catch((error: unknown) => {
-      vm.noLink(error instanceof Error ? error.message : String(error));
+      vm.noLink(sentenceOf(error));
     });
   }
 
@@ -234,10 +256,18 @@ export class Migrations {
   }
 
   private remember(report: MigrationReport, known: 'news' | 'refusal'): void {
-    if (this.current.get(report.vmId)?.id === report.id) this.current.delete(report.vmId);
+    this.noMore(report);
     const ended: EndedMigration = { at: Date.now(), known, vmName: this.options.vmNameOf(report.vmId), toName: this.options.hostNameOf(report.to), report };
     this.history.add(ended);
     this.options.ended(ended);
     this.options.changed();
   }
+
+  private noMore({ id, vmId }: MigrationReport): void {
+    if (this.current.get(vmId)?.id === id) this.current.delete(vmId);
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -168,12 +168,15 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   });
   room.lost.on((reason) => {
+    migrations.cutOff();
     log.add('bad', null, `The server does not answer; VMs run on without network and it is tried again. (${reason})`);
     changed();
   });
   room.returned.on(() => {
     log.add('good', null, 'The server answers again.');
     localVms.tellStates();
+    migrations.returned();
+    askWhatWasMissed();
     changed();
   });
   room.hostLeft.on((hostId) => {
@@ -188,6 +191,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.misheard.on(({ from, reason }) => log.add('bad', null, `${room.hostNameOf(from)} sent a message this page does not understand (${reason}). Reload the older tab.`));
   room.undeliverable.on(({ to, message }) => {
     if (message.type === 'open-link') links.undeliverable(to, message);
+    if (message.type === 'migrate' || message.type === 'cancel') migrations.undeliverable(to, message);
   });
   room.pinged.on((sample) => events.ping.emit(sample));
   room.trafficTold.on((news) => {
@@ -201,13 +205,17 @@ export function openTab(options: TabOptions): OpenTab {
       rememberKey(roomName, key, options.storage);
       if (made) options.showAddress(invitationLink);
       settleReady.resolve();
-      migrations.askPast(room.hostIds());
-      room.sendToRoom({ type: 'details-wanted' });
+      askWhatWasMissed();
       void begin(room.hosts.length === 1 && !room.vms.some((vm) => vm.ownerPresent));
     });
     room.join(roomName as RoomName, key);
   } else {
     room.refuse(access.reason);
+  }
+
+  function askWhatWasMissed(): void {
+    migrations.askPast(room.hostIds());
+    room.sendToRoom({ type: 'details-wanted' });
   }
 
   /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
@@ -344,6 +352,7 @@ export function openTab(options: TabOptions): OpenTab {
       if (viewTimer !== null) clearTimeout(viewTimer);
       localVms.dispose();
       links.dispose();
+      migrations.dispose();
       room.dispose();
     },
   };

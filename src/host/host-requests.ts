@@ -1,0 +1,86 @@
+/**
+ * Requests from one host to another, over a relay that loses messages while either is cut off: the asker repeats a
+ * request until it is answered, and the host that was asked performs it once and gives the same answer again.
+ */
+import type { Disposable } from '../shared/disposable.ts';
+import type { HostId } from '../shared/ids.ts';
+import { randomId } from './random.ts';
+
+const REPEAT_EVERY_MS = 3000;
+/** Requests whose answers are remembered; one that is repeated is a recent one. */
+const MAX_PERFORMED = 256;
+
+/** `not-delivered`: it never got there. `host-left`: it may have got there, but nobody is left to answer. */
+export type Outcome<Answer> = { readonly answer: Answer } | { readonly lost: 'not-delivered' | 'host-left' };
+
+interface Pending<Answer> {
+  readonly to: HostId;
+  readonly settle: (outcome: Outcome<Answer>) => void;
+  readonly repeating: ReturnType<typeof setInterval>;
+  sent: number;
+}
+
+export class AskedRequests<Answer> implements Disposable {
+  private readonly pending = new Map<string, Pending<Answer>>();
+
+  /** `send` is called with the request's id, again and again until there is an outcome. */
+  ask(to: HostId, send: (requestId: string) => void): Promise<Outcome<Answer>> {
+    const requestId = randomId();
+    return new Promise((settle) => {
+      const pending: Pending<Answer> = {
+        to, settle, sent: 1,
+        repeating: setInterval(() => {
+          pending.sent++;
+          send(requestId);
+        }, REPEAT_EVERY_MS),
+      };
+      this.pending.set(requestId, pending);
+      send(requestId);
+    });
+  }
+
+  answered(from: HostId, requestId: string, answer: Answer): void {
+    if (this.pending.get(requestId)?.to === from) this.settle(requestId, { answer });
+  }
+
+  /** A request came back. One that was repeated may have got there the first time: the host may return and answer. */
+  undeliverable(to: HostId, requestId: string): void {
+    const pending = this.pending.get(requestId);
+    if (pending?.to === to && pending.sent === 1) this.settle(requestId, { lost: 'not-delivered' });
+  }
+
+  forgetHost(hostId: HostId): void {
+    for (const [requestId, { to }] of [...this.pending]) if (to === hostId) this.settle(requestId, { lost: 'host-left' });
+  }
+
+  dispose(): void {
+    for (const { repeating } of this.pending.values()) clearInterval(repeating);
+    this.pending.clear();
+  }
+
+  private settle(requestId: string, outcome: Outcome<Answer>): void {
+    const pending = this.pending.get(requestId);
+    if (pending === undefined) return;
+    this.pending.delete(requestId);
+    clearInterval(pending.repeating);
+    pending.settle(outcome);
+  }
+}
+
+export class PerformedRequests<Answer> {
+  private readonly answers = new Map<string, Promise<Answer>>();
+
+  /** Performs the request, or gives the answer to the same request of the same host again. */
+  perform(from: HostId, requestId: string, action: () => Promise<Answer>): Promise<Answer> {
+    const key = `${from} ${requestId}`;
+    const known = this.answers.get(key);
+    if (known !== undefined) return known;
+    const answer = action();
+    this.answers.set(key, answer);
+    for (const oldest of this.answers.keys()) {
+      if (this.answers.size <= MAX_PERFORMED) break;
+      this.answers.delete(oldest);
+    }
+    return answer;
+  }
+}
