@@ -8,6 +8,8 @@ import { VirtualLan } from './testing/virtual-lan.ts';
 
 /** Silent sockets are let go, the host is shown for ten beats more, and its VM is kept from forgetting for another ten. */
 const LONG_GONE_MS = 30_000;
+/** In a switchover it is kept for a minute. */
+const LONG_GONE_IN_SWITCHOVER_MS = 60_000;
 
 let lan: VirtualLan;
 let owner: HostClient;
@@ -84,7 +86,7 @@ describe('a VM whose tab is gone for good (NR24)', () => {
     await away(LONG_GONE_MS);
     lan.network.cut('target');
     await lan.pass(20);
-    await expect(forget()).rejects.toThrow('is being moved');
+    await expect(forget()).rejects.toThrow('may be on its way back');
     lan.network.relay = lan.relay;
     await lan.pass(5000);
     await lan.settled(lease.drained());
@@ -94,8 +96,21 @@ describe('a VM whose tab is gone for good (NR24)', () => {
     lan.network.cut('target');
     await lan.pass(LONG_GONE_MS);
     expect(knownVms()).toMatchObject([{ epoch: 2, ownerPresent: false }]);
-    await expect(forget(2)).rejects.toThrow('is being moved');
+    await expect(forget(2)).rejects.toThrow('may be on its way back');
     expect(knownVms()).toHaveLength(1);
+    await lan.pass(LONG_GONE_IN_SWITCHOVER_MS);
+    await forget(2);
+    expect(knownVms()).toEqual([]);
+  });
+
+  it('is forgotten a while after its owner was lost in the middle of a hold', async () => {
+    const lease = port.sourceLease('m1' as MigrationId, 'target' as HostId);
+    await lan.settled(lease.hold());
+    await away(LONG_GONE_MS);
+    await expect(forget()).rejects.toThrow(/can be forgotten in \d+ s/);
+    await lan.pass(LONG_GONE_IN_SWITCHOVER_MS);
+    await forget();
+    expect(knownVms()).toEqual([]);
   });
 
   it('is not forgotten while a target waits to receive it', async () => {

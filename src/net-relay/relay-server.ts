@@ -97,6 +97,8 @@ interface Credentials {
 }
 
 type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed'>; readonly reason: string };
+/** `closed-room`: the key is right, but nobody is there and no VM. */
+type NoAdmission = Refusal['cause'] | 'closed-room';
 const REFUSALS = {
   version: `This page speaks another version of the relay's protocol than the server (${RELAY_PROTOCOL_VERSION}). Reload it.`,
   key: 'This room is open to invited people only. Open it with its whole invitation link, or choose another room.',
@@ -293,8 +295,8 @@ class RelayServer implements Relay {
     return connection;
   }
 
-  /** Checks who speaks. Only a host socket opens a room; `closed-room`: the key is right, but nobody is there and no VM. */
-  private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: Refusal['cause'] | 'closed-room' } {
+  /** Checks who speaks. Only a host socket opens a room. */
+  private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: NoAdmission } {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
     const check = this.keys.check(name, credentials.key);
@@ -308,7 +310,7 @@ class RelayServer implements Relay {
     return host === 'ok' ? { room } : { cause: host };
   }
 
-  private refuse(connection: AnyConnection, why: Refusal['cause'] | 'closed-room'): void {
+  private refuse(connection: AnyConnection, why: NoAdmission): void {
     const cause = why === 'closed-room' ? 'key' : why;
     this.count(cause);
     connection.refuse({ cause, reason: REFUSALS[cause] });

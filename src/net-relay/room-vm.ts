@@ -87,9 +87,9 @@ export class RoomVm implements PortOwner {
     return this.lease.state;
   }
 
-  /** A switchover is on, or a socket waits for one. */
-  get isMoving(): boolean {
-    return this.lease.state !== 'owned' || this.sessions.size > 0;
+  /** A host that has it, had it or is to have it is connected. */
+  get hasSession(): boolean {
+    return this.sessions.size > 0;
   }
 
   /** Hosts that the lease names: their tokens must outlive a restart. */

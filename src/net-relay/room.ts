@@ -26,6 +26,8 @@ const KEEP_AWAY_VM_BEATS = 24 * 3600;
 const KEEP_AWAY_VM_BEATS_WHEN_FULL = 3600;
 /** Nobody forgets a VM sooner: its owner may only be on its way back, as all are after a restart of the relay. */
 const FORGETTABLE_AFTER_BEATS = 10;
+/** Nor one in a switchover, which either side may still come back to end. */
+const FORGETTABLE_IN_SWITCHOVER_AFTER_BEATS = 60;
 /** Frames that wait for an owner who is away this long are of no use any more. */
 const EXPIRE_HELD_BEATS = 30;
 /** An empty room is forgotten after this many beats; its key is kept. */
@@ -138,10 +140,9 @@ export class Room implements Disposable {
     const { name } = vm.identity;
     if (vm.epoch !== epoch) throw new RequestRefused(`${name} has moved since (epoch ${vm.epoch}, not ${epoch}).`);
     if (this.isOwnerPresent(vm)) throw new RequestRefused(`The tab that holds ${name} is here; only that tab can end it.`);
-    if (vm.isMoving) throw new RequestRefused(`${name} is being moved; it can be forgotten once that is over.`);
-    if (vm.awayBeats < FORGETTABLE_AFTER_BEATS) {
-      throw new RequestRefused(`The tab that holds ${name} may be on its way back; ${name} can be forgotten in ${FORGETTABLE_AFTER_BEATS - vm.awayBeats} s.`);
-    }
+    if (vm.hasSession) throw new RequestRefused(`${name} is being moved; it can be forgotten once that is over.`);
+    const missing = (vm.leaseState === 'owned' ? FORGETTABLE_AFTER_BEATS : FORGETTABLE_IN_SWITCHOVER_AFTER_BEATS) - vm.awayBeats;
+    if (missing > 0) throw new RequestRefused(`The tab that holds ${name} may be on its way back; ${name} can be forgotten in ${missing} s.`);
     this.forget(vm, `${name} was forgotten by the room.`);
   }
 
