@@ -106,7 +106,7 @@ export class HostLinks implements Disposable {
     if (this.options.connections?.state(hostId) === 'open') return 'webrtc';
     if (this.options.presence?.has(hostId) === true) return 'local';
     const state = this.options.connections?.state(hostId) ?? 'failed';
-    return state === 'failed' ? 'relay' : 'trying';
+    return state === 'none' || state === 'trying' ? 'trying' : 'relay';
   }
 
   /** Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind. */
@@ -169,10 +169,10 @@ export class HostLinks implements Disposable {
     }, RETRY_MS));
   }
 
-  /** Waits for a link that is being tried; every attempt is settled within a limit of its own. */
+  /** Waits for a link that is tried for the first time; every attempt is settled within a limit of its own. */
   private async ready(hostId: HostId): Promise<LinkKind> {
     const { connections } = this.options;
-    if (connections !== null && connections.state(hostId) === 'none') this.connect(hostId);
+    if (connections?.state(hostId) === 'none') this.connect(hostId);
     while (connections?.state(hostId) === 'trying') {
       await new Promise<void>((resolve) => {
         const waiting = this.changed.on(() => {

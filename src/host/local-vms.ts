@@ -51,6 +51,7 @@ export class LocalVms {
   private readonly options: LocalVmsOptions;
   private readonly vms = new Map<VmId, LocalVm>();
   private readonly events: LocalVmEvents;
+  private readonly startWaiters = new Map<VmId, { resolve: () => void; reject: (error: Error) => void }>();
   private loaded: GuestSet | null = null;
 
   constructor(options: LocalVmsOptions) {
@@ -115,8 +116,6 @@ export class LocalVms {
       this.options.changed();
     });
   }
-
-  private readonly startWaiters = new Map<VmId, { resolve: () => void; reject: (error: Error) => void }>();
 
   /** This tab is the target of a migration; `attempt` counts its links from 0. Throws a sentence to refuse. */
   accept(from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void): void {

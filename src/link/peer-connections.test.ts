@@ -186,6 +186,8 @@ describe('PeerConnections', () => {
     b.connections.forget(A);
     expect(states()).toEqual(['failed', 'none']);
     invite(a, b, 'anew');
+    expect(a.connections.invite(B, 'at the same time')).toBe(false);
+    expect(states()).toEqual(['retrying', 'none']);
     await vi.advanceTimersByTimeAsync(10);
     expect(states()).toEqual(['open', 'open']);
   });

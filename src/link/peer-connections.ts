@@ -18,7 +18,8 @@ import type { PeerConnection, Signalling } from './peer-signalling.ts';
 /** An attempt counts as failed for the time being after this; the browser may never say so. */
 const OPEN_LIMIT_MS = 3000;
 
-export type PeerState = 'none' | 'trying' | 'open' | 'failed';
+/** `retrying`: tried again after an attempt that failed; nobody should wait for that. */
+export type PeerState = 'none' | 'trying' | 'retrying' | 'open' | 'failed';
 
 interface Attempt {
   /** Who makes the connection; 'inviting' until the other host waits for it. */
@@ -53,8 +54,7 @@ export class PeerConnections implements Disposable {
 
   /** Begins an attempt; the caller tells the host this nonce. False if it is connected or being tried already. */
   invite(hostId: HostId, nonce: string): boolean {
-    const known = this.state(hostId);
-    if (known === 'open' || known === 'trying') return false;
+    if (this.state(hostId) === 'open' || this.isTried(hostId)) return false;
     this.begin(hostId, 'inviting', nonce);
     return true;
   }
@@ -64,8 +64,7 @@ export class PeerConnections implements Disposable {
    * each other, and the one with the smaller id dials.
    */
   expect(hostId: HostId, nonce: string): boolean {
-    const known = this.attempts.get(hostId);
-    if (known?.state === 'trying' && known.role !== 'expecting' && this.self < hostId) return false;
+    if (this.isTried(hostId) && this.attempts.get(hostId)?.role !== 'expecting' && this.self < hostId) return false;
     this.begin(hostId, 'expecting', nonce);
     return true;
   }
@@ -108,9 +107,15 @@ export class PeerConnections implements Disposable {
     this.bag.dispose();
   }
 
+  private isTried(hostId: HostId): boolean {
+    const state = this.state(hostId);
+    return state === 'trying' || state === 'retrying';
+  }
+
   private begin(hostId: HostId, role: 'inviting' | 'expecting', nonce: string): void {
+    const before = this.state(hostId);
     this.drop(hostId);
-    const attempt: Attempt = { role, state: 'trying', nonce, connection: null, limit: null };
+    const attempt: Attempt = { role, state: before === 'failed' || before === 'retrying' ? 'retrying' : 'trying', nonce, connection: null, limit: null };
     attempt.limit = setTimeout(() => this.settle(hostId, attempt, 'failed'), OPEN_LIMIT_MS);
     this.attempts.set(hostId, attempt);
     this.changed.emit(hostId);
