@@ -24,8 +24,8 @@ describe('a request to another host', () => {
           return new Promise((resolve) => setTimeout(() => resolve('done'), takesMs));
         };
         let outcome: Outcome<string> | null = null;
-        void asked.ask(B, (id) => pass(() => void performed.perform(A, id, action).then((answer) => pass(() => asked.answered(B, id, answer)))))
-          .then((came) => (outcome = came));
+        const ask = (id: string): void => performed.perform(A, id, action, (answer) => pass(() => asked.answered(B, id, answer)));
+        void asked.ask(B, (id) => pass(() => ask(id))).then((came) => (outcome = came));
         // Every message may be lost as often as the schedule says; then one comes through.
         await vi.advanceTimersByTimeAsync(10_000 + 3000 * (lost.length + 2));
         expect(outcome).toEqual({ answer: 'done' });
@@ -63,15 +63,31 @@ describe('a request to another host', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('is answered once however often it is repeated meanwhile, and again when it is repeated after that', async () => {
+    const performed = new PerformedRequests<string>();
+    const told: string[] = [];
+    const action = (): Promise<string> => new Promise((resolve) => setTimeout(() => resolve('done'), 100));
+    for (let n = 0; n < 5; n++) performed.perform(A, 'same', action, (answer) => told.push(answer));
+    await vi.advanceTimersByTimeAsync(200);
+    expect(told).toEqual(['done']);
+    performed.perform(A, 'same', action, (answer) => told.push(answer));
+    expect(told).toEqual(['done', 'done']);
+  });
+
   it('is another one if another host asks, and is forgotten after many others', async () => {
     const performed = new PerformedRequests<number>();
     let times = 0;
-    const action = (): Promise<number> => Promise.resolve(++times);
-    expect(await performed.perform(A, 'same', action)).toBe(1);
-    expect(await performed.perform(B, 'same', action)).toBe(2);
-    expect(await performed.perform(A, 'same', action)).toBe(1);
-    for (let n = 0; n < 255; n++) await performed.perform(B, `other-${n}`, action);
-    expect(await performed.perform(A, 'same', action)).toBe(258);
+    let told = 0;
+    const perform = async (from: HostId, id: string): Promise<number> => {
+      performed.perform(from, id, () => Promise.resolve(++times), (answer) => (told = answer));
+      await vi.advanceTimersByTimeAsync(0);
+      return told;
+    };
+    expect(await perform(A, 'same')).toBe(1);
+    expect(await perform(B, 'same')).toBe(2);
+    expect(await perform(A, 'same')).toBe(1);
+    for (let n = 0; n < 255; n++) await perform(B, `other-${n}`);
+    expect(await perform(A, 'same')).toBe(258);
   });
 
   it('is repeated no more once the tab closes', () => {

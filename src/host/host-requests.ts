@@ -68,19 +68,28 @@ export class AskedRequests<Answer> implements Disposable {
 }
 
 export class PerformedRequests<Answer> {
-  private readonly answers = new Map<string, Promise<Answer>>();
+  /** Null while it is being performed. */
+  private readonly answers = new Map<string, { answer: Answer } | null>();
 
-  /** Performs the request, or gives the answer to the same request of the same host again. */
-  perform(from: HostId, requestId: string, action: () => Promise<Answer>): Promise<Answer> {
+  /**
+   * Performs the request and tells its answer. Of the same request of the same host again, only the answer is told, if
+   * there is one yet. `action` does not reject.
+   */
+  perform(from: HostId, requestId: string, action: () => Promise<Answer>, tell: (answer: Answer) => void): void {
     const key = `${from} ${requestId}`;
     const known = this.answers.get(key);
-    if (known !== undefined) return known;
-    const answer = action();
-    this.answers.set(key, answer);
+    if (known !== undefined) {
+      if (known !== null) tell(known.answer);
+      return;
+    }
+    this.answers.set(key, null);
     for (const oldest of this.answers.keys()) {
       if (this.answers.size <= MAX_PERFORMED) break;
       this.answers.delete(oldest);
     }
-    return answer;
+    void action().then((answer) => {
+      if (this.answers.has(key)) this.answers.set(key, { answer });
+      tell(answer);
+    });
   }
 }

@@ -133,14 +133,14 @@ export class Migrations implements Disposable {
   receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report' | 'past-reports'>): void {
     switch (message.type) {
       case 'migrate':
-        void this.performed.perform(from, message.requestId, () => this.migrate(message.vmId, message.targetId, message.options)).then((report) =>
+        this.performed.perform(from, message.requestId, () => this.migrate(message.vmId, message.targetId, message.options), (report) =>
           this.options.send(from, { type: 'migrated', requestId: message.requestId, report: { ...report, rounds: [...report.rounds] } }));
         break;
       case 'migrated':
         this.asked.answered(from, message.requestId, message.report);
         break;
       case 'cancel':
-        void this.cancelsPerformed.perform(from, message.requestId, () => this.cancel(message.vmId).then(() => null, sentenceOf)).then((refusal) =>
+        this.cancelsPerformed.perform(from, message.requestId, () => this.cancel(message.vmId).then(() => null, sentenceOf), (refusal) =>
           this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal }));
         break;
       case 'cancelled':

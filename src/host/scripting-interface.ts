@@ -123,7 +123,7 @@ export interface LogLine {
 export interface EndedMigration {
   /** Date.now() of its end, by this tab's clock. */
   readonly at: number;
-  /** `news`: heard as it ended. `past`: told by another host when this tab joined. `refusal`: told to this page alone. */
+  /** `news`: heard as it ended. `past`: told by another host when this tab joined, or returned. `refusal`: told to this page alone. */
   readonly known: 'news' | 'past' | 'refusal';
   /** Names at that time; VM and host may be gone. */
   readonly vmName: string;

@@ -1,0 +1,46 @@
+/** A tab that loses the server for a while: what it asked for is done and answered, and it hears what it missed. */
+import type { Tab } from '../src/host/scripting-interface.ts';
+import { openCable } from './harness/cable.ts';
+import { pollFor } from './harness/poll-for.ts';
+import { expect, test } from './harness/test.ts';
+
+/** Slow enough to be cut off in the middle. */
+const SLOW_BYTES_PER_SECOND = 400_000;
+
+test('a tab that asked for a move and is cut off meanwhile hears how it ended, and can ask again', async ({ openHost, server }) => {
+  const cable = await openCable(server.origin);
+  try {
+    const source = await openHost({ label: 'source' });
+    const vm = await source.runningVm();
+    const target = await openHost({ label: 'target' });
+    const asker = await openHost({ label: 'asker', server: cable });
+    const targetId = await target.id();
+    for (const host of [source, target, asker]) {
+      await host.waitForHosts(3);
+      await host.waitForGuest();
+    }
+    await source.run(vm.id, 'dd if=/dev/urandom of=/dev/shm/noise bs=1M count=4 2>/dev/null');
+    const underWay = async (host: typeof asker): Promise<number> => (await host.page.evaluate(() => (window.tabmotion as Tab).view().migrations.length));
+
+    const asked = asker.migrate(vm.id, targetId, { bandwidthBytesPerSecond: SLOW_BYTES_PER_SECOND });
+    await pollFor('the asker to see the move', async () => (await underWay(asker)) === 1);
+    cable.pull();
+    const log = asker.page.getByTestId('migration-log');
+    await expect(log).toContainText('The server does not answer');
+    // What cannot be asked for is refused at once.
+    expect(await asker.migrate(vm.id, targetId)).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: expect.stringContaining('cannot be reached') });
+    await target.runningVm(vm.id);
+    await pollFor('the others to know of the end', async () => (await underWay(source)) === 0 && (await underWay(target)) === 0);
+    expect(await underWay(asker)).toBe(1);
+
+    cable.mend();
+    const report = await asked;
+    expect(report).toMatchObject({ outcome: 'completed', vmId: vm.id, to: targetId });
+    await expect(log).toContainText(`${vm.name} moved to target`);
+    await pollFor('the asker to see no move any more', async () => (await underWay(asker)) === 0);
+    expect(await asker.migrate(vm.id, await source.id())).toMatchObject({ outcome: 'completed' });
+    expect((await source.run(vm.id, 'echo back')).output).toBe('back');
+  } finally {
+    await cable.close();
+  }
+});
