@@ -160,8 +160,11 @@ describe('Migrations', () => {
     const id = 'missed' as MigrationId;
     const report = { id, vmId: VM, from: A, to: B, outcome: 'failed' as const, rounds: [], pauseMs: 0, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
     c.migrations.receive(A, { type: 'progress', progress: { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } });
-    c.migrations.askPast([A]);
-    c.migrations.receive(A, { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] });
+    c.migrations.askPast([A, B]);
+    const past: HostMessage = { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] };
+    c.migrations.receive(B, past);
+    expect(c.migrations.underWay()).toHaveLength(1);
+    c.migrations.receive(A, past);
     expect(c.migrations.underWay()).toEqual([]);
   });
 

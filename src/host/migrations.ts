@@ -154,11 +154,10 @@ export class Migrations implements Disposable {
         if (message.report.from === from && !this.history.heardEndOf(message.report.id)) this.remember(message.report, 'news');
         break;
       case 'past-reports': {
-        const recalled = this.history.recall(from, message.reports, Date.now());
-        if (recalled.length === 0) return;
         // Only the host that ran a migration is believed that it is over.
-        for (const { report } of recalled) if (report.from === from) this.noMore(report);
-        this.options.recalled(recalled);
+        for (const { report } of message.reports) if (report.from === from) this.noMore(report);
+        const recalled = this.history.recall(from, message.reports, Date.now());
+        if (recalled.length > 0) this.options.recalled(recalled);
         this.options.changed();
         break;
       }
