@@ -1,4 +1,4 @@
-/** A tab that loses the server for a while: what it asked for is done and answered, and it hears what it missed. */
+/** A tab that loses the server for a while: what it asked for is done and answered, and it hears and sees what it missed. */
 import type { Tab } from '../src/host/scripting-interface.ts';
 import { openCable } from './harness/cable.ts';
 import { pollFor } from './harness/poll-for.ts';
@@ -22,6 +22,8 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
     await source.run(vm.id, 'dd if=/dev/urandom of=/dev/shm/noise bs=1M count=4 2>/dev/null');
     const underWay = async (host: typeof asker): Promise<number> => (await host.page.evaluate(() => (window.tabmotion as Tab).view().migrations.length));
 
+    await asker.waitForText(vm.id, /noise/);
+
     const asked = asker.migrate(vm.id, targetId, { bandwidthBytesPerSecond: SLOW_BYTES_PER_SECOND });
     await pollFor('the asker to see the move', async () => (await underWay(asker)) === 1);
     cable.pull();
@@ -30,6 +32,9 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
     // What cannot be asked for is refused at once.
     expect(await asker.migrate(vm.id, targetId)).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: expect.stringContaining('cannot be reached') });
     await target.runningVm(vm.id);
+    expect((await target.run(vm.id, 'echo printed "mean""while"')).output).toBe('printed meanwhile');
+    // Long enough that the others have forgotten that it watches.
+    await source.waitForHosts(2);
     await pollFor('the others to know of the end', async () => (await underWay(source)) === 0 && (await underWay(target)) === 0);
     expect(await underWay(asker)).toBe(1);
 
@@ -38,8 +43,30 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
     expect(report).toMatchObject({ outcome: 'completed', vmId: vm.id, to: targetId });
     await expect(log).toContainText(`${vm.name} moved to target`);
     await pollFor('the asker to see no move any more', async () => (await underWay(asker)) === 0);
+    await asker.waitForText(vm.id, /printed meanwhile/);
+    expect((await asker.run(vm.id, 'echo seen again')).output).toBe('seen again');
     expect(await asker.migrate(vm.id, await source.id())).toMatchObject({ outcome: 'completed' });
     expect((await source.run(vm.id, 'echo back')).output).toBe('back');
+  } finally {
+    await cable.close();
+  }
+});
+
+test('a tab that watches a console and is cut off sees what was printed meanwhile, and goes on watching', async ({ openHost, server }) => {
+  const cable = await openCable(server.origin);
+  try {
+    const owner = await openHost({ label: 'owner' });
+    const vm = await owner.runningVm();
+    const watcher = await openHost({ label: 'watcher', server: cable });
+    await watcher.waitForHosts(2);
+    await watcher.waitForPrompt(vm.id);
+    cable.pull();
+    // Long enough that the owner has forgotten that it watches.
+    await owner.waitForHosts(1);
+    await owner.run(vm.id, 'echo printed "mean""while"');
+    cable.mend();
+    await watcher.waitForText(vm.id, /printed meanwhile/);
+    expect((await watcher.run(vm.id, 'echo seen again')).output).toBe('seen again');
   } finally {
     await cable.close();
   }

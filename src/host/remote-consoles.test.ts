@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, VmId } from '../shared/ids.ts';
 import type { HostMessage } from './host-messages.ts';
@@ -108,5 +109,115 @@ describe('RemoteConsoles', () => {
     deliver();
     expect(seen.text()).toBe('tick 1\ntick 2\ntick 3\n');
     expect(own.text()).toBe('tick 1\ntick 2\ntick 3\n');
+  });
+});
+
+/** A relay that two tabs lose and find again. The VM runs in `a`; `b` watches its console. */
+class LosableRelay {
+  readonly a: RemoteConsoles;
+  readonly b: RemoteConsoles;
+  private readonly tabs: Readonly<Record<string, RemoteConsoles>>;
+  private readonly connected = new Set(['a', 'b']);
+  /** Hosts that the relay lists; and those that each tab was told of last. */
+  private listed = new Set(['a', 'b']);
+  private readonly told: Record<string, ReadonlySet<string>> = { a: new Set(['a', 'b']), b: new Set(['a', 'b']) };
+  private queue: { from: string; to: string; message: HostMessage }[] = [];
+
+  constructor() {
+    const tab = (self: string): RemoteConsoles => new RemoteConsoles({
+      self: self as HostId,
+      send: (to, message) => {
+        if (this.connected.has(self) && this.connected.has(to)) this.queue.push({ from: self, to, message });
+      },
+      ownerOf: () => 'a' as HostId,
+      printsHere: () => self === 'a',
+      isArriving: () => false,
+    });
+    [this.a, this.b] = [tab('a'), tab('b')];
+    this.tabs = { a: this.a, b: this.b };
+  }
+
+  cut(id: string): void {
+    this.connected.delete(id);
+    this.queue = this.queue.filter(({ to }) => to !== id);
+  }
+
+  /** A tab that stays away long enough is listed no more. */
+  longAway(): void {
+    this.listed = new Set(this.connected);
+    this.tell();
+  }
+
+  restart(): void {
+    this.connected.clear();
+    this.listed.clear();
+    this.queue = [];
+  }
+
+  back(id: string): void {
+    if (this.connected.has(id)) return;
+    this.connected.add(id);
+    this.listed.add(id);
+    this.tabs[id]!.returned();
+    this.tell();
+  }
+
+  /** Everything on its way arrives. */
+  async deliver(): Promise<void> {
+    await vi.advanceTimersByTimeAsync(100);
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      const { from, to, message } = next;
+      if (message.type === 'console-open' || message.type === 'console-data') this.tabs[to]!.receive(from as HostId, message);
+    }
+  }
+
+  private tell(): void {
+    for (const id of this.connected) {
+      for (const other of this.told[id]!) if (!this.listed.has(other)) this.tabs[id]!.forgetHost(other as HostId);
+      this.told[id] = new Set(this.listed);
+      this.tabs[id]!.followAll();
+    }
+  }
+}
+
+describe('a console in another tab', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('is whole again once both tabs have the relay, whoever lost it, for however long', async () => {
+    const step = fc.constantFrom('cut a', 'cut b', 'back a', 'back b', 'long away', 'restart', 'print', 'print', 'deliver', 'deliver');
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, aFirst) => {
+        const relay = new LosableRelay();
+        let printed = '';
+        const print = (): void => {
+          const line = `line ${printed.length}\n`;
+          printed += line;
+          relay.a.output(VM, line);
+        };
+        const seen = relay.b.open(VM);
+        let shown = '';
+        seen.onData((data) => (shown = data.startsWith('\u001bc') ? data.slice(2) : shown + data));
+        for (const now of steps) {
+          const [what, who = ''] = now.split(' ') as [string, string?];
+          if (what === 'cut') relay.cut(who);
+          else if (what === 'back') relay.back(who);
+          else if (what === 'long') relay.longAway();
+          else if (what === 'restart') relay.restart();
+          else if (what === 'print') print();
+          else await relay.deliver();
+        }
+        for (const id of aFirst ? ['a', 'b'] : ['b', 'a']) {
+          relay.back(id);
+          await relay.deliver();
+        }
+        print();
+        await relay.deliver();
+        await relay.deliver();
+        expect(seen.text()).toBe(printed);
+        expect(shown).toBe(printed);
+      }),
+      { numRuns: 500 },
+    );
   });
 });

@@ -28,6 +28,8 @@ interface Watched {
   gathering: ReturnType<typeof setTimeout> | null;
   /** The host we asked to show us this console. */
   askedFrom: HostId | null;
+  /** It did, from the beginning; a piece of output before that would have a gap before it. */
+  shown: boolean;
   /** Somebody in this tab looks at it. */
   wanted: boolean;
 }
@@ -71,13 +73,24 @@ export class RemoteConsoles {
     const listed = this.options.printsHere(vmId) ? null : this.options.ownerOf(vmId);
     // One that is on its way here will speak for itself.
     const owner = listed === this.options.self ? null : listed;
-    if (!watched.wanted || owner === watched.askedFrom) return;
+    // As long as nothing was shown, the question may have been lost.
+    if (!watched.wanted || (owner === watched.askedFrom && (owner === null || watched.shown))) return;
     watched.askedFrom = owner;
+    watched.shown = false;
     if (owner !== null) this.options.send(owner, { type: 'console-open', vmId });
   }
 
   followAll(): void {
     for (const vmId of this.consoles.keys()) this.follow(vmId);
+  }
+
+  /** The relay answers again: what was printed meanwhile has reached neither this tab nor those that watch its VMs. */
+  returned(): void {
+    for (const [vmId, watched] of this.consoles) {
+      watched.askedFrom = null;
+      this.follow(vmId);
+      for (const watcher of watched.watchers) this.show(watcher, vmId, watched);
+    }
   }
 
   /** A host left: it watches nothing any more. */
@@ -106,8 +119,12 @@ export class RemoteConsoles {
       case 'console-data': {
         const watched = this.consoles.get(vmId);
         if (watched?.askedFrom !== from) return;
-        if (message.reset) watched.stream.continueWith(message.data);
-        else watched.stream.append(message.data);
+        if (message.reset) {
+          watched.shown = true;
+          watched.stream.continueWith(message.data);
+        } else if (watched.shown) {
+          watched.stream.append(message.data);
+        }
         break;
       }
     }
@@ -133,7 +150,7 @@ export class RemoteConsoles {
   private entry(vmId: VmId): Watched {
     let watched = this.consoles.get(vmId);
     if (watched === undefined) {
-      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: '', gathering: null, askedFrom: null, wanted: false };
+      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: '', gathering: null, askedFrom: null, shown: false, wanted: false };
       this.consoles.set(vmId, watched);
     }
     return watched;

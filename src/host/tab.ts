@@ -175,6 +175,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.returned.on(() => {
     log.add('good', null, 'The server answers again.');
     localVms.tellStates();
+    consoles.returned();
     migrations.returned();
     askWhatWasMissed();
     changed();
@@ -192,6 +193,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.undeliverable.on(({ to, message }) => {
     if (message.type === 'open-link') links.undeliverable(to, message);
     if (message.type === 'migrate' || message.type === 'cancel') migrations.undeliverable(to, message);
+    if (message.type === 'console-input') log.add('bad', message.vmId, `What was typed for ${room.vmNameOf(message.vmId)} did not reach it: the tab that runs it, or this tab, has lost the connection to the server.`);
   });
   room.pinged.on((sample) => events.ping.emit(sample));
   room.trafficTold.on((news) => {
