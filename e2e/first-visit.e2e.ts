@@ -19,3 +19,16 @@ test('A1: the printed address leads to a Linux shell, and a second tab of the pl
   expect(first.errors).toEqual([]);
   expect(second.errors).toEqual([]);
 });
+
+test('a page that cannot load the guest says why and what to do, in the width of a phone too', async ({ openHost }) => {
+  const { page } = await openHost({
+    before: async (opened) => {
+      await opened.route('**/guest/*/base.snapshot', (route) => route.abort());
+    },
+  });
+  await expect(page.getByTestId('trouble')).toContainText('The guest\'s file "base.snapshot" cannot be loaded');
+  for (const width of [1400, 390]) {
+    await page.setViewportSize({ width, height: 844 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth), `${width} wide`).toBe(width);
+  }
+});
