@@ -84,11 +84,13 @@ export class RemoteConsoles {
     for (const vmId of this.consoles.keys()) this.follow(vmId);
   }
 
-  /** The relay answers again: what was printed meanwhile has reached neither this tab nor those that watch its VMs. */
+  /**
+   * The relay answers again: what was printed meanwhile has reached neither this tab nor those that watch its VMs. The
+   * list of the room follows, and with it `followAll`.
+   */
   returned(): void {
     for (const [vmId, watched] of this.consoles) {
       watched.askedFrom = null;
-      this.follow(vmId);
       for (const watcher of watched.watchers) this.show(watcher, vmId, watched);
     }
   }
