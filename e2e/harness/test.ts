@@ -1,6 +1,8 @@
 /** `test` with the real server (one per worker), a room of its own, and a record of every tab for failures. */
 import { writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test as base, type Browser, type BrowserContext, type Page } from '@playwright/test';
+import type { Tab } from '../../src/host/scripting-interface.ts';
 import { HostPage, takeOpenedPages } from './host-page.ts';
 import { createNamespace, namespaceObstacle, type NetworkNamespace } from './network-namespace.ts';
 import { newRoom, type Room } from './room.ts';
@@ -92,6 +94,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       takeOpenedPages();
       await use(undefined);
       const pages = takeOpenedPages();
+      const record: string[] = [];
       if (testInfo.status !== testInfo.expectedStatus) {
         // As files, so that they lie in test-results whichever reporter runs.
         const keep = async (name: string, body: string | Buffer): Promise<void> => {
@@ -101,11 +104,14 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
         };
         for (const host of pages) await keepRecord(host, keep);
         await keep('server.txt', server.output());
+        for (const host of pages) record.push(await shortRecord(host));
       }
       // A tab that runs a VM asks before it closes; tests close it without an answer.
       for (const { page } of pages) await page.close({ runBeforeUnload: false }).catch(() => undefined);
       // Named, so that it is closed after the record is made.
       await context.close();
+      // Printed with the failure: a run elsewhere may leave nothing but what it printed.
+      if (record.length > 0) throw Object.assign(new Error(`The tabs as they were then:\n${record.join('\n')}`), { stack: '' });
     },
     { auto: true },
   ],
@@ -122,21 +128,39 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
   },
 });
 
+const SHORT_RECORD_LINES = 30;
+const SHORT_RECORD_COLUMNS = 200;
+const ANSWER_LIMIT_MS = 5_000;
+
+/** The end of a tab's log and of what it wrote to the browser's console, each line once, as far as the tab still answers. */
+async function shortRecord(host: HostPage): Promise<string> {
+  const log = await answerOf(host, () =>
+    (window.tabmotion as Tab).view().log.map(({ at, level, text }) => `${new Date(at).toISOString().slice(11)} ${level}: ${text}`),
+  );
+  const section = (title: string, lines: readonly string[]): string[] => {
+    const short = new Set(lines.map((line) => line.slice(0, SHORT_RECORD_COLUMNS)));
+    return [`--- ${host.label}, ${title}`, ...[...short].slice(-SHORT_RECORD_LINES)];
+  };
+  return [...section('its log', log ?? ['(no answer)']), ...section("the browser's console", host.messages)].join('\n');
+}
+
+/** What the page answers, or null if it cannot. */
+async function answerOf<T>(host: HostPage, ask: () => T): Promise<T | null> {
+  if (host.page.isClosed()) return null;
+  return Promise.race([host.page.evaluate(ask), sleep(ANSWER_LIMIT_MS, null)]).catch(() => null);
+}
+
 /** A picture, the browser's console and every VM's console of a tab, as far as the tab still answers. */
 async function keepRecord(host: HostPage, keep: (name: string, body: string | Buffer) => Promise<void>): Promise<void> {
   const name = host.label.replaceAll(/\W+/g, '-');
   await keep(`${name}-messages.txt`, host.messages.join('\n'));
   if (host.page.isClosed()) return;
-  const limit = { timeout: 5_000 };
-  const picture = await host.page.screenshot(limit).catch(() => null);
+  const picture = await host.page.screenshot({ timeout: ANSWER_LIMIT_MS }).catch(() => null);
   if (picture !== null) await keep(`${name}.png`, picture);
-  const text = await Promise.race([
-    host.page.evaluate(() => {
-      const log = document.body.innerText;
-      const consoles = window.tabmotion.vms().map((vm) => `--- ${vm.id} (${vm.state})\n${window.tabmotion.console(vm.id).text()}`);
-      return `${log}\n\n${consoles.join('\n\n')}`;
-    }),
-    new Promise<null>((resolve) => setTimeout(() => resolve(null), limit.timeout)),
-  ]).catch(() => null);
+  const text = await answerOf(host, () => {
+    const log = document.body.innerText;
+    const consoles = window.tabmotion.vms().map((vm) => `--- ${vm.id} (${vm.state})\n${window.tabmotion.console(vm.id).text()}`);
+    return `${log}\n\n${consoles.join('\n\n')}`;
+  });
   if (text !== null) await keep(`${name}-consoles.txt`, text);
 }
