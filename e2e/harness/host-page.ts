@@ -125,24 +125,6 @@ export class HostPage {
     await this.page.evaluate(([vm, typed]) => window.tabmotion.console(vm).write(typed), [vmId, text] as const);
   }
 
-  /** Records what the console prints from now on; the text is read with `recorded`. */
-  async record(vmId: string): Promise<void> {
-    await this.page.evaluate((vm) => {
-      const store = window as unknown as { recorded?: Record<string, string> };
-      store.recorded ??= {};
-      const records = store.recorded;
-      if (vm in records) return;
-      records[vm] = '';
-      window.tabmotion.console(vm).onData((text) => {
-        records[vm] = (records[vm] ?? '') + text;
-      });
-    }, vmId);
-  }
-
-  async recorded(vmId: string): Promise<string> {
-    return this.page.evaluate((vm) => (window as unknown as { recorded?: Record<string, string> }).recorded?.[vm] ?? '', vmId);
-  }
-
   async waitForPrompt(vmId: string): Promise<void> {
     await pollFor(`the prompt on the console of ${vmId} in ${this.label}`, async () => (await this.consoleText(vmId)).trimEnd().endsWith(PROMPT.trimEnd()));
   }
@@ -158,10 +140,16 @@ export class HostPage {
    */
   async run(vmId: string, command: string, limitMs = 60_000): Promise<CommandResult> {
     const mark = randomBytes(4).toString('hex');
-    await this.record(vmId);
+    const printed = await this.page.evaluateHandle((vm) => {
+      const chunks: string[] = [];
+      const stop = window.tabmotion.console(vm).onData((text) => chunks.push(text));
+      return { text: () => chunks.join(''), stop };
+    }, vmId);
     await this.type(vmId, `printf '<%s>\\n' ${mark}; eval '${command.replaceAll("'", `'\\''`)}'; printf '<%s/%s>\\n' ${mark} $?\n`);
     const whole = new RegExp(`<${mark}>\\r?\\n([\\s\\S]*?)<${mark}/(\\d+)>`);
-    const found = await pollFor(`the end of ${JSON.stringify(command)} in ${vmId}`, async () => whole.exec(await this.recorded(vmId)), limitMs);
+    const found = await pollFor(`the end of ${JSON.stringify(command)} in ${vmId}`, async () => whole.exec(await printed.evaluate(({ text }) => text())), limitMs);
+    await printed.evaluate(({ stop }) => stop());
+    await printed.dispose();
     return { output: (found[1] ?? '').replaceAll('\r', '').trimEnd(), status: Number(found[2]) };
   }
 }
