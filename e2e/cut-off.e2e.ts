@@ -10,6 +10,8 @@ const PATIENT: MigrateOptions = { maxPauseMs: 5000 };
 const SLOW: MigrateOptions = { ...PATIENT, bandwidthBytesPerSecond: 400_000 };
 /** Some 7 MB at that rate need 18 s; a machine that is busy with something else takes much longer. */
 const SLOW_MOVE_LIMIT_MS = 90_000;
+/** The server takes five silent seconds for a loss. */
+const STOOD_STILL_MS = 8000;
 
 test('a tab that asked for a move and is cut off meanwhile hears how it ended, and can ask again', async ({ openHost, server }) => {
   test.setTimeout(2 * SLOW_MOVE_LIMIT_MS);
@@ -77,4 +79,23 @@ test('a tab that watches a console and is cut off sees what was printed meanwhil
   } finally {
     await cable.close();
   }
+});
+
+test('a tab that stood still for longer than the server waits can move its VM as soon as it wakes', async ({ openHost }) => {
+  const source = await openHost({ label: 'source' });
+  const vm = await source.runningVm();
+  const target = await openHost({ label: 'target' });
+  const targetId = await target.id();
+  await source.waitForHosts(2);
+  await target.waitForGuest();
+  // In one task: that the server has let go of this tab is not known in it yet.
+  const report = await source.page.evaluate(([vmId, hostId, options, ms]) => {
+    const until = performance.now() + ms;
+    while (performance.now() < until);
+    return window.tabmotion.migrate(vmId, hostId, options);
+  }, [vm.id, targetId, PATIENT, STOOD_STILL_MS] as const);
+  await expect(source.page.getByTestId('migration-log')).toContainText('The server answers again');
+  expect(report).toMatchObject({ outcome: 'completed' });
+  await target.runningVm(vm.id);
+  expect((await target.run(vm.id, 'echo moved')).output).toBe('moved');
 });

@@ -19,8 +19,13 @@ import type { MigrationEnds } from './vm-worker-messages.ts';
 
 /** Hosts connected ahead of time; in a larger room the rest are connected when somebody migrates to them. */
 const MAX_CONNECTED_AHEAD = 8;
-/** How long the other host may take to open its ends. */
+/** How long the other host may take to open its ends. Begins anew when the server answers again. */
 const OPEN_LIMIT_MS = 5000;
+/** Either host may be cut off for a moment, noticed or not, and a request or its answer be lost. */
+const ASK_AGAIN_MS = 500;
+const UNREACHABLE = 'The other host cannot be reached: its tab is closed, frozen or has lost its connection.';
+/** Links that other hosts opened to this one, and may ask for again. */
+const MAX_ANSWERED = 64;
 /** Before an attempt that failed is repeated by itself. */
 const RETRY_MS = 30_000;
 /** Data channel ids: PeerJS uses the lowest ones; each migration takes two, and the two hosts never choose the same. */
@@ -45,13 +50,16 @@ const FIRST_LINK: LinkAttempt = { attempt: 0, avoid: null };
 
 interface Opening {
   readonly targetId: HostId;
-  readonly attempt: number;
-  readonly kind: LinkKind;
-  readonly channelBase: number;
+  readonly message: HostMessageOf<'open-link'>;
   readonly handOver: HandOver;
   readonly resolve: (kind: LinkKind) => void;
   readonly reject: (error: MigrationError) => void;
-  readonly limit: ReturnType<typeof setTimeout>;
+  readonly again: ReturnType<typeof setInterval>;
+  limit: ReturnType<typeof setTimeout>;
+  /** This tab was cut off meanwhile: that the other one is not in the room yet does not mean that it left. */
+  wasCutOff: boolean;
+  /** A request came back. */
+  undelivered: boolean;
 }
 
 export interface HostLinksOptions {
@@ -71,7 +79,9 @@ export class HostLinks implements Disposable {
   private readonly openings = new Map<MigrationId, Opening>();
   private readonly bag = new DisposableBag();
   private readonly retries = new Map<HostId, ReturnType<typeof setTimeout>>();
+  private readonly answered = new Set<string>();
   private turn = 0;
+  private isCutOff = false;
 
   constructor(options: HostLinksOptions) {
     this.options = options;
@@ -101,6 +111,22 @@ export class HostLinks implements Disposable {
     }
   }
 
+  /** The server does not answer. */
+  cutOff(): void {
+    this.isCutOff = true;
+    for (const opening of this.openings.values()) opening.wasCutOff = true;
+  }
+
+  /** It answers again. */
+  returned(): void {
+    this.isCutOff = false;
+    for (const [migrationId, opening] of this.openings) {
+      clearTimeout(opening.limit);
+      opening.limit = this.openLimit(migrationId);
+      this.ask(opening);
+    }
+  }
+
   /** The link a migration to this host would use now; 'trying' while none is ready. */
   kindFor(hostId: HostId): LinkKind | 'trying' {
     if (this.options.connections?.state(hostId) === 'open') return 'webrtc';
@@ -112,14 +138,15 @@ export class HostLinks implements Disposable {
   /** Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind. */
   async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
     const kind = avoid === null ? await this.ready(targetId) : this.otherThan(avoid, targetId);
+    const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
+    const message: HostMessageOf<'open-link'> = { type: 'open-link', migrationId, vmId, attempt, kind, channelBase };
     return new Promise((resolve, reject) => {
-      const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
-      const limit = setTimeout(() => {
-        this.openings.delete(migrationId);
-        reject(new MigrationError('link-failed', `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`));
-      }, OPEN_LIMIT_MS);
-      this.openings.set(migrationId, { targetId, attempt, kind, channelBase, handOver, resolve, reject, limit });
-      this.options.send(targetId, { type: 'open-link', migrationId, vmId, attempt, kind, channelBase });
+      const opening: Opening = {
+        targetId, message, handOver, resolve, reject,
+        again: setInterval(() => this.ask(opening), ASK_AGAIN_MS), limit: this.openLimit(migrationId), wasCutOff: this.isCutOff, undelivered: false,
+      };
+      this.openings.set(migrationId, opening);
+      this.ask(opening);
     });
   }
 
@@ -144,7 +171,11 @@ export class HostLinks implements Disposable {
   /** The relay could not deliver a message of ours to this host. */
   undeliverable(to: HostId, message: HostMessageOf<'open-link'>): void {
     const opening = this.openings.get(message.migrationId);
-    if (opening?.targetId === to) this.settle(message.migrationId)?.reject(new MigrationError('unknown-host', 'The other host has left the room.'));
+    if (opening?.targetId !== to) return;
+    opening.undelivered = true;
+    // The relay goes on to list a host that was cut off for a while: it may be back any moment.
+    if (this.isCutOff || opening.wasCutOff || this.known.has(to)) return;
+    this.settle(message.migrationId)?.reject(new MigrationError('unknown-host', UNREACHABLE));
   }
 
   dispose(): void {
@@ -193,11 +224,35 @@ export class HostLinks implements Disposable {
     return 'relay';
   }
 
+  private ask(opening: Opening): void {
+    if (!this.isCutOff) this.options.send(opening.targetId, opening.message);
+  }
+
+  private notOpened({ undelivered }: Opening): MigrationError {
+    if (this.isCutOff) return new MigrationError('relay-lost', 'The server does not answer, and without it no connection to the other host can be opened. Try again when it does.');
+    if (undelivered) return new MigrationError('unknown-host', UNREACHABLE);
+    return new MigrationError('link-failed', `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`);
+  }
+
+  private openLimit(migrationId: MigrationId): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const opening = this.settle(migrationId);
+      opening?.reject(this.notOpened(opening));
+    }, OPEN_LIMIT_MS);
+  }
+
   private answer(from: HostId, message: HostMessageOf<'open-link'>): void {
     const migrationId = message.migrationId;
+    const linkId = linkIdOf(migrationId, message.attempt);
     try {
-      this.options.accept(from, migrationId, message.vmId, message.attempt, (handOver) =>
-        this.handOver(from, linkIdOf(migrationId, message.attempt), message.kind, message.channelBase, 'target', handOver));
+      // Asked again: the ends here are open already.
+      if (!this.answered.has(linkId)) {
+        this.options.accept(from, migrationId, message.vmId, message.attempt, (handOver) =>
+          this.handOver(from, linkId, message.kind, message.channelBase, 'target', handOver));
+        this.answered.add(linkId);
+        const [oldest] = this.answered;
+        if (this.answered.size > MAX_ANSWERED && oldest !== undefined) this.answered.delete(oldest);
+      }
       this.options.send(from, { type: 'link-opened', migrationId });
     } catch (error) {
       this.options.send(from, { type: 'link-refused', migrationId, reason: error instanceof Error ? error.message : String(error) });
@@ -214,8 +269,9 @@ export class HostLinks implements Disposable {
       return;
     }
     try {
-      this.handOver(from, linkIdOf(migrationId, opening.attempt), opening.kind, opening.channelBase, 'source', opening.handOver);
-      opening.resolve(opening.kind);
+      const { attempt, kind, channelBase } = opening.message;
+      this.handOver(from, linkIdOf(migrationId, attempt), kind, channelBase, 'source', opening.handOver);
+      opening.resolve(kind);
     } catch (error) {
       opening.reject(error instanceof MigrationError ? error : new MigrationError('link-failed', String(error)));
     }
@@ -226,6 +282,7 @@ export class HostLinks implements Disposable {
     if (opening === undefined) return null;
     this.openings.delete(migrationId);
     clearTimeout(opening.limit);
+    clearInterval(opening.again);
     return opening;
   }
 

@@ -168,6 +168,7 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   });
   room.lost.on((reason) => {
+    links.cutOff();
     migrations.cutOff();
     log.add('bad', null, `The server does not answer; VMs run on without network and it is tried again. (${reason})`);
     changed();
@@ -175,6 +176,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.returned.on(() => {
     log.add('good', null, 'The server answers again.');
     localVms.tellStates();
+    links.returned();
     consoles.returned();
     migrations.returned();
     askWhatWasMissed();

@@ -1,0 +1,180 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
+import { HostLinks } from './host-links.ts';
+import type { HostMessage } from './host-messages.ts';
+
+const [A, B] = ['a', 'b'] as [HostId, HostId];
+const [MOVE, VM] = ['move-1' as MigrationId, 'vm-1' as VmId];
+
+/** Two tabs that have only the relay between them. What a tab sends while it is cut off comes back to it, as does what a host that is away is sent. */
+function twoTabs() {
+  const away = new Set<HostId>();
+  /** Cut off without knowing it yet: what it sends is lost. */
+  const deaf = new Set<HostId>();
+  const handedOver: string[] = [];
+  const tab = (self: HostId): HostLinks => new HostLinks({
+    self,
+    connections: null,
+    presence: null,
+    send: (to, message) => queueMicrotask(() => transmit(self, to, message)),
+    accept: (_from, migrationId, _vmId, attempt, hand) => hand(() => handedOver.push(`${self} takes ${migrationId}/${attempt}`)),
+  });
+  const tabs = new Map([[A, tab(A)], [B, tab(B)]]);
+  function transmit(from: HostId, to: HostId, message: HostMessage): void {
+    if (message.type !== 'open-link' && message.type !== 'link-opened' && message.type !== 'link-refused') return;
+    if (deaf.has(from) || deaf.has(to)) return;
+    if (!away.has(from) && !away.has(to)) tabs.get(to)?.receive(from, message);
+    else if (message.type === 'open-link') tabs.get(from)?.undeliverable(to, message);
+  }
+  const a = tabs.get(A) as HostLinks;
+  const present = (): void => a.meet([A, B].filter((host) => host === A || !away.has(host)));
+  present();
+  return {
+    a, handedOver, deaf,
+    open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over')),
+    cutOff: () => {
+      deaf.delete(A);
+      away.add(A);
+      a.cutOff();
+    },
+    returns: () => {
+      away.delete(A);
+      present();
+      a.returned();
+    },
+    leaves: () => {
+      away.add(B);
+      present();
+    },
+    /** The relay goes on to list it for a while. */
+    targetCutOff: () => void away.add(B),
+    comesBack: () => {
+      away.delete(B);
+      present();
+    },
+  };
+}
+
+async function passing(ms: number): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+}
+
+describe('HostLinks', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('hands over the target\'s end, then the source\'s', async () => {
+    const { open, handedOver } = twoTabs();
+    expect(await open()).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+  });
+
+  it('says at once that a host that left cannot be reached', async () => {
+    const { open, leaves } = twoTabs();
+    leaves();
+    await expect(open()).rejects.toMatchObject({ cause: 'unknown-host', message: expect.stringContaining('cannot be reached') as string });
+  });
+
+  it('asks when the server answers again, if this tab is cut off', async () => {
+    const { open, cutOff, returns, handedOver } = twoTabs();
+    cutOff();
+    const link = open();
+    await passing(4000);
+    expect(handedOver).toEqual([]);
+    returns();
+    expect(await link).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+  });
+
+  it('asks again for what was lost because this tab did not know yet that it is cut off', async () => {
+    const { open, deaf, cutOff, returns, handedOver } = twoTabs();
+    deaf.add(A);
+    const link = open();
+    await passing(100);
+    cutOff();
+    returns();
+    expect(await link).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+  });
+
+  it('asks again for what was lost because the other host was cut off and nobody knew yet', async () => {
+    const { open, deaf, handedOver } = twoTabs();
+    deaf.add(B);
+    const link = open();
+    await passing(3000);
+    deaf.delete(B);
+    await passing(500);
+    expect(await link).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+  });
+
+  it('does not open the target\'s end twice when only the answer was lost', async () => {
+    const { open, deaf, cutOff, returns, handedOver } = twoTabs();
+    const link = open();
+    // The request is on its way; the answer will not be heard.
+    queueMicrotask(() => queueMicrotask(() => deaf.add(A)));
+    await passing(0);
+    expect(handedOver).toEqual(['b takes move-1/0']);
+    cutOff();
+    returns();
+    expect(await link).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+  });
+
+  it('waits for the other host too, if both were cut off', async () => {
+    const { open, cutOff, returns, leaves, comesBack } = twoTabs();
+    leaves();
+    cutOff();
+    const link = open();
+    await passing(100);
+    returns();
+    await passing(3000);
+    comesBack();
+    await passing(500);
+    expect(await link).toBe('relay');
+  });
+
+  it('asks again for a while if the other host is cut off', async () => {
+    const { open, targetCutOff, comesBack, handedOver } = twoTabs();
+    targetCutOff();
+    const link = open();
+    await passing(4000);
+    expect(handedOver).toEqual([]);
+    comesBack();
+    await passing(500);
+    expect(await link).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+
+    const stays = twoTabs();
+    stays.targetCutOff();
+    const failed = expect(stays.open()).rejects.toMatchObject({ cause: 'unknown-host', message: expect.stringContaining('cannot be reached') as string });
+    await passing(5000);
+    await failed;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('names the server when it stays away, and the other host when that one does', async () => {
+    const withoutServer = twoTabs();
+    withoutServer.cutOff();
+    const first = expect(withoutServer.open()).rejects.toMatchObject({ cause: 'relay-lost', message: expect.stringContaining('server') as string });
+    await passing(5000);
+    await first;
+
+    const withoutTarget = twoTabs();
+    withoutTarget.leaves();
+    withoutTarget.cutOff();
+    const second = expect(withoutTarget.open()).rejects.toMatchObject({ cause: 'unknown-host', message: expect.stringContaining('cannot be reached') as string });
+    await passing(100);
+    withoutTarget.returns();
+    await passing(5000);
+    await second;
+  });
+
+  it('names a host that is there and does not answer', async () => {
+    const { open, deaf } = twoTabs();
+    deaf.add(B);
+    const link = expect(open()).rejects.toMatchObject({ cause: 'link-failed', message: expect.stringContaining('frozen or hidden') as string });
+    await passing(5000);
+    await link;
+  });
+});
