@@ -1,5 +1,5 @@
 /**
- * `npm test`: types, lint, the model, unit tests, then the end-to-end tests in a real Chromium with the real guest. The last line is
+ * `npm test`: types, lint, the model, unit tests, then the end-to-end tests in real browsers with the real guest. The last line is
  * computed from the runners' own JSON reports; whatever breaks outside a test counts as failed.
  *
  *   npm test -- --full    the long versions of the long tests

@@ -3,9 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test as base, type Browser, type BrowserContext, type Page } from '@playwright/test';
 import type { Tab } from '../../src/host/scripting-interface.ts';
-import { HostPage, takeOpenedPages } from './host-page.ts';
+import { HostPage } from './host-page.ts';
 import { createNamespace, namespaceObstacle, type NetworkNamespace } from './network-namespace.ts';
 import { newRoom, type Room } from './room.ts';
+import { takeOpenedTabs, type ScriptedTab } from './scripted-tab.ts';
 import { startServer, type ServerProcess } from './server-process.ts';
 
 export { expect } from '@playwright/test';
@@ -91,9 +92,9 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
 
   recordOfFailure: [
     async ({ server, context }, use, testInfo) => {
-      takeOpenedPages();
+      takeOpenedTabs();
       await use(undefined);
-      const pages = takeOpenedPages();
+      const tabs = takeOpenedTabs();
       const record: string[] = [];
       if (testInfo.status !== testInfo.expectedStatus) {
         // As files, so that they lie in test-results whichever reporter runs.
@@ -102,12 +103,12 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
           await writeFile(path, body);
           await testInfo.attach(name, { path });
         };
-        for (const host of pages) await keepRecord(host, keep);
+        for (const tab of tabs) await keepRecord(tab, keep);
         await keep('server.txt', server.output());
-        for (const host of pages) record.push(await shortRecord(host));
+        for (const tab of tabs) record.push(await shortRecord(tab));
       }
       // A tab that runs a VM asks before it closes; tests close it without an answer.
-      for (const { page } of pages) await page.close({ runBeforeUnload: false }).catch(() => undefined);
+      for (const tab of tabs) if (tab instanceof HostPage) await tab.page.close({ runBeforeUnload: false }).catch(() => undefined);
       // Named, so that it is closed after the record is made.
       await context.close();
       // Printed with the failure: a run elsewhere may leave nothing but what it printed.
@@ -133,31 +134,31 @@ const SHORT_RECORD_COLUMNS = 200;
 const ANSWER_LIMIT_MS = 5_000;
 
 /** The end of a tab's log and of what it wrote to the browser's console, each line once, as far as the tab still answers. */
-async function shortRecord(host: HostPage): Promise<string> {
-  const log = await answerOf(host, () =>
+async function shortRecord(tab: ScriptedTab): Promise<string> {
+  const log = await answerOf(tab, () =>
     (window.tabmotion as Tab).view().log.map(({ at, level, text }) => `${new Date(at).toISOString().slice(11)} ${level}: ${text}`),
   );
   const section = (title: string, lines: readonly string[]): string[] => {
     const short = new Set(lines.map((line) => line.slice(0, SHORT_RECORD_COLUMNS)));
-    return [`--- ${host.label}, ${title}`, ...[...short].slice(-SHORT_RECORD_LINES)];
+    return [`--- ${tab.label}, ${title}`, ...[...short].slice(-SHORT_RECORD_LINES)];
   };
-  return [...section('its log', log ?? ['(no answer)']), ...section("the browser's console", host.messages)].join('\n');
+  return [...section('its log', log ?? ['(no answer)']), ...section("the browser's console", tab.messages)].join('\n');
 }
 
 /** What the page answers, or null if it cannot. */
-async function answerOf<T>(host: HostPage, ask: () => T): Promise<T | null> {
-  if (host.page.isClosed()) return null;
-  return Promise.race([host.page.evaluate(ask), sleep(ANSWER_LIMIT_MS, null)]).catch(() => null);
+async function answerOf<T>(tab: ScriptedTab, ask: () => T): Promise<T | null> {
+  if (tab.script.isClosed()) return null;
+  return Promise.race([tab.script.evaluate(ask), sleep(ANSWER_LIMIT_MS, null)]).catch(() => null);
 }
 
 /** A picture, the browser's console and every VM's console of a tab, as far as the tab still answers. */
-async function keepRecord(host: HostPage, keep: (name: string, body: string | Buffer) => Promise<void>): Promise<void> {
-  const name = host.label.replaceAll(/\W+/g, '-');
-  await keep(`${name}-messages.txt`, host.messages.join('\n'));
-  if (host.page.isClosed()) return;
-  const picture = await host.page.screenshot({ timeout: ANSWER_LIMIT_MS }).catch(() => null);
+async function keepRecord(tab: ScriptedTab, keep: (name: string, body: string | Buffer) => Promise<void>): Promise<void> {
+  const name = tab.label.replaceAll(/\W+/g, '-');
+  await keep(`${name}-messages.txt`, tab.messages.join('\n'));
+  if (tab.script.isClosed()) return;
+  const picture = tab instanceof HostPage ? await tab.page.screenshot({ timeout: ANSWER_LIMIT_MS }).catch(() => null) : null;
   if (picture !== null) await keep(`${name}.png`, picture);
-  const text = await answerOf(host, () => {
+  const text = await answerOf(tab, () => {
     const log = document.body.innerText;
     const consoles = window.tabmotion.vms().map((vm) => `--- ${vm.id} (${vm.state})\n${window.tabmotion.console(vm.id).text()}`);
     return `${log}\n\n${consoles.join('\n\n')}`;
