@@ -10,6 +10,8 @@ const DATA = 0x60;
 const STATUS = 0x64;
 const OUTPUT_FULL = 1;
 const FROM_MOUSE = 0x20;
+/** F12: the codes from here to the prefixes are no keys. */
+const LAST_PLAIN_KEY = 0x58;
 
 describe('Ps2Input on v86\'s keyboard controller', () => {
   let instance: V86Instance;
@@ -77,19 +79,129 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
     expect(read().map(([, byte]) => byte)).toEqual([0x08, 0, 0]);
   });
 
+  /** The machine's state goes to a target, which is the same device in another state with an input of its own. */
+  function move(): void {
+    input.setRunning(false);
+    const saved = input.saveQueues();
+    const state = structuredClone(ps2.get_state());
+    guest.io.port_write8(STATUS, 0x20);
+    ps2.set_state(state);
+    input.dispose();
+    input = new Ps2Input(instance.bus, ps2, clock);
+    input.restoreQueues(saved);
+    input.setRunning(true);
+  }
+
+  /** Everything the guest reads from now on. */
+  async function readAll(): Promise<[boolean, number][]> {
+    const bytes: [boolean, number][] = [];
+    for (;;) {
+      bytes.push(...read());
+      if (clock.pending === 0) return bytes;
+      await clock.advance(5);
+    }
+  }
+
+  /** The keys that are down after these bytes, as an operating system follows them, and the buttons of the last mouse packet. */
+  function pressed(bytes: readonly [boolean, number][]): { keys: string[]; buttons: number } {
+    const keys = new Set<string>();
+    let prefix = '';
+    for (const [mouse, byte] of bytes) {
+      if (mouse) continue;
+      if (byte === 0xe0) prefix = 'e0 ';
+      else {
+        if ((byte & 0x80) === 0) keys.add(`${prefix}${byte}`);
+        else keys.delete(`${prefix}${byte & 0x7f}`);
+        prefix = '';
+      }
+    }
+    const packets = bytes.filter(([mouse]) => mouse).map(([, byte]) => byte);
+    return { keys: [...keys], buttons: (packets.at(-3) ?? 0) & 7 };
+  }
+
+  it.each([
+    ['Ctrl', [0x1d]], ['Shift', [0x2a]], ['Alt', [0x38]], ['the right Ctrl', [0xe0, 0x1d]], ['AltGr', [0xe0, 0x38]],
+    ['Ctrl, Alt and an arrow', [0x1d, 0x38, 0xe0, 0x4b]], ['PrintScreen', [0xe0, 0x2a, 0xe0, 0x37]],
+  ])('lets go of %s when the VM moves, whether the guest has read it or not', async (_, codes) => {
+    for (const readBefore of [true, false]) {
+      input.sendScancodes(codes);
+      const before = readBefore ? read() : [];
+      move();
+      const bytes = [...before, ...await readAll()];
+      expect(bytes.map(([, byte]) => byte).slice(0, codes.length)).toEqual(codes);
+      expect(pressed(bytes).keys).toEqual([]);
+    }
+  });
+
+  it('lets go of a mouse button when the VM moves, and motion at the target does not press it again', async () => {
+    input.sendMouse(0, 0, [true, false, true]);
+    expect(pressed(read()).buttons).toBe(3);
+    move();
+    expect(pressed(await readAll()).buttons).toBe(0);
+    input.sendMouse(5, 0, [false, false, false]);
+    expect(pressed(await readAll()).buttons).toBe(0);
+  });
+
+  it('has nothing pressed after a move, whatever was pressed, read and let go before it', async () => {
+    const key = fc.constantFrom([0x1e], [0x1d], [0x2a], [0x38], [0xe0, 0x1d], [0xe0, 0x48], [0xe0, 0x2a, 0xe0, 0x37], [0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5]);
+    const up = (codes: readonly number[]): number[] => (codes[0] === 0xe1 ? [] : codes.map((code) => (code === 0xe0 ? code : code | 0x80)));
+    const step = fc.oneof(
+      fc.record({ kind: fc.constantFrom('down', 'up'), key }),
+      fc.record({ kind: fc.constant('read'), most: fc.nat(9) }),
+      fc.record({ kind: fc.constant('buttons'), buttons: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()) }),
+    );
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const bytes: [boolean, number][] = [];
+      for (const one of steps) {
+        if ('key' in one) input.sendScancodes(one.kind === 'down' ? one.key : up(one.key));
+        else if ('most' in one) bytes.push(...read(one.most));
+        else input.sendMouse(0, 0, one.buttons);
+      }
+      move();
+      bytes.push(...await readAll());
+      expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
+    }), { numRuns: 100 });
+  });
+
+  it('leaves keys and buttons down if the VM runs on where it was', async () => {
+    input.sendScancodes([0x1d]);
+    input.sendMouse(0, 0, [true, false, false]);
+    const bytes = read();
+    input.setRunning(false);
+    input.saveQueues();
+    input.setRunning(true);
+    bytes.push(...await readAll());
+    expect(pressed(bytes)).toEqual({ keys: ['29'], buttons: 1 });
+  });
+
+  it('lets go of a key and a button that go up while the machine is stopped, once it runs on', async () => {
+    input.sendScancodes([0x1d]);
+    input.sendMouse(0, 0, [true, false, false]);
+    const bytes = read();
+    input.setRunning(false);
+    input.sendScancodes([0x9d]);
+    input.sendMouse(0, 0, [false, false, false]);
+    input.setRunning(true);
+    bytes.push(...await readAll());
+    expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
+  });
+
+  it('lets go of everything when told to', async () => {
+    input.sendScancodes([0x2a, 0xe0, 0x38]);
+    input.sendMouse(0, 0, [false, true, false]);
+    const bytes = read();
+    input.releaseAll();
+    bytes.push(...await readAll());
+    expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
+  });
+
   it('moves what the guest has not read, wherever the move falls', () => {
-    fc.assert(fc.property(fc.array(fc.nat(127), { maxLength: 200 }), fc.nat(20), fc.nat(20), (codes, moves, readBefore) => {
+    fc.assert(fc.property(fc.array(fc.nat(LAST_PLAIN_KEY), { maxLength: 200 }), fc.nat(20), fc.nat(20), (keys, moves, readBefore) => {
+      const codes = keys.flatMap((key) => [key, key | 0x80]);
       input.sendScancodes(codes);
       for (let n = 0; n < moves; n++) input.sendMouse(n + 1, 0, [false, false, false]);
       const got = read(readBefore);
-      input.setRunning(false);
-      const saved = input.saveQueues();
-      const state = structuredClone(ps2.get_state());
-      // The target, on the same device, in another state.
-      guest.io.port_write8(STATUS, 0x20);
-      ps2.set_state(state);
-      input.restoreQueues(saved);
-      input.setRunning(true);
+      move();
       for (;;) {
         const more = read();
         got.push(...more);
@@ -97,9 +209,8 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
         input.setRunning(true);
         if (more.length === 0) break;
       }
-      const keys = got.filter(([mouse]) => !mouse).map(([, byte]) => byte);
       const mouse = got.filter(([fromMouse]) => fromMouse).map(([, byte]) => byte);
-      expect(keys).toEqual(codes);
+      expect(got.filter(([fromMouse]) => !fromMouse).map(([, byte]) => byte)).toEqual(codes);
       expect(mouse).toEqual(Array.from({ length: moves }, (_, n) => [8, n + 1, 0]).flat());
     }), { numRuns: 60 });
   });
@@ -118,5 +229,14 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
     input.sendScancodes(new Array<number>(16 * 1024).fill(0x1e));
     input.sendScancodes([0x1f]);
     expect(input.saveQueues()).not.toContain(0x1f);
+  });
+
+  it('lets go of a key even when far too many wait', () => {
+    input.setRunning(false);
+    input.sendScancodes([0x1d]);
+    input.sendScancodes(new Array<number>(16 * 1024 - 1).fill(0x9e));
+    input.sendScancodes([0x1f, 0x9f, 0x9d]);
+    const saved = input.saveQueues();
+    expect([...saved.slice(-2)]).toEqual([0x9e, 0x9d]);
   });
 });

@@ -1,10 +1,12 @@
 /**
  * Keyboard and mouse of the guest. Keys pressed while the machine is stopped, or faster than the guest reads, wait
- * here; the controller's own queues, which v86 does not save, travel with the VM.
+ * here; the controller's own queues, which v86 does not save, travel with the VM. Fingers do not travel: a VM arrives
+ * with every key and button let go, since nobody at the target would ever let them go.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from '../migration/ports.ts';
 import { ByteQueue } from './byte-queue.ts';
+import { HeldKeys } from './held-keys.ts';
 import { MachineError } from './machine-error.ts';
 import type { BusLike } from './v86-bus.ts';
 
@@ -19,6 +21,9 @@ const LARGEST_MOTION = 127;
 const FLAG_READY = 1;
 const FLAG_FROM_MOUSE = 2;
 const QUEUE_LIMIT_BYTES = 1024;
+/** Break codes of every key there is, with and without the prefix: beyond what may wait, they fit. */
+const RELEASES_LIMIT_BYTES = 3 * 128;
+const NO_BUTTONS = [false, false, false] as const;
 
 /** A byte queue of v86; it cannot be looked into, only shifted and pushed. */
 export interface Ps2QueueLike {
@@ -35,6 +40,8 @@ export interface Ps2Like {
   next_byte_is_ready: boolean;
   next_byte_is_aux: boolean;
   wheel_movement: number;
+  /** Buttons that the guest takes for pressed, one bit each; v86 saves it. */
+  readonly mouse_clicks: number;
 }
 
 export class Ps2Input implements Disposable {
@@ -42,9 +49,12 @@ export class Ps2Input implements Disposable {
   private readonly ps2: Ps2Like;
   private readonly clock: Clock;
   private readonly waiting = new ByteQueue();
+  private readonly held = new HeldKeys();
   private running = false;
   private timer: Disposable | null = null;
-  private buttons: readonly [boolean, boolean, boolean] = [false, false, false];
+  /** Left, middle, right: as they are, and as the guest was told. */
+  private buttons: readonly [boolean, boolean, boolean] = NO_BUTTONS;
+  private buttonsTold: readonly [boolean, boolean, boolean] = NO_BUTTONS;
 
   constructor(bus: BusLike, ps2: Ps2Like, clock: Clock) {
     this.bus = bus;
@@ -52,20 +62,26 @@ export class Ps2Input implements Disposable {
     this.clock = clock;
   }
 
-  /** Scancodes of set 1, make and break. All of them or none are taken. */
+  /** Whole sequences of set 1, make and break. If too much waits, they are dropped, but a key that is down goes up. */
   sendScancodes(codes: readonly number[]): void {
-    if (this.waiting.length + codes.length > WAITING_LIMIT_BYTES) return;
-    for (const code of codes) this.waiting.push(code & 0xff);
+    const fits = this.waiting.length + codes.length <= WAITING_LIMIT_BYTES;
+    const taken = fits ? codes : this.held.releasesIn(codes);
+    for (const code of taken) this.waiting.push(code & 0xff);
+    this.held.sent(taken);
     this.offer();
   }
 
-  /** Relative motion in pixels (down is positive) and the buttons now pressed. Nothing is kept while stopped. */
+  /** Lets go of every key and button: who pressed them will not do it. */
+  releaseAll(): void {
+    this.sendScancodes(this.held.releases());
+    this.sendMouse(0, 0, NO_BUTTONS);
+  }
+
+  /** Relative motion in pixels (down is positive) and the buttons now pressed. Motion is not kept while stopped. */
   sendMouse(dx: number, dy: number, buttons: readonly [boolean, boolean, boolean]): void {
+    this.buttons = [...buttons];
     if (!this.running) return;
-    if (buttons.some((pressed, index) => pressed !== this.buttons[index])) {
-      this.buttons = [...buttons];
-      this.bus.send('mouse-click', [...buttons]);
-    }
+    this.tellButtons();
     let x = Math.trunc(dx);
     let y = Math.trunc(dy);
     while ((x !== 0 || y !== 0) && this.ps2.mouse_buffer.length < CONTROLLER_LIMIT_BYTES) {
@@ -80,16 +96,23 @@ export class Ps2Input implements Disposable {
 
   setRunning(running: boolean): void {
     this.running = running;
-    if (running) this.offer();
-    else {
+    if (running) {
+      this.offer();
+      this.tellButtons();
+    } else {
       this.timer?.dispose();
       this.timer = null;
     }
   }
 
-  /** flags:u8 wheel:i8 keyboard:(count:u16 bytes) mouse:(count:u16 bytes) waiting:(count:u16 bytes), little-endian. */
+  /**
+   * flags:u8 wheel:i8 keyboard:(count:u16 bytes) mouse:(count:u16 bytes) waiting:(count:u16 bytes), little-endian. Behind
+   * what waits, the keys that are down are let go. That is so in the saved state only: if the machine runs on here, they
+   * are still down.
+   */
   saveQueues(): Uint8Array {
-    const parts = [peek(this.ps2.kbd_buffer), peek(this.ps2.mouse_buffer), this.waiting.toBytes()];
+    const waiting = Uint8Array.from([...this.waiting.toBytes(), ...this.held.releases()]);
+    const parts = [peek(this.ps2.kbd_buffer), peek(this.ps2.mouse_buffer), waiting];
     const bytes = new Uint8Array(2 + parts.reduce((sum, part) => sum + 2 + part.length, 0));
     const view = new DataView(bytes.buffer);
     bytes[0] = (this.ps2.next_byte_is_ready ? FLAG_READY : 0) | (this.ps2.next_byte_is_aux ? FLAG_FROM_MOUSE : 0);
@@ -116,12 +139,23 @@ export class Ps2Input implements Disposable {
     this.ps2.wheel_movement = wheel;
     this.waiting.clear();
     this.waiting.pushAll(waiting);
+    this.held.clear();
+    this.buttons = NO_BUTTONS;
+    this.buttonsTold = NO_BUTTONS;
+    // The mouse's packet depends on the mode that the guest set, which v86 knows.
+    if (this.ps2.mouse_clicks !== 0) this.bus.send('mouse-click', [...NO_BUTTONS]);
   }
 
   dispose(): void {
     this.running = false;
     this.timer?.dispose();
     this.timer = null;
+  }
+
+  private tellButtons(): void {
+    if (this.buttons.every((pressed, index) => pressed === this.buttonsTold[index])) return;
+    this.buttonsTold = this.buttons;
+    this.bus.send('mouse-click', [...this.buttons]);
   }
 
   private offer(): void {
@@ -155,7 +189,7 @@ function parseQueues(bytes: Uint8Array): { flags: number; wheel: number; parts: 
     return bytes.slice(at - length, at);
   };
   if (bytes.length < 2) throw broken();
-  const parts = [part(QUEUE_LIMIT_BYTES), part(QUEUE_LIMIT_BYTES), part(WAITING_LIMIT_BYTES)] as const;
+  const parts = [part(QUEUE_LIMIT_BYTES), part(QUEUE_LIMIT_BYTES), part(WAITING_LIMIT_BYTES + 2 * RELEASES_LIMIT_BYTES)] as const;
   if (at !== bytes.length) throw broken();
   return { flags: bytes[0] ?? 0, wheel: view.getInt8(1), parts };
 }

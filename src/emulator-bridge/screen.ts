@@ -87,6 +87,8 @@ export class GuestScreen implements Screen, Disposable {
   }
 
   attach(canvas: OffscreenCanvas | null): void {
+    // Keyboard and mouse belong to the picture: what was pressed at the old one is not let go at the new one.
+    this.input.releaseAll();
     this.canvas = canvas;
     this.context = canvas?.getContext('2d', { alpha: false }) ?? null;
     this.timer?.dispose();
