@@ -17,9 +17,9 @@ export async function recordWorkers(page: Page): Promise<void> {
     window.Worker = class extends Inner {
       constructor(script: string | URL, options?: WorkerOptions) {
         super(script, options);
-        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: string; printedAt?: number }>) => {
-          const { type, data = '', printedAt = 0 } = event.data;
-          if (type === 'console') store.printedHere.push({ at: printedAt, data });
+        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: Uint8Array; printedAt?: number }>) => {
+          const { type, data, printedAt = 0 } = event.data;
+          if (type === 'console') store.printedHere.push({ at: printedAt, data: new TextDecoder().decode(data) });
         });
       }
     };

@@ -1,48 +1,98 @@
-/** The text a VM's console printed, kept to a bound, with listeners for what comes next. */
+/**
+ * What a VM's console printed, kept to a bound, with listeners for what comes next. Output is counted in bytes from the
+ * VM's first on, so that a scroll-back read in another place is joined to what is kept without a gap or a repetition.
+ */
+import { ByteQueue } from '../emulator-bridge/byte-queue.ts';
 import { Emitter } from '../shared/emitter.ts';
+import { fromWholeLine } from './console-bytes.ts';
 
-/** Characters kept: some hundred screens, as much as anyone scrolls back. */
-const MAX_CHARACTERS = 256 * 1024;
-/** Trimmed only when this much over, so that trimming is rare. */
-const SLACK_CHARACTERS = 64 * 1024;
+/** Bytes kept: some hundred screens, as much as anyone scrolls back. */
+export const MAX_KEPT_BYTES = 256 * 1024;
 /** Terminal control "reset to initial state": what a listener draws is replaced by what follows. */
 const RESET = '\u001bc';
 
 export class ConsoleStream {
-  private kept = '';
-  private readonly output = new Emitter<string>();
+  private readonly kept = new ByteQueue();
+  private end = 0;
+  /** Holds the beginning of a character whose end is still to come. */
+  private decoder = newDecoder();
+  private readonly output = new Emitter<Uint8Array>();
+  private readonly textOutput = new Emitter<string>();
 
-  text(): string {
-    return this.kept.length > MAX_CHARACTERS ? this.kept.slice(-MAX_CHARACTERS) : this.kept;
+  /** Bytes that the VM has printed in its life, as far as it was heard. */
+  get printed(): number {
+    return this.end;
   }
 
-  append(data: string): void {
-    this.kept += data;
-    if (this.kept.length > MAX_CHARACTERS + SLACK_CHARACTERS) this.kept = this.kept.slice(-MAX_CHARACTERS);
-    this.output.emit(data);
+  /** What is kept, from the beginning of a line; it may end in the middle of a character, which `onBytes` goes on with. */
+  bytes(): Uint8Array {
+    const bytes = this.kept.toBytes();
+    return this.end > bytes.length ? fromWholeLine(bytes) : bytes;
+  }
+
+  /** The same as text, up to the last whole character; `onText` goes on there. */
+  text(): string {
+    return newDecoder().decode(this.bytes(), { stream: true });
+  }
+
+  append(data: Uint8Array): void {
+    this.keep(data);
+    this.tell(data);
   }
 
   /**
-   * The whole scroll-back arrives anew, because the VM's console is read from another place now. If it continues what
-   * is kept, only the new end is told; otherwise listeners see a terminal reset and all of it.
+   * The scroll-back arrives anew, because the VM's console is read from another place now; `printed` counts what the
+   * VM had printed at its end. If it continues what is kept, only the news is told; otherwise listeners see a terminal
+   * reset and all of it.
    */
-  continueWith(scrollback: string): void {
-    const overlap = this.kept.slice(-OVERLAP_CHARACTERS);
-    const at = overlap === '' ? -1 : scrollback.lastIndexOf(overlap);
-    if (at >= 0) {
-      const news = scrollback.slice(at + overlap.length);
-      if (news !== '') this.append(news);
+  continueWith(scrollback: Uint8Array, printed: number): void {
+    const known = this.end - (printed - scrollback.length);
+    if (this.end > 0 && known >= 0 && known <= scrollback.length && this.endsWith(scrollback.subarray(0, known))) {
+      if (known < scrollback.length) this.append(scrollback.subarray(known));
       return;
     }
-    this.kept = scrollback;
-    this.output.emit(RESET + scrollback);
+    this.kept.clear();
+    this.keep(scrollback);
+    this.end = printed;
+    this.output.emit(new TextEncoder().encode(RESET));
+    this.decoder = newDecoder();
+    this.textOutput.emit(RESET);
+    this.tell(this.bytes());
   }
 
-  onData(listener: (data: string) => void): () => void {
+  onBytes(listener: (data: Uint8Array) => void): () => void {
     const listening = this.output.on(listener);
     return () => listening.dispose();
   }
+
+  /** Whole characters as they come. */
+  onText(listener: (text: string) => void): () => void {
+    const listening = this.textOutput.on(listener);
+    return () => listening.dispose();
+  }
+
+  private keep(data: Uint8Array): void {
+    this.end += data.length;
+    this.kept.pushAll(data.subarray(Math.max(0, data.length - MAX_KEPT_BYTES)));
+    this.kept.drop(this.kept.length - MAX_KEPT_BYTES);
+  }
+
+  private tell(data: Uint8Array): void {
+    this.output.emit(data);
+    const text = this.decoder.decode(data, { stream: true });
+    if (text !== '') this.textOutput.emit(text);
+  }
+
+  /** Whether what is kept ends like `known`, as far as both reach back: a VM that was given back prints something else. */
+  private endsWith(known: Uint8Array): boolean {
+    const kept = this.kept.toBytes();
+    const count = Math.min(kept.length, known.length);
+    const [a, b] = [kept.subarray(kept.length - count), known.subarray(known.length - count)];
+    return a.every((byte, at) => byte === b[at]);
+  }
 }
 
-/** Characters at the end of the kept text that are looked up in a new scroll-back to find where it goes on. */
-const OVERLAP_CHARACTERS = 400;
+/** A byte order mark is a character like any other here. */
+function newDecoder(): TextDecoder {
+  return new TextDecoder('utf-8', { ignoreBOM: true });
+}

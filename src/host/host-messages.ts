@@ -14,8 +14,9 @@ const sentence = v.pipe(v.string(), v.maxLength(2000));
 const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const number = v.pipe(v.number(), v.finite());
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
-/** A piece of console input or output, in characters; the relay bounds the whole message. */
+/** A piece of console input, in characters, or output, in bytes; the relay bounds the whole message. */
 export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
+export const MAX_CONSOLE_BYTES = 48 * 1024;
 /** A VM may move on while what was typed into it follows. */
 export const MAX_INPUT_HOPS = 8;
 /** Migrations that a tab remembers, and tells a newcomer of. */
@@ -24,6 +25,8 @@ export const MAX_PAST_REPORTS = 50;
 export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
 /** More than the engine tries in one migration. */
 const MAX_LINK_ATTEMPT = 16;
+/** Four characters for three bytes. */
+const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), v.base64());
 const consoleText = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_CHARACTERS));
 
 export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
@@ -83,7 +86,8 @@ export const hostMessageSchema = v.variant('type', [
   /** Watch a VM's console from another tab. */
   v.object({ type: v.literal('console-open'), vmId }),
   v.object({ type: v.literal('console-close'), vmId }),
-  v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), data: consoleText }),
+  /** Output; `printed` counts all that the VM has printed, up to the end of `data`. `reset`: the scroll-back, asked for or because something was missed. */
+  v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), printed: v.pipe(count, v.safeInteger()), data: consoleBytes }),
   /** To whoever runs the VM; a host it has moved away from passes it on, a few times at most. */
   v.object({ type: v.literal('console-input'), vmId, data: consoleText, hops: v.pipe(count, v.integer(), v.maxValue(MAX_INPUT_HOPS)) }),
 

@@ -21,8 +21,8 @@ describe('LocalVm', () => {
   it('prints here from the moment its console continues, before it is known to run', () => {
     const { vm, heard, say } = arrivingVm();
     expect(vm.printsHere).toBe(false);
-    say({ type: 'console-continues', scrollback: 'tick 1\n' });
-    say({ type: 'console', data: 'tick 2\n' });
+    say({ type: 'console-continues', scrollback: new Uint8Array(7), printed: 7 });
+    say({ type: 'console', data: new Uint8Array(7) });
     expect(vm.state.kind).toBe('arriving');
     expect(heard).toEqual(['consoleContinues true', 'output true']);
   });

@@ -10,9 +10,9 @@ import { VmHandle } from './vm-handle.ts';
 import type { FromVmWorker, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
 
 export interface LocalVmEvents {
-  output(vm: LocalVm, data: string): void;
+  output(vm: LocalVm, data: Uint8Array): void;
   running(vm: LocalVm): void;
-  consoleContinues(vm: LocalVm, scrollback: string): void;
+  consoleContinues(vm: LocalVm, scrollback: Uint8Array, printed: number): void;
   arrived(vm: LocalVm): void;
   /** The VM stays where it was; `unsentInput` was typed for it here and belongs to its owner. */
   notArrived(vm: LocalVm, reason: string, unsentInput: string): void;
@@ -132,7 +132,7 @@ export class LocalVm {
         break;
       case 'console-continues':
         this.printsHere = true;
-        this.events.consoleContinues(this, message.scrollback);
+        this.events.consoleContinues(this, message.scrollback, message.printed);
         break;
       case 'progress':
         this.events.progress(this, message.progress);

@@ -229,7 +229,7 @@ export class LocalVms {
         this.startWaiters.delete(vm.vmId);
         options.changed();
       },
-      consoleContinues: (vm, scrollback) => options.consoles.continueHere(vm.vmId, scrollback),
+      consoleContinues: (vm, scrollback, printed) => options.consoles.continueHere(vm.vmId, scrollback, printed),
       arrived: (vm) => {
         this.movedTo.delete(vm.vmId);
         this.tellState(vm);

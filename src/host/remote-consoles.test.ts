@@ -5,6 +5,7 @@ import type { HostMessage } from './host-messages.ts';
 import { RemoteConsoles } from './remote-consoles.ts';
 
 const VM = 'vm-1' as VmId;
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Two tabs whose messages are delivered by hand; `owner` says who runs the VM, `printsAt` where its output comes from. */
 function twoTabs() {
@@ -34,12 +35,12 @@ describe('RemoteConsoles', () => {
 
   it('shows a console in another tab from its beginning on, each character once', () => {
     const { a, b, deliver } = twoTabs();
-    a.output(VM, 'one ');
+    a.output(VM, bytes('one '));
     const seen = b.open(VM);
     deliver();
-    a.output(VM, 'two ');
+    a.output(VM, bytes('two '));
     const late = 'three ';
-    a.output(VM, late);
+    a.output(VM, bytes(late));
     vi.runAllTimers();
     deliver();
     expect(seen.text()).toBe('one two three ');
@@ -48,18 +49,18 @@ describe('RemoteConsoles', () => {
   it('loses nothing and repeats nothing when the VM moves into the tab that watches it', () => {
     const { state, a, b, deliver } = twoTabs();
     const seen = b.open(VM);
-    a.output(VM, 'tick 1\n');
+    a.output(VM, bytes('tick 1\n'));
     deliver();
-    a.output(VM, 'tick 2\n');
+    a.output(VM, bytes('tick 2\n'));
     // The VM's scroll-back is here before what the source gathered for its watchers.
     state.printsAt = 'b' as HostId;
-    b.continueHere(VM, 'tick 1\ntick 2\n');
-    b.output(VM, 'tick 3\n');
+    b.continueHere(VM, bytes('tick 1\ntick 2\n'), 14);
+    b.output(VM, bytes('tick 3\n'));
     vi.runAllTimers();
     deliver();
     state.owner = 'b' as HostId;
     a.follow(VM);
-    b.output(VM, 'tick 4\n');
+    b.output(VM, bytes('tick 4\n'));
     expect(seen.text()).toBe('tick 1\ntick 2\ntick 3\ntick 4\n');
 
     const fromA = a.open(VM);
@@ -76,9 +77,9 @@ describe('RemoteConsoles', () => {
     const own = b.open(VM);
     deliver();
     state.printsAt = 'b' as HostId;
-    b.continueHere(VM, 'tick 1\n');
+    b.continueHere(VM, bytes('tick 1\n'), 7);
     state.arrivingAt = null;
-    b.output(VM, 'tick 2\n');
+    b.output(VM, bytes('tick 2\n'));
     vi.runAllTimers();
     deliver();
     expect(seen.text()).toBe('tick 1\ntick 2\n');
@@ -90,13 +91,13 @@ describe('RemoteConsoles', () => {
     const seen = a.open(VM);
     const own = b.open(VM);
     deliver();
-    a.output(VM, 'tick 1\n');
+    a.output(VM, bytes('tick 1\n'));
     vi.runAllTimers();
     deliver();
     state.printsAt = 'b' as HostId;
     state.arrivingAt = 'b' as HostId;
-    b.continueHere(VM, 'tick 1\n');
-    b.output(VM, 'tick 2\n');
+    b.continueHere(VM, bytes('tick 1\n'), 7);
+    b.output(VM, bytes('tick 2\n'));
     // The room changes while the relay still takes the source for the owner.
     b.follow(VM);
     deliver();
@@ -104,11 +105,68 @@ describe('RemoteConsoles', () => {
     a.follow(VM);
     deliver();
     state.arrivingAt = null;
-    b.output(VM, 'tick 3\n');
+    b.output(VM, bytes('tick 3\n'));
     vi.runAllTimers();
     deliver();
     expect(seen.text()).toBe('tick 1\ntick 2\ntick 3\n');
     expect(own.text()).toBe('tick 1\ntick 2\ntick 3\n');
+  });
+});
+
+describe('a character of several bytes', () => {
+  const LINE = 'ż漢€✓😀ñ\n';
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('is whole for a tab that begins to watch in its middle, and across messages', () => {
+    const { a, b, deliver } = twoTabs();
+    const whole = bytes(LINE);
+    for (let cut = 0; cut < whole.length; cut++) {
+      a.output(VM, whole.subarray(0, cut));
+      const seen = b.open(VM);
+      let heard = seen.text();
+      const stop = seen.onText((text) => (heard = text.startsWith('\u001bc') ? text.slice(2) : heard + text));
+      deliver();
+      vi.runAllTimers();
+      deliver();
+      a.output(VM, whole.subarray(cut));
+      vi.runAllTimers();
+      deliver();
+      stop();
+      expect(seen.text()).toBe(LINE.repeat(cut + 1));
+      expect(heard).toBe(LINE.repeat(cut + 1));
+    }
+  });
+
+  it('is whole for a tab that is shown the end of a long scroll-back, and for one that was sent more than a message holds', () => {
+    for (let shift = 0; shift < 16; shift++) {
+      const { a, b, deliver } = twoTabs();
+      const long = `${'x'.repeat(shift)}\n${LINE.repeat(6000)}`;
+      a.output(VM, bytes(long));
+      const seen = b.open(VM);
+      deliver();
+      a.output(VM, bytes(long));
+      vi.runAllTimers();
+      deliver();
+      expect(seen.text().startsWith(LINE)).toBe(true);
+      expect(seen.text()).not.toContain('\ufffd');
+      expect(`${long}${long}`.endsWith(seen.text())).toBe(true);
+      expect(seen.text().length).toBeGreaterThan(long.length);
+    }
+  });
+
+  it('is asked for again when a piece of output is missing', () => {
+    const { a, b, deliver } = twoTabs();
+    const seen = b.open(VM);
+    deliver();
+    a.output(VM, bytes('one '));
+    a.receive('b' as HostId, { type: 'console-close', vmId: VM });
+    vi.runAllTimers();
+    a.receive('b' as HostId, { type: 'console-open', vmId: VM });
+    a.output(VM, bytes('two '));
+    vi.runAllTimers();
+    deliver();
+    expect(seen.text()).toBe('one two ');
   });
 });
 
@@ -193,11 +251,11 @@ describe('a console in another tab', () => {
         const print = (): void => {
           const line = `line ${printed.length}\n`;
           printed += line;
-          relay.a.output(VM, line);
+          relay.a.output(VM, bytes(line));
         };
         const seen = relay.b.open(VM);
         let shown = '';
-        seen.onData((data) => (shown = data.startsWith('\u001bc') ? data.slice(2) : shown + data));
+        seen.onText((data) => (shown = data.startsWith('\u001bc') ? data.slice(2) : shown + data));
         for (const now of steps) {
           const [what, who = ''] = now.split(' ') as [string, string?];
           if (what === 'cut') relay.cut(who);

@@ -3,8 +3,9 @@
  * and is shown to the tabs that watch it; one that runs elsewhere is watched through the relay once somebody asks.
  */
 import type { HostId, VmId } from '../shared/ids.ts';
+import { concatenated, fromBase64, toBase64 } from './console-bytes.ts';
 import { ConsoleStream } from './console-stream.ts';
-import { MAX_CONSOLE_CHARACTERS, type HostMessage, type HostMessageOf } from './host-messages.ts';
+import { MAX_CONSOLE_BYTES, type HostMessage, type HostMessageOf } from './host-messages.ts';
 
 /** Output for watchers is gathered for this long, so that a busy console costs the relay few messages. */
 const GATHER_MS = 30;
@@ -24,7 +25,9 @@ interface Watched {
   readonly stream: ConsoleStream;
   /** Other tabs that watch a VM of ours. */
   readonly watchers: Set<HostId>;
-  pending: string;
+  /** Output that the watchers have not been sent yet. */
+  pending: Uint8Array[];
+  pendingBytes: number;
   gathering: ReturnType<typeof setTimeout> | null;
   /** The host we asked to show us this console. */
   askedFrom: HostId | null;
@@ -51,19 +54,21 @@ export class RemoteConsoles {
   }
 
   /** Output of a VM that runs here. */
-  output(vmId: VmId, data: string): void {
+  output(vmId: VmId, data: Uint8Array): void {
     const watched = this.entry(vmId);
+    if (watched.pendingBytes + data.length > MAX_CONSOLE_BYTES) this.flush(vmId, watched);
     watched.stream.append(data);
     if (watched.watchers.size === 0) return;
-    watched.pending = (watched.pending + data).slice(-MAX_CONSOLE_CHARACTERS);
+    watched.pending.push(data);
+    watched.pendingBytes += data.length;
     watched.gathering ??= setTimeout(() => this.flush(vmId, watched), GATHER_MS);
   }
 
-  /** A VM is about to run here; this is what its console printed so far. What its former host still sends is part of it. */
-  continueHere(vmId: VmId, scrollback: string): void {
+  /** A VM is about to run here; this is the end of what its console printed so far. What its former host still sends is part of it. */
+  continueHere(vmId: VmId, scrollback: Uint8Array, printed: number): void {
     const watched = this.entry(vmId);
     watched.askedFrom = null;
-    watched.stream.continueWith(scrollback);
+    watched.stream.continueWith(scrollback, printed);
     for (const watcher of watched.watchers) this.show(watcher, vmId, watched);
   }
 
@@ -121,11 +126,16 @@ export class RemoteConsoles {
       case 'console-data': {
         const watched = this.consoles.get(vmId);
         if (watched?.askedFrom !== from) return;
+        const data = fromBase64(message.data);
         if (message.reset) {
           watched.shown = true;
-          watched.stream.continueWith(message.data);
+          watched.stream.continueWith(data, message.printed);
+        } else if (watched.shown && message.printed - data.length === watched.stream.printed) {
+          watched.stream.append(data);
         } else if (watched.shown) {
-          watched.stream.append(message.data);
+          // Something between is missing here.
+          watched.shown = false;
+          this.follow(vmId);
         }
         break;
       }
@@ -136,23 +146,30 @@ export class RemoteConsoles {
   private show(watcher: HostId, vmId: VmId, watched: Watched): void {
     // What is gathered for the others is in the text already: the new watcher must not get it twice.
     this.flush(vmId, watched);
-    const data = watched.stream.text().slice(-MAX_CONSOLE_CHARACTERS);
-    this.options.send(watcher, { type: 'console-data', vmId, reset: true, data });
+    const data = toBase64(watched.stream.bytes().slice(-MAX_CONSOLE_BYTES));
+    this.options.send(watcher, { type: 'console-data', vmId, reset: true, printed: watched.stream.printed, data });
   }
 
   private flush(vmId: VmId, watched: Watched): void {
     if (watched.gathering === null) return;
     clearTimeout(watched.gathering);
     watched.gathering = null;
-    const data = watched.pending;
-    watched.pending = '';
-    for (const watcher of watched.watchers) this.options.send(watcher, { type: 'console-data', vmId, reset: false, data });
+    const whole = concatenated(watched.pending);
+    watched.pending = [];
+    watched.pendingBytes = 0;
+    // The CPU prints a few kilobytes in one turn; more than a message holds only when it is not looked at for long.
+    for (let at = 0; at < whole.length; at += MAX_CONSOLE_BYTES) {
+      const piece = whole.subarray(at, at + MAX_CONSOLE_BYTES);
+      const printed = watched.stream.printed - whole.length + at + piece.length;
+      const data = toBase64(piece);
+      for (const watcher of watched.watchers) this.options.send(watcher, { type: 'console-data', vmId, reset: false, printed, data });
+    }
   }
 
   private entry(vmId: VmId): Watched {
     let watched = this.consoles.get(vmId);
     if (watched === undefined) {
-      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: '', gathering: null, askedFrom: null, shown: false, wanted: false };
+      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: [], pendingBytes: 0, gathering: null, askedFrom: null, shown: false, wanted: false };
       this.consoles.set(vmId, watched);
     }
     return watched;

@@ -79,7 +79,7 @@ export interface VmConsole {
   write(text: string): void;
   /** The scroll-back as text, as far as it is kept. */
   text(): string;
-  /** Raw console output as it comes; returns the function that stops it. */
+  /** Console output as it comes, in whole characters and with the terminal's controls; returns the function that stops it. */
   onData(callback: (text: string) => void): () => void;
 }
 
@@ -167,8 +167,16 @@ export interface TabView {
   readonly links: Readonly<Record<string, LinkKind | 'trying'>>;
 }
 
+/** A console as the page's terminal reads it. */
+export interface TerminalConsole extends VmConsole {
+  /** The scroll-back; `onBytes` goes on where it ends, be that in the middle of a character. */
+  bytes(): Uint8Array;
+  onBytes(callback: (data: Uint8Array) => void): () => void;
+}
+
 /** What the user interface is given: state to draw, and verbs to call. */
 export interface Tab extends TabMotion {
+  console(vmId: string): TerminalConsole;
   view(): TabView;
   /** After any change of view(); coalesced to at most one per animation frame's worth of time. */
   onView(callback: () => void): () => void;

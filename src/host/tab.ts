@@ -311,7 +311,13 @@ export function openTab(options: TabOptions): OpenTab {
     cancel: (vmId) => migrations.cancel(vmId as VmId),
     console(vmId) {
       const stream = consoles.open(vmId as VmId);
-      return { write: (text) => input.write(vmId as VmId, text), text: () => stream.text(), onData: (callback) => stream.onData(callback) };
+      return {
+        write: (text) => input.write(vmId as VmId, text),
+        text: () => stream.text(),
+        onData: (callback) => stream.onText(callback),
+        bytes: () => stream.bytes(),
+        onBytes: (callback) => stream.onBytes(callback),
+      };
     },
     forwards: (vmId) => [...(room.vm(vmId)?.forwards ?? [])],
     addForward: (vmId, guestPort, hostPort = 0) => api.addForward(vmId, guestPort, hostPort),

@@ -52,7 +52,7 @@ export type FromVmWorker =
   | { readonly type: 'prepared' }
   /** The new VM runs and has its identity. */
   | { readonly type: 'running'; readonly epoch: number }
-  | { readonly type: 'console'; readonly data: string }
+  | { readonly type: 'console'; readonly data: Uint8Array }
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
   /**
    * Source: the migration ended. If it completed, the VM is gone from this worker; `unsentInput` was typed too late for
@@ -61,8 +61,8 @@ export type FromVmWorker =
   | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly inputsHeard: number; readonly epoch: number }
   /** Source: the migration's link died; another, preferably not of the kind `avoid`, is wanted. */
   | { readonly type: 'link-wanted'; readonly attempt: number; readonly avoid: LinkKind }
-  /** Target: what the console printed so far; from now on its output comes from here. */
-  | { readonly type: 'console-continues'; readonly scrollback: string }
+  /** Target: the end of the `printed` bytes that the console has printed so far; from now on its output comes from here. */
+  | { readonly type: 'console-continues'; readonly scrollback: Uint8Array; readonly printed: number }
   /** Target: the VM runs here now. */
   | { readonly type: 'arrived'; readonly vm: VmIdentity; readonly epoch: number }
   /** Target: it did not come, or was taken back. */

@@ -2,7 +2,7 @@ import '@xterm/xterm/css/xterm.css';
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
-import type { VmConsole } from '../host/scripting-interface.ts';
+import type { TerminalConsole } from '../host/scripting-interface.ts';
 import { el } from './dom.ts';
 import { fontSizeFor } from './terminal-size.ts';
 
@@ -19,14 +19,13 @@ export interface ConsoleTerminal extends Disposable {
 }
 
 /** One VM's serial console. It lives as long as the VM is known, so that the scroll-back stays when VMs are switched. */
-export function consoleTerminal(vmId: string, vmName: string, source: VmConsole): ConsoleTerminal {
+export function consoleTerminal(vmId: string, vmName: string, source: TerminalConsole): ConsoleTerminal {
   const bag = new DisposableBag();
   const element = el('div', { class: 'terminal', 'data-testid': 'console', 'data-vm-id': vmId });
   const terminal = new Terminal({
     cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
     scrollback: SCROLL_BACK_LINES,
     fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
-    convertEol: true,
     screenReaderMode: false,
     theme: TERMINAL_THEME,
     macOptionIsMeta: true,
@@ -46,7 +45,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: VmConsole)
 
   bag.add(terminal.onData((text) => source.write(text)));
   bag.add(terminal.onBinary((text) => source.write(text)));
-  bag.add({ dispose: source.onData((text) => terminal.write(text)) });
+  bag.add({ dispose: source.onBytes((data) => terminal.write(data)) });
 
   let opened = false;
   function open(): void {
@@ -55,7 +54,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: VmConsole)
     terminal.open(element);
     terminal.textarea?.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it.`);
   }
-  terminal.write(source.text(), () => {
+  terminal.write(source.bytes(), () => {
     replaying = false;
   });
 

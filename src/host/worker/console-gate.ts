@@ -1,24 +1,32 @@
 /**
- * The VM worker's side of the console: output as text, in order; input kept while the VM is stopped for a switchover,
- * so that a key pressed in that moment reaches the guest wherever it runs next.
+ * The VM worker's side of the console: output as bytes, in order and counted; input kept while the VM is stopped for a
+ * switchover, so that a key pressed in that moment reaches the guest wherever it runs next.
  */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import type { Disposable } from '../../shared/disposable.ts';
+import type { ConsoleLuggage } from './console-luggage.ts';
 
 export class ConsoleGate implements Disposable {
-  private readonly machine: Machine;
+  private readonly machine: Pick<Machine, 'console' | 'scrollback'>;
   private readonly listening: Disposable;
-  private readonly decoder = new TextDecoder();
   private readonly encoder = new TextEncoder();
+  private printed: number;
   private kept = '';
   private closed = false;
 
-  constructor(machine: Machine, output: (data: string) => void) {
+  /** `luggage`: of a VM that arrives; a new VM has printed what its snapshot kept. */
+  constructor(machine: Pick<Machine, 'console' | 'scrollback'>, output: (data: Uint8Array) => void, luggage: ConsoleLuggage | null = null) {
     this.machine = machine;
+    this.printed = luggage?.printed ?? machine.scrollback().length;
     this.listening = machine.console.onData((bytes) => {
-      const data = this.decoder.decode(bytes, { stream: true });
-      if (data !== '') output(data);
+      this.printed += bytes.length;
+      output(bytes);
     });
+  }
+
+  /** After the machine has saved its devices: all it printed has been told then. */
+  luggage(): ConsoleLuggage {
+    return { printed: this.printed };
   }
 
   input(data: string): void {

@@ -7,6 +7,7 @@ import type { CancelAnswer } from '../../migration/sender-api.ts';
 import { startSender } from '../../migration/sender.ts';
 import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
+import { packLuggage } from './console-luggage.ts';
 import type { CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
 import { NextLinks } from './next-links.ts';
@@ -94,7 +95,10 @@ function gated(machine: Machine, console: ConsoleGate): SourceVm {
       return machine.pause();
     },
     drainDisk: () => machine.drainDisk(),
-    saveDevices: () => machine.saveDevices(),
+    async saveDevices() {
+      const devices = await machine.saveDevices();
+      return packLuggage(console.luggage(), devices);
+    },
     async resume() {
       await machine.resume();
       console.release();

@@ -8,6 +8,7 @@ import { attachTarget, type TargetPort } from '../../net-relay/client/port-clien
 import type { OpenedLink } from '../../link/lane-end.ts';
 import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
 import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
+import { unpackLuggage, type ConsoleLuggage } from './console-luggage.ts';
 import { NextLinks } from './next-links.ts';
 import { nextTask } from './next-task.ts';
 import { openMigrationLink } from './open-migration-link.ts';
@@ -58,9 +59,9 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
       const { identity } = readCarriedVm(offer.extra);
       const machine = await building;
       machine.network.setMac(identity.mac);
-      return announced(machine, () => {
-        context.post({ type: 'console-continues', scrollback: new TextDecoder().decode(machine.scrollback()) });
-        arrival = { machine, connected: context.connect(machine) };
+      return announced(machine, (luggage) => {
+        context.post({ type: 'console-continues', scrollback: machine.scrollback(), printed: luggage.printed });
+        arrival = { machine, connected: context.connect(machine, luggage) };
       });
     },
     async lease(offer) {
@@ -104,16 +105,21 @@ function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Ar
 }
 
 /** The machine as the engine sees it; `beforeRun` is called with all state restored and nothing executed yet. */
-function announced(machine: Machine, beforeRun: () => void): TargetVm {
+function announced(machine: Machine, beforeRun: (luggage: ConsoleLuggage) => void): TargetVm {
+  let luggage: ConsoleLuggage = { printed: 0 };
   return {
     fingerprint: machine.fingerprint,
     space: machine.space,
     writePages: (pages, data) => machine.writePages(pages, data),
     readPages: (pages, into) => machine.readPages(pages, into),
     differsFromBase: () => machine.differsFromBase(),
-    restoreDevices: (state) => machine.restoreDevices(state),
+    async restoreDevices(state) {
+      const unpacked = unpackLuggage(state);
+      await machine.restoreDevices(unpacked.devices);
+      ({ luggage } = unpacked);
+    },
     run(stoppedForMs) {
-      beforeRun();
+      beforeRun(luggage);
       return machine.run(stoppedForMs);
     },
     alive: () => machine.alive(),

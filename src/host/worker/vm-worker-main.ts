@@ -12,6 +12,7 @@ import { disposable, DisposableBag, type Disposable } from '../../shared/disposa
 import type { LeaseEpoch } from '../../shared/ids.ts';
 import type { FromVmWorker, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
 import { ConsoleGate } from './console-gate.ts';
+import type { ConsoleLuggage } from './console-luggage.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { migrateAway, type Departure } from './migrate-away.ts';
 import { receiveVm, type Arriving } from './receive-vm.ts';
@@ -30,7 +31,7 @@ export interface WorkerContext {
   readonly post: (message: FromVmWorker) => void;
   readonly engines: Promise<MigrationEngines>;
   /** Keeps console, agent and state of a machine connected to the page. */
-  readonly connect: (machine: Machine) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
+  readonly connect: (machine: Machine, luggage?: ConsoleLuggage) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
   /** The port's state is told to the page. */
   readonly watchPort: (port: OwnerPort) => Disposable;
 }
@@ -154,13 +155,13 @@ function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, 
     relay,
     post,
     engines: Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash })),
-    connect(machine) {
+    connect(machine, luggage) {
       machine.onState((state) => {
         // A migration under way reports its own end first.
         if (state === 'powered-off') void departed().then(() => post({ type: 'ended' }));
       });
       return {
-        console: new ConsoleGate(machine, (data) => post({ type: 'console', data })),
+        console: new ConsoleGate(machine, (data) => post({ type: 'console', data }), luggage),
         agent: new GuestAgent(machine.agent),
       };
     },
@@ -192,7 +193,7 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   const { url, ...credentials } = context.relay;
   const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: systemClock });
   context.watchPort(port);
-  context.post({ type: 'console', data: new TextDecoder().decode(machine.scrollback()) });
+  context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);
   // The shell answers before the identity is complete: the page need not wait for it to let people type.
   void agent.identity(identity, () => Date.now()).then((answer) => {

@@ -1,5 +1,5 @@
 /** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
-import type { CaptureState, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmConsole, VmView } from '../../host/scripting-interface.ts';
+import type { CaptureState, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, TerminalConsole, VmView } from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport, RoundFigures } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import { Emitter } from '../../shared/emitter.ts';
@@ -63,7 +63,7 @@ export class FakeTab implements Tab {
     const listening = this.emitters[event].on(callback);
     return () => listening.dispose();
   }
-  console(vmId: string): VmConsole {
+  console(vmId: string): TerminalConsole {
     const known = this.consoles.get(vmId);
     if (known === undefined) throw new Error(`There is no VM ${vmId} in this room.`);
     return known;
@@ -221,7 +221,7 @@ export class FakeTab implements Tab {
   }
 }
 
-class FakeConsole implements VmConsole {
+class FakeConsole implements TerminalConsole {
   private kept = '\r\nWelcome to the TabMotion guest.\r\n\r\nguest# uname -a\r\nLinux pc-1 6.1.0-42-686 #1 SMP PREEMPT_DYNAMIC Debian 6.1 i686 GNU/Linux\r\nguest# ticker 1000\r\n';
   private readonly data = new Emitter<string>();
   private count = 0;
@@ -235,6 +235,8 @@ class FakeConsole implements VmConsole {
     const listening = this.data.on(callback);
     return () => listening.dispose();
   }
+  bytes(): Uint8Array { return new TextEncoder().encode(this.kept); }
+  onBytes(callback: (data: Uint8Array) => void): () => void { return this.onData((text) => callback(new TextEncoder().encode(text))); }
   private out(text: string): void {
     this.kept += text;
     this.data.emit(text);
