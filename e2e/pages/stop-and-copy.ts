@@ -53,7 +53,7 @@ let printed = '';
 window.stopAndCopy = {
   async prepare(self, other, dials) {
     const set = await loadGuestSet({ manifestUrl: new URL('guest/manifest.json', base).href });
-    const { instance } = await startV86({ ...set.parts, disk: openGuestDisk(set) }, new OverlayDisk(openGuestDisk(set)));
+    const { instance } = await startV86({ ...set.parts, disk: openGuestDisk(set) }, new OverlayDisk(openGuestDisk(set)), () => undefined);
     emulator = instance as unknown as PublicV86;
     emulator.add_listener('serial0-output-byte', (byte) => {
       printed += String.fromCharCode(byte);

@@ -6,8 +6,8 @@ import { GuestError } from '../guest-error.ts';
 import { runCommand } from '../run-command.ts';
 import { elfSection } from './elf.ts';
 
-/** Before the root file system: the disk's controller and the file system. */
-export const DISK_MODULES = ['crc32c_generic', 'ata_piix', 'sd_mod', 'ext4'] as const;
+/** Before the root file system: what tells the host of a panic, as early as can be, the disk's controller, the file system. */
+export const INITRD_MODULES = ['pvpanic_pci', 'crc32c_generic', 'ata_piix', 'sd_mod', 'ext4'] as const;
 /** At boot, before the snapshot: the bus the network card sits on, and what its driver needs. */
 export const BOOT_MODULES = ['virtio_pci', 'net_failover'] as const;
 /** Once the identity is there. */
@@ -21,7 +21,7 @@ export interface KernelParts {
   readonly image: string;
   readonly setup: string;
   /** Module names in an order in which each finds what it needs. */
-  readonly disk: readonly string[];
+  readonly initrd: readonly string[];
   readonly boot: readonly string[];
   readonly network: readonly string[];
 }
@@ -48,16 +48,16 @@ export async function unpackKernel(packageFile: string, folder: string): Promise
   await unpackPayload(image, folder);
 
   const modules = new ModuleFolder([join(unpacked, 'lib/modules', release, 'kernel'), join(unpacked, 'usr/lib/modules', release, 'kernel')]);
-  const disk = modules.closure(DISK_MODULES);
-  const boot = modules.closure(BOOT_MODULES).filter((name) => !disk.includes(name));
-  const network = modules.closure(NETWORK_MODULES).filter((name) => !disk.includes(name) && !boot.includes(name));
+  const initrd = modules.closure(INITRD_MODULES);
+  const boot = modules.closure(BOOT_MODULES).filter((name) => !initrd.includes(name));
+  const network = modules.closure(NETWORK_MODULES).filter((name) => !initrd.includes(name) && !boot.includes(name));
   const extra = modules.closure(EXTRA_MODULES.filter((name) => modules.has(name)));
   mkdirSync(join(folder, 'modules'));
-  for (const name of new Set([...disk, ...boot, ...network, ...extra])) {
+  for (const name of new Set([...initrd, ...boot, ...network, ...extra])) {
     await runCommand('objcopy', ['--strip-debug', '--enable-deterministic-archives', modules.file(name), join(folder, 'modules', `${name}.ko`)]);
   }
-  const dependencies = [...new Set([...disk, ...boot, ...network, ...extra])].sort().map((name) => ({ name, needs: modules.needs(name) }));
-  const parts: KernelParts = { release, image: 'vmlinux', setup: 'setup', disk, boot, network };
+  const dependencies = [...new Set([...initrd, ...boot, ...network, ...extra])].sort().map((name) => ({ name, needs: modules.needs(name) }));
+  const parts: KernelParts = { release, image: 'vmlinux', setup: 'setup', initrd, boot, network };
   writeFileSync(join(folder, 'kernel.json'), JSON.stringify(parts));
   writeFileSync(join(folder, 'modules.json'), JSON.stringify(dependencies));
   cpSync(join(unpacked, 'usr/share/doc'), join(folder, 'doc'), { recursive: true });

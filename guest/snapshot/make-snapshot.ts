@@ -116,7 +116,7 @@ async function withMachine<T>(parts: SnapshotParts, use: (machine: Machine, cons
   // An emulator that fails would otherwise be noticed only when the time is up.
   const ended = new Promise<never>((_, reject) => {
     machine.onState((state) => {
-      if (state === 'powered-off') reject(new GuestError('boot-failed', `The guest ended by itself. ${troubles.join(' ')} Its last lines:\n${console.lastLines()}`));
+      if (state === 'powered-off') reject(new GuestError('boot-failed', `The guest ended by itself. ${machine.end?.sentence ?? ''} ${troubles.join(' ')} Its last lines:\n${console.lastLines()}`));
     });
   });
   try {

@@ -12,10 +12,11 @@ import { decodeDeviceState, encodeDeviceState, type DeviceState } from './device
 import { GuestClock } from './guest-clock.ts';
 import { GuestMemory } from './guest-memory.ts';
 import { MachineError } from './machine-error.ts';
-import type { Machine, MachineParts, MachineState, NetworkCard, Screen, SerialPort } from './machine.ts';
+import type { Machine, MachineEnd, MachineParts, MachineState, NetworkCard, Screen, SerialPort } from './machine.ts';
 import { VirtioNetworkCard } from './network-card.ts';
 import { OverlayDisk } from './overlay-disk.ts';
 import { Pacer } from './pacer.ts';
+import { panicStage } from './panic-report.ts';
 import { platformTasks } from './platform-tasks.ts';
 import { GuestScreen } from './screen.ts';
 import { UartSerialPort } from './serial-port.ts';
@@ -29,6 +30,7 @@ import type { WriteTracking } from './write-tracking.ts';
 /** EFLAGS: interrupts are enabled. */
 const FLAG_INTERRUPT = 0x200;
 
+const SWITCHED_OFF: MachineEnd = { kind: 'switched-off', sentence: 'The guest powered off.' };
 const NOTHING = new Uint8Array(0);
 const EMPTY_STATE: DeviceState = {
   clock: { tsc: 0n, monotonicMs: 0, wallMs: 0 },
@@ -57,8 +59,10 @@ export interface MachineOptions {
  */
 export async function createMachine(parts: MachineParts, options: MachineOptions = {}): Promise<Machine> {
   const overlay = new OverlayDisk(parts.disk);
-  const { instance, tracking } = await startV86(parts, overlay);
-  return new V86Pc(parts, options.digests ?? { emulator: '', disk: '', snapshot: '' }, instance, overlay, tracking);
+  let pc: V86Pc | null = null;
+  const { instance, tracking } = await startV86(parts, overlay, () => pc?.panicked());
+  pc = new V86Pc(parts, options.digests ?? { emulator: '', disk: '', snapshot: '' }, instance, overlay, tracking);
+  return pc;
 }
 
 class V86Pc implements Machine {
@@ -79,6 +83,9 @@ class V86Pc implements Machine {
   private readonly troubles = new Emitter<string>();
   private readonly aliveWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   private now: MachineState | 'discarded' = 'stopped';
+  private ended: MachineEnd | null = null;
+  /** Where the instruction counter stood when the kernel reported a panic that it has not finished printing. */
+  private panickedAt: number | null = null;
   /** Has run, or has been given a snapshot. */
   private used = false;
   private countAtRun = 0;
@@ -124,6 +131,10 @@ class V86Pc implements Machine {
 
   get state(): MachineState {
     return this.now === 'discarded' ? 'stopped' : this.now;
+  }
+
+  get end(): MachineEnd | null {
+    return this.ended;
   }
 
   onState(listener: (state: MachineState) => void): Disposable {
@@ -202,7 +213,8 @@ class V86Pc implements Machine {
   async pause(): Promise<void> {
     this.mustLive();
     await this.pacer.stop();
-    if (this.now !== 'running') return;
+    // Another host would not know what the kernel has reported here.
+    if (this.now !== 'running' || this.panicEnds(Number.POSITIVE_INFINITY)) return;
     this.clock.stopped();
     this.become('stopped');
   }
@@ -249,7 +261,7 @@ class V86Pc implements Machine {
         this.stale = false;
       }
       if (this.isHalted()) {
-        this.become('powered-off');
+        this.powerOff(SWITCHED_OFF);
         return;
       }
       this.clock.start(stoppedForMs);
@@ -264,7 +276,7 @@ class V86Pc implements Machine {
 
   alive(): Promise<void> {
     if (this.lives && this.now === 'running') return Promise.resolve();
-    if (this.now === 'powered-off') return Promise.reject(poweredOff());
+    if (this.ended !== null) return Promise.reject(poweredOff(this.ended));
     if (this.now === 'discarded') return Promise.reject(discarded());
     return new Promise((resolve, reject) => this.aliveWaiters.push({ resolve, reject }));
   }
@@ -288,8 +300,14 @@ class V86Pc implements Machine {
     this.troubles.dispose();
   }
 
+  /** The guest's kernel reported a panic, inside a tick. */
+  panicked(): void {
+    this.panickedAt = this.instructionCount();
+  }
+
   private start(): void {
     this.used = true;
+    this.ended = null;
     this.lives = false;
     this.countAtRun = this.instructionCount();
     this.become('running');
@@ -311,6 +329,7 @@ class V86Pc implements Machine {
   }
 
   private afterTick(): void {
+    if (this.panickedAt !== null) this.panicEnds((this.instructionCount() - this.panickedAt) >>> 0);
     if (this.lives || this.now !== 'running' || this.instructionCount() === this.countAtRun) return;
     this.lives = true;
     for (const waiter of this.aliveWaiters.splice(0)) waiter.resolve();
@@ -325,21 +344,47 @@ class V86Pc implements Machine {
     if (this.now !== 'running' || !this.isHalted()) return;
     void this.pacer.stop();
     this.clock.stopped();
-    this.become('powered-off');
-    for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff());
+    this.powerOff(SWITCHED_OFF);
+  }
+
+  /** Between ticks. Lets a kernel that reported a panic print to its end, then powers off, unless it restarts; whether it did. */
+  private panicEnds(instructions: number): boolean {
+    if (this.panickedAt === null || this.now !== 'running') return false;
+    const stage = panicStage(new TextDecoder().decode(this.ports.console.scrollback()), instructions);
+    if (stage.kind === 'printing') return false;
+    this.panickedAt = null;
+    if (stage.kind === 'restarts') return false;
+    void this.pacer.stop();
+    this.clock.stopped();
+    this.powerOff({ kind: 'panicked', sentence: stage.sentence });
+    return true;
   }
 
   private crashed(error: unknown): void {
-    this.troubles.emit(`The emulator failed, and the guest with it: ${error instanceof Error ? error.message : String(error)}. Start it again.`);
-    this.become('powered-off');
-    for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff());
+    // Without a table of interrupts, one of them is a triple fault, and that resets a PC: the last way in which Linux
+    // restarts. v86 gives up instead.
+    if (this.cpu.idtr_size[0] === 0 && this.now === 'running') {
+      void this.pacer.betweenTicks(() => {
+        this.cpu.reboot_internal();
+        this.pacer.run();
+      });
+      return;
+    }
+    this.powerOff({ kind: 'emulator-failed', sentence: `The emulator failed, and the guest with it: ${error instanceof Error ? error.message : String(error)}.` });
   }
 
-  /** A reset sets the TSC to zero, which v86 only does right from an offset of zero. */
+  private powerOff(end: MachineEnd): void {
+    this.ended = end;
+    this.become('powered-off');
+    for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff(end));
+  }
+
+  /** A reset sets the TSC to zero, which v86 only does right from an offset of zero. It ends a panic, too. */
   private resetRight(): void {
     const stock = this.cpu.reboot_internal.bind(this.cpu);
     this.cpu.reboot_internal = () => {
       this.clock.zeroTscOffset();
+      this.panickedAt = null;
       stock();
     };
   }
@@ -381,8 +426,8 @@ function wrongMoment(sentence: string): MachineError {
   return new MachineError('machine-state', sentence);
 }
 
-function poweredOff(): MachineError {
-  return new MachineError('machine-state', 'The guest has powered itself off. Start it again.');
+function poweredOff({ sentence }: MachineEnd): MachineError {
+  return new MachineError('machine-state', `${sentence} Start it again.`);
 }
 
 function discarded(): MachineError {

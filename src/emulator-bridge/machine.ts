@@ -58,6 +58,13 @@ export interface Screen {
 
 export type MachineState = 'stopped' | 'running' | 'powered-off';
 
+/** Why a machine powered off by itself. */
+export interface MachineEnd {
+  readonly kind: 'switched-off' | 'panicked' | 'emulator-failed';
+  /** For people. */
+  readonly sentence: string;
+}
+
 export interface Machine extends SourceVm, TargetVm {
   readonly console: SerialPort;
   /** The last bytes the console printed (bounded scroll-back); moves with the VM. */
@@ -67,6 +74,8 @@ export interface Machine extends SourceVm, TargetVm {
   readonly screen: Screen;
   readonly state: MachineState;
   onState(listener: (state: MachineState) => void): Disposable;
+  /** Why it is powered off; null in any other state. */
+  readonly end: MachineEnd | null;
   /** An error that does not stop the machine, e.g. a disk read that is retried: a sentence for the owner's log. */
   onTrouble(listener: (sentence: string) => void): Disposable;
   /** Loads RAM and devices of the base snapshot; the machine stays stopped. Once, before anything else. */

@@ -2,12 +2,13 @@
 import { MachineError } from './machine-error.ts';
 import type { MachineParts } from './machine.ts';
 import type { OverlayDisk } from './overlay-disk.ts';
+import { addPanicDevice } from './panic-device.ts';
 import { V86, type V86Cpu, type V86Instance, type V86Machine, type V86Options } from './v86-api.ts';
 import { FRAME_BUFFER_BYTES } from './video-memory.ts';
 import { WriteTracking } from './write-tracking.ts';
 
 /** Devices whose state moves, as the fingerprint names them. No balloon and no 9p: they write RAM behind our back. */
-export const V86_DEVICES: readonly string[] = ['dma', 'fdc', 'ide', 'pci', 'pic', 'pit', 'ps2', 'rtc', 'sb16', 'uart0', 'uart1', 'vga', 'virtio-net', 'vmware'];
+export const V86_DEVICES: readonly string[] = ['dma', 'fdc', 'ide', 'pci', 'pic', 'pit', 'ps2', 'pvpanic', 'rtc', 'sb16', 'uart0', 'uart1', 'vga', 'virtio-net', 'vmware'];
 
 /** v86 rounds RAM up to blocks of this size. */
 const MEMORY_UNIT = 128 * 1024;
@@ -19,8 +20,11 @@ export interface StartedV86 {
   readonly tracking: WriteTracking;
 }
 
-/** Resolves once all devices exist. Nothing runs. Rejects with MachineError if a part does not fit. */
-export async function startV86(parts: MachineParts, overlay: OverlayDisk): Promise<StartedV86> {
+/**
+ * Resolves once all devices exist. Nothing runs. `panicked` is called, inside a tick, when the guest's kernel reports a
+ * panic. Rejects with MachineError if a part does not fit.
+ */
+export async function startV86(parts: MachineParts, overlay: OverlayDisk, panicked: () => void): Promise<StartedV86> {
   if (parts.memoryBytes % MEMORY_UNIT !== 0 || parts.memoryBytes <= 0) {
     throw new MachineError('parts-invalid', `A machine's memory is a multiple of ${MEMORY_UNIT} bytes, not ${parts.memoryBytes}.`);
   }
@@ -52,6 +56,7 @@ export async function startV86(parts: MachineParts, overlay: OverlayDisk): Promi
         machine.init = (settings) => {
           try {
             init(settings);
+            addPanicDevice(machine.cpu, panicked);
           } catch (error) {
             reject(startFailed(error));
           }

@@ -47,6 +47,7 @@ export interface V86Vga extends VgaLike {
 }
 
 export interface V86Devices {
+  readonly pci: V86Pci;
   readonly pit: V86Pit;
   readonly rtc: V86Rtc;
   readonly uart0: UartLike;
@@ -56,7 +57,24 @@ export interface V86Devices {
   readonly virtio_net: VirtioNetLike;
 }
 
+/** A card on the PCI bus, as v86 takes one. */
+export interface V86PciCard {
+  readonly name: string;
+  /** Bus, slot and function. */
+  readonly pci_id: number;
+  /** The configuration header's bytes. */
+  readonly pci_space: readonly number[];
+  readonly pci_bars: readonly { readonly size: number }[];
+}
+
+export interface V86Pci {
+  /** Takes the handlers that the card's ports have at that moment. */
+  register_device(card: V86PciCard): void;
+}
+
 export interface V86Io {
+  register_read(port: number, device: object, read8: () => number): void;
+  register_write(port: number, device: object, write8: (value: number) => void): void;
   mmap_register(
     address: number,
     size: number,
@@ -82,6 +100,8 @@ export interface V86Cpu {
   readonly instruction_counter: Uint32Array;
   readonly in_hlt: Uint8Array;
   readonly flags: Int32Array;
+  /** Limit of the interrupt descriptor table. */
+  readonly idtr_size: Int32Array;
   last_result: Int32Array;
   fpu_status_word: Uint16Array;
   mxcsr: Int32Array;

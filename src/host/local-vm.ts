@@ -23,7 +23,8 @@ export interface LocalVmEvents {
   linkWanted(vm: LocalVm, attempt: number, avoid: LinkKind): void;
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
-  ended(vm: LocalVm): void;
+  /** The guest ended by itself; `orderly` if it powered off. */
+  ended(vm: LocalVm, reason: string, orderly: boolean): void;
   failed(vm: LocalVm, reason: string): void;
 }
 
@@ -163,7 +164,7 @@ export class LocalVm {
         this.events.waiting(this, message.what);
         break;
       case 'ended':
-        this.events.ended(this);
+        this.events.ended(this, message.reason, message.orderly);
         break;
       case 'failed':
         this.events.failed(this, message.reason);

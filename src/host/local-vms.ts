@@ -252,7 +252,7 @@ export class LocalVms {
         if (what !== null) options.log.add('bad', vm.vmId, what);
         this.tellState(vm);
       },
-      ended: (vm) => this.end(vm, 'info', 'The guest powered off.'),
+      ended: (vm, reason, orderly) => this.end(vm, orderly ? 'info' : 'bad', reason),
       failed: (vm, reason) => {
         if (vm.state.kind === 'arriving') {
           options.log.add('bad', vm.vmId, reason);

@@ -71,7 +71,7 @@ export type FromVmWorker =
   | { readonly type: 'log'; readonly level: 'info' | 'good' | 'bad'; readonly text: string }
   /** What the stopped VM waits for; null when it goes on. */
   | { readonly type: 'waiting'; readonly what: string | null }
-  /** The guest powered off. */
-  | { readonly type: 'ended' }
+  /** The guest ended by itself; `orderly` if it powered off, and not if it panicked or the emulator failed. */
+  | { readonly type: 'ended'; readonly reason: string; readonly orderly: boolean }
   /** The VM cannot go on: a sentence with the cause and the way out. */
   | { readonly type: 'failed'; readonly reason: string };

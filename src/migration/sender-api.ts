@@ -59,8 +59,8 @@ export interface SenderHandle {
   readonly done: Promise<MigrationReport>;
   /** Asks for the end before the commit; resolves with the answer once it is certain. */
   cancel(): Promise<CancelAnswer>;
-  /** The guest powered off: there is nothing left to move. */
-  vmEnded(): void;
+  /** The guest ended: there is nothing left to move. `reason` is a sentence; without it, it powered off. */
+  vmEnded(reason?: string): void;
   /** Where the migration is, by the names of PROTOCOL.md: for diagnosis and for tests that fail something at a named state. */
   state(): SenderState['name'];
 }

@@ -58,7 +58,7 @@ export function startSender(deps: SenderDeps): SenderHandle {
       sender.cancel();
       return answerCancel(await done);
     },
-    vmEnded: () => sender.vmEnded(),
+    vmEnded: (reason) => sender.vmEnded(reason),
     state: () => sender.state,
   };
 }
@@ -131,8 +131,8 @@ class Sender {
     this.dispatch({ type: 'cancel', at: this.now(), reason: 'The migration was cancelled.' });
   }
 
-  vmEnded(): void {
-    this.failed(new MigrationError('vm-ended'));
+  vmEnded(reason?: string): void {
+    this.failed(new MigrationError('vm-ended', reason));
   }
 
   get state(): SenderState['name'] {

@@ -32,6 +32,13 @@ describe('the sentence at the top', () => {
     expect(headline(after, 1_000 + FRESH_MS).text).toBe('A real PC is running in Laptop of Ada.');
   });
 
+  it('says why a VM ended, if it did not power off', () => {
+    const off = vm({ ended: true, state: 'paused' });
+    const log = [{ at: 1, level: 'bad', vmId: 'vm-1', text: 'The guest\'s kernel panicked: Out of memory.' }] as const;
+    expect(headline(scene({ log }, off), 1_500)).toEqual({ text: 'pc-1 is off.', detail: 'The guest\'s kernel panicked: Out of memory. It can be started again.', tone: 'bad' });
+    expect(headline(scene({}, off), 1_500)).toMatchObject({ detail: 'It can be started again.', tone: 'calm' });
+  });
+
   it('makes no news of a migration that ended before this tab joined', () => {
     const there = vm({ here: false, hostId: THERE });
     expect(headline(scene({ reports: [ended({}, 'past')] }, there), 1_500).text).toBe('A real PC is running in Laptop of Ada.');

@@ -1,5 +1,6 @@
 /** The one sentence at the top of the page that says what is going on, and what can be done next. */
 import { formatMs, plural } from './format.ts';
+import { whyEnded } from './overlay-model.ts';
 import { hostName, lastEndedOf, migrationOf, movable, targetsOf, type Scene } from './scene.ts';
 
 export interface Headline {
@@ -27,7 +28,10 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
       tone: 'moving',
     };
   }
-  if (vm.ended) return { text: `${vm.name} is off.`, detail: 'It can be started again.', tone: 'calm' };
+  if (vm.ended) {
+    const why = whyEnded(view.log, vm.id);
+    return { text: `${vm.name} is off.`, detail: why === null ? 'It can be started again.' : `${why} It can be started again.`, tone: why === null ? 'calm' : 'bad' };
+  }
   if (vm.waitingFor !== null) return { text: `${vm.name} is waiting.`, detail: vm.waitingFor, tone: 'bad' };
   if (!vm.ownerPresent) {
     return { text: `The tab that holds ${vm.name} is away.`, detail: 'If it was closed, the PC is lost; if it sleeps, the PC goes on when it wakes.', tone: 'bad' };

@@ -12,7 +12,7 @@ export type Overlay =
 export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): Overlay {
   const { view, selected: vm } = scene;
   if (vm === null) return view.starting === null ? { kind: 'empty' } : { kind: 'starting', ...view.starting };
-  if (vm.ended) return { kind: 'ended', vm, why: whyEnded(view.log, vm.id) };
+  if (vm.ended) return { kind: 'ended', vm, why: whyEnded(view.log, vm.id) ?? 'It was shut down from inside.' };
   if (vm.movedAway && !vm.here) {
     const migration = migrationOf(view, vm.id);
     return { kind: 'moved', vm, returning: migration?.to === scene.selfId };
@@ -23,8 +23,8 @@ export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): O
   return { kind: 'none' };
 }
 
-/** The last line of the log about the VM, if it is bad news; otherwise it ended as a PC should. */
-function whyEnded(log: readonly LogLine[], vmId: string): string {
+/** The last line of the log about the VM, if it is bad news; null if it ended as a PC should. */
+export function whyEnded(log: readonly LogLine[], vmId: string): string | null {
   const last = log.findLast((line) => line.vmId === vmId);
-  return last?.level === 'bad' ? last.text : 'It was shut down from inside.';
+  return last?.level === 'bad' ? last.text : null;
 }

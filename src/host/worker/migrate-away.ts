@@ -1,5 +1,5 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
-import type { Machine } from '../../emulator-bridge/machine.ts';
+import type { Machine, MachineEnd } from '../../emulator-bridge/machine.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
 import type { Link, SourceVm } from '../../migration/ports.ts';
 import type { MigrationReport } from '../../migration/report.ts';
@@ -58,7 +58,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       },
     }));
   const powerWatch = vm.machine.onState((state) => {
-    if (state === 'powered-off') void started.then((sender) => sender.vmEnded());
+    if (state === 'powered-off') void started.then((sender) => sender.vmEnded(whyNotMoved(vm.machine.end)));
   });
   const done = started.then((sender) => sender.done).then((report) => {
     powerWatch.dispose();
@@ -77,6 +77,11 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
     },
     noLink: (reason) => others.failed(reason),
   };
+}
+
+/** Undefined for a guest that powered off: the engine has words for that. */
+function whyNotMoved(end: MachineEnd | null): string | undefined {
+  return end === null || end.kind === 'switched-off' ? undefined : `The VM ended before it could be moved. ${end.sentence}`;
 }
 
 /** The machine as the engine sees it, with the console held while it is stopped. */

@@ -158,7 +158,9 @@ function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, 
     connect(machine, luggage) {
       machine.onState((state) => {
         // A migration under way reports its own end first.
-        if (state === 'powered-off') void departed().then(() => post({ type: 'ended' }));
+        if (state !== 'powered-off' || machine.end === null) return;
+        const { kind, sentence } = machine.end;
+        void departed().then(() => post({ type: 'ended', reason: sentence, orderly: kind === 'switched-off' }));
       });
       return {
         console: new ConsoleGate(machine, (data) => post({ type: 'console', data }), luggage),

@@ -1,0 +1,37 @@
+/**
+ * What becomes of a guest whose kernel reported a panic (panic-device.ts), by what it prints afterwards. Only a panic
+ * that the device reported is looked at: the same text printed by a program means nothing.
+ */
+
+/** Linux's words (kernel/panic.c): the reason as the first thing, the same again as the last. */
+const REASON = /(?<!end )Kernel panic - not syncing: ([^\r\n]*)/g;
+const LAST_WORDS = '---[ end Kernel panic';
+/** With `kernel.panic` set above 0, the kernel restarts the machine itself. */
+const RESTARTS = /Rebooting in \d+ seconds/;
+/** A kernel that has not printed its last words after so many instructions, about a second, never will. */
+const PRINTING_LIMIT_INSTRUCTIONS = 100_000_000;
+/** A reason is a line of the kernel's; a longer one is no sentence. */
+const LONGEST_REASON = 200;
+
+export type PanicStage =
+  /** The kernel is still printing. */
+  | { readonly kind: 'printing' }
+  /** It restarts the machine: the guest goes on. */
+  | { readonly kind: 'restarts' }
+  /** It does nothing any more. The sentence is for people. */
+  | { readonly kind: 'over'; readonly sentence: string };
+
+/** `printed`: the end of the console's output. `instructions`: executed since the report. */
+export function panicStage(printed: string, instructions: number): PanicStage {
+  const last = [...printed.matchAll(REASON)].at(-1);
+  const after = last === undefined ? '' : printed.slice(last.index + last[0].length);
+  if (RESTARTS.test(after)) return { kind: 'restarts' };
+  if (!after.includes(LAST_WORDS) && instructions < PRINTING_LIMIT_INSTRUCTIONS) return { kind: 'printing' };
+  return { kind: 'over', sentence: panicSentence(last?.[1]) };
+}
+
+/** For a machine that is stopped before its kernel has printed its last words. */
+export function panicSentence(reason: string | undefined): string {
+  const plain = reason?.replaceAll(/[^\x20-\x7e]/g, '').trim().slice(0, LONGEST_REASON) ?? '';
+  return plain === '' ? 'The guest\'s kernel panicked.' : `The guest's kernel panicked: ${plain}.`;
+}
