@@ -63,6 +63,7 @@ const progressSchema = v.object({
   id: migrationId, vmId, from: hostId, to: hostId,
   phase: v.picklist(['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done']),
   round: count, pagesLeft: count, pagesSent: count, bytesSent: count, bytesPerSecond: count, expectedPauseMs: count,
+  distanceMs: v.optional(count),
 });
 
 export const hostMessageSchema = v.variant('type', [

@@ -14,12 +14,20 @@ export interface PingExchange {
 
 export class ClockOffset {
   private best: { readonly roundTripMs: number; readonly offsetMs: number } | null = null;
+  private leastRoundTripMs: number | null = null;
 
   add(exchange: PingExchange): void {
     const roundTripMs = exchange.returnedAt - exchange.sentAt - (exchange.answeredAt - exchange.receivedAt);
-    if (roundTripMs < 0 || (this.best !== null && roundTripMs >= this.best.roundTripMs)) return;
+    if (roundTripMs < 0) return;
+    this.leastRoundTripMs = Math.min(roundTripMs, this.leastRoundTripMs ?? roundTripMs);
+    if (this.best !== null && roundTripMs >= this.best.roundTripMs) return;
     const offsetMs = (exchange.receivedAt - exchange.sentAt + (exchange.answeredAt - exchange.returnedAt)) / 2;
     this.best = { roundTripMs, offsetMs };
+  }
+
+  /** Another link: the clocks are the same, the way is not. */
+  linkReplaced(): void {
+    this.leastRoundTripMs = null;
   }
 
   /** Target's clock minus source's clock, in milliseconds; 0 before the first exchange. */
@@ -27,8 +35,8 @@ export class ClockOffset {
     return this.best?.offsetMs ?? 0;
   }
 
-  /** Shortest round trip seen; null before the first exchange. */
+  /** Shortest round trip seen over the present link; null before the first exchange. */
   get roundTripMs(): number | null {
-    return this.best?.roundTripMs ?? null;
+    return this.leastRoundTripMs;
   }
 }

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide, describeDecision, FIRST_MEMORY, MAX_ROUNDS, type ConvergenceFigures, type ConvergenceMemory, type Decision } from './convergence.ts';
+import { EXPECTED_DEVICE_BYTES } from './limits.ts';
 
 const MB = 1e6;
+/** Nothing is far, and the relay answers at once. */
+const NEAR = { roundMs: 1, bytesDirtied: 0, distanceMs: 0, holdMs: 0 } as const;
+/** The device state at 20 MB/s. */
+const DEVICES_MS = (EXPECTED_DEVICE_BYTES / (20 * MB)) * 1000;
 
 interface Guest {
   /** Bytes the guest would write in a round of `ms` with this share of the CPU. */
@@ -11,6 +16,7 @@ interface Guest {
   readonly maxPauseMs?: number;
   readonly fixedPauseMs?: number;
   readonly firstBytes?: number;
+  readonly distanceMs?: number;
 }
 
 interface Outcome {
@@ -22,16 +28,18 @@ interface Outcome {
 }
 
 /** Plays rounds until the policy ends them. */
-function play({ writes, bytesPerSecond = 20 * MB, maxPauseMs = 100, fixedPauseMs = 30, firstBytes = 10 * MB }: Guest): Outcome {
+function play({ writes, bytesPerSecond = 20 * MB, maxPauseMs = 100, fixedPauseMs = 30, firstBytes = 10 * MB, distanceMs = 0 }: Guest): Outcome {
   let memory = FIRST_MEMORY;
   let at = 0;
   let toSend = firstBytes;
   const decisions: Decision[] = [];
   for (let rounds = 1; ; rounds++) {
-    const ms = (toSend / bytesPerSecond) * 1000 + 1;
+    const ms = (toSend / bytesPerSecond) * 1000 + 1 + distanceMs;
     at += ms;
     toSend = writes(ms, memory.cpuFraction, rounds);
-    const figures: ConvergenceFigures = { at, rounds, bytesLeft: toSend, bytesPerSecond, fixedPauseMs, maxPauseMs };
+    const figures: ConvergenceFigures = {
+      ...NEAR, at, rounds, roundMs: ms, bytesLeft: toSend, bytesDirtied: toSend, bytesPerSecond, fixedPauseMs, distanceMs, holdMs: distanceMs, maxPauseMs,
+    };
     const judgement = decide(memory, figures);
     memory = judgement.memory;
     decisions.push(judgement.decision);
@@ -101,11 +109,34 @@ describe('The convergence policy', () => {
   it('does not ask for the impossible when the fixed part alone exceeds the limit', () => {
     const outcome = play({ maxPauseMs: 10, writes: (ms) => ms * 2000 });
     expect(outcome.last.type).toBe('switch-over');
-    expect(outcome.expectedPauseMs).toBeLessThan(36);
+    expect(outcome.expectedPauseMs).toBeLessThan(36 + DEVICES_MS);
+  });
+
+  it('takes the limit to be on top of what the distance costs, which no round makes less (MG15)', () => {
+    for (const distanceMs of [0, 20, 50, 100, 150]) {
+      const ticker = play({ distanceMs, bytesPerSecond: 50 * MB, firstBytes: 3 * MB, writes: () => 40_000 });
+      expect(ticker.last.type, `${distanceMs} ms`).toBe('switch-over');
+      expect(kinds(ticker)).not.toContain('throttle');
+      expect(ticker.decisions.length).toBeLessThanOrEqual(5);
+      expect(ticker.expectedPauseMs).toBeGreaterThanOrEqual(30 + distanceMs);
+      expect(ticker.expectedPauseMs).toBeLessThanOrEqual(30 + distanceMs + 5);
+    }
+  });
+
+  it('counts the device state and what the guest writes while the relay is asked to hold (MG15)', () => {
+    const slow = { ...NEAR, at: 0, rounds: 3, roundMs: 50, bytesPerSecond: 400_000, fixedPauseMs: 30, maxPauseMs: 100 };
+    const devicesMs = EXPECTED_DEVICE_BYTES / 400;
+    const judged = (changes: Partial<ConvergenceFigures>): ReturnType<typeof decide> => decide(FIRST_MEMORY, { ...slow, bytesLeft: 0, ...changes });
+    expect(judged({}).expectedPauseMs).toBeCloseTo(30 + devicesMs);
+    expect(judged({ bytesLeft: 8000 }).expectedPauseMs).toBeCloseTo(30 + devicesMs + 20);
+    // 29 ms are left for pages: 11.6 kB.
+    expect(judged({ bytesLeft: 14_000 }).decision.type).toBe('continue');
+    // Half of what waits is sent during the hold, and half as much is written again.
+    expect(judged({ bytesLeft: 20_000, bytesDirtied: 20_000, holdMs: 25 }).expectedPauseMs).toBeCloseTo(30 + devicesMs + 25 + 25);
   });
 
   it('assumes a slow link before anything was measured', () => {
-    const { decision } = decide(FIRST_MEMORY, { at: 0, rounds: 1, bytesLeft: 1 * MB, bytesPerSecond: null, fixedPauseMs: 30, maxPauseMs: 100 });
+    const { decision } = decide(FIRST_MEMORY, { ...NEAR, at: 0, rounds: 1, bytesLeft: 1 * MB, bytesPerSecond: null, fixedPauseMs: 30, maxPauseMs: 100 });
     expect(decision.type).toBe('continue');
   });
 
@@ -122,9 +153,10 @@ describe('The convergence policy', () => {
           for (const { bytesLeft, rate, ms } of stream) {
             rounds++;
             at += ms;
-            const judgement = decide(memory, { at, rounds, bytesLeft, bytesPerSecond: rate, fixedPauseMs, maxPauseMs });
+            const judgement = decide(memory, { ...NEAR, at, rounds, bytesLeft, bytesPerSecond: rate, fixedPauseMs, maxPauseMs });
             if (judgement.decision.type === 'switch-over') {
-              const allowed = Math.max(maxPauseMs * (memory.relaxed ? 3 : 1), fixedPauseMs + 5);
+              const devicesMs = (EXPECTED_DEVICE_BYTES / rate) * 1000;
+              const allowed = Math.max(maxPauseMs * (memory.relaxed ? 3 : 1), fixedPauseMs + devicesMs + 5);
               expect(judgement.expectedPauseMs).toBeLessThanOrEqual(allowed + 1e-6);
               return;
             }

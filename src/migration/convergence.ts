@@ -5,8 +5,9 @@
  * up. Every sequence of figures ends in a bounded number of rounds.
  */
 import { assertNever } from '../shared/assert-never.ts';
+import { EXPECTED_DEVICE_BYTES } from './limits.ts';
 
-/** Part of the pause that is left over for pages when the fixed cost alone exceeds the limit: the rest would never fit. */
+/** Part of the pause that is left over for pages when what does not shrink exceeds the limit: the rest would never fit. */
 const LEAST_TRANSFER_MS = 5;
 /** Below this, what is left is not worth another round. */
 const NEGLIGIBLE_TRANSFER_MS = 2;
@@ -38,12 +39,20 @@ export interface ConvergenceFigures {
   readonly at: number;
   /** Rounds completed. */
   readonly rounds: number;
-  /** Bytes that would cross the wire in the pause: sent and not applied, and what the guest wrote, as it compresses. */
+  /** How long the last round took. */
+  readonly roundMs: number;
+  /** Bytes that would cross the wire now: sent and not applied, and what the guest wrote, as it compresses. */
   readonly bytesLeft: number;
-  /** Applied at the target; null before the first measurement. */
+  /** Those of them that the guest wrote during the last round. */
+  readonly bytesDirtied: number;
+  /** Applied at the target, the way not counted; null before the first measurement. */
   readonly bytesPerSecond: number | null;
-  /** Part of the pause that does not depend on the pages. */
+  /** Part of the pause that depends on neither the pages nor the distance. */
   readonly fixedPauseMs: number;
+  /** What the ways between source, target and relay add to the pause. It cannot be made shorter: the limit is on top of it. */
+  readonly distanceMs: number;
+  /** How long the guest runs on, from the decision to the relay's `held`. */
+  readonly holdMs: number;
   readonly maxPauseMs: number;
 }
 
@@ -82,8 +91,11 @@ export interface Judgement {
 
 /** Decides what follows a completed round. */
 export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): Judgement {
-  const transferMs = (figures.bytesLeft / (figures.bytesPerSecond ?? ASSUMED_BYTES_PER_SECOND)) * 1000;
-  const expectedPauseMs = transferMs + figures.fixedPauseMs;
+  const { fixedPauseMs, distanceMs } = figures;
+  const bytesPerMs = (figures.bytesPerSecond ?? ASSUMED_BYTES_PER_SECOND) / 1000;
+  const transferMs = bytesAtStop(figures, bytesPerMs) / bytesPerMs;
+  const devicesMs = EXPECTED_DEVICE_BYTES / bytesPerMs;
+  const expectedPauseMs = transferMs + devicesMs + fixedPauseMs + distanceMs;
   const judge = (decision: Decision, changes: Partial<ConvergenceMemory> = {}): Judgement => ({
     decision,
     memory: { ...memory, previousBytesLeft: figures.bytesLeft, ...changes },
@@ -92,7 +104,7 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
 
   if (transferMs <= NEGLIGIBLE_TRANSFER_MS) return judge({ type: 'switch-over' });
   const limit = figures.maxPauseMs * (memory.relaxed ? RELAXED_FACTOR : 1);
-  if (transferMs <= Math.max(limit - figures.fixedPauseMs, LEAST_TRANSFER_MS)) {
+  if (transferMs <= Math.max(limit - fixedPauseMs - devicesMs, LEAST_TRANSFER_MS)) {
     return polishes(memory, figures)
       ? judge({ type: 'continue' }, { polishingRounds: memory.polishingRounds + 1 })
       : judge({ type: 'switch-over' });
@@ -116,6 +128,14 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   }
   if (!memory.relaxed) return judge({ type: 'relax', maxPauseMs: figures.maxPauseMs * RELAXED_FACTOR }, { ...afresh, relaxed: true });
   return judge({ type: 'give-up' });
+}
+
+/**
+ * What is left for the pause: of what waits now, as much is sent while the relay is asked to hold as the link takes;
+ * and the guest writes on, as fast as it did in the last round.
+ */
+function bytesAtStop({ bytesLeft, bytesDirtied, roundMs, holdMs }: ConvergenceFigures, bytesPerMs: number): number {
+  return Math.max(0, bytesLeft - bytesPerMs * holdMs) + (bytesDirtied * holdMs) / Math.max(roundMs, holdMs, 1);
 }
 
 /** The decision in words, for the log; null when there is nothing to say. */

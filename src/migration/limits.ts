@@ -16,6 +16,8 @@ export const MAX_ZERO_PAGES_PER_BLOCK = 4096;
 export const MAX_PAGES_PER_STEP = 256;
 /** Device state: v86 without RAM and video memory needs well under 1 MiB; ten times that is an error, not a VM. */
 export const MAX_DEVICE_STATE_BYTES = 16 * 1024 * 1024;
+/** Device state as it crosses the wire in the pause, compressed: what a PC with a full scroll-back was seen to take. */
+export const EXPECTED_DEVICE_BYTES = 16 * 1024;
 /** Raw bytes of device state in one message: it fits even if it cannot be compressed. */
 export const DEVICE_CHUNK_BYTES = 60 * 1024;
 /** Opaque data that travels with the offer (identity of the VM). */

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClockOffset } from './clock-offset.ts';
 import { PendingPages } from './pending-pages.ts';
-import { RateMeter } from './rate-meter.ts';
+import { RateMeter, type AppliedBatch } from './rate-meter.ts';
 import { Bitmap } from '../shared/bitmap.ts';
 
 describe('The offset of the clocks', () => {
@@ -32,35 +32,68 @@ describe('The offset of the clocks', () => {
     expect(clocks.offsetMs).toBe(0);
     expect(clocks.roundTripMs).toBeNull();
   });
+
+  it('keeps the best offset over a link that is replaced, and measures its round trip anew', () => {
+    const clocks = new ClockOffset();
+    clocks.add({ sentAt: 0, receivedAt: 501, answeredAt: 501, returnedAt: 2 });
+    clocks.linkReplaced();
+    expect(clocks).toMatchObject({ offsetMs: 500, roundTripMs: null });
+    clocks.add({ sentAt: 10, receivedAt: 580, answeredAt: 580, returnedAt: 110 });
+    expect(clocks).toMatchObject({ offsetMs: 500, roundTripMs: 100 });
+  });
 });
 
 describe('The rate meter', () => {
+  const batch = (firstSentAt: number, at: number, bytes: number, roundTripMs: number | null = 0): AppliedBatch =>
+    ({ firstSentAt, lastSentAt: firstSentAt, at, bytes, roundTripMs });
+
   it('measures what was applied over the time in which something was on its way', () => {
     const meter = new RateMeter();
     expect(meter.bytesPerSecond()).toBeNull();
-    meter.sent(0);
-    meter.acknowledged(100, 1000, true);
-    meter.acknowledged(200, 1000, false);
+    meter.applied(batch(0, 100, 1000));
+    meter.applied(batch(0, 200, 1000));
     expect(meter.bytesPerSecond()).toBeCloseTo(10_000);
     // Nothing was on its way for a long time: that does not count.
-    meter.sent(5000);
-    meter.acknowledged(5100, 1000, false);
+    meter.applied(batch(5000, 5100, 1000));
     expect(meter.bytesPerSecond()).toBeCloseTo(10_000);
+  });
+
+  it('does not count the way there and back, however far it is and however little is sent at a time', () => {
+    for (const roundTripMs of [0, 20, 100, 150]) {
+      const meter = new RateMeter();
+      let at = 0;
+      for (let round = 0; round < 20; round++) {
+        meter.applied(batch(at, at + roundTripMs + 10, 10_000, roundTripMs));
+        at += roundTripMs + 12;
+      }
+      expect(meter.bytesPerSecond()).toBeCloseTo(1_000_000);
+    }
+  });
+
+  it('takes the shortest answer for the round trip where the pings found the target busy', () => {
+    const meter = new RateMeter();
+    meter.applied({ firstSentAt: 0, lastSentAt: 90, at: 190, bytes: 100_000, roundTripMs: 300 });
+    expect(meter.bytesPerSecond()).toBeCloseTo(100_000 / 0.09);
   });
 
   it('follows a link that becomes slower', () => {
     const meter = new RateMeter();
-    meter.sent(0);
-    for (let at = 10; at <= 1000; at += 10) meter.acknowledged(at, 100_000, true);
+    for (let at = 10; at <= 1000; at += 10) meter.applied(batch(0, at, 100_000));
     expect(meter.bytesPerSecond()).toBeCloseTo(10_000_000);
-    for (let at = 1500; at <= 6000; at += 500) meter.acknowledged(at, 50_000, true);
+    for (let at = 1500; at <= 6000; at += 500) meter.applied(batch(0, at, 50_000));
     expect(meter.bytesPerSecond()).toBeLessThan(300_000);
+  });
+
+  it('does not take a lost packet for a slow link', () => {
+    const meter = new RateMeter();
+    for (let at = 500; at <= 2000; at += 500) meter.applied(batch(0, at, 150_000));
+    for (let at = 2400; at <= 4800; at += 400) meter.applied(batch(0, at, 4000));
+    expect(meter.bytesPerSecond()).toBeGreaterThan(70_000);
   });
 
   it('does not divide by nothing', () => {
     const meter = new RateMeter();
-    meter.sent(7);
-    meter.acknowledged(7, 1000, false);
+    meter.applied(batch(7, 7, 1000));
     expect(Number.isFinite(meter.bytesPerSecond())).toBe(true);
   });
 });

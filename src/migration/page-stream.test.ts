@@ -80,6 +80,7 @@ describe('The page stream', () => {
       pageHash: testPageHash,
       nextTask: () => Promise.resolve(),
       bandwidthBytesPerSecond: Number.POSITIVE_INFINITY,
+      roundTripMs: () => null,
       onSent: () => undefined,
       ...changes,
     }, link);

@@ -42,6 +42,8 @@ export interface PageStreamOptions {
   /** Resolves in a later task: the guest and the lanes get their turn. */
   readonly nextTask: () => Promise<void>;
   readonly bandwidthBytesPerSecond: number;
+  /** Shortest round trip of the link in milliseconds; null before it was measured. */
+  readonly roundTripMs: () => number | null;
   /** Something was sent. */
   readonly onSent: () => void;
 }
@@ -49,6 +51,7 @@ export interface PageStreamOptions {
 interface Unacknowledged {
   readonly pages: readonly Uint32Array[];
   readonly bytes: number;
+  readonly sentAt: number;
 }
 
 export class PageStream {
@@ -98,7 +101,12 @@ export class PageStream {
 
   /** What is still to cross the wire: sent and not applied, and the pending pages as they have been compressing. */
   get bytesLeft(): number {
-    return this.unacknowledgedBytes + (this.pending.count * this.cost.bytes) / this.cost.pages;
+    return this.unacknowledgedBytes + this.pending.count * this.bytesPerPage;
+  }
+
+  /** What a pending page costs on the wire, as the last ones did. */
+  get bytesPerPage(): number {
+    return this.cost.bytes / this.cost.pages;
   }
 
   get bytesPerSecond(): number | null {
@@ -156,10 +164,16 @@ export class PageStream {
     if (fresh < 0 || fresh > this.unacknowledged.length) {
       throw new MigrationError('bad-message', `The target acknowledged ${messages} messages; ${this.messagesApplied + this.unacknowledged.length} were sent and ${this.messagesApplied} acknowledged before.`);
     }
-    const bytes = this.unacknowledged.splice(0, fresh).reduce((sum, message) => sum + message.bytes, 0);
+    const applied = this.unacknowledged.splice(0, fresh);
+    const bytes = applied.reduce((sum, message) => sum + message.bytes, 0);
     this.messagesApplied = messages;
     this.unacknowledgedBytes -= bytes;
-    this.rate.acknowledged(this.options.clock.now(), bytes, this.unacknowledged.length > 0);
+    const [first] = applied;
+    const last = applied.at(-1);
+    if (first !== undefined && last !== undefined) {
+      const { clock, roundTripMs } = this.options;
+      this.rate.applied({ bytes, firstSentAt: first.sentAt, lastSentAt: last.sentAt, at: clock.now(), roundTripMs: roundTripMs() });
+    }
     this.wake();
   }
 
@@ -274,9 +288,8 @@ export class PageStream {
     const acknowledge = last || this.sinceAcknowledge >= ACKNOWLEDGE_EVERY_BYTES;
     if (acknowledge) this.sinceAcknowledge = 0;
     // Noted first: if sending fails, these pages are among those to be sent again.
-    this.unacknowledged.push({ pages, bytes: payload.length });
+    this.unacknowledged.push({ pages, bytes: payload.length, sentAt: now });
     this.unacknowledgedBytes += payload.length;
-    this.rate.sent(now);
     const bytes = this.link.sendBulk(type, payload, acknowledge);
     this.pagesOnWire += pages.reduce((sum, list) => sum + list.length, 0);
     this.bytesOnWire += bytes;

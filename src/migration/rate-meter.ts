@@ -1,41 +1,56 @@
 /** Memory of the meter: enough for a steady figure, short enough to follow a link that changes. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 const WINDOW_MS = 2000;
+/** Kept however long they took: with less, one packet that was lost and sent again would pass for a slow link. */
+const LEAST_WINDOW_BYTES = 256 * 1024;
 
 interface Interval {
   readonly ms: number;
   readonly bytes: number;
 }
 
+/** Messages whose application the target told in one word. Times in milliseconds of the source's monotonic clock. */
+export interface AppliedBatch {
+  readonly bytes: number;
+  readonly firstSentAt: number;
+  readonly lastSentAt: number;
+  /** When the target's word arrived. */
+  readonly at: number;
+  /** Shortest round trip known of the link; null before it was measured. */
+  readonly roundTripMs: number | null;
+}
+
 /**
- * Measures how fast the target applies bytes, over the time in which there was something to apply. Times in milliseconds
- * of one monotonic clock.
+ * Measures how fast the target applies bytes over one link. Neither the way there and back counts nor time in which
+ * nothing was on its way: a batch is worked on from when it could be there at the earliest, or from when the one before
+ * it was done.
  */
 export class RateMeter {
   private intervals: Interval[] = [];
-  private busySince: number | null = null;
+  private doneAt = Number.NEGATIVE_INFINITY;
+  private leastRoundTripMs = Number.POSITIVE_INFINITY;
 
-  /** Something was sent; the first since everything was acknowledged starts the stopwatch. */
-  sent(at: number): void {
-    this.busySince ??= at;
-  }
-
-  /** The target applied `bytes`; `outstanding`: more is on its way. */
-  acknowledged(at: number, bytes: number, outstanding: boolean): void {
-    if (this.busySince === null) return;
-    this.intervals.push({ ms: at - this.busySince, bytes });
-    this.busySince = outstanding ? at : null;
-    let total = this.total();
-    while (this.intervals.length > 1 && (total.bytes > WINDOW_BYTES || total.ms > WINDOW_MS)) {
-      this.intervals.shift();
-      total = this.total();
-    }
+  applied({ bytes, firstSentAt, lastSentAt, at, roundTripMs }: AppliedBatch): void {
+    // The word itself bounds the round trip, also where the pings found the target busy.
+    this.leastRoundTripMs = Math.min(this.leastRoundTripMs, at - lastSentAt, roundTripMs ?? Number.POSITIVE_INFINITY);
+    const begunAt = Math.max(this.doneAt, firstSentAt + this.leastRoundTripMs);
+    this.doneAt = at;
+    this.intervals.push({ ms: Math.max(0, at - begunAt), bytes });
+    while (this.outgrown()) this.intervals.shift();
   }
 
   /** Bytes a second; null before anything was measured. */
   bytesPerSecond(): number | null {
     const { bytes, ms } = this.total();
     return bytes === 0 ? null : (bytes / Math.max(ms, 0.1)) * 1000;
+  }
+
+  /** The window is full without its oldest interval. */
+  private outgrown(): boolean {
+    const [oldest] = this.intervals;
+    if (oldest === undefined || this.intervals.length === 1) return false;
+    const { bytes, ms } = this.total();
+    return bytes > WINDOW_BYTES || (ms > WINDOW_MS && bytes - oldest.bytes >= LEAST_WINDOW_BYTES);
   }
 
   private total(): Interval {

@@ -49,6 +49,8 @@ export interface MigrationProgress {
   readonly bytesSent: number;
   readonly bytesPerSecond: number;
   readonly expectedPauseMs: number;
+  /** What of it the distance between the two hosts and the relay costs, which `maxPauseMs` is on top of. Only the source knows. */
+  readonly distanceMs?: number;
 }
 
 /** Why a migration did not complete. Every one has a sentence of its own in `migration-error.ts`. */

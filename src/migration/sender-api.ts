@@ -5,7 +5,7 @@ import type { MigrationProgress, MigrationReport } from './report.ts';
 import type { SenderState } from './sender-states.ts';
 
 export interface SenderOptions {
-  /** Longest pause the switchover may be expected to take. Default 100. */
+  /** Longest pause the switchover may be expected to take, on top of what the distance costs. Default 100. */
   readonly maxPauseMs?: number;
   /** Upper limit for what is sent; default none. */
   readonly bandwidthBytesPerSecond?: number;

@@ -219,7 +219,7 @@ export function end(state: Live, failure: Failure, effects: readonly SenderEffec
 }
 
 export function notConverging(trip: Trip): Failure {
-  return failed('not-converging', `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed.`);
+  return failed('not-converging', `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed, and ${Math.round(trip.distanceMs)} ms for the distance.`);
 }
 
 export function unexpected(type: string, state: Live): Failure {

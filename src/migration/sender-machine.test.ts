@@ -16,7 +16,7 @@ const PATH: readonly SenderEvent[] = [
   { type: 'message', at, message: { type: 'prepared', fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE } },
   { type: 'epoch-opened', at },
   { type: 'round-sent', at },
-  { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesPerSecond: 1e6, roundTripMs: 1 },
+  { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesDirtied: 0, bytesPerSecond: 1e6, roundTripMs: 1 },
   { type: 'held', at },
   { type: 'stopped', at },
   { type: 'disk-drained', at },

@@ -17,12 +17,18 @@ import type {
   SenderPlan, SenderState, SenderStep, Stopping, Trip, Withdrawing,
 } from './sender-states.ts';
 
+/**
+ * How often the way is gone while the guest stands still: to the relay and back for `drained`, to the target with the
+ * last word, and to the relay and back for the commit. The relay is taken to be as far away as the target.
+ */
+const ROUND_TRIPS_IN_PAUSE = 2.5;
+
 type EventOf<T extends SenderEvent['type']> = Extract<SenderEvent, { type: T }>;
 
 /** The first state, and the offer. */
 export function beginSending(plan: SenderPlan, at: number): SenderStep {
   const trip: Trip = {
-    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, counted: { pages: 0, bytes: 0 }, reconnects: 0,
+    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, distanceMs: 0, counted: { pages: 0, bytes: 0 }, reconnects: 0,
   };
   return { state: { name: 'offering', trip, deadline: at + OFFER_LIMIT_MS }, effects: [{ type: 'send', message: plan.offer }] };
 }
@@ -139,15 +145,20 @@ function withRound(trip: Trip, { totals, dirtied }: { totals: Trip['counted']; d
 }
 
 function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Trip): SenderStep {
+  const distanceMs = event.roundTripMs * ROUND_TRIPS_IN_PAUSE;
   const { decision, memory, expectedPauseMs } = decide(measured.convergence, {
     at: event.at,
     rounds: measured.rounds.length,
+    roundMs: event.at - state.roundStartedAt,
     bytesLeft: event.bytesLeft,
+    bytesDirtied: event.bytesDirtied,
     bytesPerSecond: event.bytesPerSecond,
-    fixedPauseMs: measured.plan.fixedPauseMs + event.roundTripMs,
+    fixedPauseMs: measured.plan.fixedPauseMs,
+    distanceMs,
+    holdMs: event.roundTripMs,
     maxPauseMs: measured.plan.maxPauseMs,
   });
-  const trip: Trip = { ...measured, convergence: memory, expectedPauseMs };
+  const trip: Trip = { ...measured, convergence: memory, expectedPauseMs, distanceMs };
   const sentence = describeDecision(decision);
   const said: SenderEffect[] = sentence === null ? [] : [{ type: 'log', sentence }];
   const onward: Copying = { ...state, trip, step: 'sending', roundStartedAt: event.at };

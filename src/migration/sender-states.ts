@@ -54,6 +54,8 @@ export interface Trip {
   readonly rounds: readonly RoundFigures[];
   readonly convergence: ConvergenceMemory;
   readonly expectedPauseMs: number;
+  /** What of it the distance costs; the allowed pause is on top of it. */
+  readonly distanceMs: number;
   /** Totals when the current round began. */
   readonly counted: SentTotals;
   readonly reconnects: number;
@@ -162,6 +164,7 @@ export type SenderEvent = { readonly at: number } & (
       readonly dirtied: number;
       readonly totals: SentTotals;
       readonly bytesLeft: number;
+      readonly bytesDirtied: number;
       readonly bytesPerSecond: number | null;
       readonly roundTripMs: number;
     }

@@ -79,6 +79,7 @@ export class SenderVoice {
       bytesSent: stream.totals.bytes,
       bytesPerSecond: Math.round(stream.bytesPerSecond ?? 0),
       expectedPauseMs: Math.round(state.trip.expectedPauseMs),
+      distanceMs: Math.round(state.trip.distanceMs),
     });
   }
 

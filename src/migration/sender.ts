@@ -100,6 +100,7 @@ class Sender {
       pageHash,
       nextTask,
       bandwidthBytesPerSecond: options.bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY,
+      roundTripMs: () => this.offset.roundTripMs,
       onSent: () => this.tellProgress(false),
     }, this.bulkSender());
     this.work = new SourceWork({ vm, stream: this.stream, pageHash, nextTask });
@@ -238,8 +239,9 @@ class Sender {
         return { type: 'round-sent', at: this.now() };
       case 'take-dirty': {
         const dirtied = await work.collect();
-        const { totals, bytesLeft, bytesPerSecond } = this.stream;
-        return { type: 'dirty-taken', at: this.now(), dirtied, totals, bytesLeft, bytesPerSecond, roundTripMs: this.offset.roundTripMs ?? 0 };
+        const { totals, bytesLeft, bytesPerPage, bytesPerSecond } = this.stream;
+        const roundTripMs = this.offset.roundTripMs ?? 0;
+        return { type: 'dirty-taken', at: this.now(), dirtied, totals, bytesLeft, bytesDirtied: dirtied * bytesPerPage, bytesPerSecond, roundTripMs };
       }
       case 'hold':
         await lease.hold();
@@ -327,6 +329,9 @@ class Sender {
     this.voice.linkReplaced(link.kind);
     this.session.start();
     this.session.agree(this.version);
+    this.offset.linkReplaced();
+    this.pingsLeft = FIRST_PINGS;
+    this.ping();
   }
 
   private heard(message: ToSource): void {

@@ -1,6 +1,6 @@
 import { listen, el, setAttribute, setText, show, type Component } from './dom.ts';
-import { formatBytes, formatCount, formatMs, formatRate } from './format.ts';
-import { canCancel, progressFraction, stepOf, STEPS } from './progress-model.ts';
+import { formatBytes, formatCount, formatRate } from './format.ts';
+import { canCancel, pauseWords, progressFraction, stepOf, STEPS } from './progress-model.ts';
 import { hostName, migrationOf, type Actions, type Scene } from './scene.ts';
 import { phaseSentence } from './words.ts';
 
@@ -47,7 +47,7 @@ export function migrationProgress(actions: Actions): Component<Scene> {
       left.set(counted ? formatCount(progress.pagesLeft) : '–');
       rate.set(formatRate(progress.bytesPerSecond));
       sent.set(formatBytes(progress.bytesSent));
-      pause.set(progress.expectedPauseMs > 0 ? formatMs(progress.expectedPauseMs) : '–');
+      pause.set(pauseWords(progress));
       cancel.disabled = !canCancel(progress.phase);
       setAttribute(cancel, 'title', cancel.disabled ? 'Too late: the other side is taking over.' : null);
     },

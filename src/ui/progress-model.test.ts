@@ -1,9 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MigrationPhase } from '../migration/report.ts';
-import { canCancel, progressFraction, stepOf, STEPS } from './progress-model.ts';
+import { canCancel, pauseWords, progressFraction, stepOf, STEPS } from './progress-model.ts';
 
 const PHASES: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done'];
+
+describe('the expected pause', () => {
+  it('names what the distance costs of it, where that is worth a word', () => {
+    expect(pauseWords({ expectedPauseMs: 0, distanceMs: 100 })).toBe('–');
+    expect(pauseWords({ expectedPauseMs: 31 })).toBe('31 ms');
+    expect(pauseWords({ expectedPauseMs: 31, distanceMs: 3 })).toBe('31 ms');
+    expect(pauseWords({ expectedPauseMs: 410, distanceMs: 375 })).toBe('410 ms, 375 ms for the distance');
+  });
+});
 
 describe('the progress bar', () => {
   it('claims nothing while nothing can be counted', () => {

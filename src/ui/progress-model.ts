@@ -1,4 +1,5 @@
 /** What the progress bar may claim. */
+import { formatMs } from './format.ts';
 import type { MigrationPhase, MigrationProgress } from '../migration/report.ts';
 
 /** The four steps drawn under the bar, in order. */
@@ -28,6 +29,16 @@ export function progressFraction(progress: Pick<MigrationProgress, 'phase' | 'pa
       return Math.min(ALMOST, sent / (sent + left));
     }
   }
+}
+
+/** A distance that costs less is not worth a word. */
+const NOTABLE_DISTANCE_MS = 10;
+
+/** The pause to be expected, and what of it no waiting makes shorter. */
+export function pauseWords({ expectedPauseMs, distanceMs = 0 }: Pick<MigrationProgress, 'expectedPauseMs' | 'distanceMs'>): string {
+  if (expectedPauseMs <= 0) return '–';
+  const whole = formatMs(expectedPauseMs);
+  return distanceMs < NOTABLE_DISTANCE_MS ? whole : `${whole}, ${formatMs(distanceMs)} for the distance`;
 }
 
 /** Index into STEPS. */

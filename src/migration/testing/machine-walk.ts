@@ -38,7 +38,7 @@ export function randomSenderEvent(random: SeededRandom, at: number): SenderEvent
     () => ({ type: 'operation-failed', at, operation: random.pick(OPERATIONS), failure: FAILURE }),
     () => ({ type: 'epoch-opened', at }),
     () => ({ type: 'round-sent', at }),
-    () => ({ type: 'dirty-taken', at, dirtied: 3, totals: { pages: 10, bytes: 1000 }, bytesLeft: random.below(2) * 1e9, bytesPerSecond: 1e7, roundTripMs: 1 }),
+    () => ({ type: 'dirty-taken', at, dirtied: 3, totals: { pages: 10, bytes: 1000 }, bytesLeft: random.below(2) * 1e9, bytesDirtied: 0, bytesPerSecond: 1e7, roundTripMs: 1 }),
     () => ({ type: 'held', at }),
     () => ({ type: 'stopped', at }),
     () => ({ type: 'disk-drained', at }),

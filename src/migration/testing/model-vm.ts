@@ -25,11 +25,19 @@ export const MODEL_FINGERPRINT: Fingerprint = {
 
 export type VmOperation = 'openEpoch' | 'takeDirty' | 'pause' | 'drainDisk' | 'saveDevices' | 'resume' | 'restoreDevices' | 'run' | 'alive';
 
+/** A page, and how many of its words are written. */
+export interface Write {
+  readonly page: number;
+  readonly words: number;
+}
+
 export interface ModelVmOptions {
   readonly host: Host;
   readonly random: SeededRandom;
   /** Pages the guest writes in one of its steps. */
   readonly writesPerStep?: number;
+  /** The pages the guest writes in each of its steps, in place of random ones; what it writes does not compress. */
+  readonly writes?: (step: number) => readonly Write[];
   readonly fingerprint?: Fingerprint;
   readonly space?: PageSpace;
 }
@@ -85,12 +93,13 @@ export class ModelVm implements SourceVm, TargetVm {
 
   /** The guest executes: counts, and writes into some pages. */
   step(): void {
-    const { random, writesPerStep = 2 } = this.options;
+    const { random, writesPerStep = 2, writes } = this.options;
     this.steps++;
     new DataView(this.memory.buffer).setUint32(0, this.counter + 1);
     this.mark(0);
     if (random.chance(this.cpuFraction)) {
-      for (let count = 0; count < writesPerStep; count++) this.scribble();
+      if (writes !== undefined) for (const write of writes(this.steps)) this.work(write);
+      else for (let count = 0; count < writesPerStep; count++) this.scribble();
     }
     const listeners = this.stepListeners;
     this.stepListeners = [];
@@ -202,6 +211,12 @@ export class ModelVm implements SourceVm, TargetVm {
     const kind = random.below(8);
     if (kind === 0) this.page(page).fill(0);
     else if (kind > 1) this.page(page).fill(random.below(256), random.below(2048), 2048 + random.below(2048));
+    this.mark(page);
+  }
+
+  private work({ page, words: count }: Write): void {
+    const words = new Uint32Array(this.memory.buffer, page * PAGE_SIZE, count);
+    for (let index = 0; index < words.length; index++) words[index] = this.options.random.below(2 ** 31);
     this.mark(page);
   }
 
