@@ -15,7 +15,7 @@ import { MachineError } from './machine-error.ts';
 import type { Machine, MachineEnd, MachineParts, MachineState, NetworkCard, Screen, SerialPort } from './machine.ts';
 import { VirtioNetworkCard } from './network-card.ts';
 import { OverlayDisk } from './overlay-disk.ts';
-import { Pacer } from './pacer.ts';
+import { Pacer, type TaskSource } from './pacer.ts';
 import { panicStage } from './panic-report.ts';
 import { platformTasks } from './platform-tasks.ts';
 import { GuestScreen } from './screen.ts';
@@ -51,6 +51,8 @@ export interface PartDigests {
 export interface MachineOptions {
   /** Absent where nothing is ever migrated (the guest's recipe, tests): empty in the fingerprint. */
   readonly digests?: PartDigests;
+  /** How the CPU's turns are scheduled; the platform's way if absent. */
+  readonly tasks?: TaskSource;
 }
 
 /**
@@ -61,7 +63,7 @@ export async function createMachine(parts: MachineParts, options: MachineOptions
   const overlay = new OverlayDisk(parts.disk);
   let pc: V86Pc | null = null;
   const { instance, tracking } = await startV86(parts, overlay, () => pc?.panicked());
-  pc = new V86Pc(parts, options.digests ?? { emulator: '', disk: '', snapshot: '' }, instance, overlay, tracking);
+  pc = new V86Pc(parts, options, instance, overlay, tracking);
   return pc;
 }
 
@@ -93,13 +95,14 @@ class V86Pc implements Machine {
   /** Memory was written behind the emulator's back: its TLB and compiled code may be of what was there before. */
   private stale = false;
 
-  constructor(parts: MachineParts, digests: PartDigests, instance: V86Instance, overlay: OverlayDisk, tracking: WriteTracking) {
+  constructor(parts: MachineParts, options: MachineOptions, instance: V86Instance, overlay: OverlayDisk, tracking: WriteTracking) {
+    const digests = options.digests ?? { emulator: '', disk: '', snapshot: '' };
     this.cpu = instance.v86.cpu;
     this.overlay = overlay;
     this.memory = new GuestMemory(this.cpu, overlay, tracking);
     this.devices = new V86Devices(instance);
     this.clock = new GuestClock(this.cpu);
-    this.pacer = new Pacer(instance.v86, platformTasks(), {
+    this.pacer = new Pacer(instance.v86, options.tasks ?? platformTasks(), {
       afterTick: () => this.afterTick(),
       onCrash: (error) => this.crashed(error),
     });
@@ -379,13 +382,14 @@ class V86Pc implements Machine {
     for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff(end));
   }
 
-  /** A reset sets the TSC to zero, which v86 only does right from an offset of zero. It ends a panic, too. */
+  /** A reset sets the TSC to zero, which v86 only does right from an offset of zero, and the x87 control word. It ends a panic, too. */
   private resetRight(): void {
     const stock = this.cpu.reboot_internal.bind(this.cpu);
     this.cpu.reboot_internal = () => {
       this.clock.zeroTscOffset();
       this.panickedAt = null;
       stock();
+      this.devices.applyControlWord();
     };
   }
 

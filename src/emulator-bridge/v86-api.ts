@@ -21,6 +21,8 @@ export interface V86Exports extends WebAssembly.Exports {
   readonly jit_clear_cache_js: () => void;
   readonly read_tsc: () => bigint;
   readonly set_tsc: (low: number, high: number) => void;
+  /** `fldcw`: stores the x87 control word, and makes the floating-point code round as it says. */
+  readonly set_control_word: (word: number) => void;
 }
 
 export interface V86Pit {
@@ -104,6 +106,7 @@ export interface V86Cpu {
   readonly idtr_size: Int32Array;
   last_result: Int32Array;
   fpu_status_word: Uint16Array;
+  readonly fpu_control_word: Uint16Array;
   mxcsr: Int32Array;
   load_bios(): void;
   reboot_internal(): void;

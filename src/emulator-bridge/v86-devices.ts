@@ -55,6 +55,16 @@ export class V86Devices {
       );
     }
     this.putBackLostViews();
+    this.applyControlWord();
+  }
+
+  /**
+   * Makes the floating-point code round as the x87 control word says. How it rounds is kept in variables of its own,
+   * which v86 neither saves nor, at a reset of the CPU, sets.
+   */
+  applyControlWord(): void {
+    const { cpu } = this;
+    cpu.wm.exports.set_control_word(cpu.fpu_control_word[0] ?? 0);
   }
 
   /**

@@ -11,6 +11,8 @@ const GUEST_SET = fileURLToPath(new URL('../../../.cache/guest', import.meta.url
 export interface GuestParts {
   readonly manifest: GuestManifest;
   readonly snapshot: Uint8Array;
+  /** The rewritten v86.wasm. */
+  readonly emulator: Uint8Array;
   /** Fresh parts for one machine; `emulator` replaces the rewritten v86.wasm. */
   machineParts(emulator?: WebAssembly.Module): MachineParts;
 }
@@ -31,6 +33,7 @@ export function loadGuestParts(directory = GUEST_SET): GuestParts | null {
   return {
     manifest,
     snapshot: read(manifest.snapshot),
+    emulator: emulatorBytes,
     machineParts: (emulator) => ({
       emulator: emulator ?? (module ??= new WebAssembly.Module(emulatorBytes as Uint8Array<ArrayBuffer>)),
       bios,

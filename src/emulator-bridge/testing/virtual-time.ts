@@ -1,0 +1,87 @@
+/**
+ * A host whose time stands still unless it is told to go on, so that what a PC does is the same in every run. Code run
+ * on such a host, and all it starts, reads its clock from performance.now() and Date.now(). Import this file before
+ * v86 is imported, which keeps the function it finds. Node only.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { TaskSource } from '../pacer.ts';
+
+const host = new AsyncLocalStorage<VirtualHost>();
+const realMonotonic = performance.now.bind(performance);
+const realWall = Date.now.bind(Date);
+performance.now = () => host.getStore()?.read() ?? realMonotonic();
+Date.now = () => host.getStore()?.wallMs ?? realWall();
+
+/** Where Date.now() stands when performance.now() is zero. */
+const WALL_START_MS = Date.UTC(2026, 0, 1);
+
+export class VirtualHost {
+  private monotonicMs: number;
+  private readonly stepMs: number;
+  private readonly queue: { readonly run: () => void; readonly afterMs: number }[] = [];
+  private working = false;
+
+  /** The clock begins at `startMs`; while a task runs, each reading of it is `stepMs` later than the one before. */
+  constructor(startMs: number, stepMs: number) {
+    this.monotonicMs = startMs;
+    this.stepMs = stepMs;
+  }
+
+  /** For this host's pacer. */
+  readonly tasks: TaskSource = {
+    now: () => this.monotonicMs,
+    soon: (run) => void this.queue.push({ run, afterMs: 0 }),
+    later: (run, afterMs) => {
+      const task = { run, afterMs };
+      this.queue.push(task);
+      return () => {
+        const at = this.queue.indexOf(task);
+        if (at >= 0) this.queue.splice(at, 1);
+      };
+    },
+    dispose: () => this.forgetTasks(),
+  };
+
+  get timeMs(): number {
+    return this.monotonicMs;
+  }
+
+  get wallMs(): number {
+    return WALL_START_MS + Math.floor(this.monotonicMs);
+  }
+
+  /** What performance.now() says on this host. */
+  read(): number {
+    if (this.working) this.monotonicMs += this.stepMs;
+    return this.monotonicMs;
+  }
+
+  /** Forgets the tasks that wait: for a PC that has stopped, they would find nothing to do. */
+  forgetTasks(): void {
+    this.queue.length = 0;
+  }
+
+  /** Sets the clock to another host's. */
+  setLike(other: VirtualHost): void {
+    this.monotonicMs = other.monotonicMs;
+  }
+
+  /** Runs `action` on this host, at one moment of its time. */
+  at<T>(action: () => T): T {
+    return host.run(this, action);
+  }
+
+  /** Runs the task that is due next; time goes on to when it is due. Returns false if there is none. */
+  step(): boolean {
+    const task = this.queue.shift();
+    if (task === undefined) return false;
+    this.monotonicMs += task.afterMs;
+    this.working = true;
+    try {
+      host.run(this, task.run);
+    } finally {
+      this.working = false;
+    }
+    return true;
+  }
+}
