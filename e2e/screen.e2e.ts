@@ -36,3 +36,84 @@ test('Ctrl, Shift and Alt held while the PC moves are not pressed at the target'
     await from.page.keyboard.up(key);
   }
 });
+
+test('the screen takes what is typed on other keyboards than the American, on a phone, composed or pasted', async ({ openHost }) => {
+  const tab = await openHost();
+  const { id: vmId } = await tab.runningVm();
+  await tab.waitForPrompt(vmId);
+  await openScreen(tab);
+  const { page } = tab;
+  await page.keyboard.type('cat > /tmp/typed\n');
+  await waitForScreen(tab, vmId, /cat > \/tmp\/typed/);
+
+  // Real key events with the keys of other keyboards; modifiers as the protocol counts them.
+  const devtools = await page.context().newCDPSession(page);
+  const press = async (code: string, key: string, modifiers = 0): Promise<void> => {
+    await devtools.send('Input.dispatchKeyEvent', { type: 'keyDown', code, key, modifiers, ...(key.length === 1 && { text: key }) });
+    await devtools.send('Input.dispatchKeyEvent', { type: 'keyUp', code, key, modifiers });
+  };
+  const [altAndCtrl, shift] = [1 | 2, 8];
+  const expected: string[] = [];
+  const line = async (text: string): Promise<void> => {
+    expected.push(text);
+    await press('Enter', 'Enter');
+  };
+
+  for (const [code, key] of [['KeyY', 'z'], ['KeyZ', 'y'], ['Minus', 'ß'], ['Semicolon', 'ö']] as const) await press(code, key);
+  await press('ShiftLeft', 'Shift', shift);
+  await press('Digit7', '/', shift);
+  await press('ControlLeft', 'Control', 2);
+  await press('AltRight', 'AltGraph', altAndCtrl);
+  await press('KeyQ', '@', altAndCtrl);
+  await line('zyßö/@');
+
+  for (const [code, key] of [['KeyQ', 'a'], ['KeyW', 'z'], ['Semicolon', 'm'], ['Digit1', '&'], ['Digit2', 'é']] as const) await press(code, key);
+  await line('azm&é');
+
+  // A dead key: the browser makes the character of the next one.
+  await press('Equal', 'Dead');
+  await devtools.send('Input.dispatchKeyEvent', { type: 'keyDown', code: 'KeyE', key: 'e', text: 'é' });
+  await line('é');
+
+  // A phone: no code, no key; text by text, and a word that is composed, put right and erased in part.
+  await page.keyboard.insertText('Tel ');
+  await devtools.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', key: 'Unidentified', code: '', windowsVirtualKeyCode: 229 });
+  for (const text of ['t', 'te', 'teh', 'the', 'th']) {
+    await devtools.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
+  }
+  // At once, so that one letter is a command where it is one.
+  await waitForScreen(tab, vmId, /^Tel th *$/m);
+  await page.keyboard.insertText('this');
+  await line('Tel this');
+
+  // An input method of a keyboard with keys: only what it gives in the end.
+  await devtools.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', key: 'Process', code: 'KeyK', windowsVirtualKeyCode: 229 });
+  for (const text of ['k', 'ka', 'か']) await devtools.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
+  await page.keyboard.insertText('漢');
+  await line('漢');
+
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.setData('text/plain', 'Paste: ~€😀\r\n\tsecond line');
+    document.activeElement?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  });
+  await line('Paste: ~€😀\n\tsecond line');
+
+  await page.keyboard.press('Control+d');
+  await page.keyboard.type('echo typed-all\n');
+  await waitForScreen(tab, vmId, /^typed-all/m);
+  expect((await tab.run(vmId, 'cat /tmp/typed')).output).toBe(expected.join('\n'));
+  expect(tab.errors).toEqual([]);
+
+  // What cannot be typed is said, and Ctrl+Alt gives the keyboard back.
+  const keyboard = page.getByTestId('screen-keyboard');
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.setData('text/plain', '\u001b[31m');
+    document.activeElement?.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  });
+  await expect(page.getByText('Not typed, because no keyboard has it: U+001B.')).toBeVisible();
+  await expect(keyboard).toBeFocused();
+  await page.keyboard.press('Control+Alt');
+  await expect(keyboard).not.toBeFocused();
+});

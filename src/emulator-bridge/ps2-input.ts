@@ -10,8 +10,8 @@ import { HeldKeys } from './held-keys.ts';
 import { MachineError } from './machine-error.ts';
 import type { BusLike } from './v86-bus.ts';
 
-/** Scancodes waiting for the guest; a held-down key repeats 30 times a second, so this is minutes of typing. */
-const WAITING_LIMIT_BYTES = 16 * 1024;
+/** Scancodes waiting for the guest: two of the longest texts that the page types at once (20 kB each). */
+const WAITING_LIMIT_BYTES = 40 * 1024;
 /** The controller's queue wraps at 1024 bytes; it is kept well below, so that the guest's own answers fit. */
 const CONTROLLER_LIMIT_BYTES = 64;
 /** How often waiting scancodes are offered again. */

@@ -26,7 +26,11 @@ export function consolePanel(actions: Actions): Component<Scene> {
   const tabs = el('div', { class: 'tabs', role: 'group', 'aria-label': 'Show' }, consoleTab, screenTab);
   const waiting = el('p', { class: 'waiting' });
   const overlay = bag.add(consoleOverlay(actions));
-  const keys = bag.add(keyBar(actions));
+  const keys = bag.add(keyBar(({ text, code, control }) => {
+    const vm = last?.selected;
+    if (screen !== null) screen.screen.tap(code, control);
+    else if (vm !== null && vm !== undefined) actions.tab.console(vm.id).write(text);
+  }));
   const reaching = bag.add(reach());
   const body = el('div', { class: 'console-body' }, overlay.element);
   const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
@@ -102,7 +106,6 @@ export function consolePanel(actions: Actions): Component<Scene> {
     drawTerminals(scene.view.vms, vm);
     drawScreen(vm);
     overlay.update(scene);
-    keys.update(scene);
     reaching.update(scene);
   }
 

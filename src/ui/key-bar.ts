@@ -1,38 +1,37 @@
-import { DisposableBag } from '../shared/disposable.ts';
-import { el, listen, type Component } from './dom.ts';
-import type { Actions, Scene } from './scene.ts';
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
+import { el, listen } from './dom.ts';
 
-/** Keys a telephone's keyboard does not have, and what a terminal sends for them. */
-const KEYS: readonly (readonly [label: string, name: string, text: string])[] = [
-  ['Esc', 'Escape', '\x1b'],
-  ['Tab', 'Tab', '\t'],
-  ['^C', 'Control C', '\x03'],
-  ['^D', 'Control D', '\x04'],
-  ['↑', 'Arrow up', '\x1b[A'],
-  ['↓', 'Arrow down', '\x1b[B'],
-  ['←', 'Arrow left', '\x1b[D'],
-  ['→', 'Arrow right', '\x1b[C'],
+/** One key of the bar: what a terminal sends for it, and the key of a PC's keyboard, perhaps with Ctrl. */
+export interface BarKey {
+  readonly label: string;
+  readonly name: string;
+  readonly text: string;
+  readonly code: string;
+  readonly control: boolean;
+}
+
+/** Keys a telephone's keyboard does not have. */
+const KEYS: readonly BarKey[] = [
+  { label: 'Esc', name: 'Escape', text: '\x1b', code: 'Escape', control: false },
+  { label: 'Tab', name: 'Tab', text: '\t', code: 'Tab', control: false },
+  { label: '^C', name: 'Control C', text: '\x03', code: 'KeyC', control: true },
+  { label: '^D', name: 'Control D', text: '\x04', code: 'KeyD', control: true },
+  { label: '↑', name: 'Arrow up', text: '\x1b[A', code: 'ArrowUp', control: false },
+  { label: '↓', name: 'Arrow down', text: '\x1b[B', code: 'ArrowDown', control: false },
+  { label: '←', name: 'Arrow left', text: '\x1b[D', code: 'ArrowLeft', control: false },
+  { label: '→', name: 'Arrow right', text: '\x1b[C', code: 'ArrowRight', control: false },
 ];
 
-/** A row of keys under the console; the style sheet shows it only where the pointer is a finger. */
-export function keyBar(actions: Actions): Component<Scene> {
+/** A row of keys under console and screen; the style sheet shows it only where the pointer is a finger. */
+export function keyBar(press: (key: BarKey) => void): { readonly element: HTMLElement } & Disposable {
   const bag = new DisposableBag();
-  let vmId: string | null = null;
   const element = el('div', { class: 'key-bar', role: 'group', 'aria-label': 'Keys' });
-  for (const [label, name, text] of KEYS) {
-    const key = el('button', { type: 'button', class: 'key', 'aria-label': name }, label);
-    // The terminal keeps the focus, so that the keyboard on the screen stays open.
+  for (const barKey of KEYS) {
+    const key = el('button', { type: 'button', class: 'key', 'aria-label': barKey.name }, barKey.label);
+    // Where the person types keeps the focus, so that the keyboard on the screen stays open.
     bag.add(listen(key, 'pointerdown', (event) => event.preventDefault()));
-    bag.add(listen(key, 'click', () => {
-      if (vmId !== null) actions.tab.console(vmId).write(text);
-    }));
+    bag.add(listen(key, 'click', () => press(barKey)));
     element.append(key);
   }
-  return {
-    element,
-    update(scene) {
-      vmId = scene.selected?.id ?? null;
-    },
-    dispose: () => bag.dispose(),
-  };
+  return { element, dispose: () => bag.dispose() };
 }

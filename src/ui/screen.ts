@@ -1,11 +1,17 @@
-import { DisposableBag, type Disposable } from '../shared/disposable.ts';
+import { DisposableBag, disposable, type Disposable } from '../shared/disposable.ts';
 import type { Tab } from '../host/scripting-interface.ts';
-import { el, listen } from './dom.ts';
-import { scancodes } from './scancodes.ts';
+import { el, listen, setText } from './dom.ts';
+import { screenKeyboard } from './screen-keyboard.ts';
+
+type Buttons = readonly [left: boolean, middle: boolean, right: boolean];
+const NO_BUTTONS: Buttons = [false, false, false];
+const HINT = 'Click to type and point; Ctrl+Alt gives the keyboard back.';
 
 export interface VmScreen extends Disposable {
   readonly element: HTMLElement;
   focus(): void;
+  /** Presses a key of the guest and lets it go; `control`: with Ctrl. */
+  tap(code: string, control: boolean): void;
 }
 
 /**
@@ -14,62 +20,62 @@ export interface VmScreen extends Disposable {
  */
 export function vmScreen(vmId: string, vmName: string, tab: Tab): VmScreen {
   const bag = new DisposableBag();
-  const canvas = el('canvas', { class: 'screen-canvas', tabindex: '0', 'aria-label': `Screen of ${vmName}. Ctrl and Alt together give the keyboard back.` });
+  const canvas = el('canvas', { class: 'screen-canvas', role: 'img', 'aria-label': `Screen of ${vmName}` });
   canvas.width = 720;
   canvas.height = 400;
-  const hint = el('p', { class: 'screen-hint' }, 'Click to type and point; Ctrl+Alt gives the keyboard back.');
-  const element = el('div', { class: 'screen' }, canvas, hint);
+  const hint = el('p', { class: 'screen-hint', role: 'status' }, HINT);
   tab.attachScreen(vmId, canvas.transferControlToOffscreen());
-  bag.add({ dispose: () => tab.attachScreen(vmId, null) });
+  bag.add(disposable(() => tab.attachScreen(vmId, null)));
 
-  const down = new Set<string>();
-  /** Ctrl and Alt are down and nothing else was pressed meanwhile. */
-  let leaving = false;
-
-  function releaseAll(): void {
-    for (const code of down) tab.sendScancodes(vmId, scancodes(code, 'up'));
-    down.clear();
+  let pressed = NO_BUTTONS;
+  function point(dx: number, dy: number, buttons: Buttons): void {
+    pressed = buttons;
+    tab.sendMouse(vmId, dx, dy, buttons);
+  }
+  function letGoOfButtons(): void {
+    if (pressed.includes(true)) point(0, 0, NO_BUTTONS);
   }
 
-  bag.add(listen(canvas, 'keydown', (event) => {
-    const codes = scancodes(event.code, 'down');
-    if (codes.length === 0) return;
-    event.preventDefault();
-    down.add(event.code);
-    leaving = event.ctrlKey && event.altKey && [...down].every((code) => /^(Control|Alt)/.test(code));
-    tab.sendScancodes(vmId, codes);
-  }));
-  bag.add(listen(canvas, 'keyup', (event) => {
-    event.preventDefault();
-    if (down.delete(event.code)) tab.sendScancodes(vmId, scancodes(event.code, 'up'));
-    if (leaving) {
-      leaving = false;
-      canvas.blur();
-    }
-  }));
-  bag.add(listen(canvas, 'blur', releaseAll));
+  const keyboard = bag.add(screenKeyboard(
+    `Keyboard for the screen of ${vmName}. Ctrl and Alt together give it back.`,
+    (codes) => {
+      if (codes.length > 0) tab.sendScancodes(vmId, codes);
+    },
+    letGoOfButtons,
+    (sentence) => setText(hint, sentence),
+  ));
+  const element = el('div', { class: 'screen' }, canvas, keyboard.element, hint);
+  bag.add(listen(keyboard.element, 'focus', () => setText(hint, HINT)));
 
-  const buttons = (event: MouseEvent): readonly [boolean, boolean, boolean] => [(event.buttons & 1) !== 0, (event.buttons & 4) !== 0, (event.buttons & 2) !== 0];
-  const point = (event: MouseEvent): void => {
-    if (document.activeElement !== canvas) return;
-    tab.sendMouse(vmId, event.movementX, event.movementY, buttons(event));
-  };
   bag.add(listen(canvas, 'mousedown', (event) => {
     event.preventDefault();
-    canvas.focus();
-    tab.sendMouse(vmId, 0, 0, buttons(event));
+    keyboard.element.focus({ preventScroll: true });
+    point(0, 0, buttonsOf(event));
   }));
-  bag.add(listen(canvas, 'mouseup', (event) => tab.sendMouse(vmId, 0, 0, buttons(event))));
-  bag.add(listen(canvas, 'mousemove', point));
+  // A phone whose keyboard was put away raises it for a focus that is new.
+  bag.add(listen(canvas, 'touchend', () => keyboard.element.blur()));
+  bag.add(listen(canvas, 'mousemove', (event) => {
+    if (document.activeElement === keyboard.element) point(event.movementX, event.movementY, buttonsOf(event));
+  }));
   bag.add(listen(canvas, 'contextmenu', (event) => event.preventDefault()));
+  // Wherever the pointer is by then.
+  const mouseUp = (event: MouseEvent): void => {
+    if (pressed.includes(true)) point(0, 0, buttonsOf(event));
+  };
+  window.addEventListener('mouseup', mouseUp);
+  bag.add(disposable(() => window.removeEventListener('mouseup', mouseUp)));
 
   return {
     element,
-    focus: () => canvas.focus(),
+    focus: () => keyboard.element.focus({ preventScroll: true }),
+    tap: (code, control) => keyboard.keys.tap(code, control),
     dispose() {
-      releaseAll();
       bag.dispose();
       element.remove();
     },
   };
+}
+
+function buttonsOf({ buttons }: MouseEvent): Buttons {
+  return [(buttons & 1) !== 0, (buttons & 4) !== 0, (buttons & 2) !== 0];
 }

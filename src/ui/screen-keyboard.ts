@@ -1,0 +1,121 @@
+/**
+ * Where the person types for the guest's screen: a text field that is not seen. It has the focus in the screen's place,
+ * because only a text field raises a phone's keyboard, gets pasted text, and lets an input method compose.
+ */
+import { DisposableBag, disposable, type Disposable } from '../shared/disposable.ts';
+import { el, listen } from './dom.ts';
+import { GuestKeyboard, type KeyStroke, type SendScancodes } from './guest-keyboard.ts';
+import { textChange } from './text-change.ts';
+
+/** A phone's keyboard erases only where there is something, so the field always holds this. */
+const FILLING = '________';
+
+export interface ScreenKeyboard extends Disposable {
+  /** Takes the focus. */
+  readonly element: HTMLTextAreaElement;
+  readonly keys: GuestKeyboard;
+}
+
+/** `onLeave`: the focus is gone, and every key is let go. `say`: a sentence about what could not be typed. */
+export function screenKeyboard(label: string, send: SendScancodes, onLeave: () => void, say: (sentence: string) => void): ScreenKeyboard {
+  const bag = new DisposableBag();
+  const keys = new GuestKeyboard(send, { mac: navigator.platform.startsWith('Mac') });
+  const element = el('textarea', {
+    class: 'screen-keyboard', 'aria-label': label, 'data-testid': 'screen-keyboard',
+    autocapitalize: 'none', autocomplete: 'off', autocorrect: 'off', spellcheck: 'false', rows: '1',
+  });
+  let known = FILLING;
+  /** An input method of a keyboard with keys composes: its text counts when it is done. A phone's composes every word. */
+  let composing = false;
+  let keyHadPlace = false;
+
+  function refill(): void {
+    element.value = FILLING;
+    element.setSelectionRange(FILLING.length, FILLING.length);
+    known = FILLING;
+  }
+
+  function type(text: string): void {
+    try {
+      const missing = keys.type(text);
+      if (missing.length > 0) say(`Not typed, because no keyboard has it: ${missing.map(named).join(', ')}.`);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      say(`${error.message} This text is longer: paste it into the console, or in parts.`);
+    }
+  }
+
+  function takeChange(): void {
+    const { erased, typed } = textChange(known, element.value);
+    known = element.value;
+    for (let n = 0; n < erased; n++) keys.tap('Backspace');
+    type(typed);
+  }
+
+  bag.add(listen(element, 'keydown', (event) => {
+    keyHadPlace = event.code !== '';
+    if (keys.keyDown(keyStroke(event)) === 'guest') event.preventDefault();
+  }));
+  bag.add(listen(element, 'keyup', (event) => {
+    const verdict = keys.keyUp(keyStroke(event));
+    if (verdict === 'guest' || verdict === 'leave') event.preventDefault();
+    if (verdict === 'leave') element.blur();
+  }));
+  bag.add(listen(element, 'compositionstart', () => {
+    composing = keyHadPlace;
+  }));
+  bag.add(listen(element, 'compositionend', () => {
+    composing = false;
+    takeChange();
+    refill();
+  }));
+  bag.add(listen(element, 'input', (event) => {
+    if (composing) return;
+    takeChange();
+    if (!(event instanceof InputEvent) || !event.isComposing) refill();
+  }));
+  bag.add(listen(element, 'paste', (event) => {
+    event.preventDefault();
+    type(event.clipboardData?.getData('text/plain') ?? '');
+  }));
+
+  function leave(): void {
+    keys.releaseAll();
+    composing = false;
+    refill();
+    onLeave();
+  }
+  bag.add(listen(element, 'blur', leave));
+  // A window in the background hears no key go up, whether or not it said so with a blur.
+  const hidden = (): void => {
+    if (document.visibilityState === 'hidden') leave();
+  };
+  window.addEventListener('blur', leave);
+  window.addEventListener('pagehide', leave);
+  document.addEventListener('visibilitychange', hidden);
+  bag.add(disposable(() => {
+    window.removeEventListener('blur', leave);
+    window.removeEventListener('pagehide', leave);
+    document.removeEventListener('visibilitychange', hidden);
+  }));
+
+  refill();
+  return {
+    element,
+    keys,
+    dispose() {
+      leave();
+      bag.dispose();
+      element.remove();
+    },
+  };
+}
+
+function keyStroke(event: KeyboardEvent): KeyStroke {
+  const { code, key, shiftKey, ctrlKey, altKey, metaKey, isComposing } = event;
+  return { code, key, shiftKey, ctrlKey, altKey, metaKey, isComposing, altGraph: event.getModifierState('AltGraph') };
+}
+
+function named(character: string): string {
+  return `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`;
+}
