@@ -15,7 +15,8 @@ const base = new URL('.', document.baseURI);
 const tab = openTab({
   address: new URL(location.href),
   base,
-  storage: openStorage(),
+  storage: openStorage(() => window.localStorage),
+  tabMemory: openStorage(() => window.sessionStorage),
   spawnVmWorker: () => new Worker(new URL('./vm-worker.ts', import.meta.url), { type: 'module', name: 'tabmotion-vm' }),
   loadGuest: (onProgress) =>
     loadGuestSet({
@@ -36,9 +37,9 @@ if (root === null) throw new Error('index.html has no element with the id "app"'
 mountPage(root, tab);
 
 /** Private windows of some browsers throw at the mere mention of storage. */
-function openStorage(): Storage | null {
+function openStorage(open: () => Storage): Storage | null {
   try {
-    return window.localStorage;
+    return open();
   } catch {
     return null;
   }

@@ -13,6 +13,7 @@ export interface Room {
 export interface RoomState {
   readonly gateway?: Readonly<Record<string, number>>;
   readonly hosts: readonly { readonly id: string; readonly name: string }[];
+  readonly ended: readonly { readonly id: string; readonly name: string; readonly hostName: string | null; readonly how: string }[];
   readonly vms: readonly {
     readonly id: string;
     readonly mac: string;

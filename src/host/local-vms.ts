@@ -3,7 +3,7 @@
  * ending. The room is told through `RoomPort`; the page hears through `changed` and the log.
  */
 import type { LinkKind, MigrationReport } from '../migration/report.ts';
-import type { CreatedVm, VmState } from '../net-relay/relay-protocol.ts';
+import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type VmState } from '../net-relay/relay-protocol.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { ConsoleInput } from './console-input.ts';
@@ -22,7 +22,7 @@ import type { VmDetails } from './vm-views.ts';
 export interface RoomPort {
   createVm(options: { name?: string; memoryBytes: number }): Promise<CreatedVm>;
   setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void;
-  destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
+  destroyVm(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<void>;
   sendToHost(hostId: HostId, message: HostMessage): void;
   sendToRoom(message: HostMessage): void;
 }
@@ -164,7 +164,7 @@ export class LocalVms {
   dispose(): void {
     for (const vm of [...this.vms.values()]) {
       const { state } = vm;
-      if (state.kind !== 'arriving' && state.kind !== 'gone') void this.options.room.destroyVm(vm.vmId, state.epoch).catch(() => undefined);
+      if (state.kind !== 'arriving' && state.kind !== 'gone') void this.options.room.destroyVm(vm.vmId, state.epoch, { how: 'tab-closed' }).catch(() => undefined);
       this.remove(vm);
     }
   }
@@ -191,7 +191,8 @@ export class LocalVms {
     this.startWaiters.delete(vm.vmId);
     if (state.kind === 'starting' || state.kind === 'running' || state.kind === 'migrating') {
       // The relay may be away; then it learns when the tab closes.
-      void this.options.room.destroyVm(vm.vmId, state.epoch).catch(() => undefined);
+      const ending: Ending = level === 'info' ? { how: 'powered-off' } : { how: 'failed', why: reason.slice(0, MAX_ENDING_CHARACTERS) };
+      void this.options.room.destroyVm(vm.vmId, state.epoch, ending).catch(() => undefined);
     }
     this.remove(vm);
   }

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
-import type { CreatedVm, HostInfo, VmInfo, VmState } from '../net-relay/relay-protocol.ts';
+import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../net-relay/relay-protocol.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
@@ -42,6 +42,7 @@ export class RoomMembership implements Disposable {
   private refusal: string | null = null;
   private hostList: readonly HostInfo[];
   private vmList: readonly VmInfo[] = [];
+  private endedList: readonly EndedVm[] = [];
   private readonly trafficByVm = new Map<string, VmTraffic>();
 
   constructor(options: RoomMembershipOptions) {
@@ -102,6 +103,11 @@ export class RoomMembership implements Disposable {
     return this.vmList;
   }
 
+  /** VMs that are no more, as the room remembers them. */
+  get ended(): readonly EndedVm[] {
+    return this.endedList;
+  }
+
   get traffic(): ReadonlyMap<string, VmTraffic> {
     return this.trafficByVm;
   }
@@ -131,13 +137,17 @@ export class RoomMembership implements Disposable {
     return this.vm(vmId)?.name ?? 'The VM';
   }
 
-  /** Rejects with a sentence, as the next two do. */
+  /** Rejects with a sentence, as the next three do. */
   async createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm> {
     return this.needClient().createVm(wanted);
   }
 
-  async destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
-    await this.needClient().destroyVm(vmId, epoch);
+  async destroyVm(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<void> {
+    await this.needClient().destroyVm(vmId, epoch, ending);
+  }
+
+  async dismissEnded(vmIds: readonly string[]): Promise<void> {
+    await this.needClient().dismissEnded(vmIds);
   }
 
   async forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
@@ -162,13 +172,14 @@ export class RoomMembership implements Disposable {
     this.client?.dispose();
   }
 
-  private take(now: { readonly hosts: readonly HostInfo[]; readonly vms: readonly VmInfo[] }): void {
+  private take(now: { readonly hosts: readonly HostInfo[]; readonly vms: readonly VmInfo[]; readonly ended: readonly EndedVm[] }): void {
     for (const { id } of this.hostList) {
       // By its name still, for whoever tells of it.
       if (!now.hosts.some((host) => host.id === id)) this.hostLeft.emit(id as HostId);
     }
     this.hostList = now.hosts;
     this.vmList = now.vms;
+    this.endedList = now.ended;
     for (const id of this.trafficByVm.keys()) if (this.vm(id) === undefined) this.trafficByVm.delete(id);
     this.changed.emit();
   }

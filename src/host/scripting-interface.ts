@@ -148,6 +148,18 @@ export interface VmView extends TabMotionVm {
   readonly ended: boolean;
 }
 
+/** A VM that is no more, as the room remembers it until somebody dismisses it. */
+export interface EndedVmView {
+  readonly id: string;
+  readonly name: string;
+  /** Date.now() of its end, by this tab's clock. */
+  readonly at: number;
+  /** What became of it, in a sentence. */
+  readonly text: string;
+  /** It ran in this tab, before the tab was reloaded. */
+  readonly wasHere: boolean;
+}
+
 export interface TabView {
   readonly room: string;
   /** The whole address with its key: the invitation. */
@@ -159,6 +171,8 @@ export interface TabView {
   readonly trouble: string | null;
   readonly hosts: readonly TabMotionHost[];
   readonly vms: readonly VmView[];
+  /** Oldest first; none that `vms` still shows as ended. */
+  readonly endedVms: readonly EndedVmView[];
   readonly migrations: readonly MigrationProgress[];
   /** Oldest first. */
   readonly reports: readonly EndedMigration[];
@@ -188,4 +202,6 @@ export interface Tab extends TabMotion {
   forget(vmId: string, epoch: number): Promise<void>;
   /** Forgets a VM that ended or moved away. */
   dismiss(vmId: string): void;
+  /** Lets the room forget ended VMs. Rejects with a sentence. */
+  dismissEnded(vmIds: readonly string[]): Promise<void>;
 }

@@ -9,6 +9,7 @@ import { PeerSignalling } from '../link/peer-signalling.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
 import { ConsoleInput } from './console-input.ts';
+import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
 import { migrateOptionsSchema, type HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
@@ -35,6 +36,8 @@ export interface TabOptions {
   /** Root of the server that serves page, guest and relay. */
   readonly base: URL;
   readonly storage: KeyStorage | null;
+  /** Outlives a reload of this tab, and nothing else. */
+  readonly tabMemory: KeyStorage | null;
   readonly spawnVmWorker: () => Worker;
   readonly loadGuest: (onProgress: (fraction: number) => void) => Promise<GuestSet>;
   /** A room's key was made here: the address should show it. */
@@ -121,6 +124,19 @@ export function openTab(options: TabOptions): OpenTab {
     changed: () => roomChanged(),
   });
 
+  const endedVms = new EndedVms({
+    self, log,
+    formerSelf: takeFormerSelf(access.room, self, options.tabMemory),
+    isShownHere: (vmId) => localVms.ended.has(vmId),
+    now: () => Date.now(),
+  });
+  const dismissEnded = async (vmIds: readonly string[]): Promise<void> => {
+    if (vmIds.length === 0) return;
+    await room.dismissEnded(vmIds);
+    endedVms.hide(vmIds);
+    changed();
+  };
+
   let connections: PeerConnections | null = null;
   if (access.ok && typeof RTCPeerConnection === 'function') {
     connections = new PeerConnections(self, new PeerSignalling(self, hostToken, {
@@ -188,6 +204,7 @@ export function openTab(options: TabOptions): OpenTab {
   });
   room.changed.on(() => {
     links.meet(room.hostIds());
+    endedVms.take(room.ended, room.hostIds());
     roomChanged();
   });
   room.heard.on(({ from, message }) => heard(from, message));
@@ -301,6 +318,8 @@ export function openTab(options: TabOptions): OpenTab {
       const vmId = await localVms.start(wanted.name, (wanted.memoryMiB ?? DEFAULT_MEMORY_MIB) * 1024 * 1024);
       const vm = publicVms().find((candidate) => candidate.id === vmId);
       if (vm === undefined) throw new Error('The VM started, but the server does not list it.');
+      // Who starts a new one knows that the old one is gone.
+      void dismissEnded(endedVms.ownIds()).catch(() => undefined);
       return vm;
     },
     migrate(vmId, hostId, wanted = {}) {
@@ -335,6 +354,7 @@ export function openTab(options: TabOptions): OpenTab {
       starting, trouble,
       hosts: publicHosts(),
       vms: views(),
+      endedVms: endedVms.views(),
       migrations: migrations.underWay(),
       reports: migrations.reports(),
       log: log.view(),
@@ -353,10 +373,14 @@ export function openTab(options: TabOptions): OpenTab {
       log.add('info', vmId as VmId, `${vmName} was forgotten.`);
     },
     dismiss(vmId) {
-      localVms.ended.delete(vmId as VmId);
+      if (localVms.ended.delete(vmId as VmId)) {
+        endedVms.hide([vmId]);
+        void room.dismissEnded([vmId]).catch(() => undefined);
+      }
       localVms.movedTo.delete(vmId as VmId);
       changed();
     },
+    dismissEnded,
     runsVms: () => localVms.hasAny(),
     dispose() {
       if (viewTimer !== null) clearTimeout(viewTimer);

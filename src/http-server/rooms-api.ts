@@ -12,6 +12,8 @@ export interface RoomDescription {
     readonly epoch: number;
     readonly forwards: readonly { readonly guestPort: number; readonly hostPort: number }[];
   }[];
+  /** VMs that are no more and that nobody dismissed yet, oldest first. */
+  readonly ended: readonly { readonly id: string; readonly name: string; readonly hostName: string | null; readonly how: string; readonly why: string | null; readonly agoMs: number }[];
   /** What the room's gateway counted, by the names of its counters.ts; absent while the room is not open. */
   readonly gateway?: Readonly<Record<string, number>>;
 }

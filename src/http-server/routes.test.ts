@@ -37,7 +37,7 @@ class FakeControls implements RoomControls {
   captured = (): Uint8Array | null => (this.capturing ? FILE : null);
 }
 
-const ROOM = { hosts: [{ id: 'h1', name: 'Ada' }], vms: [] };
+const ROOM = { hosts: [{ id: 'h1', name: 'Ada' }], vms: [], ended: [] };
 
 describe('the routes', () => {
   let server: ServedApp;

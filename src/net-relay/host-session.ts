@@ -51,13 +51,19 @@ export class HostSession implements HostVoice<RelayToHost> {
         return;
       case 'destroy-vm':
         this.answer(message.requestId, () => {
-          this.room.destroyVm(this.hostId, message.vmId, message.epoch);
+          this.room.destroyVm(this.hostId, message.vmId, message.epoch, message.ending);
           return null;
         });
         return;
       case 'forget-vm':
         this.answer(message.requestId, () => {
           this.room.forgetVm(message.vmId, message.epoch);
+          return null;
+        });
+        return;
+      case 'dismiss-ended':
+        this.answer(message.requestId, () => {
+          this.room.dismissEnded(message.vmIds);
           return null;
         });
         return;

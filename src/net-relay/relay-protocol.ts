@@ -63,6 +63,28 @@ export const vmInfoSchema = v.object({
   forwards: v.array(forwardSchema),
 });
 
+/** Of the sentence that says why a VM broke down. */
+export const MAX_ENDING_CHARACTERS = 300;
+/**
+ * How a VM ended. What its owner says: `tab-closed` (or reloaded), `powered-off`, `failed`. What the relay knows:
+ * `forgotten` by somebody of the room, `expired` because its tab did not come back.
+ */
+const ownersEndings = ['tab-closed', 'powered-off', 'failed'] as const;
+const ending = v.object({ how: v.picklist(ownersEndings), why: v.optional(v.pipe(v.string(), v.maxLength(MAX_ENDING_CHARACTERS))) });
+/** A VM that is no more, as the room remembers it. */
+export const endedVmSchema = v.object({
+  id,
+  name: displayName,
+  /** Its last owner; `hostName` is null if the relay was never told it. */
+  hostId: id,
+  hostName: v.nullable(displayName),
+  how: v.picklist([...ownersEndings, 'forgotten', 'expired']),
+  /** Of `failed`: a sentence of the owner's page, or null. */
+  why: v.nullable(text),
+  /** Time since then, by the relay's uptime. */
+  agoMs: v.pipe(v.number(), v.minValue(0)),
+});
+
 /** First message on either socket; anything else first, or none within 5 s, closes it. */
 const credentials = {
   version: v.number(),
@@ -82,10 +104,12 @@ export const hostToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */
   v.object({ type: v.literal('vm-state'), vmId: id, epoch, state: vmStateSchema }),
-  /** Owner only: the VM ended (powered off, or given up). Its lease, port and forwards go. */
-  v.object({ type: v.literal('destroy-vm'), requestId, vmId: id, epoch }),
+  /** Owner only: the VM ended. Its lease, port and forwards go. The room remembers it with its ending; without one, not. */
+  v.object({ type: v.literal('destroy-vm'), requestId, vmId: id, epoch, ending: v.optional(ending) }),
   /** Anyone: the VM's owner is gone for good. Refused while the owner is present, or the epoch is not the lease's. Then as if destroyed. */
   v.object({ type: v.literal('forget-vm'), requestId, vmId: id, epoch }),
+  /** Anyone: the room need not remember these ended VMs any longer. */
+  v.object({ type: v.literal('dismiss-ended'), requestId, vmIds: v.pipe(v.array(id), v.maxLength(64)) }),
   /** To one host of the room; body is the sender's business (src/host/host-messages.ts). */
   v.object({ type: v.literal('to-host'), hostId: id, body: v.unknown() }),
   v.object({ type: v.literal('to-room'), body: v.unknown() }),
@@ -103,7 +127,7 @@ const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner
 export const relayToHostSchema = v.variant('type', [
   v.object({ type: v.literal('welcome'), hostId: id, room: roomNameSchema, heartbeatMs: v.number() }),
   v.object({ type: v.literal('refused'), cause: v.picklist(hostRefusals), reason: text }),
-  v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema) }),
+  v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema), ended: v.array(endedVmSchema) }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(true), value: v.unknown() }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(false), reason: text }),
   v.object({ type: v.literal('from-host'), hostId: id, body: v.unknown() }),
@@ -208,6 +232,8 @@ export type PortToRelay = v.InferOutput<typeof portToRelaySchema>;
 export type RelayToPort = v.InferOutput<typeof relayToPortSchema>;
 export type HostInfo = v.InferOutput<typeof hostInfoSchema>;
 export type VmInfo = v.InferOutput<typeof vmInfoSchema>;
+export type EndedVm = v.InferOutput<typeof endedVmSchema>;
+export type Ending = v.InferOutput<typeof ending>;
 export type VmState = v.InferOutput<typeof vmStateSchema>;
 export type CreatedVm = v.InferOutput<typeof createdVmSchema>;
 export type VmTraffic = v.InferOutput<typeof trafficSchema>;

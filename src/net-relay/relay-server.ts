@@ -12,10 +12,11 @@ import { isOverdue } from './attempt.ts';
 import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.ts';
 import { Counters } from './counters.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
+import { EndedVms } from './ended-vms.ts';
 import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
-import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
+import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
 import { openRelayStore, type KeyValueStore, type RelayStore } from './relay-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
@@ -55,6 +56,8 @@ export interface RoomStatus {
     /** Frames refused or lost, by name. */
     readonly dropped: Readonly<Record<string, number>>;
   }[];
+  /** VMs that are no more and that nobody dismissed yet, oldest first. */
+  readonly ended: readonly EndedVm[];
 }
 
 export interface RelayStats {
@@ -122,6 +125,8 @@ class RelayServer implements Relay {
   private readonly random: (count: number) => Uint8Array;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms = new Map<RoomName, Room>();
+  /** By room, open or not; what is remembered of a room that was left is the first to go. */
+  private readonly ended = new Map<RoomName, EndedVms>();
   private readonly connections = new Set<AnyConnection>();
   private readonly refusals = new Counters<RelayRefusal>();
   private timer: Disposable | null = null;
@@ -181,12 +186,13 @@ class RelayServer implements Relay {
   roomStatus(name: string, key: string): RoomStatus | null {
     if (!this.checkKey(name, key)) return null;
     const room = this.rooms.get(name as RoomName);
-    if (room === undefined) return { hosts: [], vms: [] };
+    if (room === undefined) return { hosts: [], vms: [], ended: this.ended.get(name as RoomName)?.list(this.clock.now()) ?? [] };
     return {
       hosts: room.hosts.list(),
       vms: room.listVms().map(({ id, name: vmName, mac, ip, hostId, ownerPresent, epoch, forwards }) => ({
         id, name: vmName, mac, ip, ownerHostId: hostId, ownerPresent, epoch, forwards, dropped: room.vm(id)?.port.drops.toJSON() ?? {},
       })),
+      ended: room.listEnded(),
     };
   }
 
@@ -326,9 +332,21 @@ class RelayServer implements Relay {
       store: this.store,
       randomBytes: this.random,
       openGateway: this.options.openGateway ?? null,
+      ended: this.endedIn(name),
     });
     this.rooms.set(name, room);
     return room;
+  }
+
+  private endedIn(name: RoomName): EndedVms {
+    const ended = this.ended.get(name) ?? new EndedVms();
+    this.ended.delete(name);
+    this.ended.set(name, ended);
+    for (const oldest of this.ended.keys()) {
+      if (this.ended.size <= MAX_ROOMS) break;
+      if (!this.rooms.has(oldest) && oldest !== name) this.ended.delete(oldest);
+    }
+    return ended;
   }
 
   private isOriginAllowed(request: IncomingMessage): boolean {
@@ -351,6 +369,7 @@ class RelayServer implements Relay {
         if (!room.beat()) continue;
         room.dispose();
         this.rooms.delete(name);
+        if (this.ended.get(name)?.isEmpty === true) this.ended.delete(name);
       }
       this.keepBeat();
     }, HEARTBEAT_MS);

@@ -23,7 +23,8 @@ export interface HostVoice<Message> {
 interface Host<Message> {
   readonly id: HostId;
   readonly tokenDigest: string;
-  name: string;
+  /** null until it joins: after a restart only its token is known. */
+  name: string | null;
   voice: HostVoice<Message> | null;
   /** null: not shown, only its token is remembered. */
   awayBeats: number | null;
@@ -38,7 +39,7 @@ export class RoomHosts<Message> {
     const known = this.hosts.get(id);
     if (known !== undefined) return known.tokenDigest === tokenDigest ? 'ok' : 'host-id-taken';
     if (this.hosts.size >= MAX_HOSTS * 2) return 'room-full';
-    this.hosts.set(id, { id, tokenDigest, name: id, voice: null, awayBeats: null, replies: new Map() });
+    this.hosts.set(id, { id, tokenDigest, name: null, voice: null, awayBeats: null, replies: new Map() });
     return 'ok';
   }
 
@@ -77,12 +78,17 @@ export class RoomHosts<Message> {
     return host !== undefined && isShown(host);
   }
 
+  /** As the host called itself, also while it is away; null if it was never here in the relay's lifetime. */
+  nameOf(id: HostId): string | null {
+    return this.hosts.get(id)?.name ?? null;
+  }
+
   tokenDigest(id: HostId): string | undefined {
     return this.hosts.get(id)?.tokenDigest;
   }
 
   list(): HostInfo[] {
-    return [...this.hosts.values()].filter(isShown).map(({ id, name }) => ({ id, name }));
+    return [...this.hosts.values()].filter(isShown).map(({ id, name }) => ({ id, name: name ?? id }));
   }
 
   remember(id: HostId, requestId: number, reply: Message): void {

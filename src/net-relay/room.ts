@@ -5,9 +5,10 @@ import type { Clock } from '../migration/ports.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, Ipv4Address, MacAddress, RoomName, VmId } from '../shared/ids.ts';
+import type { EndedVms } from './ended-vms.ts';
 import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGateway } from './lan.ts';
 import { RoomLanes } from './lane-session.ts';
-import type { CreatedVm, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
+import type { CreatedVm, EndedVm, Ending, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { RoomHosts } from './room-hosts.ts';
 import { RoomVm, type RoomVmIdentity, type RoomVmWorld } from './room-vm.ts';
@@ -38,6 +39,8 @@ export interface RoomWorld {
   readonly store: RelayStore;
   randomBytes(count: number): Uint8Array;
   readonly openGateway: OpenGateway | null;
+  /** What the room remembers of VMs that ended; outlives the room. */
+  readonly ended: EndedVms;
 }
 
 export class RequestRefused extends Error {}
@@ -91,8 +94,12 @@ export class Room implements Disposable {
     }));
   }
 
+  listEnded(): EndedVm[] {
+    return this.world.ended.list(this.world.clock.now());
+  }
+
   roomMessage(): RelayToHost {
-    return { type: 'room', hosts: this.hosts.list(), vms: this.listVms() };
+    return { type: 'room', hosts: this.hosts.list(), vms: this.listVms(), ended: this.listEnded() };
   }
 
   /** Throws RequestRefused with a sentence. The same request again gives the same VM. */
@@ -126,11 +133,11 @@ export class Room implements Disposable {
   }
 
   /** Throws RequestRefused with a sentence. */
-  destroyVm(hostId: HostId, vmId: string, epoch: number): void {
+  destroyVm(hostId: HostId, vmId: string, epoch: number, ending?: Ending): void {
     const vm = this.vm(vmId);
     if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
     if (vm.ownerHostId !== hostId || vm.epoch !== epoch) throw new RequestRefused(`${vm.identity.name} belongs to another host now.`);
-    this.forget(vm, `${vm.identity.name} has ended.`);
+    this.forget(vm, `${vm.identity.name} has ended.`, ending ?? null);
   }
 
   /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence. */
@@ -143,7 +150,12 @@ export class Room implements Disposable {
     if (vm.hasSession) throw new RequestRefused(`${name} is being moved; it can be forgotten once that is over.`);
     const missing = (vm.leaseState === 'owned' ? FORGETTABLE_AFTER_BEATS : FORGETTABLE_IN_SWITCHOVER_AFTER_BEATS) - vm.awayBeats;
     if (missing > 0) throw new RequestRefused(`The tab that holds ${name} may be on its way back; ${name} can be forgotten in ${missing} s.`);
-    this.forget(vm, `${name} was forgotten by the room.`);
+    this.forget(vm, `${name} was forgotten by the room.`, { how: 'forgotten' });
+  }
+
+  /** Asked for by any host; ids that are not remembered do no harm. */
+  dismissEnded(vmIds: readonly string[]): void {
+    if (this.world.ended.dismiss(vmIds)) this.changed();
   }
 
   toRoom(from: HostId, message: RelayToHost): void {
@@ -169,7 +181,7 @@ export class Room implements Disposable {
       vm.awayBeats += 1;
       if (vm.awayBeats >= EXPIRE_HELD_BEATS) vm.port.expire();
       if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) {
-        this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`);
+        this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
         changed = true;
       }
     }
@@ -257,7 +269,10 @@ export class Room implements Disposable {
     this.world.store.putVm(this.name, id, { name, mac, ip, memoryBytes, createdBy: { ...createdBy }, lease: vm.storedLease(), tokens, forwards: [...vm.forwards] });
   }
 
-  private forget(vm: RoomVm, reason: string): void {
+  /** `ending` null: a VM that never came to be, of which nobody needs to hear. */
+  private forget(vm: RoomVm, reason: string, ending: Pick<EndedVm, 'how'> & { readonly why?: string | undefined } | null): void {
+    const { ownerHostId: hostId, identity: { id, name } } = vm;
+    if (ending !== null) this.world.ended.add({ id, name, hostId, hostName: this.hosts.nameOf(hostId), how: ending.how, why: ending.why ?? null }, this.world.clock.now());
     this.vms.delete(vm.identity.id);
     this.trafficTold.delete(vm.identity.id);
     this.world.store.removeVm(this.name, vm.identity.id);
@@ -289,7 +304,7 @@ export class Room implements Disposable {
     }
     const oldest = [...this.vms.values()].reduce((a, b) => (b.awayBeats > a.awayBeats ? b : a));
     if (oldest.awayBeats < KEEP_AWAY_VM_BEATS_WHEN_FULL) throw new RequestRefused(`A room holds ${count} VMs; end one first.`);
-    this.forget(oldest, `The host of ${oldest.identity.name} has been away for an hour, and its address was needed.`);
+    this.forget(oldest, `The host of ${oldest.identity.name} has been away for an hour, and its address was needed.`, { how: 'expired' });
     return oldest.identity.ip;
   }
 }

@@ -57,9 +57,9 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
           fill.style.transform = `scaleX(${overlay.fraction ?? 0})`;
           break;
         case 'empty':
-          setText(title, 'No PC runs here yet');
+          setText(title, overlay.anew ? 'No PC runs here any more' : 'No PC runs here yet');
           setText(words, 'A PC with 128 MiB of memory and Linux starts in a few seconds.');
-          setText(start, 'Start a PC');
+          setText(start, overlay.anew ? 'Start a new PC' : 'Start a PC');
           break;
         case 'moved': {
           const { vm, returning } = overlay;

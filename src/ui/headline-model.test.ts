@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { FRESH_MS, headline } from './headline-model.ts';
-import { ended, hosts, progress, scene, THERE, vm } from './testing/views.ts';
+import { ended, endedVm, hosts, progress, scene, THERE, vm } from './testing/views.ts';
 
 const say = (...with_: Parameters<typeof scene>): string => {
   const { text, detail } = headline(scene(...with_), 1_500);
@@ -11,6 +11,7 @@ describe('the sentence at the top', () => {
   it('says what is going on before there is a VM', () => {
     expect(say({ starting: { text: 'Loading the guest, 40 %', fraction: 0.4 } }, null)).toContain('A PC is getting ready');
     expect(say({}, null)).toContain('No PC runs in this room yet');
+    expect(say({ endedVms: [endedVm()] }, null)).toContain('No PC runs in this room any more');
   });
 
   it('says how to get a second host to somebody who is alone', () => {

@@ -16,7 +16,8 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
     return { text: 'A PC is getting ready.', detail: 'A real x86 computer with Linux, all inside this page.', tone: 'calm' };
   }
   if (vm === null) {
-    return { text: 'No PC runs in this room yet.', detail: 'Start one: a real x86 computer with Linux, all inside this page.', tone: 'calm' };
+    const text = view.endedVms.length === 0 ? 'No PC runs in this room yet.' : 'No PC runs in this room any more.';
+    return { text, detail: 'Start one: a real x86 computer with Linux, all inside this page.', tone: 'calm' };
   }
   const where = hostName(scene, vm.hostId);
   const inWhere = vm.here ? 'in this tab' : `in ${where}`;

@@ -5,13 +5,14 @@ import { migrationOf, type Scene } from './scene.ts';
 export type Overlay =
   | { readonly kind: 'none' }
   | { readonly kind: 'starting'; readonly text: string; readonly fraction: number | null }
-  | { readonly kind: 'empty' }
+  /** `anew`: this tab had one before it was reloaded. */
+  | { readonly kind: 'empty'; readonly anew: boolean }
   | { readonly kind: 'moved'; readonly vm: VmView; readonly returning: boolean }
   | { readonly kind: 'ended'; readonly vm: VmView; readonly why: string };
 
 export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): Overlay {
   const { view, selected: vm } = scene;
-  if (vm === null) return view.starting === null ? { kind: 'empty' } : { kind: 'starting', ...view.starting };
+  if (vm === null) return view.starting === null ? { kind: 'empty', anew: view.endedVms.some(({ wasHere }) => wasHere) } : { kind: 'starting', ...view.starting };
   if (vm.ended) return { kind: 'ended', vm, why: whyEnded(view.log, vm.id) ?? 'It was shut down from inside.' };
   if (vm.movedAway && !vm.here) {
     const migration = migrationOf(view, vm.id);

@@ -16,6 +16,7 @@
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation
  *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
+ *   [data-testid=ended]                                   VMs that are no more, with [data-testid=dismiss-ended], [data-testid=start-new]
  *   [data-testid=forget-button][data-asks]                of a VM whose tab is away; `data-asks`: the next press does it
  *   [data-testid=start-another]                           a further VM in this tab (on its own card)
  *   [data-testid=network]                                 traffic, forwards and capture of the VM shown (a <details>), with
@@ -33,6 +34,7 @@ import type { Tab, VmView } from '../host/scripting-interface.ts';
 import { consolePanel } from './console-panel.ts';
 import { el, show } from './dom.ts';
 import { header } from './header.ts';
+import { endedBanner } from './ended-banner.ts';
 import { headline } from './headline.ts';
 import { FRESH_MS } from './headline-model.ts';
 import { hostCards } from './host-cards.ts';
@@ -79,6 +81,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       actions.select(vm.id);
     }),
     dismiss: (vmId) => tab.dismiss(vmId),
+    dismissEnded: (vmIds) => attempt(() => tab.dismissEnded(vmIds)),
     forget: (vmId, epoch) => attempt(() => tab.forget(vmId, epoch)),
     setVerify(next) {
       verify = next;
@@ -95,6 +98,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const top = bag.add(header());
   const sentence = bag.add(headline());
   const leave = bag.add(leaveBanner(actions));
+  const ended = bag.add(endedBanner(actions));
   const trouble = bag.add(troublePanel());
   const hosts = bag.add(hostCards(actions));
   const consoles = bag.add(consolePanel(actions));
@@ -108,11 +112,11 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       // First in the order of the keyboard: Shift+Tab leads from the console to Migrate.
       el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
       consoles.element));
-  const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, trouble.element, stage);
+  const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, ended.element, trouble.element, stage);
   const page = el('div', { class: 'page' }, top.element, main);
   root.replaceChildren(page);
 
-  const components = [top, sentence, leave, trouble, hosts, consoles, panel, pinged, network, log];
+  const components = [top, sentence, leave, ended, trouble, hosts, consoles, panel, pinged, network, log];
 
   function scene(): Scene {
     const view = tab.view();

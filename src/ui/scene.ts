@@ -23,6 +23,7 @@ export interface Actions {
   cancel(vmId: string): void;
   startVm(): void;
   dismiss(vmId: string): void;
+  dismissEnded(vmIds: readonly string[]): void;
   forget(vmId: string, epoch: number): void;
   setVerify(verify: boolean): void;
   stay(): void;

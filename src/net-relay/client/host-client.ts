@@ -6,7 +6,7 @@ import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../../shared/ids.ts';
 import {
   createdVmSchema, MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToHostSchema,
-  type CreatedVm, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
+  type CreatedVm, type EndedVm, type Ending, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
 } from '../relay-protocol.ts';
 import { systemClock } from '../system-clock.ts';
 import type { OpenSocket } from './open-socket.ts';
@@ -34,6 +34,8 @@ export interface HostMessageEvent {
 export interface RoomView {
   readonly hosts: readonly HostInfo[];
   readonly vms: readonly VmInfo[];
+  /** VMs that are no more and not yet dismissed, oldest first. */
+  readonly ended: readonly EndedVm[];
 }
 export interface PingEvent {
   readonly vmId: string;
@@ -54,7 +56,9 @@ export interface HostClient extends Disposable {
   onTraffic(listener: (traffic: readonly VmTraffic[]) => void): Disposable;
   /** Survives a lost connection; rejects with a sentence if the server refuses or does not answer within 10 s. */
   createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm>;
-  destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
+  /** With its ending, the room remembers the VM. */
+  destroyVm(vmId: VmId, epoch: LeaseEpoch, ending?: Ending): Promise<void>;
+  dismissEnded(vmIds: readonly string[]): Promise<void>;
   /** Of a VM whose owner is gone for good. Rejects with a sentence if it is present, or the lease is not at this epoch any more. */
   forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
   /** Told again after a reconnect, as long as this host may own the VM. */
@@ -154,9 +158,13 @@ class RelayHostClient implements HostClient {
     return v.parse(createdVmSchema, value);
   }
 
-  async destroyVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
+  async destroyVm(vmId: VmId, epoch: LeaseEpoch, ending?: Ending): Promise<void> {
     this.vmStates.delete(vmId);
-    await this.request({ type: 'destroy-vm', vmId, epoch });
+    await this.request({ type: 'destroy-vm', vmId, epoch, ending });
+  }
+
+  async dismissEnded(vmIds: readonly string[]): Promise<void> {
+    await this.request({ type: 'dismiss-ended', vmIds: [...vmIds] });
   }
 
   async forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void> {
@@ -217,7 +225,7 @@ class RelayHostClient implements HostClient {
     switch (message.type) {
       case 'room':
         this.forgetMovedVms(message.vms);
-        this.view = { hosts: message.hosts, vms: message.vms };
+        this.view = { hosts: message.hosts, vms: message.vms, ended: message.ended };
         this.rooms.emit(this.view);
         break;
       case 'reply':

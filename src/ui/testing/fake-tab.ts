@@ -1,5 +1,5 @@
 /** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
-import type { CaptureState, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, TerminalConsole, VmView } from '../../host/scripting-interface.ts';
+import type { CaptureState, EndedVmView, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, TerminalConsole, VmView } from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport, RoundFigures } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import { Emitter } from '../../shared/emitter.ts';
@@ -13,6 +13,7 @@ export interface FakeOptions {
   /** Multiplies the time a migration takes. */
   readonly slowness?: number;
   readonly invitation?: string;
+  readonly ended?: readonly EndedVmView[];
 }
 
 const SELF = 'host-self';
@@ -42,6 +43,7 @@ export class FakeTab implements Tab {
       trouble: options.trouble ?? null,
       hosts: [{ id: SELF, name: this.host.name, self: true, vms: 0 }, ...others],
       vms: [],
+      endedVms: options.ended ?? [],
       migrations: [],
       reports: [],
       log: [],
@@ -115,6 +117,10 @@ export class FakeTab implements Tab {
   sendMouse(vmId: string, dx: number, dy: number): void { this.sent.push(`${vmId} mouse ${dx} ${dy}`); }
   forget(vmId: string): Promise<void> {
     this.set({ vms: this.state.vms.filter((vm) => vm.id !== vmId) });
+    return Promise.resolve();
+  }
+  dismissEnded(vmIds: readonly string[]): Promise<void> {
+    this.set({ endedVms: this.state.endedVms.filter(({ id }) => !vmIds.includes(id)) });
     return Promise.resolve();
   }
   dismiss(vmId: string): void { this.set({ vms: this.state.vms.flatMap((vm) => (vm.id !== vmId ? [vm] : vm.ended ? [] : [{ ...vm, movedAway: false }])) }); }

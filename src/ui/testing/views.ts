@@ -1,5 +1,5 @@
 /** Small views for tests of what the page says. */
-import type { EndedMigration, TabMotionHost, TabView, VmView } from '../../host/scripting-interface.ts';
+import type { EndedMigration, EndedVmView, TabMotionHost, TabView, VmView } from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import type { Scene } from '../scene.ts';
@@ -32,6 +32,10 @@ export function ended(change: Partial<MigrationReport> = {}, known: EndedMigrati
   return { at: 1_000, known, vmName: 'pc-1', toName: 'Laptop of Ada', report: report(change) };
 }
 
+export function endedVm(change: Partial<EndedVmView> = {}): EndedVmView {
+  return { id: 'vm-0', name: 'pc-0', at: 500, text: 'pc-0 ended when its tab, quick-heron, was closed or reloaded.', wasHere: false, ...change };
+}
+
 export function progress(change: Partial<MigrationProgress> = {}): MigrationProgress {
   return {
     id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, phase: 'rounds', round: 1,
@@ -43,7 +47,7 @@ export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm(
   return {
     view: {
       room: 'default', invitation: 'http://localhost:8686/?room=default#key', secure: true, starting: null, trouble: null, hosts,
-      vms: selected === null ? [] : [selected], migrations: [], reports: [], log: [], links: {}, ...view,
+      vms: selected === null ? [] : [selected], endedVms: [], migrations: [], reports: [], log: [], links: {}, ...view,
     },
     selfId: HERE,
     selected,
