@@ -5,7 +5,10 @@ import { runVmWorker } from './host/worker/vm-worker-main.ts';
 const scope = globalThis as unknown as {
   postMessage(message: FromVmWorker): void;
   onmessage: ((event: MessageEvent<ToVmWorker>) => void) | null;
+  onmessageerror: (() => void) | null;
 };
+
+scope.onmessageerror = () => scope.postMessage({ type: 'unreadable' });
 
 runVmWorker(
   (message) => scope.postMessage(message),

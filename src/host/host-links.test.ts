@@ -12,16 +12,18 @@ function twoTabs() {
   /** Cut off without knowing it yet: what it sends is lost. */
   const deaf = new Set<HostId>();
   const handedOver: string[] = [];
+  const wanted = new AbortController();
   const tab = (self: HostId): HostLinks => new HostLinks({
     self,
     connections: null,
     presence: null,
     send: (to, message) => queueMicrotask(() => transmit(self, to, message)),
     accept: (_from, migrationId, _vmId, attempt, hand) => hand(() => handedOver.push(`${self} takes ${migrationId}/${attempt}`)),
+    abandoned: (_from, migrationId) => handedOver.push(`${self} drops ${migrationId}`),
   });
   const tabs = new Map([[A, tab(A)], [B, tab(B)]]);
   function transmit(from: HostId, to: HostId, message: HostMessage): void {
-    if (message.type !== 'open-link' && message.type !== 'link-opened' && message.type !== 'link-refused') return;
+    if (message.type !== 'open-link' && message.type !== 'link-opened' && message.type !== 'link-refused' && message.type !== 'link-abandoned') return;
     if (deaf.has(from) || deaf.has(to)) return;
     if (!away.has(from) && !away.has(to)) tabs.get(to)?.receive(from, message);
     else if (message.type === 'open-link') tabs.get(from)?.undeliverable(to, message);
@@ -31,7 +33,8 @@ function twoTabs() {
   present();
   return {
     a, handedOver, deaf,
-    open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over')),
+    open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over'), wanted.signal),
+    giveUp: () => wanted.abort(),
     cutOff: () => {
       deaf.delete(A);
       away.add(A);
@@ -62,6 +65,18 @@ async function passing(ms: number): Promise<void> {
 describe('HostLinks', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
+
+  it('tells the target that nothing will come when it gives up before the target has answered', async () => {
+    const { open, giveUp, handedOver, targetCutOff, comesBack } = twoTabs();
+    targetCutOff();
+    const opening = expect(open()).rejects.toMatchObject({ cause: 'cancelled' });
+    await passing(0);
+    comesBack();
+    giveUp();
+    await opening;
+    await passing(1000);
+    expect(handedOver).toEqual(['b drops move-1']);
+  });
 
   it('hands over the target\'s end, then the source\'s', async () => {
     const { open, handedOver } = twoTabs();

@@ -70,6 +70,8 @@ export interface HostLinksOptions {
   readonly send: (to: HostId, message: HostMessage) => void;
   /** This tab is the target: hand the ends to a new VM worker in this task. Throws a sentence to refuse. */
   readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void) => void;
+  /** This tab was to be the target, and the source has given up before anything came. */
+  readonly abandoned: (from: HostId, migrationId: MigrationId) => void;
 }
 
 export class HostLinks implements Disposable {
@@ -135,9 +137,13 @@ export class HostLinks implements Disposable {
     return state === 'none' || state === 'trying' ? 'trying' : 'relay';
   }
 
-  /** Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind. */
-  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
+  /**
+   * Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind; rejects
+   * with a MigrationError, and at once with 'cancelled' when `signal` aborts.
+   */
+  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, signal: AbortSignal, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
     const kind = avoid === null ? await this.ready(targetId) : this.otherThan(avoid, targetId);
+    if (signal.aborted) throw new MigrationError('cancelled');
     const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
     const message: HostMessageOf<'open-link'> = { type: 'open-link', migrationId, vmId, attempt, kind, channelBase };
     return new Promise((resolve, reject) => {
@@ -146,11 +152,14 @@ export class HostLinks implements Disposable {
         again: setInterval(() => this.ask(opening), ASK_AGAIN_MS), limit: this.openLimit(migrationId), wasCutOff: this.isCutOff, undelivered: false,
       };
       this.openings.set(migrationId, opening);
+      signal.addEventListener('abort', () => {
+        if (this.openings.get(migrationId) === opening) this.giveUp(migrationId, new MigrationError('cancelled'));
+      }, { once: true });
       this.ask(opening);
     });
   }
 
-  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused'>): void {
+  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused' | 'link-abandoned'>): void {
     switch (message.type) {
       case 'rtc-invite':
         if (this.options.connections?.expect(from, message.nonce) === true) this.options.send(from, { type: 'rtc-expected', nonce: message.nonce });
@@ -165,6 +174,9 @@ export class HostLinks implements Disposable {
       case 'link-refused':
         this.finish(from, message);
         break;
+      case 'link-abandoned':
+        this.options.abandoned(from, message.migrationId);
+        break;
     }
   }
 
@@ -175,11 +187,11 @@ export class HostLinks implements Disposable {
     opening.undelivered = true;
     // The relay goes on to list a host that was cut off for a while: it may be back any moment.
     if (this.isCutOff || opening.wasCutOff || this.known.has(to)) return;
-    this.settle(message.migrationId)?.reject(new MigrationError('unknown-host', UNREACHABLE));
+    this.giveUp(message.migrationId, new MigrationError('unknown-host', UNREACHABLE));
   }
 
   dispose(): void {
-    for (const id of [...this.openings.keys()]) this.settle(id)?.reject(new MigrationError('cancelled', 'This tab is closing.'));
+    for (const id of [...this.openings.keys()]) this.giveUp(id, new MigrationError('cancelled', 'This tab is closing.'));
     for (const retry of this.retries.values()) clearTimeout(retry);
     this.bag.dispose();
     this.changed.dispose();
@@ -236,8 +248,8 @@ export class HostLinks implements Disposable {
 
   private openLimit(migrationId: MigrationId): ReturnType<typeof setTimeout> {
     return setTimeout(() => {
-      const opening = this.settle(migrationId);
-      opening?.reject(this.notOpened(opening));
+      const opening = this.openings.get(migrationId);
+      if (opening !== undefined) this.giveUp(migrationId, this.notOpened(opening));
     }, OPEN_LIMIT_MS);
   }
 
@@ -275,6 +287,14 @@ export class HostLinks implements Disposable {
     } catch (error) {
       opening.reject(error instanceof MigrationError ? error : new MigrationError('link-failed', String(error)));
     }
+  }
+
+  /** The other host may have opened its end; of a first link it then need not wait for anything to come. */
+  private giveUp(migrationId: MigrationId, error: MigrationError): void {
+    const opening = this.settle(migrationId);
+    if (opening === null) return;
+    if (opening.message.attempt === 0) this.options.send(opening.targetId, { type: 'link-abandoned', migrationId });
+    opening.reject(error);
   }
 
   private settle(migrationId: MigrationId): Opening | null {

@@ -75,11 +75,14 @@ export const hostMessageSchema = v.variant('type', [
   v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: v.pipe(count, v.integer(), v.maxValue(MAX_LINK_ATTEMPT)), kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
   v.object({ type: v.literal('link-opened'), migrationId }),
   v.object({ type: v.literal('link-refused'), migrationId, reason: sentence }),
+  /** The source gave the migration up before its first link was open at both ends: nothing will come. */
+  v.object({ type: v.literal('link-abandoned'), migrationId }),
 
   /** To the VM's owner, from any tab of the room; repeated until answered (host-requests.ts). */
   v.object({ type: v.literal('migrate'), requestId: id, vmId, targetId: hostId, options: migrateOptionsSchema }),
   v.object({ type: v.literal('migrated'), requestId: id, report: reportSchema }),
-  v.object({ type: v.literal('cancel'), requestId: id, vmId }),
+  /** `migrateRequestId`: the sender's own request that is meant, which may not have come yet. */
+  v.object({ type: v.literal('cancel'), requestId: id, vmId, migrateRequestId: v.nullable(id) }),
   v.object({ type: v.literal('cancelled'), requestId: id, refusal: v.nullable(sentence) }),
   v.object({ type: v.literal('progress'), progress: progressSchema }),
   v.object({ type: v.literal('report'), report: reportSchema }),

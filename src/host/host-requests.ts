@@ -10,8 +10,11 @@ const REPEAT_EVERY_MS = 3000;
 /** Requests whose answers are remembered; one that is repeated is a recent one. */
 const MAX_PERFORMED = 256;
 
-/** `not-delivered`: it never got there. `host-left`: it may have got there, but nobody is left to answer. */
-export type Outcome<Answer> = { readonly answer: Answer } | { readonly lost: 'not-delivered' | 'host-left' };
+/**
+ * `not-delivered`: it never got there. `host-left`: it may have got there, but nobody is left to answer.
+ * `left-the-room`: the asker itself has left.
+ */
+export type Outcome<Answer> = { readonly answer: Answer } | { readonly lost: 'not-delivered' | 'host-left' | 'left-the-room' };
 
 interface Pending<Answer> {
   readonly to: HostId;
@@ -54,8 +57,7 @@ export class AskedRequests<Answer> implements Disposable {
   }
 
   dispose(): void {
-    for (const { repeating } of this.pending.values()) clearInterval(repeating);
-    this.pending.clear();
+    for (const requestId of [...this.pending.keys()]) this.settle(requestId, { lost: 'left-the-room' });
   }
 
   private settle(requestId: string, outcome: Outcome<Answer>): void {
@@ -69,7 +71,7 @@ export class AskedRequests<Answer> implements Disposable {
 
 export class PerformedRequests<Answer> {
   /** Null while it is being performed. */
-  private readonly answers = new Map<string, { answer: Answer } | null>();
+  private readonly answers = new Map<string, { readonly answer: Answer } | null>();
 
   /**
    * Performs the request and tells its answer. Of the same request of the same host again, only the answer is told, if
@@ -82,14 +84,28 @@ export class PerformedRequests<Answer> {
       if (known !== null) tell(known.answer);
       return;
     }
-    this.answers.set(key, null);
-    for (const oldest of this.answers.keys()) {
-      if (this.answers.size <= MAX_PERFORMED) break;
-      this.answers.delete(oldest);
-    }
+    this.remember(key, null);
     void action().then((answer) => {
       if (this.answers.has(key)) this.answers.set(key, { answer });
       tell(answer);
     });
+  }
+
+  state(from: HostId, requestId: string): 'unknown' | 'being-performed' | { readonly answer: Answer } {
+    const known = this.answers.get(`${from} ${requestId}`);
+    return known === undefined ? 'unknown' : known ?? 'being-performed';
+  }
+
+  /** A request that has not come yet is not to be performed: this is its answer. */
+  answerAhead(from: HostId, requestId: string, answer: Answer): void {
+    this.remember(`${from} ${requestId}`, { answer });
+  }
+
+  private remember(key: string, entry: { readonly answer: Answer } | null): void {
+    this.answers.set(key, entry);
+    for (const oldest of this.answers.keys()) {
+      if (this.answers.size <= MAX_PERFORMED) break;
+      this.answers.delete(oldest);
+    }
   }
 }

@@ -1,37 +1,47 @@
 /**
- * A VM whose worker lives in this tab: one that runs here, or one that is arriving. Owns the worker; what the worker
- * says is told to the tab through `LocalVmEvents`.
+ * A VM whose worker lives in this tab: one that runs here, or one that is arriving. Owns the worker and its own state;
+ * what the worker says is told to the tab through `LocalVmEvents`. Whatever waits for the worker is settled by the
+ * worker's end, in `end()`.
  */
-import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
+import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
+import { settlable } from '../migration/settlable.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
+import { Departure, type DepartureOrder, type OpenLink } from './departure.ts';
 import type { HandOver } from './host-links.ts';
-import type { MigrateOptions } from './scripting-interface.ts';
 import { VmHandle } from './vm-handle.ts';
-import type { FromVmWorker, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
+import type { FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
 
 export interface LocalVmEvents {
   output(vm: LocalVm, data: Uint8Array): void;
   running(vm: LocalVm): void;
   consoleContinues(vm: LocalVm, scrollback: Uint8Array, printed: number): void;
   arrived(vm: LocalVm): void;
-  /** The VM stays where it was; `unsentInput` was typed for it here and belongs to its owner. */
-  notArrived(vm: LocalVm, reason: string, unsentInput: string): void;
   progress(vm: LocalVm, progress: MigrationProgress): void;
-  /** The migration ended; after `completed` this VM is disposed, and `unsentInput` belongs to the target's console. */
-  migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void;
-  /** The migration's link died and its source, this VM, wants another. */
-  linkWanted(vm: LocalVm, attempt: number, avoid: LinkKind): void;
+  /** A migration of this VM did not take place, and it runs on here. Told before whoever waits for the migration. */
+  stayed(vm: LocalVm, report: MigrationReport): void;
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
-  /** The guest ended by itself; `orderly` if it powered off. */
-  ended(vm: LocalVm, reason: string, orderly: boolean): void;
-  failed(vm: LocalVm, reason: string): void;
+  /**
+   * The worker has ended; `was` is the state it ended in. `unsentInput` was typed for the VM here and belongs to its
+   * owner. Told before whoever waits for the VM. Resolves with whether another host has the VM now, as the relay says.
+   */
+  ended(vm: LocalVm, was: LocalVmState, end: LocalVmEnd, unsentInput: string): Promise<boolean>;
+  /** How the migration ended that this VM was in when its worker ended. Told before whoever waits for the migration. */
+  endedMoving(vm: LocalVm, report: MigrationReport): void;
 }
+
+/** Why a worker ended. */
+export type LocalVmEnd =
+  | { readonly kind: 'moved'; readonly report: MigrationReport }
+  /** `report`: of the migration that it was in. */
+  | ({ readonly kind: 'guest-ended'; readonly report?: MigrationReport } & GuestEnd)
+  | { readonly kind: 'failed' | 'not-arrived' | 'removed'; readonly reason: string; readonly report?: MigrationReport };
 
 export type LocalVmState =
   | { readonly kind: 'starting'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch }
   | { readonly kind: 'running'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch }
-  | { readonly kind: 'migrating'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId; readonly to: HostId }
+  | { readonly kind: 'migrating'; readonly identity: VmIdentity; readonly epoch: LeaseEpoch; readonly departure: Departure }
   | { readonly kind: 'arriving'; readonly migrationId: MigrationId; readonly from: HostId }
   | { readonly kind: 'gone' };
 
@@ -45,8 +55,8 @@ export class LocalVm {
   private readonly events: LocalVmEvents;
   /** While the VM moves: what was typed at the source since then, or at the target before it runs there. */
   private typed: string[] = [];
-  private arrivalWaiters: (() => void)[] = [];
-  private cancelRefusals: ((refusal: string | null) => void)[] = [];
+  /** Resolves with null once the VM runs here, or with the sentence why it will not. */
+  private readonly here = settlable<string | null>();
 
   constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents) {
     this.vmId = vmId;
@@ -64,35 +74,42 @@ export class LocalVm {
     return (ends) => this.handle.post({ type: 'receive', migrationId, from, ends });
   }
 
-  /** This tab is the source: hands the link's ends to the worker and with them starts the migration. */
-  migrate(to: HostId, migrationId: MigrationId, options: MigrateOptions): HandOver {
-    return (ends) => {
-      this.typed = [];
-      this.handle.post({ type: 'migrate', migrationId, to, options, ends });
-    };
-  }
-
-  /** Either side: hands the ends of a migration's next link to the worker. */
+  /** This tab is the target: hands the ends of a migration's next link to the worker. */
   nextLink(attempt: number): HandOver {
     return (ends) => this.handle.post({ type: 'next-link', attempt, ends });
   }
 
-  noLink(reason: string): void {
-    this.handle.post({ type: 'no-link', reason });
-  }
-
-  /** Resolves with null if the migration will be cancelled, or with a sentence why it is too late. */
-  cancel(): Promise<string | null> {
-    if (this.state.kind !== 'migrating') return Promise.resolve('This VM is not being moved.');
-    return new Promise((resolve) => {
-      this.cancelRefusals.push(resolve);
-      this.handle.post({ type: 'cancel' });
+  /** Begins to move the running VM away; throws if it does not run. */
+  depart(order: DepartureOrder, openLink: OpenLink): Departure {
+    const { state } = this;
+    if (state.kind !== 'running') throw new Error(`A VM that is ${state.kind} cannot be moved.`);
+    const departure = new Departure(order, openLink, {
+      begin: (ends) => {
+        this.typed = [];
+        this.handle.post({ type: 'migrate', migrationId: order.id, to: order.to, options: order.options, ends });
+      },
+      nextLink: (attempt, ends) => this.handle.post({ type: 'next-link', attempt, ends }),
+      noLink: (reason) => this.handle.post({ type: 'no-link', reason }),
+      cancel: () => this.handle.post({ type: 'cancel' }),
+      progress: (progress) => this.events.progress(this, progress),
+      notBegun: (report) => {
+        this.typed = [];
+        this.stay(departure, report, state.epoch);
+      },
     });
+    this.state = { kind: 'migrating', identity: state.identity, epoch: state.epoch, departure };
+    departure.start();
+    return departure;
   }
 
-  /** Resolves once the arriving VM runs here or will not; null for any other. */
-  arrival(): Promise<void> | null {
-    return this.state.kind === 'arriving' ? new Promise((resolve) => this.arrivalWaiters.push(resolve)) : null;
+  /** The migration under way from here; null if there is none. */
+  get departure(): Departure | null {
+    return this.state.kind === 'migrating' ? this.state.departure : null;
+  }
+
+  /** Resolves with null once the VM runs here, or with the sentence why it will not. Never rejects. */
+  get whenHere(): Promise<string | null> {
+    return this.here.promise;
   }
 
   /** What is typed while the VM moves reaches the guest once, wherever it runs then. */
@@ -113,11 +130,9 @@ export class LocalVm {
     this.handle.post({ type: 'mouse', dx, dy, buttons });
   }
 
-  dispose(): void {
-    this.state = { kind: 'gone' };
-    this.answerCancels('The VM is no longer here.');
-    this.arrivalOver();
-    this.handle.dispose();
+  /** Ends the worker. */
+  remove(reason: string): void {
+    this.end({ kind: 'removed', reason });
   }
 
   private heard(message: FromVmWorker): void {
@@ -127,6 +142,7 @@ export class LocalVm {
       case 'running':
         if (this.state.kind === 'starting') this.state = { ...this.state, kind: 'running' };
         this.events.running(this);
+        this.here.resolve(null);
         break;
       case 'console':
         this.events.output(this, message.data);
@@ -136,25 +152,27 @@ export class LocalVm {
         this.events.consoleContinues(this, message.scrollback, message.printed);
         break;
       case 'progress':
+        this.departure?.progressed(message.progress);
         this.events.progress(this, message.progress);
         break;
       case 'report':
-        this.reported(message.report, message.unsentInput, message.inputsHeard, message.epoch as LeaseEpoch);
+        this.reported(message);
         break;
       case 'arrived':
         this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
         for (const data of this.typed.splice(0)) this.write(data);
         this.events.arrived(this);
-        this.arrivalOver();
+        this.here.resolve(null);
         break;
       case 'not-arrived':
-        this.events.notArrived(this, message.reason, this.typed.splice(0).join(''));
-        break;
-      case 'cancel-refused':
-        this.answerCancels(message.reason);
+        this.end({ kind: 'not-arrived', reason: message.reason });
         break;
       case 'link-wanted':
-        this.events.linkWanted(this, message.attempt, message.avoid);
+        this.departure?.openNext(message.attempt, message.avoid);
+        break;
+      case 'unreadable':
+        this.departure?.unreadable();
+        if (this.state.kind === 'arriving') this.end({ kind: 'not-arrived', reason: 'This browser could not hand the connection to the PC. Reload the page and try again.' });
         break;
       case 'log':
         this.events.log(this, message.level, message.text);
@@ -164,28 +182,51 @@ export class LocalVm {
         this.events.waiting(this, message.what);
         break;
       case 'ended':
-        this.events.ended(this, message.reason, message.orderly);
+        this.end({ kind: 'guest-ended', reason: message.reason, orderly: message.orderly });
         break;
       case 'failed':
-        this.events.failed(this, message.reason);
+        this.end({ kind: 'failed', reason: message.reason });
         break;
     }
   }
 
-  private reported(report: MigrationReport, unsentInWorker: string, inputsHeard: number, epoch: LeaseEpoch): void {
+  private reported({ report, guestEnd, unsentInput: unsentInWorker, inputsHeard, epoch }: Extract<FromVmWorker, { type: 'report' }>): void {
     const unsentInput = unsentInWorker + this.typed.splice(0).slice(inputsHeard).join('');
-    if (report.outcome !== 'completed' && this.state.kind === 'migrating') {
-      this.state = { kind: 'running', identity: this.state.identity, epoch };
+    if (report.outcome === 'completed') this.end({ kind: 'moved', report }, unsentInput);
+    else if (guestEnd !== null) this.end({ kind: 'guest-ended', ...guestEnd, report });
+    else if (report.cause === 'vm-ended') this.end({ kind: 'failed', reason: report.reason ?? CAUSE_SENTENCES['vm-ended'], report });
+    else if (this.departure !== null) this.stay(this.departure, report, epoch as LeaseEpoch);
+  }
+
+  /** The migration ended, and the VM did not move. */
+  private stay(departure: Departure, report: MigrationReport, epoch: LeaseEpoch): void {
+    if (this.state.kind !== 'migrating' || this.state.departure !== departure) return;
+    this.state = { kind: 'running', identity: this.state.identity, epoch };
+    this.events.stayed(this, report);
+    departure.finish(report);
+  }
+
+  /** The worker's end, whatever brought it: everything that waits for the worker is settled here, once. */
+  private end(end: LocalVmEnd, unsentInput = this.typed.splice(0).join('')): void {
+    const was = this.state;
+    if (was.kind === 'gone') return;
+    this.state = { kind: 'gone' };
+    this.handle.dispose();
+    const elsewhere = this.events.ended(this, was, end, unsentInput);
+    this.here.resolve(end.kind === 'moved' ? 'The VM has moved on.' : end.reason);
+    if (was.kind !== 'migrating') return;
+    const { departure } = was;
+    const conclude = (report: MigrationReport): void => {
+      this.events.endedMoving(this, report);
+      departure.finish(report);
+    };
+    if (end.kind === 'moved') {
+      conclude(end.report);
+      return;
     }
-    this.answerCancels(report.outcome === 'completed' ? 'It was too late to cancel: the VM runs on the other host already.' : null);
-    this.events.migrated(this, report, unsentInput);
-  }
-
-  private arrivalOver(): void {
-    for (const waiter of this.arrivalWaiters.splice(0)) waiter();
-  }
-
-  private answerCancels(refusal: string | null): void {
-    for (const answer of this.cancelRefusals.splice(0)) answer(refusal);
+    const report = end.report ?? departure.report('vm-ended', end.reason);
+    // A worker that failed may have done so after the target took the VM over.
+    if (end.kind === 'failed' && departure.inDoubt) void elsewhere.then((moved) => conclude(moved ? departure.arrivedUnseen() : report));
+    else conclude(report);
   }
 }

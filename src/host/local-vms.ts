@@ -2,27 +2,31 @@
  * The VMs whose workers live in this tab, and what each worker event means for them: starting, arriving, moving away,
  * ending. The room is told through `RoomPort`; the page hears through `changed` and the log.
  */
-import type { LinkKind, MigrationReport } from '../migration/report.ts';
-import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type VmState } from '../net-relay/relay-protocol.ts';
+import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
+import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type VmInfo, type VmState } from '../net-relay/relay-protocol.ts';
+import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { ConsoleInput } from './console-input.ts';
 import type { HandOver } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
-import { LocalVm, type LocalVmEvents } from './local-vm.ts';
-import type { Migrations } from './migrations.ts';
+import { LocalVm, type LocalVmEnd, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
 import { randomPassword } from './random.ts';
 import type { RemoteConsoles } from './remote-consoles.ts';
 import type { RoomLog } from './room-log.ts';
 import type { TabMotionVmState, VmView } from './scripting-interface.ts';
 import type { RelayAccess, VmIdentity } from './vm-worker-messages.ts';
+import { VmEndings } from './vm-endings.ts';
 import type { VmDetails } from './vm-views.ts';
 
 /** What the tab's connection to the relay does for its VMs. */
 export interface RoomPort {
   createVm(options: { name?: string; memoryBytes: number }): Promise<CreatedVm>;
   setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void;
+  /** Rejects with an error for which wasRefused() holds if the VM is not this tab's at this epoch. */
   destroyVm(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<void>;
+  /** As the relay lists it. */
+  vm(vmId: VmId): VmInfo | undefined;
   sendToHost(hostId: HostId, message: HostMessage): void;
   sendToRoom(message: HostMessage): void;
 }
@@ -37,7 +41,6 @@ export interface LocalVmsOptions {
   readonly log: RoomLog;
   readonly consoles: RemoteConsoles;
   readonly input: ConsoleInput;
-  readonly migrations: () => Migrations;
   /** The view of a VM as it stands, to keep after it ended. */
   readonly viewOf: (vmId: VmId) => VmView | undefined;
   readonly changed: () => void;
@@ -48,14 +51,19 @@ export class LocalVms {
   readonly movedTo = new Map<VmId, HostId>();
   readonly ended = new Map<VmId, VmView>();
   readonly details = new Map<VmId, VmDetails>();
+  /** A migration of a VM of this tab goes on. */
+  readonly progressed = new Emitter<MigrationProgress>();
+  /** One has ended. */
+  readonly reported = new Emitter<MigrationReport>();
   private readonly options: LocalVmsOptions;
   private readonly vms = new Map<VmId, LocalVm>();
   private readonly events: LocalVmEvents;
-  private readonly startWaiters = new Map<VmId, { resolve: () => void; reject: (error: Error) => void }>();
   private loaded: GuestSet | null = null;
+  private readonly endings: VmEndings;
 
   constructor(options: LocalVmsOptions) {
     this.options = options;
+    this.endings = new VmEndings(options.self, options.room);
     this.events = this.makeEvents();
   }
 
@@ -110,11 +118,10 @@ export class LocalVms {
     };
     const epoch = created.epoch as LeaseEpoch;
     this.setDetails(vmId, { password: identity.password, waitingFor: null });
-    return new Promise((resolve, reject) => {
-      this.startWaiters.set(vmId, { resolve: () => resolve(vmId), reject });
-      this.vms.set(vmId, new LocalVm(vmId, { kind: 'starting', identity, epoch }, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay }, this.events));
-      this.options.changed();
-    });
+    const vm = this.spawn(vmId, { kind: 'starting', identity, epoch }, guest);
+    const whyNot = await vm.whenHere;
+    if (whyNot !== null) throw new Error(whyNot);
+    return vmId;
   }
 
   /** This tab is the target of a migration; `attempt` counts its links from 0. Throws a sentence to refuse. */
@@ -129,15 +136,22 @@ export class LocalVms {
     if (this.loaded === null) throw new Error('This tab is still loading the guest. Try again in a moment.');
     const present = this.vms.get(vmId);
     // An earlier attempt that is still dying makes way: the source decides, and it runs the VM.
-    if (present?.state.kind === 'arriving' && present.state.from === from) this.remove(present);
+    if (present?.state.kind === 'arriving' && present.state.from === from) present.remove('The other host begins anew.');
     else if (present !== undefined) throw new Error('This host runs that VM already.');
-    const vm = new LocalVm(vmId, { kind: 'arriving', migrationId, from }, this.options.spawn, { type: 'prepare', guest: this.loaded, relay: this.options.relay }, this.events);
-    this.vms.set(vmId, vm);
+    const vm = this.spawn(vmId, { kind: 'arriving', migrationId, from }, this.loaded);
     try {
       hand(vm.receive(from, migrationId));
     } catch (error) {
-      this.remove(vm);
+      vm.remove(sentenceOf(error));
       throw error;
+    }
+  }
+
+  /** The source has given the migration up before its first link was open at both ends. */
+  abandoned(from: HostId, migrationId: MigrationId): void {
+    for (const vm of this.vms.values()) {
+      const { state } = vm;
+      if (state.kind === 'arriving' && state.from === from && state.migrationId === migrationId) vm.remove('The other host has given the migration up.');
     }
   }
 
@@ -160,13 +174,14 @@ export class LocalVms {
     for (const vm of this.vms.values()) this.tellState(vm);
   }
 
+  /** The relay's list of VMs is another one. */
+  listed(): void {
+    this.endings.tellAgain();
+  }
+
   /** The tab goes, and its VMs with it: the relay need not wait for them to come back. */
   dispose(): void {
-    for (const vm of [...this.vms.values()]) {
-      const { state } = vm;
-      if (state.kind !== 'arriving' && state.kind !== 'gone') void this.options.room.destroyVm(vm.vmId, state.epoch, { how: 'tab-closed' }).catch(() => undefined);
-      this.remove(vm);
-    }
+    for (const vm of [...this.vms.values()]) vm.remove('The tab that ran it was closed.');
   }
 
   private tellState(vm: LocalVm): void {
@@ -175,49 +190,47 @@ export class LocalVms {
     this.options.room.setVmState(vm.vmId, state.epoch, state.kind === 'running' && vm.waitingFor !== null ? 'paused' : state.kind);
   }
 
-  private remove(vm: LocalVm): void {
-    if (this.vms.get(vm.vmId) === vm) this.vms.delete(vm.vmId);
-    vm.dispose();
-    this.options.changed();
+  /** Throws, and leaves nothing behind, if no worker can be made. */
+  private spawn(vmId: VmId, state: LocalVmState, guest: GuestSet): LocalVm {
+    try {
+      const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay }, this.events);
+      this.vms.set(vmId, vm);
+      return vm;
+    } catch (error) {
+      if (state.kind === 'starting') void this.endings.tell(vmId, state.epoch, { how: 'failed', why: sentenceOf(error).slice(0, MAX_ENDING_CHARACTERS) });
+      throw error;
+    } finally {
+      this.options.changed();
+    }
   }
 
-  /** The VM is over: keep what the page showed, tell the relay. */
-  private end(vm: LocalVm, level: 'info' | 'bad', reason: string): void {
-    const view = this.options.viewOf(vm.vmId) ?? this.unlisted(vm);
-    const { state } = vm;
-    if (view !== null) this.ended.set(vm.vmId, { ...view, here: true, ended: true, state: 'paused' });
-    this.options.log.add(level, vm.vmId, reason);
-    this.startWaiters.get(vm.vmId)?.reject(new Error(reason));
-    this.startWaiters.delete(vm.vmId);
-    if (state.kind === 'starting' || state.kind === 'running' || state.kind === 'migrating') {
-      // The relay may be away; then it learns when the tab closes.
-      const ending: Ending = level === 'info' ? { how: 'powered-off' } : { how: 'failed', why: reason.slice(0, MAX_ENDING_CHARACTERS) };
-      void this.options.room.destroyVm(vm.vmId, state.epoch, ending).catch(() => undefined);
+  /** What the end of a VM's worker means for tab and room. Resolves with whether another host has the VM now. */
+  private async workerEnded(vm: LocalVm, was: LocalVmState, end: LocalVmEnd, unsentInput: string): Promise<boolean> {
+    const { vmId } = vm;
+    const view = was.kind === 'arriving' ? null : this.options.viewOf(vmId) ?? this.unlisted(was);
+    if (this.vms.get(vmId) === vm) this.vms.delete(vmId);
+    if (end.kind === 'moved') {
+      this.movedTo.set(vmId, end.report.to);
+      this.options.input.sendOn(vmId, end.report.to, unsentInput);
+      this.options.consoles.follow(vmId);
+    } else if (end.kind !== 'removed') {
+      this.options.log.add(end.kind === 'guest-ended' && end.orderly ? 'info' : 'bad', vmId, end.reason);
     }
-    this.remove(vm);
+    if (was.kind === 'arriving') this.options.input.sendOn(vmId, was.from, unsentInput);
+    const over = end.kind !== 'moved' && was.kind !== 'arriving' && was.kind !== 'gone' ? was : null;
+    if (over !== null && view !== null && end.kind !== 'removed') this.ended.set(vmId, { ...view, here: true, ended: true, state: 'paused' });
+    this.options.changed();
+    return over === null || end.kind === 'moved' ? false : this.endings.tell(vmId, over.epoch, endingOf(end));
   }
 
   /** The view of a VM of this tab that the room has forgotten already. */
-  private unlisted(vm: LocalVm): VmView | null {
-    if (vm.state.kind === 'arriving' || vm.state.kind === 'gone') return null;
-    const { identity: { vmId, name, mac, ip, password }, epoch } = vm.state;
+  private unlisted(state: LocalVmState): VmView | null {
+    if (state.kind === 'arriving' || state.kind === 'gone') return null;
+    const { identity: { vmId, name, mac, ip, password }, epoch } = state;
     return {
       id: vmId, name, mac, ip, password, epoch, hostId: this.options.self, memoryBytes: this.loaded?.manifest.memoryBytes ?? 0,
       state: 'paused', here: true, movedAway: false, ownerPresent: true, forwards: [], traffic: null, waitingFor: null, ended: true,
     };
-  }
-
-  private migrated(vm: LocalVm, report: MigrationReport, unsentInput: string): void {
-    if (report.outcome === 'completed') {
-      this.movedTo.set(vm.vmId, report.to);
-      this.remove(vm);
-      this.options.input.sendOn(vm.vmId, report.to, unsentInput);
-      this.options.consoles.follow(vm.vmId);
-    } else {
-      this.tellState(vm);
-    }
-    this.options.migrations().finished(report);
-    this.options.changed();
   }
 
   private makeEvents(): LocalVmEvents {
@@ -226,8 +239,6 @@ export class LocalVms {
       output: (vm, data) => options.consoles.output(vm.vmId, data),
       running: (vm) => {
         this.tellState(vm);
-        this.startWaiters.get(vm.vmId)?.resolve();
-        this.startWaiters.delete(vm.vmId);
         options.changed();
       },
       consoleContinues: (vm, scrollback, printed) => options.consoles.continueHere(vm.vmId, scrollback, printed),
@@ -237,15 +248,12 @@ export class LocalVms {
         if (vm.state.kind === 'running') this.setDetails(vm.vmId, { password: vm.state.identity.password, waitingFor: null });
         options.changed();
       },
-      notArrived: (vm, reason, unsentInput) => {
-        const from = vm.state.kind === 'arriving' ? vm.state.from : null;
-        options.log.add('bad', vm.vmId, reason);
-        this.remove(vm);
-        if (from !== null) options.input.sendOn(vm.vmId, from, unsentInput);
+      progress: (_vm, progress) => this.progressed.emit(progress),
+      stayed: (vm, report) => {
+        this.tellState(vm);
+        this.reported.emit(report);
+        options.changed();
       },
-      progress: (_vm, progress) => options.migrations().progressed(progress),
-      migrated: (vm, report, unsentInput) => this.migrated(vm, report, unsentInput),
-      linkWanted: (vm, attempt, avoid) => options.migrations().reconnect(vm, attempt, avoid),
       log: (vm, level, text) => options.log.add(level, vm.vmId, text),
       waiting: (vm, what) => {
         const password = this.details.get(vm.vmId)?.password ?? null;
@@ -253,29 +261,18 @@ export class LocalVms {
         if (what !== null) options.log.add('bad', vm.vmId, what);
         this.tellState(vm);
       },
-      ended: (vm, reason, orderly) => this.end(vm, orderly ? 'info' : 'bad', reason),
-      failed: (vm, reason) => {
-        if (vm.state.kind === 'arriving') {
-          options.log.add('bad', vm.vmId, reason);
-          this.remove(vm);
-        } else if (vm.state.kind === 'migrating') {
-          this.failMigrating(vm, vm.state.migrationId, vm.state.to, reason);
-        } else {
-          this.end(vm, 'bad', reason);
-        }
-      },
+      ended: (vm, was, end, unsentInput) => this.workerEnded(vm, was, end, unsentInput),
+      endedMoving: (_vm, report) => this.reported.emit(report),
     };
   }
+}
 
-  /** The worker died in the middle of a migration: the report says so, and the VM is lost. */
-  private failMigrating(vm: LocalVm, id: MigrationId, to: HostId, reason: string): void {
-    const link: LinkKind = 'webrtc';
-    const memoryBytes = this.loaded?.manifest.memoryBytes ?? 0;
-    const report: MigrationReport = {
-      id, vmId: vm.vmId, from: this.options.self, to, outcome: 'failed', cause: 'vm-ended', reason, rounds: [],
-      pauseMs: 0, totalMs: 0, bytesOnWire: 0, memoryBytes, link, verified: null,
-    };
-    this.end(vm, 'bad', reason);
-    this.options.migrations().finished(report);
-  }
+function endingOf(end: Exclude<LocalVmEnd, { kind: 'moved' }>): Ending {
+  if (end.kind === 'removed') return { how: 'tab-closed' };
+  if (end.kind === 'guest-ended' && end.orderly) return { how: 'powered-off' };
+  return { how: 'failed', why: end.reason.slice(0, MAX_ENDING_CHARACTERS) };
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

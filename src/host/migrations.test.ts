@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { MigrationReport } from '../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
+import type { DepartureOrder } from './departure.ts';
 import type { HostLinks } from './host-links.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import type { LocalVm } from './local-vm.ts';
@@ -32,10 +33,25 @@ function threeTabs() {
   const deliver = (from: HostId, to: HostId, message: HostMessage): void => queueMicrotask(() => {
     const [sender, receiver] = [tabs.get(from), tabs.get(to)];
     if (sender === undefined || receiver === undefined || sender.cutOff || receiver.cutOff) return;
-    if (message.type === 'migrate' || message.type === 'migrated' || message.type === 'past-reports' || message.type === 'report') receiver.migrations.receive(from, message);
+    if (message.type === 'migrate' || message.type === 'migrated' || message.type === 'past-reports' || message.type === 'report' || message.type === 'cancel' || message.type === 'cancelled') receiver.migrations.receive(from, message);
   });
   for (const self of [A, B, C]) {
-    const vm = { vmId: VM, state: { kind: 'running' }, migrate: () => () => undefined } as unknown as LocalVm;
+    const vm = {
+      vmId: VM,
+      state: { kind: 'running' },
+      departure: null,
+      depart: ({ id, to }: DepartureOrder) => {
+        moves++;
+        const report: MigrationReport = {
+          id, vmId: VM, from: self, to, outcome: 'completed', rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc', verified: null,
+        };
+        const done = new Promise((resolve) => setTimeout(() => {
+          tab.migrations.finished(report);
+          resolve(report);
+        }, 0));
+        return { done };
+      },
+    } as unknown as LocalVm;
     const tab: TabModel = {
       owner: A, here: false, arrival: null, movedTo: null, cutOff: false, onSend: null, news: [], recalled: [],
       migrations: new Migrations({
@@ -54,18 +70,7 @@ function threeTabs() {
         isPresent: () => true,
         localVm: () => (tab.here ? vm : null),
         arrival: () => tab.arrival,
-        started: (started) => {
-          if (started.state.kind !== 'migrating') return;
-          const { migrationId: id, to } = started.state as { migrationId: MigrationId; to: HostId };
-          moves++;
-          const report: MigrationReport = {
-            id, vmId: VM, from: self, to, outcome: 'completed', rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc', verified: null,
-          };
-          setTimeout(() => {
-            started.state = { kind: 'running' } as LocalVm['state'];
-            tab.migrations.finished(report);
-          }, 0);
-        },
+        started: () => undefined,
         ended: (migration) => tab.news.push(migration),
         recalled: (migrations) => tab.recalled.push(...migrations),
         changed: () => undefined,
@@ -112,7 +117,7 @@ describe('Migrations', () => {
     a.here = false;
     a.owner = null;
     c.owner = null;
-    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', reason: 'There is no VM with the id vm-1 in this room.' });
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', reason: 'No host of this room runs that VM. Choose one from the list of VMs.' });
   });
 
   it('tells a tab that joins later of past migrations, which are no news there', async () => {
@@ -206,5 +211,42 @@ describe('a tab that is cut off while a migration runs', () => {
     expect(moves()).toBe(1);
     // Once only, however often it was told; the tab that was away has it from those who were not.
     for (const tab of which === 'runs it' ? [a, b, c] : [a, b]) expect(tab.news.map(({ report: news }) => news)).toEqual([report]);
+  });
+});
+
+describe('a wish to cancel', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('holds for a request to move that is still on its way', async () => {
+    const { c, moves } = threeTabs();
+    c.cutOff = true;
+    const report = c.migrations.migrate(VM, B, {});
+    await vi.advanceTimersByTimeAsync(100);
+    c.cutOff = false;
+    await c.migrations.cancel(VM);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
+    expect(moves()).toBe(0);
+  });
+
+  it('holds for a move that waits for its VM to arrive', async () => {
+    const { b, moves } = threeTabs();
+    b.owner = B;
+    b.arrival = new Promise(() => undefined);
+    const report = b.migrations.migrate(VM, C, {});
+    await b.migrations.cancel(VM);
+    expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
+    expect(moves()).toBe(0);
+  });
+
+  it('is told that the move has ended, for a while, and then that there is none', async () => {
+    const { a } = threeTabs();
+    const report = a.migrations.migrate(VM, B, {});
+    await vi.advanceTimersByTimeAsync(10);
+    await report;
+    await expect(a.migrations.cancel(VM)).rejects.toThrow('It was too late to cancel: pc-1 has moved to tab b.');
+    await vi.advanceTimersByTimeAsync(10_000);
+    await expect(a.migrations.cancel(VM)).rejects.toThrow('pc-1 is not being moved.');
   });
 });

@@ -1,8 +1,8 @@
 /**
  * Migrations as the room sees them: any tab may ask, the VM's owner runs it, everybody hears progress and the report.
  */
-import { MigrationError } from '../migration/migration-error.ts';
-import type { LinkKind, MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
+import type { MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostLinks } from './host-links.ts';
@@ -10,14 +10,18 @@ import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import { AskedRequests, PerformedRequests } from './host-requests.ts';
 import type { LocalVm } from './local-vm.ts';
 import { MigrationHistory } from './migration-history.ts';
+import { MoveWish } from './move-wish.ts';
 import { randomId } from './random.ts';
 import type { EndedMigration, MigrateOptions } from './scripting-interface.ts';
 
 /** A connection is noticed to be lost a while after it was; what was sent meanwhile did not arrive. */
 const UNNOTICED_LOSS_MS = 30_000;
+/** A wish to cancel may cross the news of the end. */
+const JUST_NOW_MS = 5000;
 const LOST_TEXTS = {
   'host-left': 'The tab that runs this VM has left the room before the migration ended.',
   'not-delivered': 'The tab that runs this VM cannot be reached: it, or this tab, has lost the connection to the server. Try again in a moment.',
+  'left-the-room': 'This tab has left the room.',
 } as const;
 
 export interface MigrationsOptions {
@@ -36,7 +40,7 @@ export interface MigrationsOptions {
   /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
   /** For a VM that is on its way here: resolves once it runs here or will not. Otherwise null. */
-  readonly arrival: (vmId: VmId) => Promise<void> | null;
+  readonly arrival: (vmId: VmId) => Promise<unknown> | null;
   readonly started: (vm: LocalVm) => void;
   readonly ended: (migration: EndedMigration) => void;
   /** Migrations of which this tab did not know, from before it joined: no news. */
@@ -51,7 +55,8 @@ export class Migrations implements Disposable {
   private readonly cancelsAsked = new AskedRequests<string | null>();
   private readonly performed = new PerformedRequests<MigrationReport>();
   private readonly cancelsPerformed = new PerformedRequests<string | null>();
-  private readonly running = new Map<MigrationId, (report: MigrationReport) => void>();
+  /** Moves asked for in this tab, by its page or by another tab, that have not ended. */
+  private readonly wishes = new Set<MoveWish>();
   private readonly current = new Map<VmId, MigrationProgress>();
   private readonly history = new MigrationHistory();
   private cutOffAt: number | null = null;
@@ -97,23 +102,16 @@ export class Migrations implements Disposable {
 
   /** Moves a VM of the room to a host of the room. Always resolves: the report says what became of it. */
   async migrate(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
-    const owner = this.options.ownerNow(vmId);
-    if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', `There is no VM with the id ${vmId} in this room.`);
-    if (owner === this.options.self) return this.run(vmId, targetId, options);
-    if (!this.options.isPresent(owner)) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
-    const outcome = await this.asked.ask(owner, (requestId) => this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options }));
-    return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', LOST_TEXTS[outcome.lost]);
+    const wish = new MoveWish(vmId);
+    this.wishes.add(wish);
+    const report = await this.fulfil(wish, targetId, options);
+    this.wishes.delete(wish);
+    return report;
   }
 
   /** Cancels the VM's migration; rejects with a sentence when there is none or it is too late. */
   async cancel(vmId: VmId): Promise<void> {
-    const local = this.options.localVm(vmId);
-    const owner = this.options.ownerNow(vmId);
-    const refusal = local !== null
-      ? await local.cancel()
-      : owner === null || owner === this.options.self
-        ? 'This VM is not being moved.'
-        : await this.askToCancel(owner, vmId);
+    const refusal = await this.tryToCancel(vmId);
     if (refusal !== null) throw new Error(refusal);
   }
 
@@ -121,8 +119,6 @@ export class Migrations implements Disposable {
   finished(report: MigrationReport): void {
     this.tellRoom(report);
     this.remember(report, 'news');
-    this.running.get(report.id)?.(report);
-    this.running.delete(report.id);
   }
 
   progressed(progress: MigrationProgress): void {
@@ -140,7 +136,7 @@ export class Migrations implements Disposable {
         this.asked.answered(from, message.requestId, message.report);
         break;
       case 'cancel':
-        this.cancelsPerformed.perform(from, message.requestId, () => this.cancel(message.vmId).then(() => null, sentenceOf), (refusal) =>
+        this.cancelsPerformed.perform(from, message.requestId, () => this.cancelAsked(from, message), (refusal) =>
           this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal }));
         break;
       case 'cancelled':
@@ -184,67 +180,102 @@ export class Migrations implements Disposable {
     this.cancelsAsked.dispose();
   }
 
-  private async askToCancel(owner: HostId, vmId: VmId): Promise<string | null> {
-    const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId }));
+  /** Resolves with null once the VM's migration has ended and did not move it, otherwise with what is true. */
+  private async tryToCancel(vmId: VmId): Promise<string | null> {
+    const departure = this.options.localVm(vmId)?.departure ?? null;
+    if (departure !== null) {
+      departure.cancel();
+      return this.refusalBy(await departure.done);
+    }
+    const wishes = [...this.wishes].filter((wish) => wish.vmId === vmId);
+    const waiting = wishes.filter((wish) => wish.asked === null);
+    for (const wish of waiting) wish.cancel();
+    const asked = wishes.find((wish) => wish.asked !== null)?.asked ?? null;
+    if (asked !== null) return this.askToCancel(asked.owner, vmId, asked.requestId);
+    if (waiting.length > 0) return null;
+    const owner = this.options.ownerNow(vmId);
+    return owner === null || owner === this.options.self ? this.notBeingMoved(vmId) : this.askToCancel(owner, vmId, null);
+  }
+
+  private async askToCancel(owner: HostId, vmId: VmId, migrateRequestId: string | null): Promise<string | null> {
+    const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId, migrateRequestId }));
     return 'answer' in outcome ? outcome.answer : LOST_TEXTS[outcome.lost];
+  }
+
+  /** Another tab wants it. The request to migrate that it means may not have come yet; then it is answered when it comes. */
+  private async cancelAsked(from: HostId, { vmId, migrateRequestId }: HostMessageOf<'cancel'>): Promise<string | null> {
+    if (migrateRequestId !== null) {
+      const known = this.performed.state(from, migrateRequestId);
+      if (known === 'unknown') {
+        this.performed.answerAhead(from, migrateRequestId, this.failure(vmId, this.options.self, 'cancelled', CAUSE_SENTENCES.cancelled));
+        return null;
+      }
+      if (known !== 'being-performed') return this.refusalBy(known.answer);
+    }
+    return this.tryToCancel(vmId);
+  }
+
+  /** Why a wish to cancel was not fulfilled; null if it was: the migration ended, and the VM is where it was. */
+  private refusalBy({ outcome, cause, reason, vmId, to }: MigrationReport): string | null {
+    if (outcome === 'completed') return `It was too late to cancel: ${this.options.vmNameOf(vmId)} has moved to ${this.options.hostNameOf(to)}.`;
+    return cause === 'vm-ended' ? reason ?? CAUSE_SENTENCES[cause] : null;
+  }
+
+  private notBeingMoved(vmId: VmId): string {
+    const last = this.history.list().findLast(({ known, report }) => known === 'news' && report.vmId === vmId);
+    if (last !== undefined && Date.now() - last.at < JUST_NOW_MS) return this.refusalBy(last.report) ?? 'The move has ended already.';
+    return `${this.options.vmNameOf(vmId)} is not being moved.`;
   }
 
   private tellRoom(report: MigrationReport): void {
     this.options.sendToRoom({ type: 'report', report: { ...report, rounds: [...report.rounds] } });
   }
 
+  private async fulfil(wish: MoveWish, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
+    const { vmId } = wish;
+    const owner = this.options.ownerNow(vmId);
+    if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', CAUSE_SENTENCES['unknown-vm']);
+    if (owner === this.options.self) return this.run(wish, targetId, options);
+    if (!this.options.isPresent(owner)) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
+    const outcome = await this.asked.ask(owner, (requestId) => {
+      wish.asked = { owner, requestId };
+      this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options });
+    });
+    return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', LOST_TEXTS[outcome.lost]);
+  }
+
   /** Runs a migration of a VM of this tab. */
-  private async run(vmId: VmId, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
+  private async run(wish: MoveWish, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
+    const { vmId } = wish;
     // The relay, or the former host, may have told of a move before the VM's worker has told this tab.
-    await this.options.arrival(vmId);
+    await Promise.race([this.options.arrival(vmId), wish.cancelled]);
+    if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
     const vm = this.options.localVm(vmId);
-    if (vm === null) return this.refuse(vmId, targetId, 'unknown-vm', `The VM ${vmId} does not run in this tab.`);
+    if (vm === null) return this.refuse(vmId, targetId, 'unknown-vm', `${this.options.vmNameOf(vmId)} does not run in this tab.`);
     if (targetId === this.options.self) return this.refuse(vmId, targetId, 'target-is-source', 'The VM runs on that host already.');
-    if (!this.options.isPresent(targetId)) return this.refuse(vmId, targetId, 'unknown-host', `There is no host with the id ${targetId} in this room.`);
+    if (!this.options.isPresent(targetId)) return this.refuse(vmId, targetId, 'unknown-host', CAUSE_SENTENCES['unknown-host']);
     if (vm.state.kind === 'migrating') return this.refuse(vmId, targetId, 'already-migrating', 'This VM is being moved already. Wait for the end, or cancel it.');
     if (vm.state.kind !== 'running') return this.refuse(vmId, targetId, 'already-migrating', 'This VM does not run yet. Try again in a moment.');
 
-    const migrationId = randomId() as MigrationId;
-    const beforeStart = vm.state;
-    const began = performance.now();
-    vm.state = { kind: 'migrating', identity: beforeStart.identity, epoch: beforeStart.epoch, migrationId, to: targetId };
+    const { self, links, memoryBytesOf } = this.options;
+    const order = { id: randomId() as MigrationId, vmId, from: self, to: targetId, memoryBytes: memoryBytesOf(vmId), options };
+    const departure = vm.depart(order, (handOver, signal, attempt) => links.open(targetId, order.id, vmId, handOver, signal, attempt));
     this.options.started(vm);
-    let link: LinkKind = 'webrtc';
-    try {
-      const finished = new Promise<MigrationReport>((resolve) => this.running.set(migrationId, resolve));
-      link = await this.options.links.open(targetId, migrationId, vmId, vm.migrate(targetId, migrationId, options));
-      return await finished;
-    } catch (error) {
-      // The lanes never opened: the worker knows nothing of this migration.
-      this.running.delete(migrationId);
-      if (this.options.localVm(vmId) === vm) vm.state = beforeStart;
-      const cause: MigrationCause = error instanceof MigrationError ? error.cause : 'internal';
-      const report = this.failure(migrationId, vmId, targetId, cause, sentenceOf(error), link, performance.now() - began);
-      this.finished(report);
-      return report;
-    }
+    return departure.done;
   }
 
-  /** The link of a migration of a VM of this tab died: opens another for it, or says that there is none. */
-  reconnect(vm: LocalVm, attempt: number, avoid: LinkKind): void {
-    if (vm.state.kind !== 'migrating') return;
-    this.options.links.open(vm.state.to, vm.state.migrationId, vm.vmId, vm.nextLink(attempt), { attempt, avoid }).catch((error: unknown) => {
-      vm.noLink(sentenceOf(error));
-    });
-  }
-
-  private failure(id: MigrationId, vmId: VmId, to: HostId, cause: MigrationCause, reason: string, link: LinkKind, totalMs: number): MigrationReport {
+  private failure(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): MigrationReport {
     return {
-      id, vmId, from: this.options.ownerOf(vmId) ?? this.options.self, to, outcome: 'failed', reason, cause, rounds: [],
-      pauseMs: 0, totalMs, bytesOnWire: 0, memoryBytes: this.options.memoryBytesOf(vmId), link, verified: null,
+      id: randomId() as MigrationId, vmId, from: this.options.ownerOf(vmId) ?? this.options.self, to, outcome: cause === 'cancelled' ? 'cancelled' : 'failed', reason, cause,
+      rounds: [], pauseMs: 0, totalMs: 0, bytesOnWire: 0, memoryBytes: this.options.memoryBytesOf(vmId), link: 'webrtc', verified: null,
     };
   }
 
   /** A request that cannot even begin. It is told to this page alone. */
-  private refuse(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): Promise<MigrationReport> {
-    const report = this.failure(randomId() as MigrationId, vmId, to, cause, reason, 'webrtc', 0);
+  private refuse(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): MigrationReport {
+    const report = this.failure(vmId, to, cause, reason);
     this.remember(report, 'refusal');
-    return Promise.resolve(report);
+    return report;
   }
 
   private noted(progress: MigrationProgress): void {
@@ -265,8 +296,4 @@ export class Migrations implements Disposable {
   private noMore({ id, vmId }: MigrationReport): void {
     if (this.current.get(vmId)?.id === id) this.current.delete(vmId);
   }
-}
-
-function sentenceOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

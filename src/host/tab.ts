@@ -119,7 +119,6 @@ export function openTab(options: TabOptions): OpenTab {
     relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
     guest: guest.load,
     room, log, consoles, input,
-    migrations: () => migrations,
     viewOf: (vmId) => views().find((vm) => vm.id === vmId),
     changed: () => roomChanged(),
   });
@@ -150,6 +149,7 @@ export function openTab(options: TabOptions): OpenTab {
   const links = new HostLinks({
     self, connections, presence, send: sendToHost,
     accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
+    abandoned: (from, migrationId) => localVms.abandoned(from, migrationId),
   });
   links.changed.on(changed);
 
@@ -162,10 +162,13 @@ export function openTab(options: TabOptions): OpenTab {
     hostNameOf: (hostId) => room.hostNameOf(hostId),
     isPresent: (hostId) => room.isPresent(hostId),
     localVm: (vmId) => localVms.get(vmId),
-    arrival: (vmId) => localVms.getOrArriving(vmId)?.arrival() ?? null,
+    arrival: (vmId) => {
+      const vm = localVms.getOrArriving(vmId);
+      return vm?.state.kind === 'arriving' ? vm.whenHere : null;
+    },
     started: (vm) => {
       localVms.tellStates();
-      log.add('info', vm.vmId, `Moving ${room.vmNameOf(vm.vmId)} to ${vm.state.kind === 'migrating' ? room.hostNameOf(vm.state.to) : 'another host'}.`);
+      log.add('info', vm.vmId, `Moving ${room.vmNameOf(vm.vmId)} to ${vm.departure === null ? 'another host' : room.hostNameOf(vm.departure.order.to)}.`);
       roomChanged();
     },
     ended: (migration) => {
@@ -176,6 +179,9 @@ export function openTab(options: TabOptions): OpenTab {
     recalled: (past) => log.addPast(past.map(reportLine)),
     onProgress: (progress) => events.migration.emit(progress),
   });
+
+  localVms.progressed.on((progress) => migrations.progressed(progress));
+  localVms.reported.on((report) => migrations.finished(report));
 
   room.refused.on((reason) => {
     trouble = reason;
@@ -205,6 +211,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.changed.on(() => {
     links.meet(room.hostIds());
     endedVms.take(room.ended, room.hostIds());
+    localVms.listed();
     roomChanged();
   });
   room.heard.on(({ from, message }) => heard(from, message));
@@ -264,6 +271,7 @@ export function openTab(options: TabOptions): OpenTab {
       case 'open-link':
       case 'link-opened':
       case 'link-refused':
+      case 'link-abandoned':
         links.receive(from, message);
         break;
       case 'migrate':

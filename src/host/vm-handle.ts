@@ -18,6 +18,7 @@ export class VmHandle implements Disposable {
       event.preventDefault();
       this.messages.emit({ type: 'failed', reason: `The VM's worker stopped: ${event.message || 'its script could not be loaded'}. Reload the page to start again.` });
     };
+    this.worker.onmessageerror = () => this.messages.emit({ type: 'failed', reason: 'The VM\'s worker said something this page could not read. Reload the page to start again.' });
     this.releaseLock = holdLock(lockName);
   }
 

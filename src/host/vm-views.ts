@@ -53,7 +53,10 @@ export function vmViews(vms: readonly VmInfo[], known: LocalKnowledge): VmView[]
       ended: false,
     };
   });
-  return [...listed, ...[...known.ended.values()].filter((vm) => !vms.some((other) => other.id === vm.id))];
+  const ended = [...known.ended.values()];
+  // The relay's list is older than what this tab knows of its own VM, unless another host has it.
+  const isOver = (vm: VmView): boolean => !vm.here && vm.hostId === known.self && known.ended.has(vm.id as VmId);
+  return [...listed.filter((vm) => !isOver(vm)), ...ended.filter((vm) => !listed.some((other) => other.id === vm.id && !isOver(other)))];
 }
 
 /** The public part of a view. */

@@ -41,11 +41,18 @@ export type ToVmWorker =
   | { readonly type: 'next-link'; readonly attempt: number; readonly ends: MigrationEnds }
   /** Source: there is no other way to the target. */
   | { readonly type: 'no-link'; readonly reason: string }
+  /** The migration's report is the answer. */
   | { readonly type: 'cancel' }
   | { readonly type: 'console-input'; readonly data: string }
   | { readonly type: 'screen'; readonly canvas: OffscreenCanvas | null }
   | { readonly type: 'scancodes'; readonly codes: readonly number[] }
   | { readonly type: 'mouse'; readonly dx: number; readonly dy: number; readonly buttons: readonly [boolean, boolean, boolean] };
+
+/** The guest ended by itself; `orderly` if it powered off, and not if it panicked or the emulator failed. */
+export interface GuestEnd {
+  readonly reason: string;
+  readonly orderly: boolean;
+}
 
 export type FromVmWorker =
   /** The machine has the base snapshot; `start` or `receive` may follow (they may also be sent before). */
@@ -56,9 +63,10 @@ export type FromVmWorker =
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
   /**
    * Source: the migration ended. If it completed, the VM is gone from this worker; `unsentInput` was typed too late for
-   * it, and so was all console input after the first `inputsHeard` since the order to migrate.
+   * it, and so was all console input after the first `inputsHeard` since the order to migrate. `guestEnd`: it did not
+   * complete, and the guest has ended as well.
    */
-  | { readonly type: 'report'; readonly report: MigrationReport; readonly unsentInput: string; readonly inputsHeard: number; readonly epoch: number }
+  | { readonly type: 'report'; readonly report: MigrationReport; readonly guestEnd: GuestEnd | null; readonly unsentInput: string; readonly inputsHeard: number; readonly epoch: number }
   /** Source: the migration's link died; another, preferably not of the kind `avoid`, is wanted. */
   | { readonly type: 'link-wanted'; readonly attempt: number; readonly avoid: LinkKind }
   /** Target: the end of the `printed` bytes that the console has printed so far; from now on its output comes from here. */
@@ -67,11 +75,11 @@ export type FromVmWorker =
   | { readonly type: 'arrived'; readonly vm: VmIdentity; readonly epoch: number }
   /** Target: it did not come, or was taken back. */
   | { readonly type: 'not-arrived'; readonly cause: MigrationCause; readonly reason: string }
-  | { readonly type: 'cancel-refused'; readonly reason: string }
+  /** The browser could not hand over an order of the page: it is not carried out. */
+  | { readonly type: 'unreadable' }
   | { readonly type: 'log'; readonly level: 'info' | 'good' | 'bad'; readonly text: string }
   /** What the stopped VM waits for; null when it goes on. */
   | { readonly type: 'waiting'; readonly what: string | null }
-  /** The guest ended by itself; `orderly` if it powered off, and not if it panicked or the emulator failed. */
-  | { readonly type: 'ended'; readonly reason: string; readonly orderly: boolean }
+  | ({ readonly type: 'ended' } & GuestEnd)
   /** The VM cannot go on: a sentence with the cause and the way out. */
   | { readonly type: 'failed'; readonly reason: string };

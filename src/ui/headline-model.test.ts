@@ -52,6 +52,12 @@ describe('the sentence at the top', () => {
     expect(sentence).toContain('The other tab was closed.');
   });
 
+  it('does not say that a VM runs on which ended in the middle of its move', () => {
+    const reports = [ended({ outcome: 'failed', cause: 'vm-ended', reason: 'The VM was powered off before it could be moved.' })];
+    expect(say({ reports })).toBe('pc-1 is off. The VM was powered off before it could be moved.');
+    expect(say({ reports }, vm({ ended: true }))).toBe('pc-1 is off. It can be started again.');
+  });
+
   it('says what a VM waits for, and when its tab is away or it is off', () => {
     expect(say({}, vm({ waitingFor: 'The server cannot be reached.' }))).toContain('The server cannot be reached.');
     expect(say({}, vm({ here: false, hostId: THERE, ownerPresent: false }))).toContain('is away');

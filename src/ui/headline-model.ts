@@ -45,6 +45,8 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
     if (report.outcome === 'completed' && report.to === vm.hostId) {
       return { text: `${vm.name} now runs ${inWhere}.`, detail: `It stood still for ${formatMs(report.pauseMs)}. Its programs and connections went on.`, tone: 'good' };
     }
+    // The report comes before the room's list does without the VM.
+    if (report.cause === 'vm-ended') return { text: `${vm.name} is off.`, detail: report.reason ?? '', tone: 'calm' };
     if (report.outcome !== 'completed') {
       return {
         text: `${vm.name} ${report.outcome === 'cancelled' ? 'stays' : 'did not move; it runs on'} ${inWhere}.`,

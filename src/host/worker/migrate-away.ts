@@ -1,10 +1,10 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
-import type { Machine, MachineEnd } from '../../emulator-bridge/machine.ts';
+import type { Machine } from '../../emulator-bridge/machine.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
 import type { Link, SourceVm } from '../../migration/ports.ts';
+import { asMigrationError } from '../../migration/migration-error.ts';
 import type { MigrationReport } from '../../migration/report.ts';
-import type { CancelAnswer } from '../../migration/sender-api.ts';
-import { startSender } from '../../migration/sender.ts';
+import { startSender, type SenderHandle } from '../../migration/sender.ts';
 import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
 import { packLuggage } from './console-luggage.ts';
@@ -15,9 +15,12 @@ import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
 export interface Departure {
-  /** Always resolves. `unsentInput` was typed while the VM was stopped and belongs to the target now. */
+  /** Never rejects. `unsentInput` was typed while the VM was stopped and belongs to the target now. */
   readonly done: Promise<{ readonly report: MigrationReport; readonly unsentInput: string }>;
-  cancel(): Promise<CancelAnswer>;
+  /** `done` says whether it came in time. */
+  cancel(): void;
+  /** The guest is off; with a sentence if it did not power off itself. */
+  vmEnded(reason?: string): void;
   /** The page's answer to `link-wanted`. */
   linkOpened(attempt: number, ends: MigrationEnds): void;
   noLink(reason: string): void;
@@ -57,11 +60,18 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
         return others.next();
       },
     }));
-  const powerWatch = vm.machine.onState((state) => {
-    if (state === 'powered-off') void started.then((sender) => sender.vmEnded(whyNotMoved(vm.machine.end)));
+  const sent = started.then((sender) => sender.done, (error: unknown): MigrationReport => {
+    // Nothing was begun: the VM runs on.
+    link.close();
+    const { cause, message: reason } = asMigrationError(error, 'internal');
+    return {
+      id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, outcome: 'failed', cause, reason, rounds: [],
+      pauseMs: 0, totalMs: 0, bytesOnWire: 0, memoryBytes: vm.machine.fingerprint.memoryBytes, link: kind, verified: null,
+    };
   });
-  const done = started.then((sender) => sender.done).then((report) => {
-    powerWatch.dispose();
+  /** Does it once there is a sender; without one the end is told by `done`. */
+  const withSender = (work: (sender: SenderHandle) => void): void => void started.then(work, () => undefined);
+  const done = sent.then((report) => {
     others.dispose();
     if (report.outcome !== 'completed') return { report, unsentInput: '' };
     vm.agent.dispose();
@@ -70,18 +80,14 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
   });
   return {
     done,
-    cancel: () => started.then((sender) => sender.cancel()),
+    cancel: () => withSender((sender) => void sender.cancel()),
+    vmEnded: (reason) => withSender((sender) => sender.vmEnded(reason)),
     linkOpened(attempt, ends) {
       ({ kind } = ends);
       others.opened(open(ends, attempt));
     },
     noLink: (reason) => others.failed(reason),
   };
-}
-
-/** Undefined for a guest that powered off: the engine has words for that. */
-function whyNotMoved(end: MachineEnd | null): string | undefined {
-  return end === null || end.kind === 'switched-off' ? undefined : `The VM ended before it could be moved. ${end.sentence}`;
 }
 
 /** The machine as the engine sees it, with the console held while it is stopped. */

@@ -1,7 +1,7 @@
 /** The target's side of a migration in the VM's worker: the machine waits at the base snapshot, the engine fills it. */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import { MigrationError } from '../../migration/migration-error.ts';
+import { asMigrationError, MigrationError } from '../../migration/migration-error.ts';
 import type { TargetVm } from '../../migration/ports.ts';
 import { startReceiver } from '../../migration/receiver.ts';
 import { attachTarget, type TargetPort } from '../../net-relay/client/port-client.ts';
@@ -50,7 +50,13 @@ interface Links {
 }
 
 async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: Links, building: Promise<Machine>, context: WorkerContext): Promise<ResidentVm | null> {
-  const { compressor, pageHash } = await context.engines;
+  const engines = await context.engines.catch((error: unknown) => asMigrationError(error, 'prepare-failed'));
+  if (engines instanceof MigrationError) {
+    links.current.close();
+    context.post({ type: 'not-arrived', cause: engines.cause, reason: engines.message });
+    return null;
+  }
+  const { compressor, pageHash } = engines;
   let port: TargetPort | null = null;
   let arrival: Arrival | null = null;
 

@@ -4,13 +4,13 @@
  */
 import { createMachine } from '../../emulator-bridge/create-machine.ts';
 import { openGuestDisk, type GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
-import type { Machine } from '../../emulator-bridge/machine.ts';
+import type { Machine, MachineEnd } from '../../emulator-bridge/machine.ts';
 import { createCompressor, createPageHash } from '../../emulator-bridge/page-codec-engines.ts';
 import { systemClock } from '../../emulator-bridge/system-clock.ts';
 import { attachOwner, type OwnerPort } from '../../net-relay/client/port-client.ts';
 import { disposable, DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { LeaseEpoch } from '../../shared/ids.ts';
-import type { FromVmWorker, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
+import type { FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
 import { ConsoleGate } from './console-gate.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
 import { GuestAgent } from './guest-agent.ts';
@@ -69,7 +69,10 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   listen((message) => {
     switch (message.type) {
       case 'prepare':
-        context = makeContext(message.relay, post, () => departure?.done ?? Promise.resolve());
+        context = makeContext(message.relay, post, {
+          vmEnded: (reason) => departure?.vmEnded(reason),
+          settled: () => (departure ?? arriving)?.done ?? Promise.resolve(),
+        });
         machine = buildMachine(message.guest, post);
         machine.catch(fail);
         break;
@@ -97,8 +100,9 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         departure = migrateAway(message, leaving, need(context));
         void departure.done.then(({ report, unsentInput }) => {
           departure = null;
+          const { end } = leaving.machine;
           if (report.outcome === 'completed') resident = null;
-          post({ type: 'report', report, unsentInput, inputsHeard, epoch: leaving.port.epoch });
+          post({ type: 'report', report, guestEnd: end === null ? null : guestEnd(end), unsentInput, inputsHeard, epoch: leaving.port.epoch });
         }, fail);
         break;
       }
@@ -109,12 +113,8 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         departure?.noLink(message.reason);
         break;
       case 'cancel':
-        if (departure === null) post({ type: 'cancel-refused', reason: 'This VM is not being moved.' });
-        else {
-          void departure.cancel().then(({ cancelled, sentence }) => {
-            if (!cancelled) post({ type: 'cancel-refused', reason: sentence });
-          });
-        }
+        // If there is none any more, its report is on its way to the page.
+        departure?.cancel();
         break;
       case 'console-input':
         inputsHeard++;
@@ -150,17 +150,37 @@ async function buildMachine(guest: GuestSet, post: (message: FromVmWorker) => vo
   return machine;
 }
 
-function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, departed: () => Promise<unknown>): WorkerContext {
+function guestEnd({ kind, sentence }: MachineEnd): GuestEnd {
+  return { reason: sentence, orderly: kind === 'switched-off' };
+}
+
+/** Undefined for a guest that powered off: the engine has words for that. */
+function whyNotMoved({ kind, sentence }: MachineEnd): string | undefined {
+  return kind === 'switched-off' ? undefined : `The VM ended before it could be moved. ${sentence}`;
+}
+
+/** The migration under way in this worker, in either direction, as what ends the VM sees it. */
+interface Underway {
+  /** There is nothing left to move. */
+  vmEnded(reason?: string): void;
+  /** Resolves once it has told its own end; at once if there is none. */
+  settled(): Promise<unknown>;
+}
+
+function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, underway: Underway): WorkerContext {
+  const engines = Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash }));
+  // A migration that needs them says why they are not there.
+  engines.catch(() => undefined);
   return {
     relay,
     post,
-    engines: Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash })),
+    engines,
     connect(machine, luggage) {
       machine.onState((state) => {
-        // A migration under way reports its own end first.
         if (state !== 'powered-off' || machine.end === null) return;
-        const { kind, sentence } = machine.end;
-        void departed().then(() => post({ type: 'ended', reason: sentence, orderly: kind === 'switched-off' }));
+        const end = machine.end;
+        underway.vmEnded(whyNotMoved(end));
+        void underway.settled().then(() => post({ type: 'ended', ...guestEnd(end) }));
       });
       return {
         console: new ConsoleGate(machine, (data) => post({ type: 'console', data }), luggage),
@@ -178,8 +198,9 @@ function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, 
           lost = false;
           post({ type: 'log', level: 'good', text: 'The VM\'s network port is connected again.' });
         } else if (state.kind === 'refused' && state.cause === 'unknown-vm') {
-          // Its address may be another VM's by now, so it can have no network again. A migration under way reports its own end first.
-          void departed().then(() => post({ type: 'failed', reason: FORGOTTEN }));
+          // Its address may be another VM's by now, so it can have no network again.
+          underway.vmEnded(FORGOTTEN);
+          void underway.settled().then(() => post({ type: 'failed', reason: FORGOTTEN }));
         } else if (state.kind === 'refused') {
           post({ type: 'log', level: 'bad', text: `The relay refused the VM's network port: ${state.reason}` });
         }

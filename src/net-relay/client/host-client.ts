@@ -26,6 +26,13 @@ export interface HostClientOptions {
   readonly random?: () => number;
 }
 
+const REFUSED = 'refused';
+
+/** Whether a request failed because the relay answered and refused it, rather than did not answer. */
+export function wasRefused(error: unknown): boolean {
+  return error instanceof Error && error.cause === REFUSED;
+}
+
 export type HostClientState = RelaySocketState;
 export interface HostMessageEvent {
   readonly hostId: HostId;
@@ -56,7 +63,7 @@ export interface HostClient extends Disposable {
   onTraffic(listener: (traffic: readonly VmTraffic[]) => void): Disposable;
   /** Survives a lost connection; rejects with a sentence if the server refuses or does not answer within 10 s. */
   createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm>;
-  /** With its ending, the room remembers the VM. */
+  /** With its ending, the room remembers the VM. Refused (see wasRefused) if the VM is not this host's at this epoch. */
   destroyVm(vmId: VmId, epoch: LeaseEpoch, ending?: Ending): Promise<void>;
   dismissEnded(vmIds: readonly string[]): Promise<void>;
   /** Of a VM whose owner is gone for good. Rejects with a sentence if it is present, or the lease is not at this epoch any more. */
@@ -261,7 +268,7 @@ class RelayHostClient implements HostClient {
     this.pending.delete(reply.requestId);
     pending.limit.dispose();
     if (reply.ok) pending.settle(reply.value);
-    else pending.reject(new Error(reply.reason));
+    else pending.reject(new Error(reply.reason, { cause: REFUSED }));
   }
 
   private forgetMovedVms(vms: readonly VmInfo[]): void {

@@ -1,0 +1,137 @@
+/**
+ * One move of a VM away from this tab, from the wish to the report. While the way to the target is being opened, the
+ * VM's worker knows nothing of it; from the hand-over on, the worker runs it. What is wished of the move belongs to it,
+ * not to the worker, and `done` resolves once, however it ends.
+ */
+import { CAUSE_SENTENCES, MigrationError } from '../migration/migration-error.ts';
+import type { LinkKind, MigrationCause, MigrationPhase, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import { settlable } from '../migration/settlable.ts';
+import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
+import type { HandOver, LinkAttempt } from './host-links.ts';
+import type { MigrateOptions } from './scripting-interface.ts';
+import type { MigrationEnds } from './vm-worker-messages.ts';
+
+export interface DepartureOrder {
+  readonly id: MigrationId;
+  readonly vmId: VmId;
+  readonly from: HostId;
+  readonly to: HostId;
+  readonly memoryBytes: number;
+  readonly options: MigrateOptions;
+}
+
+/** Opens one of the migration's links and hands this tab's ends over; gives up, with MigrationError('cancelled'), when `signal` aborts. */
+export type OpenLink = (handOver: HandOver, signal: AbortSignal, attempt?: LinkAttempt) => Promise<LinkKind>;
+
+export interface DeparturePort {
+  /** The worker runs the migration from here on. */
+  begin(ends: MigrationEnds): void;
+  nextLink(attempt: number, ends: MigrationEnds): void;
+  noLink(reason: string): void;
+  cancel(): void;
+  /** What there is to tell before the worker tells it. */
+  progress(progress: MigrationProgress): void;
+  /** It ended before the worker knew of it: the VM runs on here. */
+  notBegun(report: MigrationReport): void;
+}
+
+/** In these a commit may be on its way: only the relay knows whose the VM is. */
+const IN_DOUBT: readonly MigrationPhase[] = ['switchover', 'commit', 'done'];
+
+export class Departure {
+  readonly order: DepartureOrder;
+  /** Resolves after the VM and the room know of the end. */
+  readonly done: Promise<MigrationReport>;
+  private stage: 'opening' | 'in-worker' | 'over' = 'opening';
+  private readonly openLink: OpenLink;
+  private readonly port: DeparturePort;
+  private readonly ending = settlable<MigrationReport>();
+  private readonly giveUp = new AbortController();
+  private readonly began = performance.now();
+  private link: LinkKind = 'webrtc';
+  private newest: MigrationProgress | null = null;
+  private doubtSince: number | null = null;
+
+  constructor(order: DepartureOrder, openLink: OpenLink, port: DeparturePort) {
+    this.order = order;
+    this.openLink = openLink;
+    this.port = port;
+    this.done = this.ending.promise;
+  }
+
+  /** Opens the first link, and with its ends starts the worker's part. */
+  start(): void {
+    const { id, vmId, from, to } = this.order;
+    this.port.progress({ id, vmId, from, to, phase: 'offer', round: 0, pagesLeft: 0, pagesSent: 0, bytesSent: 0, bytesPerSecond: 0, expectedPauseMs: 0 });
+    this.openLink((ends) => {
+      this.port.begin(ends);
+      this.stage = 'in-worker';
+    }, this.giveUp.signal).then(
+      (kind) => (this.link = kind),
+      (error: unknown) => {
+        if (this.stage !== 'opening') return;
+        const { cause, message } = error instanceof MigrationError ? error : new MigrationError('internal', sentenceOf(error));
+        this.port.notBegun(this.report(cause, message));
+      },
+    );
+  }
+
+  /** The link died and the worker wants another. */
+  openNext(attempt: number, avoid: LinkKind): void {
+    this.openLink((ends) => this.port.nextLink(attempt, ends), this.giveUp.signal, { attempt, avoid }).then(
+      (kind) => (this.link = kind),
+      (error: unknown) => this.port.noLink(sentenceOf(error)),
+    );
+  }
+
+  /** Asks for the end; `done` says whether it came in time. */
+  cancel(): void {
+    if (this.stage === 'opening') this.port.notBegun(this.report('cancelled', CAUSE_SENTENCES.cancelled));
+    else if (this.stage === 'in-worker') this.port.cancel();
+  }
+
+  /** The worker could not read an order; was it the one to begin? */
+  unreadable(): void {
+    if (this.stage === 'in-worker' && this.newest === null) this.port.notBegun(this.report('link-failed', 'This browser could not hand the connection to the PC. Reload both tabs and try again.'));
+  }
+
+  progressed(progress: MigrationProgress): void {
+    this.newest = progress;
+    this.doubtSince = IN_DOUBT.includes(progress.phase) ? this.doubtSince ?? performance.now() : null;
+  }
+
+  /** What the worker told last leaves open whose the VM is. */
+  get inDoubt(): boolean {
+    return this.doubtSince !== null;
+  }
+
+  /** The end. Whatever waits for this move is told; anything that is still being opened is given up. */
+  finish(report: MigrationReport): void {
+    if (this.stage === 'over') return;
+    this.stage = 'over';
+    this.giveUp.abort();
+    this.ending.resolve(report);
+  }
+
+  /** The report of a move that the worker did not report: it knew nothing of it yet, or it ended itself. */
+  report(cause: MigrationCause, reason: string): MigrationReport {
+    return { ...this.figures(), outcome: cause === 'cancelled' ? 'cancelled' : 'failed', cause, reason };
+  }
+
+  /** The worker ended before it could tell that the target has the VM. The pause is what it was at most. */
+  arrivedUnseen(): MigrationReport {
+    return { ...this.figures(), outcome: 'completed', pauseMs: performance.now() - (this.doubtSince ?? this.began) };
+  }
+
+  private figures(): Omit<MigrationReport, 'outcome'> {
+    const { id, vmId, from, to, memoryBytes } = this.order;
+    return {
+      id, vmId, from, to, rounds: [], pauseMs: 0, totalMs: performance.now() - this.began,
+      bytesOnWire: this.newest?.bytesSent ?? 0, memoryBytes, link: this.link, verified: null,
+    };
+  }
+}
+
+function sentenceOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

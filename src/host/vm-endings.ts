@@ -1,0 +1,46 @@
+/** Tells the relay which VMs of this tab are over, again if need be: it may have been away, or give one back to this tab afterwards. */
+import { wasRefused } from '../net-relay/client/host-client.ts';
+import type { Ending, VmInfo } from '../net-relay/relay-protocol.ts';
+import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
+
+export interface EndingsPort {
+  /** Rejects with an error for which wasRefused() holds if the VM is not this tab's at this epoch. */
+  destroyVm(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<void>;
+  /** As the relay lists it. */
+  vm(vmId: VmId): VmInfo | undefined;
+}
+
+export class VmEndings {
+  private readonly self: HostId;
+  private readonly room: EndingsPort;
+  /** What the relay has not confirmed. */
+  private readonly open = new Map<VmId, { readonly ending: Ending; readonly asking: boolean }>();
+
+  constructor(self: HostId, room: EndingsPort) {
+    this.self = self;
+    this.room = room;
+  }
+
+  /** The VM is over as of this epoch. Resolves with true if it is another host's by now, so that it is not over. Never rejects. */
+  async tell(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<boolean> {
+    this.open.set(vmId, { ending, asking: true });
+    try {
+      await this.room.destroyVm(vmId, epoch, ending);
+      this.open.delete(vmId);
+      return false;
+    } catch (error) {
+      this.open.set(vmId, { ending, asking: false });
+      const listed = this.room.vm(vmId);
+      // What is listed as this tab's at the epoch that was refused is an older list.
+      return wasRefused(error) && listed !== undefined && (listed.hostId !== this.self || listed.epoch === (epoch as number));
+    }
+  }
+
+  /** The relay's list has changed, or it is back. */
+  tellAgain(): void {
+    for (const [vmId, { ending, asking }] of this.open) {
+      const listed = this.room.vm(vmId);
+      if (!asking && listed?.hostId === this.self) void this.tell(vmId, listed.epoch as LeaseEpoch, ending);
+    }
+  }
+}
