@@ -9,7 +9,7 @@ export const FOLDERS = [
   { name: 'shared', folders: [], packages: [] },
   { name: 'migration', folders: ['shared'], packages: ['valibot'] },
   { name: 'emulator-bridge', folders: ['shared', 'migration'], packages: ['v86', 'hash-wasm', '@bokuweb/zstd-wasm', 'valibot', 'binaryen'] },
-  { name: 'net-relay', folders: ['shared', 'migration'], packages: ['valibot', 'ws', 'lmdb', 'node:.*'] },
+  { name: 'net-relay', folders: ['shared', 'migration'], packages: ['valibot', 'ws', 'node:.*'] },
   { name: 'link', folders: ['shared', 'migration'], packages: ['peerjs', 'valibot'] },
   { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/relay-protocol', 'link'], packages: ['valibot'] },
   { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },

@@ -65,6 +65,8 @@ mtype ended_as = none;
 mtype source_session = owner;
 mtype target_session = none;
 bool life_seen;
+/* NR25: the relay's disk takes no more for the time being. `life_waits`: a sign of life came that is not stored yet; `only_in_memory`: how it ended, if that is not stored. */
+bool disk_full, life_waits, only_in_memory;
 
 /* Sockets. What is in a channel when its socket breaks may still arrive, or not. */
 chan s2r = [6] of { mtype, byte };
@@ -485,7 +487,8 @@ inline outcome_to_target() { tell_target(outcome, holder, epoch, lives_for(targe
 
 inline sign_of_life() {
   if
-  :: lease == committed_unconfirmed && target_session == owner ->
+  :: lease == committed_unconfirmed && target_session == owner && disk_full -> life_waits = true
+  :: lease == committed_unconfirmed && target_session == owner && !disk_full ->
      life_seen = true;
 #ifndef BREAK_NR13
      lease = owned; ended_as = moved; expired = false; outcome_to_source()
@@ -525,7 +528,7 @@ end_here:
              source_session = former_owner;
              if :: s_wire == opening -> s_wire = up :: else -> skip fi;
              tell_source(attached, former_owner, epoch, false);
-             if :: lease == committed_unconfirmed && expired -> give_back() :: else -> skip fi;
+             if :: lease == committed_unconfirmed && expired && !disk_full && !life_waits -> give_back() :: else -> skip fi;
              outcome_to_source()
           fi
        :: what != attach_owner && source_session == none -> skip
@@ -551,7 +554,8 @@ end_here:
 #else
           if
           :: source_session == owner && (lease == holding || lease == drained || (lease == owned && ended_as == none)) ->
-             lease = owned; ended_as = kept
+             /* That it ended may be lost with the relay's memory: the hold is lost with it, and without one nobody commits. */
+             lease = owned; ended_as = kept; only_in_memory = disk_full
           :: else -> skip
           fi;
           outcome_to_source()
@@ -599,7 +603,12 @@ end_here:
 #ifdef BREAK_MG19
           :: holder == source && ended_as == none && (lease == drained || lease == holding) ->
 #else
+#ifdef BREAK_NR25
           :: holder == source && ended_as == none && lease == drained ->
+             only_in_memory = disk_full;
+#else
+          :: holder == source && ended_as == none && lease == drained && !disk_full ->
+#endif
 #endif
 #endif
              holder = target; epoch++; lease = committed_unconfirmed; expired = false;
@@ -613,7 +622,7 @@ end_here:
           fi
        :: what == alive && target_session != none ->
           sign_of_life();
-          outcome_to_target()
+          if :: life_waits -> skip :: else -> outcome_to_target() fi
        :: what == frame && target_session != none ->
 #ifndef BREAK_NR12
           sign_of_life();
@@ -622,7 +631,12 @@ end_here:
 #ifdef BREAK_NR9
           :: true ->
 #else
+#if defined(BREAK_NR12) || defined(BREAK_NR25_LIFE)
           :: target_session == owner ->
+#else
+          /* A frame whose sign of life is not stored stays in. */
+          :: target_session == owner && !life_waits ->
+#endif
 #endif
              I1_one_host_reaches_the_world = (holder == target && t_epoch == epoch); assert(I1_one_host_reaches_the_world);
              life_seen = true
@@ -640,23 +654,33 @@ end_here:
 
   /* MG28: 2 s of uptime without a sign of life. */
 #ifndef BREAK_MG28
-  :: d_step { relay_up && lease == committed_unconfirmed && !expired ->
+  :: d_step { relay_up && lease == committed_unconfirmed && !expired && !life_waits ->
        if
-       :: source_session == former_owner -> give_back()
+       :: source_session == former_owner && !disk_full -> give_back()
        :: else -> expired = true
        fi
      }
+  /* NR25: what the disk did not take is tried again. */
+  :: d_step { relay_up && lease == committed_unconfirmed && expired && !disk_full && !life_waits && source_session == former_owner -> give_back() }
 #endif
+  :: d_step { relay_up && life_waits && !disk_full -> life_waits = false; life_seen = true;
+       lease = owned; ended_as = moved; expired = false; outcome_to_source(); outcome_to_target()
+     }
 
   /* NR16: what is stored outlives a crash, holds do not. Sockets die with it; what was sent to the hosts may still arrive. */
-  :: d_step { relay_up && faults < FAULTS && (s != ended || t != ended) -> faults++; relay_up = false;
+  :: d_step { relay_up && faults < FAULTS && (s != ended || t != ended) -> faults++; relay_up = false; life_waits = false;
        source_session = none; target_session = none;
        empty_s2r(); empty_t2r();
        if :: s_wire == up || s_wire == opening -> s_wire = down :: else -> skip fi;
        if :: t_wire == up || t_wire == opening -> t_wire = down :: else -> skip fi
      }
   :: d_step { !relay_up -> relay_up = true; expired = false;
-       if :: lease == holding || lease == drained -> lease = owned :: else -> skip fi
+       if :: lease == holding || lease == drained -> lease = owned :: else -> skip fi;
+       if :: only_in_memory && ended_as == kept -> ended_as = none :: else -> skip fi
+#ifdef BREAK_NR25
+       ; if :: only_in_memory && lease == committed_unconfirmed -> lease = owned; holder = source; epoch = 1; check_I1() :: else -> skip fi
+#endif
+       ; only_in_memory = false
 #ifdef BREAK_NR16
        ; if :: lease == committed_unconfirmed -> lease = owned; holder = source; epoch = 1; check_I1() :: else -> skip fi
 #endif
@@ -672,6 +696,9 @@ end_here:
   :: d_step { faults < FAULTS && s_wire == up && s != ended -> faults++; s_wire = down }
   :: d_step { faults < FAULTS && t_wire == up && t != ended -> faults++; t_wire = down }
   :: d_step { faults < FAULTS && link_up -> faults++; link_up = false }
+  /* The disk fills, and is freed again. */
+  :: d_step { faults < FAULTS && !disk_full && (s != ended || t != ended) -> faults++; disk_full = true }
+  :: d_step { disk_full -> disk_full = false }
   /* A tab that crashed, or was loaded anew, has no VM and takes no further part. */
   :: d_step { faults < FAULTS && !source_dead && s != ended -> faults++; source_dead = true;
        s_cpu = false; s_copy = false; s_resuming = false; s_link = false; link_up = false; s_port = refused; s_wire = down; empty_r2s(); empty_t2s()
@@ -774,6 +801,9 @@ active proctype Witness() {
   :: target_dead && s == ended && s_cpu && ended_as == given_back -> seen = 46
   :: run_failed && s == ended && s_cpu && t == ended -> seen = 47
   :: source_session == none && s_wire == opening && holder == target -> seen = 48
+  :: disk_full && lease == drained && t == committing && nempty(t2r) -> seen = 49
+  :: life_waits && lease == committed_unconfirmed -> seen = 50
+  :: disk_full && only_in_memory && ended_as == kept && s == ended && s_cpu -> seen = 51
   fi
 }
 #endif

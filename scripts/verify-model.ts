@@ -49,6 +49,8 @@ export const BROKEN_RULES: readonly { readonly rule: string; readonly how: strin
   { rule: 'NR13_TOLD', how: 'a give-back whose outcome was lost is not noticed', costs: 'every_run_ends' },
   { rule: 'NR15', how: 'requests are not repeated', costs: 'every_run_ends' },
   { rule: 'NR16', how: 'a commit does not outlive the relay\'s restart', costs: 'I1_one_host_runs' },
+  { rule: 'NR25', how: 'a commit is granted that could not be stored', costs: 'I1_one_host_runs' },
+  { rule: 'NR25_LIFE', how: 'a frame goes out whose sign of life is not stored', costs: 'I2_a_sign_of_life_is_final' },
 ];
 
 export const HOW_TO_GET_SPIN = 'Debian and Ubuntu: apt-get install spin gcc. Elsewhere: https://spinroot.com, and a C compiler called gcc.';

@@ -1,7 +1,6 @@
 /** The server: one process, one port (DESIGN: page, guest files, signalling, relay, STUN). Nothing imports this file. */
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
@@ -12,8 +11,10 @@ import { developmentPage } from './http-server/development-page.ts';
 import { ListenError } from './http-server/listen-error.ts';
 import { listen, type Listener } from './http-server/listener.ts';
 import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
+import { surviveOwnErrors } from './http-server/own-errors.ts';
 import { pageFiles } from './http-server/page-files.ts';
 import { watchParent } from './http-server/parent-watch.ts';
+import { openRelayRecords } from './http-server/relay-records.ts';
 import { createRoutes } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
@@ -21,10 +22,9 @@ import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
 import { plugTap } from './net-relay/gateway/room-stations.ts';
 import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts';
-import { openLmdbStore } from './net-relay/lmdb-store.ts';
-import { createRelay } from './net-relay/relay-server.ts';
+import { createReopeningRelay } from './net-relay/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
-import type { KeyValueStore } from './net-relay/relay-store.ts';
+import { StoreRefusal, type KeyValueStore } from './net-relay/store/key-value-store.ts';
 import { systemClock } from './net-relay/system-clock.ts';
 import { disposable, DisposableBag } from './shared/disposable.ts';
 import type { RoomName } from './shared/ids.ts';
@@ -39,11 +39,12 @@ const complain = (line: string): void => console.error(line);
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
-  // Port and data directory come first: a taken one should be known before a guest is built for a minute.
-  const listener = await listen({ host: options.host, port: options.port, tls });
-  const closing: Closing = { stores: [] };
+  // Port, data directory and records come first: what is wrong with them should be known before a guest is built for a minute.
+  const listener = await listen({ host: options.host, port: options.port, tls, log: complain });
+  const closing: Closing = { last: [] };
   const stopping = stopOnSignal(open, listener, closing);
   open.add(await claimDataDirectory(options.dataDir));
+  let records: KeyValueStore | null = openRelayRecords(options.dataDir, { moveDamagedAside: options.moveDamagedStoreAside, say: complain });
   open.add(
     await startStunResponder(listener.port, options.host).catch((error: unknown) => {
       complain(`UDP port ${listener.port} cannot be opened (${String(error)}): browsers in different subnets will use the relay instead of a direct link.`);
@@ -55,8 +56,6 @@ async function run(options: ServerOptions): Promise<void> {
   open.add(disposable(() => page.dispose()));
   if (stopping.aborted) return;
 
-  const store = openLmdbStore(join(options.dataDir, 'relay'));
-  closing.stores.push(store);
   const gateways = new RoomGateways({
     clock: systemClock,
     pingMs: options.pingMs,
@@ -67,7 +66,17 @@ async function run(options: ServerOptions): Promise<void> {
     learnNeighbours: (room) => options.tap !== null && room === DEFAULT_ROOM,
     log: complain,
   });
-  const relay = open.add(createRelay({ store, openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap) }));
+  const relay = open.add(createReopeningRelay({
+    openStore() {
+      const opened = records ?? openRelayRecords(options.dataDir, { moveDamagedAside: false, say: complain });
+      records = null;
+      return opened;
+    },
+    openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
+    onTrouble: (error) => complain(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    log: complain,
+  }));
+  closing.last.push(() => relay.closeStore());
   for (const record of relay.stats().unreadable) complain(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`);
   const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
   listener.serve(
@@ -139,7 +148,7 @@ async function pemFile(path: string): Promise<Buffer> {
 
 /** What must be closed last, and waited for. */
 interface Closing {
-  readonly stores: KeyValueStore[];
+  readonly last: (() => Promise<void>)[];
 }
 
 /** The first signal closes everything and ends with status 0; a second one ends at once. */
@@ -154,7 +163,7 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
     // PeerServer keeps timers it has no way to stop, so the process is ended rather than left to run dry.
     void listener
       .close()
-      .then(() => Promise.all(closing.stores.map((store) => store.close())))
+      .then(() => Promise.all(closing.last.map((close) => close())))
       .finally(() => process.exit(0));
   };
   process.on('SIGINT', stop);
@@ -164,12 +173,13 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
   return stopping.signal;
 }
 
+surviveOwnErrors(process, complain);
 try {
   const parsed = parseOptions(process.argv.slice(2), process.env);
   if (parsed.kind === 'help') say(HELP);
   else await run(parsed.options);
 } catch (error) {
-  const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError || error instanceof GuestError;
-  complain(expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
+  const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError || error instanceof GuestError || error instanceof StoreRefusal;
+  complain(error instanceof StoreRefusal ? error.sentence : expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(expected ? 2 : 1);
 }

@@ -14,7 +14,7 @@ export interface Listener {
 }
 
 /** Opens the port. Rejects with a ListenError whose message is for the person who started the server. */
-export async function listen(options: { readonly host: string; readonly port: number; readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null }): Promise<Listener> {
+export async function listen(options: { readonly host: string; readonly port: number; readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null; readonly log?: (line: string) => void }): Promise<Listener> {
   let handler = beingPrepared;
   const dispatch = (request: IncomingMessage, response: ServerResponse): void => handler(request, response);
   const server = makeServer(options.tls, dispatch);
@@ -27,6 +27,8 @@ export async function listen(options: { readonly host: string; readonly port: nu
     server.once('error', (error) => reject(new ListenError(sentenceForListenError(error, options.host, options.port))));
     server.listen(options.port, options.host, resolve);
   });
+  // A connection that could not be taken: its client tries again, and the server goes on.
+  server.on('error', (error) => options.log?.(`A connection could not be accepted (${error.message}).`));
   return {
     server,
     port: (server.address() as AddressInfo).port,

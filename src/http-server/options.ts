@@ -22,6 +22,8 @@ export interface ServerOptions {
   readonly dev: boolean;
   /** Where keys of rooms and leases of VMs are kept. */
   readonly dataDir: string;
+  /** Damaged records there may be moved aside, and the server begin without any. */
+  readonly moveDamagedStoreAside: boolean;
 }
 
 export type ParsedOptions = { readonly kind: 'help' } | { readonly kind: 'run'; readonly options: ServerOptions };
@@ -60,6 +62,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
                             (Linux, root; address 10.86.0.254)
   --ping-ms N               beat of the ping to every guest in milliseconds (default ${DEFAULT_PING_MS})
   --data DIR                where room keys and leases are kept (default ${DEFAULT_DATA_DIR})
+  --move-damaged-store-aside
+                            if the records in the data directory are damaged, begin without them
   --dev                     serve the page from its sources, for work on it
   --help                    this text
 `;
@@ -79,6 +83,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let tls: ServerOptions['tls'] = null;
   let dev = false;
   let dataDir = DEFAULT_DATA_DIR;
+  let moveDamagedStoreAside = false;
 
   const words = new Words(args);
   for (let word = words.next(); word !== null; word = words.next()) {
@@ -120,6 +125,10 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
       case '--data':
         dataDir = nonEmpty(word.name, words.value(word));
         break;
+      case '--move-damaged-store-aside':
+        words.noValue(word);
+        moveDamagedStoreAside = true;
+        break;
       case '--help':
       case '-h':
         return { kind: 'help' };
@@ -129,7 +138,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   }
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
-  return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tap, tls, dev, dataDir } };
+  return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tap, tls, dev, dataDir, moveDamagedStoreAside } };
 }
 
 interface Word {

@@ -118,9 +118,14 @@ export function roomsApi(rooms: Rooms): Router {
   router.delete('/:name/forwards/:hostPort', async (request, response) => {
     const room = controls(request, response);
     if (room === null) return;
-    const removed = /^\d{1,5}$/.test(request.params.hostPort) && (await room.removeForward(Number(request.params.hostPort)));
-    if (removed) response.status(204).end();
-    else response.status(404).json({ error: 'No VM of this room has a forward on that port.' });
+    try {
+      const removed = /^\d{1,5}$/.test(request.params.hostPort) && (await room.removeForward(Number(request.params.hostPort)));
+      if (removed) response.status(204).end();
+      else response.status(404).json({ error: 'No VM of this room has a forward on that port.' });
+    } catch (error) {
+      if (!(error instanceof ForwardError)) throw error;
+      response.status(409).json({ error: `${error.message}.` });
+    }
   });
 
   router.get('/:name/capture', (request, response) => {

@@ -5,6 +5,7 @@ import type { Attempt } from './attempt.ts';
 import type { Connection } from './connection.ts';
 import { MAX_TEXT_MESSAGE_BYTES, type HostToRelay, type hostToRelaySchema, type RelayToHost } from './relay-protocol.ts';
 import type { HostVoice } from './room-hosts.ts';
+import { StoreRefusal } from './store/key-value-store.ts';
 import { RequestRefused, type Room } from './room.ts';
 
 export type HostConnection = Connection<typeof hostToRelaySchema, RelayToHost>;
@@ -112,8 +113,8 @@ export class HostSession implements HostVoice<RelayToHost> {
     try {
       reply = { type: 'reply', requestId, ok: true, value: perform() };
     } catch (error) {
-      if (!(error instanceof RequestRefused)) throw error;
-      reply = { type: 'reply', requestId, ok: false, reason: error.message };
+      if (!(error instanceof RequestRefused) && !(error instanceof StoreRefusal)) throw error;
+      reply = { type: 'reply', requestId, ok: false, reason: error instanceof StoreRefusal ? error.sentence : error.message };
     }
     this.room.hosts.remember(this.hostId, requestId, reply);
     this.send(reply);

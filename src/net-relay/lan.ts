@@ -49,7 +49,7 @@ export interface Lan {
   onVms(listener: () => void): Disposable;
   /** A result of the gateway's steady ping; passed to the hosts of the room. `rttMs` null: lost. */
   reportPing(vmId: VmId, seq: number, rttMs: number | null): void;
-  /** The VM's port forwards as they stand now; shown to the room and by the API. */
+  /** The VM's port forwards as they stand now; shown to the room and by the API. Throws StoreRefusal; then they are what they were. */
   setForwards(vmId: VmId, forwards: readonly PortForward[]): void;
 }
 

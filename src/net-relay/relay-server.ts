@@ -17,7 +17,8 @@ import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
 import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
-import { openRelayStore, type KeyValueStore, type RelayStore } from './relay-store.ts';
+import { openRelayStore, type RelayStore } from './relay-store.ts';
+import { StoreRefusal, StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
@@ -40,6 +41,8 @@ export interface RelayOptions {
   readonly allowedOrigins?: readonly string[];
   /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
   readonly onTrouble?: (error: unknown) => void;
+  /** The store cannot say any more what is stored. The relay is gone, as after a crash, and has answered nobody. */
+  readonly onStoreUnsure?: (error: StoreUnsure) => void;
 }
 
 export interface RoomStatus {
@@ -99,9 +102,9 @@ interface Credentials {
   readonly hostToken: string;
 }
 
-type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed'>; readonly reason: string };
+type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed' | 'not-stored'>; readonly reason: string };
 /** `closed-room`: the key is right, but nobody is there and no VM. */
-type NoAdmission = Refusal['cause'] | 'closed-room';
+type NoAdmission = Refusal['cause'] | 'closed-room' | StoreRefusal;
 const REFUSALS = {
   version: `This page speaks another version of the relay's protocol than the server (${RELAY_PROTOCOL_VERSION}). Reload it.`,
   key: 'This room is open to invited people only. Open it with its whole invitation link, or choose another room.',
@@ -134,9 +137,10 @@ class RelayServer implements Relay {
 
   constructor(options: RelayOptions) {
     this.options = options;
-    this.clock = options.clock ?? systemClock;
+    const clock = options.clock ?? systemClock;
+    this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
     this.random = options.randomBytes ?? ((count) => randomBytes(count));
-    this.store = openRelayStore(options.store);
+    this.store = openRelayStore(this.watched(options.store));
     this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'));
     for (const name of this.store.vms.keys()) this.openRoom(name);
     this.keepBeat();
@@ -158,16 +162,11 @@ class RelayServer implements Relay {
     const connection = kind === 'host' ? this.hostConnection(socket) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
     const full = this.connections.size >= MAX_SOCKETS;
     this.connections.add(connection);
-    if (!originAllowed) this.refuse(connection, 'origin');
+    if (this.disposed) connection.drop(CloseCode.goingAway, 'restarting');
+    else if (!originAllowed) this.refuse(connection, 'origin');
     else if (full) this.refuse(connection, 'relay-full');
     const guarded = (act: () => void): void => {
-      try {
-        act();
-      } catch (error) {
-        this.count('internal');
-        this.options.onTrouble?.(error);
-        connection.drop(CloseCode.internal, 'internal');
-      }
+      if (!this.guarded(act)) connection.drop(CloseCode.internal, 'internal');
     };
     return {
       text: (text) => guarded(() => connection.events.text(text)),
@@ -226,6 +225,40 @@ class RelayServer implements Relay {
     for (const room of this.rooms.values()) room.dispose();
     this.rooms.clear();
     this.acceptor.dispose();
+  }
+
+  /** A store that cannot say what is stored ends the relay at once: nobody is answered any more. */
+  private watched(store: KeyValueStore): KeyValueStore {
+    const watch = (act: () => void): void => {
+      try {
+        act();
+      } catch (error) {
+        if (error instanceof StoreUnsure && !this.disposed) {
+          this.dispose();
+          this.options.onStoreUnsure?.(error);
+        }
+        throw error;
+      }
+    };
+    return {
+      entries: () => store.entries(),
+      put: (key, value, use) => watch(() => store.put(key, value, use)),
+      remove: (key) => watch(() => store.remove(key)),
+      close: () => store.close(),
+    };
+  }
+
+  /** False if it met an error of the relay's own. */
+  private guarded(act: () => void): boolean {
+    try {
+      act();
+      return true;
+    } catch (error) {
+      if (this.disposed) return false;
+      this.count('internal');
+      this.options.onTrouble?.(error);
+      return false;
+    }
   }
 
   private hostConnection(socket: ServerSocket): HostConnection {
@@ -307,7 +340,10 @@ class RelayServer implements Relay {
     const name = credentials.room as RoomName;
     const check = this.keys.check(name, credentials.key);
     if (check === 'refused' || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
-    if (check === 'unknown-room' && !this.keys.claim(name, credentials.key)) return { cause: 'relay-full' };
+    if (check === 'unknown-room') {
+      const claimed = this.claim(name, credentials.key);
+      if (claimed !== 'ok') return { cause: claimed };
+    }
     const known = this.rooms.get(name);
     if (known === undefined && !mayOpen) return { cause: 'closed-room' };
     if (known === undefined && this.rooms.size >= MAX_ROOMS) return { cause: 'relay-full' };
@@ -316,7 +352,21 @@ class RelayServer implements Relay {
     return host === 'ok' ? { room } : { cause: host };
   }
 
+  private claim(name: RoomName, key: string): 'ok' | 'relay-full' | StoreRefusal {
+    try {
+      return this.keys.claim(name, key) ? 'ok' : 'relay-full';
+    } catch (error) {
+      if (error instanceof StoreRefusal) return error;
+      throw error;
+    }
+  }
+
   private refuse(connection: AnyConnection, why: NoAdmission): void {
+    if (why instanceof StoreRefusal) {
+      this.count('not-stored');
+      connection.refuse({ cause: 'not-stored', reason: why.sentence });
+      return;
+    }
     const cause = why === 'closed-room' ? 'key' : why;
     this.count(cause);
     connection.refuse({ cause, reason: REFUSALS[cause] });
@@ -366,12 +416,14 @@ class RelayServer implements Relay {
         else this.connections.delete(connection);
       }
       for (const [name, room] of this.rooms) {
-        if (!room.beat()) continue;
-        room.dispose();
-        this.rooms.delete(name);
-        if (this.ended.get(name)?.isEmpty === true) this.ended.delete(name);
+        this.guarded(() => {
+          if (!room.beat()) return;
+          room.dispose();
+          this.rooms.delete(name);
+          if (this.ended.get(name)?.isEmpty === true) this.ended.delete(name);
+        });
       }
-      this.keepBeat();
+      if (!this.disposed) this.keepBeat();
     }, HEARTBEAT_MS);
   }
 }

@@ -8,14 +8,7 @@
 import * as v from 'valibot';
 import type { RoomName, VmId } from '../shared/ids.ts';
 import { roomNameSchema } from './relay-protocol.ts';
-
-/** Ordered or not; values are JSON. Writes are durable, or at least ordered, when they return. */
-export interface KeyValueStore {
-  entries(): Iterable<readonly [key: string, value: unknown]>;
-  put(key: string, value: unknown): void;
-  remove(key: string): void;
-  close(): Promise<void>;
-}
+import type { KeyValueStore, WriteUse } from './store/key-value-store.ts';
 
 const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
 const epoch = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -58,8 +51,9 @@ export interface RelayStore {
   readonly vms: ReadonlyMap<RoomName, ReadonlyMap<VmId, StoredVm>>;
   /** Records that could not be understood, and were left alone. */
   readonly unreadable: readonly string[];
+  /** Each is done when it returns, and not done at all if it throws a StoreRefusal (NR25). */
   putRoom(room: RoomName, record: StoredRoom): void;
-  putVm(room: RoomName, vmId: VmId, record: StoredVm): void;
+  putVm(room: RoomName, vmId: VmId, record: StoredVm, use: WriteUse): void;
   removeVm(room: RoomName, vmId: VmId): void;
   close(): Promise<void>;
 }
@@ -88,32 +82,18 @@ export function openRelayStore(store: KeyValueStore): RelayStore {
     vms,
     unreadable,
     putRoom(room, record) {
-      rooms.set(room, record);
       store.put(`room/${room}`, record);
+      rooms.set(room, record);
     },
-    putVm(room, vmId, record) {
+    putVm(room, vmId, record, use) {
+      store.put(`vm/${room}/${vmId}`, record, use);
       const inRoom = vms.get(room) ?? new Map<VmId, StoredVm>();
       vms.set(room, inRoom.set(vmId, record));
-      store.put(`vm/${room}/${vmId}`, record);
     },
     removeVm(room, vmId) {
-      vms.get(room)?.delete(vmId);
       store.remove(`vm/${room}/${vmId}`);
+      vms.get(room)?.delete(vmId);
     },
     close: () => store.close(),
-  };
-}
-
-/** Keeps nothing across a restart, except for whoever holds `records`. For tests and throw-away servers. */
-export function memoryKeyValueStore(records = new Map<string, string>()): KeyValueStore {
-  return {
-    entries: () => [...records].map(([key, value]): [string, unknown] => [key, JSON.parse(value)]),
-    put(key, value) {
-      records.set(key, JSON.stringify(value));
-    },
-    remove(key) {
-      records.delete(key);
-    },
-    close: () => Promise.resolve(),
   };
 }

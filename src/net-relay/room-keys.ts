@@ -43,7 +43,7 @@ export class RoomKeys {
     return matches ? 'accepted' : 'refused';
   }
 
-  /** The first host of a room sets its key. False if there are too many rooms already. */
+  /** The first host of a room sets its key. False if there are too many rooms already; throws StoreRefusal if it cannot be stored. */
   claim(room: RoomName, key: string): boolean {
     if (this.store.rooms.size >= MAX_KNOWN_ROOMS) return false;
     this.store.putRoom(room, { keyDigest: digestOf(key).toString('hex') });

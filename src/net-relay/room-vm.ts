@@ -1,7 +1,7 @@
 /**
- * One VM at the relay: its lease (lease-table.ts), its port of the switch (vm-port.ts) and the sockets that speak for
- * it. Performs the effects the lease asks for; decides nothing about ownership itself. Every change of the lease is
- * stored before anybody hears of it.
+ * One VM at the relay: its lease (lease-table.ts, kept by lease-keeper.ts), its port of the switch (vm-port.ts) and the sockets that speak for
+ * it. Performs the effects the lease asks for; decides nothing about ownership itself. Every change of owner is
+ * stored before anybody hears of it, or refused (NR25).
  */
 import type { Clock } from '../migration/ports.ts';
 import { assertNever } from '../shared/assert-never.ts';
@@ -12,7 +12,8 @@ import { isOverdue, type Attempt } from './attempt.ts';
 import { HEARTBEAT_MS } from './connection.ts';
 import { Counters } from './counters.ts';
 import { GATEWAY_IP, GATEWAY_MAC } from './lan.ts';
-import { admitOwner, admitTarget, moveFrom, newLease, stepLease, type Lease, type LeaseEffect, type LeaseEvent } from './lease-table.ts';
+import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from './lease-keeper.ts';
+import { admitOwner, admitTarget, moveFrom, newLease, type Lease, type LeaseEffect } from './lease-table.ts';
 import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
 import type { PortForward, VmState } from './relay-protocol.ts';
 import type { StoredLease, StoredVm } from './relay-store.ts';
@@ -33,11 +34,19 @@ const REPLACED = 'A newer connection of the same host took this place.';
 export interface RoomVmWorld {
   readonly clock: Clock;
   readonly lanSwitch: Switch;
-  /** Stores what must outlive a restart; returns when that is done. */
-  store(vm: RoomVm): void;
+  /** Stores what must outlive a restart. Throws StoreRefusal: then what was stored before still is. */
+  store(vm: RoomVm, record: VmRecord): void;
   /** Anything that the room or its LAN shows has changed. */
   changed(): void;
   tokenDigest(hostId: HostId): string | undefined;
+}
+
+/** What of a VM changes while it lives, as it is to be stored. */
+export interface VmRecord {
+  readonly lease: StoredLease;
+  /** Hosts that the lease names: their tokens must outlive a restart. */
+  readonly hosts: readonly HostId[];
+  readonly forwards: readonly PortForward[];
 }
 
 export interface RoomVmIdentity {
@@ -59,7 +68,7 @@ export class RoomVm implements PortOwner {
   private readonly world: RoomVmWorld;
   private readonly sessions = new Set<PortSession>();
   private readonly announcements = new Set<Disposable>();
-  private lease: Lease;
+  private readonly keeper: LeaseKeeper;
   private confirmTimer: Disposable | null = null;
 
   constructor(identity: RoomVmIdentity, ownerHostId: HostId, world: RoomVmWorld, stored?: StoredVm) {
@@ -67,11 +76,17 @@ export class RoomVm implements PortOwner {
     this.world = world;
     this.port = new VmPort(identity.mac, identity.ip, world.clock, new Counters<PortDrop>());
     this.port.plugInto(world.lanSwitch.plug(this.port, { mac: identity.mac }));
-    this.lease = stored === undefined ? newLease(identity.id, ownerHostId) : leaseFrom(identity.id, stored.lease);
+    this.keeper = new LeaseKeeper(stored === undefined ? newLease(identity.id, ownerHostId) : leaseFrom(identity.id, stored.lease), {
+      clock: world.clock,
+      store: (lease, hosts) => world.store(this, { lease, hosts, forwards: this.forwards }),
+      perform: (effect) => this.perform(effect),
+      ownerChanged: () => world.changed(),
+      isSourcePresent: ({ sourceHostId, sourceEpoch }) => this.formerOwner(sourceHostId, sourceEpoch) !== null,
+    });
     if (stored !== undefined) {
       this.forwards = stored.forwards;
       this.state = 'paused';
-      this.apply({ type: 'relay-restarted' });
+      this.keeper.apply({ type: 'relay-restarted' });
     }
   }
 
@@ -92,22 +107,27 @@ export class RoomVm implements PortOwner {
     return this.sessions.size > 0;
   }
 
+  private get lease(): Lease {
+    return this.keeper.lease;
+  }
+
   /** Hosts that the lease names: their tokens must outlive a restart. */
   get hosts(): HostId[] {
-    return this.lease.state === 'committed-unconfirmed' ? [this.lease.ownerHostId, this.lease.sourceHostId] : [this.lease.ownerHostId];
+    return hostsOf(this.lease);
+  }
+
+  get record(): VmRecord {
+    return { lease: storedLease(this.lease), hosts: this.hosts, forwards: this.forwards };
   }
 
   hasSessionOf(hostId: HostId): boolean {
     return [...this.sessions].some((session) => session.hostId === hostId);
   }
 
-  /** A hold is a matter of this process' memory: after a restart the lease is the owner's, undisturbed. */
-  storedLease(): StoredLease {
-    const { ownerHostId, epoch, ended } = this.lease;
-    const base = { ownerHostId, epoch, ended: [...ended] };
-    if (this.lease.state !== 'committed-unconfirmed') return { state: 'owned', ...base };
-    const { migrationId, sourceHostId, sourceEpoch } = this.lease;
-    return { state: 'committed-unconfirmed', ...base, migrationId, sourceHostId, sourceEpoch };
+  /** Throws StoreRefusal; then they are what they were. */
+  setForwards(forwards: readonly PortForward[]): void {
+    this.world.store(this, { ...this.record, forwards });
+    this.forwards = forwards;
   }
 
   attachOwner(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch, attempt?: Attempt): void {
@@ -124,8 +144,8 @@ export class RoomVm implements PortOwner {
     const session = new PortSession(connection, this, { hostId, tokenDigest, migrationId: null, role, epoch: role === 'owner' ? this.lease.epoch : epoch, attempt });
     this.admit(session);
     if (migrationId === undefined) return;
-    if (role === 'former-owner') this.apply({ type: 'source-returned', hostId });
-    this.apply({ type: 'who-owns', hostId, migrationId });
+    if (role === 'former-owner') this.keeper.apply({ type: 'source-returned', hostId });
+    this.keeper.apply({ type: 'who-owns', hostId, migrationId });
   }
 
   attachTarget(connection: PortConnection, hostId: HostId, tokenDigest: string, epoch: LeaseEpoch, migrationId: MigrationId, attempt?: Attempt): void {
@@ -150,27 +170,27 @@ export class RoomVm implements PortOwner {
     const migrationId = request.migrationId as MigrationId;
     switch (request.type) {
       case 'hold':
-        this.apply({ type: 'hold', hostId, epoch, migrationId, targetHostId: request.targetHostId as HostId });
+        this.keeper.apply({ type: 'hold', hostId, epoch, migrationId, targetHostId: request.targetHostId as HostId });
         return;
       case 'drained':
       case 'release':
       case 'abort':
-        this.apply({ type: request.type, hostId, epoch, migrationId });
+        this.keeper.apply({ type: request.type, hostId, epoch, migrationId });
         return;
       case 'commit':
         if (session.migrationId !== migrationId) {
           session.send({ type: 'commit-refused', migrationId, reason: 'This port was not attached for this migration.' });
           return;
         }
-        this.apply({ type: 'commit', hostId, migrationId, fromHostId: request.fromHostId as HostId, fromEpoch: request.fromEpoch as LeaseEpoch });
+        this.keeper.apply({ type: 'commit', hostId, migrationId, fromHostId: request.fromHostId as HostId, fromEpoch: request.fromEpoch as LeaseEpoch });
         return;
       case 'alive':
-        if (this.port.isBehind(session)) this.apply({ type: 'alive', hostId, epoch });
+        if (this.port.isBehind(session) && !this.keeper.signOfLife(session.hostId, session.epoch, true)) return;
         // The target waits for the answer: from here on the VM stays with it.
-        this.apply({ type: 'who-owns', hostId, migrationId });
+        this.keeper.apply({ type: 'who-owns', hostId, migrationId });
         return;
       case 'who-owns':
-        this.apply({ type: 'who-owns', hostId, migrationId });
+        this.keeper.apply({ type: 'who-owns', hostId, migrationId });
         return;
       default:
         assertNever(request);
@@ -179,8 +199,9 @@ export class RoomVm implements PortOwner {
 
   fromGuest(session: PortSession, frames: readonly Uint8Array[]): void {
     // The first frame is a sign of life as good as any, and must be known as such before it is out.
-    if (this.lease.state === 'committed-unconfirmed' && this.port.isBehind(session)) {
-      this.apply({ type: 'alive', hostId: session.hostId, epoch: session.epoch });
+    if (this.lease.state === 'committed-unconfirmed' && this.port.isBehind(session) && !this.keeper.signOfLife(session.hostId, session.epoch, false)) {
+      this.port.drops.add('not-stored', frames.length);
+      return;
     }
     const stale = session.role === 'target' ? 'not-committed' : 'stale-epoch';
     for (const frame of frames) this.port.send(session, frame, stale);
@@ -205,6 +226,7 @@ export class RoomVm implements PortOwner {
   /** Ends the VM: every socket of it is told and closed. */
   dispose(reason: string): void {
     this.stopConfirming();
+    this.keeper.dispose();
     for (const timer of this.announcements) timer.dispose();
     for (const session of [...this.sessions]) session.refuse('unknown-vm', reason);
     this.port.dispose();
@@ -228,16 +250,6 @@ export class RoomVm implements PortOwner {
     const overdue = [...this.sessions].some((session) => session.hostId === hostId && isOverdue(attempt, session.attempt));
     if (overdue) connection.refuse({ cause: 'replaced', reason: REPLACED });
     return overdue;
-  }
-
-  private apply(event: LeaseEvent): void {
-    const before = this.lease;
-    const { lease, effects } = stepLease(before, event);
-    this.lease = lease;
-    const durable = before.epoch !== lease.epoch || before.ended !== lease.ended || (before.state === 'committed-unconfirmed') !== (lease.state === 'committed-unconfirmed');
-    if (durable) this.world.store(this);
-    for (const effect of effects) this.perform(effect);
-    if (before.ownerHostId !== lease.ownerHostId) this.world.changed();
   }
 
   private perform(effect: LeaseEffect): void {
@@ -346,7 +358,7 @@ export class RoomVm implements PortOwner {
     this.confirmTimer = this.world.clock.setTimeout(() => {
       if (beats > 1) this.confirmAfter(beats - 1);
       else if (this.lease.state === 'committed-unconfirmed') {
-        this.apply({ type: 'confirm-expired', sourcePresent: this.formerOwner(this.lease.sourceHostId, this.lease.sourceEpoch) !== null });
+        this.keeper.apply({ type: 'confirm-expired', sourcePresent: this.formerOwner(this.lease.sourceHostId, this.lease.sourceEpoch) !== null });
       }
     }, CONFIRM_BEAT_MS);
   }
@@ -363,23 +375,4 @@ export class RoomVm implements PortOwner {
   private tell(hostId: HostId, message: Parameters<PortSession['send']>[0]): void {
     for (const session of [...this.sessions]) if (session.hostId === hostId) session.send(message);
   }
-}
-
-function leaseFrom(vmId: VmId, stored: StoredLease): Lease {
-  const base = {
-    vmId,
-    ownerHostId: stored.ownerHostId as HostId,
-    epoch: stored.epoch as LeaseEpoch,
-    ended: stored.ended.map((entry) => ({
-      migrationId: entry.migrationId as MigrationId,
-      sourceHostId: entry.sourceHostId as HostId,
-      sourceEpoch: entry.sourceEpoch as LeaseEpoch,
-      how: entry.how,
-    })),
-  };
-  if (stored.state === 'owned') return { state: 'owned', ...base };
-  return {
-    state: 'committed-unconfirmed', ...base, expired: false,
-    migrationId: stored.migrationId as MigrationId, sourceHostId: stored.sourceHostId as HostId, sourceEpoch: stored.sourceEpoch as LeaseEpoch,
-  };
 }

@@ -10,8 +10,9 @@ import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGat
 import { RoomLanes } from './lane-session.ts';
 import type { CreatedVm, EndedVm, Ending, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
+import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
 import { RoomHosts } from './room-hosts.ts';
-import { RoomVm, type RoomVmIdentity, type RoomVmWorld } from './room-vm.ts';
+import { RoomVm, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from './switch.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
@@ -67,7 +68,7 @@ export class Room implements Disposable {
     this.vmWorld = {
       clock: world.clock,
       lanSwitch: this.lanSwitch,
-      store: (vm) => this.store(vm),
+      store: (vm, record) => this.store(vm, record, 'settling'),
       changed: () => this.changed(),
       tokenDigest: (hostId) => this.hosts.tokenDigest(hostId),
     };
@@ -102,7 +103,7 @@ export class Room implements Disposable {
     return { type: 'room', hosts: this.hosts.list(), vms: this.listVms(), ended: this.listEnded() };
   }
 
-  /** Throws RequestRefused with a sentence. The same request again gives the same VM. */
+  /** Throws RequestRefused, or StoreRefusal: then there is no VM. The same request again gives the same VM. */
   createVm(hostId: HostId, requestId: number, wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): CreatedVm {
     const made = [...this.vms.values()].find(({ identity }) => identity.createdBy.hostId === hostId && identity.createdBy.requestId === requestId);
     if (made !== undefined) return describe(made);
@@ -118,8 +119,13 @@ export class Room implements Disposable {
       createdBy: { hostId, requestId },
     };
     const vm = new RoomVm(identity, hostId, this.vmWorld);
+    try {
+      this.store(vm, vm.record, 'new');
+    } catch (error) {
+      vm.dispose('It could not be stored.');
+      throw error;
+    }
     this.vms.set(identity.id, vm);
-    this.store(vm);
     this.changed();
     return describe(vm);
   }
@@ -132,7 +138,7 @@ export class Room implements Disposable {
     this.changed();
   }
 
-  /** Throws RequestRefused with a sentence. */
+  /** Throws RequestRefused with a sentence, or StoreRefusal. */
   destroyVm(hostId: HostId, vmId: string, epoch: number, ending?: Ending): void {
     const vm = this.vm(vmId);
     if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
@@ -140,7 +146,7 @@ export class Room implements Disposable {
     this.forget(vm, `${vm.identity.name} has ended.`, ending ?? null);
   }
 
-  /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence. */
+  /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence, or StoreRefusal. */
   forgetVm(vmId: string, epoch: number): void {
     const vm = this.vm(vmId);
     if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
@@ -180,10 +186,7 @@ export class Room implements Disposable {
       }
       vm.awayBeats += 1;
       if (vm.awayBeats >= EXPIRE_HELD_BEATS) vm.port.expire();
-      if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) {
-        this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
-        changed = true;
-      }
+      if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) changed = this.expire(vm) || changed;
     }
     if (changed) this.changed();
     this.tellTraffic();
@@ -225,8 +228,7 @@ export class Room implements Disposable {
   private setForwards(vmId: VmId, forwards: readonly PortForward[]): void {
     const vm = this.vms.get(vmId);
     if (vm === undefined) return;
-    vm.forwards = forwards.map(({ guestPort, hostPort }) => ({ guestPort, hostPort }));
-    this.store(vm);
+    vm.setForwards(forwards.map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
     this.changed();
   }
 
@@ -259,25 +261,36 @@ export class Room implements Disposable {
     this.vms.set(id, new RoomVm(identity, stored.lease.ownerHostId as HostId, this.vmWorld, stored));
   }
 
-  private store(vm: RoomVm): void {
+  private store(vm: RoomVm, { lease, hosts, forwards }: VmRecord, use: WriteUse): void {
     const { id, name, mac, ip, memoryBytes, createdBy } = vm.identity;
     const tokens: Record<string, string> = {};
-    for (const hostId of vm.hosts) {
+    for (const hostId of hosts) {
       const digest = this.hosts.tokenDigest(hostId);
       if (digest !== undefined) tokens[hostId] = digest;
     }
-    this.world.store.putVm(this.name, id, { name, mac, ip, memoryBytes, createdBy: { ...createdBy }, lease: vm.storedLease(), tokens, forwards: [...vm.forwards] });
+    this.world.store.putVm(this.name, id, { name, mac, ip, memoryBytes, createdBy: { ...createdBy }, lease, tokens, forwards: [...forwards] }, use);
   }
 
-  /** `ending` null: a VM that never came to be, of which nobody needs to hear. */
+  /** `ending` null: a VM that never came to be, of which nobody needs to hear. Throws StoreRefusal: then it is still there. */
   private forget(vm: RoomVm, reason: string, ending: Pick<EndedVm, 'how'> & { readonly why?: string | undefined } | null): void {
     const { ownerHostId: hostId, identity: { id, name } } = vm;
+    this.world.store.removeVm(this.name, id);
     if (ending !== null) this.world.ended.add({ id, name, hostId, hostName: this.hosts.nameOf(hostId), how: ending.how, why: ending.why ?? null }, this.world.clock.now());
     this.vms.delete(vm.identity.id);
     this.trafficTold.delete(vm.identity.id);
-    this.world.store.removeVm(this.name, vm.identity.id);
     vm.dispose(reason);
     this.changed();
+  }
+
+  /** False if the disk does not take it: the next beat tries again. */
+  private expire(vm: RoomVm): boolean {
+    try {
+      this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
+      return true;
+    } catch (error) {
+      if (!(error instanceof StoreRefusal)) throw error;
+      return false;
+    }
   }
 
   private freeName(): string {

@@ -31,6 +31,8 @@ export type PortDrop =
   | 'stale-epoch'
   /** From a target ahead of its commit. */
   | 'not-committed'
+  /** The sign of life that it is could not be stored. */
+  | 'not-stored'
   | 'over-rate'
   /** To a guest whose owner's socket is away. */
   | 'owner-away'

@@ -6,6 +6,7 @@ import type { Clock } from '../../migration/ports.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
+import { StoreRefusal } from '../store/key-value-store.ts';
 import type { StationSocket } from '../station.ts';
 import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
 import type { HostNetwork } from './host-network.ts';
@@ -136,16 +137,25 @@ export class RoomGateway implements Disposable {
     const named = this.lan.vms().filter(({ id, name }) => id === vm || name === vm);
     if (named.length !== 1) throw new ForwardError(named.length === 0 ? `There is no VM ${vm} in this room` : `${named.length} VMs are called ${vm}: name it by its id`);
     const forward = await this.gateway.addForward({ vmId: named[0]?.id ?? vm, hostPort, guestPort });
-    this.tellForwards(forward.vmId);
+    try {
+      this.tellForwards(forward.vmId);
+    } catch (error) {
+      await this.gateway.removeForward(forward.hostPort);
+      throw forwardRefusal(error);
+    }
     return forward;
   }
 
-  /** False if there is none on that host port. */
+  /** False if there is none on that host port. Rejects with ForwardError: then it stays. */
   async removeForward(hostPort: number): Promise<boolean> {
     const forward = this.gateway.forwards().find((candidate) => candidate.hostPort === hostPort);
     if (forward === undefined) return false;
+    try {
+      this.tellForwards(forward.vmId, hostPort);
+    } catch (error) {
+      throw forwardRefusal(error);
+    }
     await this.gateway.removeForward(hostPort);
-    this.tellForwards(forward.vmId);
     return true;
   }
 
@@ -226,7 +236,15 @@ export class RoomGateway implements Disposable {
       const isOpen = before.some((forward) => forward.hostPort === hostPort);
       if (isThis && !isOpen) await this.tryForward({ vmId: vm.id, guestPort, hostPort }, false);
     }
-    this.tellForwards(vm.id);
+    try {
+      this.tellForwards(vm.id);
+    } catch (error) {
+      // A forward that would not outlive a restart is none; those that are stored stay.
+      for (const { hostPort, guestPort } of this.gateway.forwards(vm.id)) {
+        if (!before.some((stored) => stored.hostPort === hostPort && stored.guestPort === guestPort)) await this.gateway.removeForward(hostPort);
+      }
+      this.options.log?.(`No further ports of ${vm.name} are forwarded: ${forwardRefusal(error).message}`);
+    }
   }
 
   private async tryForward(request: ForwardRequest, orAnyPort: boolean): Promise<void> {
@@ -238,9 +256,15 @@ export class RoomGateway implements Disposable {
     }
   }
 
-  private tellForwards(vmId: string): void {
+  /** Throws what Lan.setForwards throws. */
+  private tellForwards(vmId: string, without?: number): void {
     const vm = this.lan.vms().find((present) => present.id === vmId);
     if (vm === undefined || !this.known.has(vmId)) return;
-    this.lan.setForwards(vm.id, this.gateway.forwards(vmId).map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
+    this.lan.setForwards(vm.id, this.gateway.forwards(vmId).filter(({ hostPort }) => hostPort !== without).map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
   }
+}
+
+function forwardRefusal(error: unknown): ForwardError {
+  if (!(error instanceof StoreRefusal)) throw error;
+  return new ForwardError(error.sentence.replace(/\.$/, ''));
 }

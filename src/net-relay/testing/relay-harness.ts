@@ -10,7 +10,7 @@ import type { PortNic } from '../client/inbound-queue.ts';
 import { socketOpener } from '../client/open-socket.ts';
 import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../client/port-client.ts';
 import { createRelay, type Relay, type RelayOptions } from '../relay-server.ts';
-import { memoryKeyValueStore } from '../relay-store.ts';
+import { memoryKeyValueStore } from '../store/key-value-store.ts';
 import type { CreatedVm } from '../relay-protocol.ts';
 
 export const openSocket = socketOpener(NodeWebSocket as unknown as typeof WebSocket);

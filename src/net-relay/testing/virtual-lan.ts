@@ -6,8 +6,9 @@ import { connectHost, type HostClient } from '../client/host-client.ts';
 import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../client/port-client.ts';
 import type { Lan } from '../lan.ts';
 import type { CreatedVm } from '../relay-protocol.ts';
-import { createRelay, type Relay } from '../relay-server.ts';
-import { memoryKeyValueStore } from '../relay-store.ts';
+import type { Relay } from '../relay-server.ts';
+import { createReopeningRelay } from '../reopening-relay.ts';
+import { memoryKeyValueStore, type KeyValueStore } from '../store/key-value-store.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import type { PortNic } from '../client/inbound-queue.ts';
 
@@ -17,6 +18,9 @@ export class VirtualLan {
   readonly records = new Map<string, string>();
   readonly lans: Lan[] = [];
   readonly troubles: unknown[] = [];
+  readonly said: string[] = [];
+  /** What the store throws instead of storing. */
+  storeError: Error | null = null;
   relay: Relay;
   private readonly opened: Disposable[] = [];
   private random = 1;
@@ -26,8 +30,8 @@ export class VirtualLan {
   }
 
   startRelay(): Relay {
-    this.relay = createRelay({
-      store: memoryKeyValueStore(this.records),
+    this.relay = createReopeningRelay({
+      openStore: () => this.openStore(),
       clock: this.clock,
       randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.random = (this.random * 48271) % 2147483647) & 0xff),
       openGateway: (lan) => {
@@ -35,9 +39,29 @@ export class VirtualLan {
         return { dispose: () => undefined };
       },
       onTrouble: (error) => void this.troubles.push(error),
+      log: (line) => void this.said.push(line),
     });
     this.network.relay = this.relay;
     return this.relay;
+  }
+
+  private openStore(): KeyValueStore {
+    const check = (): void => {
+      if (this.storeError !== null) throw this.storeError;
+    };
+    const store = memoryKeyValueStore(this.records);
+    check();
+    return {
+      ...store,
+      put(key, value) {
+        check();
+        store.put(key, value);
+      },
+      remove(key) {
+        check();
+        store.remove(key);
+      },
+    };
   }
 
   /** The process dies: no goodbye, everything in memory is gone. Sockets break. */

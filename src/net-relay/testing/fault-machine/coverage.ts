@@ -37,15 +37,20 @@ interface Impossible {
 const BEFORE_THE_OFFER: readonly Row[] = [{ side: 'target', state: 'awaiting-offer' }];
 const NO_PORT_YET = 'The target opens its port at the relay once the offer has told it for which VM.';
 
+const NO_DISK = 'Only the relay stores anything.';
+
 export const IMPOSSIBLE: readonly Impossible[] = [
   { party: 'relay', trouble: 'cancel', reason: 'The relay ends no migration of its own accord; only the users of the two hosts cancel.' },
   { party: 'link', trouble: 'cancel', reason: 'A link has nobody who could cancel; what a host says over it is that host\'s cancel.' },
+  { party: 'source', trouble: 'full disk', reason: NO_DISK },
+  { party: 'target', trouble: 'full disk', reason: NO_DISK },
+  { party: 'link', trouble: 'full disk', reason: NO_DISK },
   { party: 'target', trouble: 'cut', rows: BEFORE_THE_OFFER, reason: NO_PORT_YET },
   { party: 'target', trouble: 'late duplicate', rows: BEFORE_THE_OFFER, reason: NO_PORT_YET },
 ];
 
 const REASONS = [...new Set(IMPOSSIBLE.map(({ reason }) => reason))];
-const SHORT: Readonly<Record<Trouble, string>> = { 'crash': 'crash', 'freeze': 'freeze', 'cut': 'cut', 'late duplicate': 'late', 'cancel': 'cancel' };
+const SHORT: Readonly<Record<Trouble, string>> = { 'crash': 'crash', 'freeze': 'freeze', 'cut': 'cut', 'late duplicate': 'late', 'cancel': 'cancel', 'full disk': 'disk' };
 const WIDTH = 7;
 
 export class Coverage {

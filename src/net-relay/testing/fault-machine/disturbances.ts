@@ -1,5 +1,5 @@
 /**
- * What befalls the parties of a migration: five kinds of trouble, for each of four parties.
+ * What befalls the parties of a migration: six kinds of trouble, for each of four parties.
  *
  *                    source, target             relay                        link
  *   crash            the tab is gone            the process is gone; the     falls silent for ever
@@ -12,6 +12,7 @@
  *                    arrives beside its         those to repeated requests
  *                    repetition over the next
  *   cancel           its user cancels           -                            -
+ *   full disk        -                          stores nothing for a while   -
  *
  * Everything but a crashed tab and a crashed link heals by itself, after a time between none and far beyond every limit.
  */
@@ -23,7 +24,7 @@ import type { RelayArbiter } from './relay-arbiter.ts';
 
 export const PARTIES = ['source', 'target', 'relay', 'link'] as const;
 export type Party = (typeof PARTIES)[number];
-export const TROUBLES = ['crash', 'freeze', 'cut', 'late duplicate', 'cancel'] as const;
+export const TROUBLES = ['crash', 'freeze', 'cut', 'late duplicate', 'cancel', 'full disk'] as const;
 export type Trouble = (typeof TROUBLES)[number];
 
 /** A migration with the real relay, and what must still be undone before it can come to rest. */
@@ -210,6 +211,23 @@ const LINK_TROUBLES: readonly Disturbance[] = [
 ];
 
 export const DISTURBANCES: readonly Disturbance[] = [...hostTroubles('source'), ...hostTroubles('target'), ...RELAY_TROUBLES, ...LINK_TROUBLES];
+
+/** Apart from the others: a schedule of any trouble, whose seed says which, stays the same schedule. */
+export const FULL_DISK: Disturbance = {
+  party: 'relay',
+  trouble: 'full disk',
+  canStrike: ({ arbiter }) => !arbiter.diskFull,
+  strike(scene, struck) {
+    const { arbiter, staging } = scene;
+    staging.world.note("the relay's disk is full");
+    arbiter.diskFull = true;
+    scene.heal(away(scene), () => {
+      staging.world.note("the relay's disk has space");
+      arbiter.diskFull = false;
+    });
+    struck();
+  },
+};
 
 function away({ staging }: Scene): number {
   return staging.world.random.pick(AWAY_MS);

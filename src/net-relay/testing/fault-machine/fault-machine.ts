@@ -10,7 +10,7 @@ import { Staging } from '../../../migration/testing/staging.ts';
 import { World } from '../../../migration/testing/world.ts';
 import type { PageSpace } from '../../../migration/ports.ts';
 import type { Coverage, Row } from './coverage.ts';
-import { DISTURBANCES, type Disturbance, type Scene } from './disturbances.ts';
+import { DISTURBANCES, FULL_DISK, type Disturbance, type Scene } from './disturbances.ts';
 import { RelayArbiter } from './relay-arbiter.ts';
 import { leadTo } from './routes.ts';
 
@@ -31,7 +31,9 @@ const PATIENCE_MS = 1500;
 /** What is to strike: named trouble in a named state, or any trouble at any time. */
 export type Plan =
   | { readonly row: Row; readonly disturbance: Disturbance; /** At the state's first step; otherwise perhaps later. */ readonly atOnce: boolean }
-  | 'random';
+  | 'random'
+  /** The same, and the relay's disk is full for a while. */
+  | 'random with a full disk';
 
 export interface Outcome {
   /** How it ended, for statistics. */
@@ -62,7 +64,7 @@ class FaultMachine implements Scene {
     this.world = staging.world;
     this.coverage = coverage;
     this.invariants = new Invariants(staging);
-    this.each = plan === 'random' ? this.anything() : this.directed(plan);
+    this.each = typeof plan === 'string' ? this.anything(plan !== 'random') : this.directed(plan);
   }
 
   static async open(seed: number, plan: Plan, coverage: Coverage): Promise<FaultMachine> {
@@ -70,7 +72,7 @@ class FaultMachine implements Scene {
     const source = world.addHost('source');
     const target = world.addHost('target', CLOCK_OFFSET_MS);
     const arbiter = await RelayArbiter.open(world, source, target);
-    const reconnects = plan === 'random' ? world.random.chance(0.5) : leadTo(plan.row).reconnects ?? world.random.chance(0.5);
+    const reconnects = typeof plan === 'string' ? world.random.chance(0.5) : leadTo(plan.row).reconnects ?? world.random.chance(0.5);
     const staging = new Staging({ world, source, target, arbiter, vmId: arbiter.vmId }, {
       space: SMALL, reconnects, verify: world.random.chance(0.25), writesPerStep: world.random.below(3),
     });
@@ -164,7 +166,7 @@ class FaultMachine implements Scene {
     });
   }
 
-  private directed({ row, disturbance, atOnce }: Exclude<Plan, 'random'>): () => void {
+  private directed({ row, disturbance, atOnce }: Exclude<Plan, string>): () => void {
     const { random } = this.world;
     const lead = leadTo(row).make(this, random);
     let delay = atOnce ? 0 : random.below(5);
@@ -178,12 +180,15 @@ class FaultMachine implements Scene {
     };
   }
 
-  private anything(): () => void {
+  private anything(fullDisk: boolean): () => void {
     const { random } = this.world;
     const plan = Array.from({ length: 1 + random.below(4) }, () => ({
       at: random.below(random.chance(0.7) ? 200 : 500),
       trouble: random.chance(0.85) ? random.pick(DISTURBANCES) : random.pick(INNER_FAULTS),
     }));
+    if (fullDisk) {
+      for (let times = 1 + random.below(2); times > 0; times--) plan.push({ at: random.below(300), trouble: FULL_DISK });
+    }
     let steps = 0;
     return () => {
       if (!this.expecting) return;

@@ -15,7 +15,8 @@ import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../.
 import { GATEWAY_IP, GATEWAY_MAC } from '../../lan.ts';
 import type { CreatedVm } from '../../relay-protocol.ts';
 import { createRelay, type Relay } from '../../relay-server.ts';
-import { memoryKeyValueStore, type StoredVm } from '../../relay-store.ts';
+import type { StoredVm } from '../../relay-store.ts';
+import { memoryKeyValueStore, StoreRefusal } from '../../store/key-value-store.ts';
 import { MemoryNetwork, type Direction, type MemorySocket } from '../memory-network.ts';
 import { ipFrame, numberOf } from '../relay-harness.ts';
 import { GuestCard } from './guest-card.ts';
@@ -46,6 +47,8 @@ export class RelayArbiter implements Arbiter {
   epoch = 1;
   /** The present process of the relay. */
   process!: Host;
+  /** The relay's disk takes nothing more. */
+  diskFull = false;
   /** Frames for the guest were possibly lost: a connection to the relay broke, or the relay lost its memory. */
   mayHaveLost = false;
   vm!: CreatedVm;
@@ -283,6 +286,7 @@ export class RelayArbiter implements Arbiter {
     return {
       ...store,
       put: (key, value) => {
+        if (this.diskFull) throw new StoreRefusal('full');
         store.put(key, value);
         if (key.startsWith('vm/')) this.stored((value as StoredVm).lease);
       },

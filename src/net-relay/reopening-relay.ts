@@ -1,0 +1,75 @@
+/**
+ * A relay that outlives its store. When the disk failed so that nobody can tell what it holds (StoreUnsure), the relay
+ * is gone as after a crash; the store is opened anew until that succeeds, and the next relay begins with what it says.
+ */
+import type { Disposable } from '../shared/disposable.ts';
+import { createRelay, type Relay, type RelayOptions } from './relay-server.ts';
+import { StoreRefusal, type KeyValueStore, type StoreUnsure } from './store/key-value-store.ts';
+import { systemClock } from './system-clock.ts';
+
+const TRY_AGAIN_MS = 1000;
+
+export interface ReopeningRelayOptions extends Omit<RelayOptions, 'store' | 'onStoreUnsure'> {
+  /** Throws what openRecordStore throws. */
+  readonly openStore: () => KeyValueStore;
+  readonly log: (line: string) => void;
+}
+
+export interface ReopeningRelay extends Relay {
+  /** After dispose(). */
+  closeStore(): Promise<void>;
+}
+
+/** Throws what openStore throws, and StoreRefusal if the default room's key cannot be stored. */
+export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningRelay {
+  let relay: Relay;
+  let store: KeyValueStore;
+  let retry: Disposable | null = null;
+  let disposed = false;
+
+  const open = (): void => {
+    const opened = options.openStore();
+    try {
+      relay = createRelay({ ...options, store: opened, onStoreUnsure: (error) => lost(error) });
+      store = opened;
+    } catch (error) {
+      void opened.close();
+      throw error;
+    }
+  };
+  const lost = (error: StoreUnsure): void => {
+    options.log(`${error.message} The relay starts anew with what is stored; running VMs go on and come back to it.`);
+    void store.close();
+    tryAgain('');
+  };
+  const tryAgain = (saidBefore: string): void => {
+    retry = (options.clock ?? systemClock).setTimeout(() => {
+      try {
+        open();
+        options.log('The relay is back.');
+      } catch (error) {
+        const why = error instanceof StoreRefusal ? error.sentence : error instanceof Error ? error.message : String(error);
+        if (why !== saidBefore) options.log(`The relay cannot start: ${why} It tries again every second.`);
+        if (!disposed) tryAgain(why);
+      }
+    }, TRY_AGAIN_MS);
+  };
+
+  open();
+  return {
+    get defaultRoomKey() {
+      return relay.defaultRoomKey;
+    },
+    handleUpgrade: (request, socket, head) => relay.handleUpgrade(request, socket, head),
+    checkKey: (room, key) => relay.checkKey(room, key),
+    roomStatus: (room, key) => relay.roomStatus(room, key),
+    stats: () => relay.stats(),
+    connect: (kind, socket, originAllowed) => relay.connect(kind, socket, originAllowed),
+    dispose() {
+      disposed = true;
+      retry?.dispose();
+      relay.dispose();
+    },
+    closeStore: () => store.close(),
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * What a store of the relay's records promises, whatever keeps them (PROTOCOL.md, NR25): a change is durable when `put`
+ * or `remove` returns, and when one of them throws a StoreRefusal, nothing has changed, neither here nor on disk.
+ */
+
+/** `settling`: ends or confirms what is stored already, so it may use the space that is kept free for that. */
+export type WriteUse = 'new' | 'settling';
+
+export interface KeyValueStore {
+  /** Ordered or not; values are JSON. */
+  entries(): Iterable<readonly [key: string, value: unknown]>;
+  /** Throws StoreRefusal or StoreUnsure. */
+  put(key: string, value: unknown, use?: WriteUse): void;
+  /** Throws StoreRefusal or StoreUnsure; a key that is not there is no error. */
+  remove(key: string): void;
+  close(): Promise<void>;
+}
+
+export type RefusalKind = 'full' | 'read-only' | 'failed';
+
+const SENTENCES: Readonly<Record<RefusalKind, string>> = {
+  full: "The server's disk is full",
+  'read-only': "The server's disk cannot be written",
+  failed: "The server's disk does not work",
+};
+
+/** The change was not stored; nothing is different from before. The message is a sentence without its full stop. */
+export class StoreRefusal extends Error {
+  override readonly name = 'StoreRefusal';
+  readonly kind: RefusalKind;
+
+  /** For whom the change was refused. */
+  get sentence(): string {
+    return this.kind === 'full'
+      ? `${this.message}, so nothing was changed. Free some space on it, then try again.`
+      : `${this.message}, so nothing was changed. See to it, then try again.`;
+  }
+
+  constructor(kind: RefusalKind, detail = '') {
+    super(`${SENTENCES[kind]}${detail === '' ? '' : ` (${detail})`}`);
+    this.kind = kind;
+  }
+}
+
+/**
+ * The disk failed so that nobody can tell whether the change was stored. The store takes no more; it has to be opened
+ * anew, and says then what is true.
+ */
+export class StoreUnsure extends Error {
+  override readonly name = 'StoreUnsure';
+}
+
+/** What is on disk is not what a store wrote. The message says what is wrong. */
+export class StoreDamaged extends Error {
+  override readonly name = 'StoreDamaged';
+}
+
+/** What an error of the file system means for a change that was not made. */
+export function refusalFor(error: unknown): StoreRefusal {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new StoreRefusal('full');
+  if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') return new StoreRefusal('read-only', code);
+  return new StoreRefusal('failed', code === '' ? String(error) : code);
+}
+
+/** Keeps nothing across a restart, except for whoever holds `records`. For tests and throw-away servers. */
+export function memoryKeyValueStore(records = new Map<string, string>()): KeyValueStore {
+  return {
+    entries: () => [...records].map(([key, value]): [string, unknown] => [key, JSON.parse(value)]),
+    put(key, value) {
+      records.set(key, JSON.stringify(value));
+    },
+    remove(key) {
+      records.delete(key);
+    },
+    close: () => Promise.resolve(),
+  };
+}
