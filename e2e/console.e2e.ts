@@ -6,7 +6,11 @@ import { expect, test } from './harness/test.ts';
 
 /** The lines that the terminal of the VM shown has on its screen, without blanks at their ends. */
 async function screenOf(host: HostPage): Promise<string[]> {
-  const lines = await host.page.locator('[data-testid=console]:not([hidden]) .xterm-rows > div').evaluateAll((rows) => rows.map((row) => row.textContent));
+  const lines = await host.page.locator('[data-testid=console]:not([hidden])').evaluate((shown) => {
+    // A terminal out of sight is not drawn.
+    shown.scrollIntoView();
+    return [...shown.querySelectorAll('.xterm-rows > div')].map((row) => row.textContent);
+  });
   return lines.map((line) => line.replaceAll('\u00a0', ' ').trimEnd());
 }
 
@@ -60,4 +64,34 @@ test('a line feed goes straight down when the guest says so', async ({ openHost 
   });
   const at = screen.findIndex((line) => line === 'abc');
   expect(screen.slice(at, at + 2)).toEqual(['abc', '   def']);
+});
+
+const PHONE = { width: 390, height: 844 };
+
+interface Size {
+  readonly cols: number;
+  readonly rows: number;
+}
+
+async function sizeOf(host: HostPage): Promise<Size> {
+  const shown = host.page.locator('[data-testid=console]:not([hidden])');
+  return { cols: Number(await shown.getAttribute('data-cols')), rows: Number(await shown.getAttribute('data-rows')) };
+}
+
+test('the console has the size of the tab that used it last', async ({ openHost }) => {
+  const [a, b] = [await openHost(), await openHost()];
+  await b.page.setViewportSize(PHONE);
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  const guestSize = async (): Promise<string> => (await a.run(vmId, 'stty size')).output;
+  const large = await sizeOf(a);
+  await pollFor('the size at the watching tab', async () => (await sizeOf(b)).cols === large.cols);
+  expect(await guestSize()).toBe(`${large.rows} ${large.cols}`);
+  await b.page.locator('[data-testid=console] textarea').focus();
+  await pollFor('the size of the tab that watches', async () => (await sizeOf(a)).cols < large.cols);
+  const small = await sizeOf(b);
+  await pollFor('the guest to know', async () => (await guestSize()) === `${small.rows} ${small.cols}`);
+  await a.page.locator('[data-testid=console] textarea').focus();
+  await pollFor('the size of the tab that is used again', async () => (await guestSize()) === `${large.rows} ${large.cols}`);
+  expect(await sizeOf(a)).toEqual(large);
 });

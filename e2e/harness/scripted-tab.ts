@@ -38,6 +38,11 @@ export function takeOpenedTabs(): ScriptedTab[] {
   return opened.splice(0);
 }
 
+/** The shell draws its prompt anew when the terminal's size changes. */
+function withoutControls(text: string): string {
+  return text.replaceAll(/\u001b\[[0-9;?]*[A-Za-z]/g, '');
+}
+
 export class ScriptedTab {
   /** What the page wrote to the browser's console. */
   readonly messages: string[] = [];
@@ -123,7 +128,7 @@ export class ScriptedTab {
   }
 
   async waitForPrompt(vmId: string): Promise<void> {
-    await pollFor(`the prompt on the console of ${vmId} in ${this.label}`, async () => (await this.consoleText(vmId)).trimEnd().endsWith(PROMPT.trimEnd()));
+    await pollFor(`the prompt on the console of ${vmId} in ${this.label}`, async () => withoutControls(await this.consoleText(vmId)).trimEnd().endsWith(PROMPT.trimEnd()));
   }
 
   /** Waits until what the console printed (as far as it is kept) matches. */

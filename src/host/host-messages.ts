@@ -17,6 +17,9 @@ const count = v.pipe(v.number(), v.finite(), v.minValue(0));
 /** A piece of console input, in characters, or output, in bytes; the relay bounds the whole message. */
 export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
 export const MAX_CONSOLE_BYTES = 48 * 1024;
+/** The guest's agent takes no more (guest/AGENT.md). */
+export const MAX_COLUMNS = 1000;
+export const MAX_ROWS = 1000;
 /** A VM may move on while what was typed into it follows. */
 export const MAX_INPUT_HOPS = 8;
 /** Migrations that a tab remembers, and tells a newcomer of. */
@@ -94,6 +97,12 @@ export const hostMessageSchema = v.variant('type', [
   v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), printed: v.pipe(count, v.safeInteger()), data: consoleBytes }),
   /** To whoever runs the VM; a host it has moved away from passes it on, a few times at most. */
   v.object({ type: v.literal('console-input'), vmId, data: consoleText, hops: v.pipe(count, v.integer(), v.maxValue(MAX_INPUT_HOPS)) }),
+
+  /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims. */
+  v.object({
+    type: v.literal('console-size'), vmId, holder: hostId, turn: v.pipe(count, v.safeInteger()),
+    cols: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_COLUMNS)), rows: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_ROWS)),
+  }),
 
   /** What only the room knows of a VM. */
   v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),

@@ -7,6 +7,7 @@ import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { settlable } from '../migration/settlable.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
+import type { ConsoleSize } from './console-sizes.ts';
 import { Departure, type DepartureOrder, type OpenLink } from './departure.ts';
 import type { HandOver } from './host-links.ts';
 import { VmHandle } from './vm-handle.ts';
@@ -16,7 +17,7 @@ export interface LocalVmEvents {
   output(vm: LocalVm, data: Uint8Array): void;
   running(vm: LocalVm): void;
   consoleContinues(vm: LocalVm, scrollback: Uint8Array, printed: number): void;
-  arrived(vm: LocalVm): void;
+  arrived(vm: LocalVm, from: HostId | null): void;
   progress(vm: LocalVm, progress: MigrationProgress): void;
   /** A migration of this VM did not take place, and it runs on here. Told before whoever waits for the migration. */
   stayed(vm: LocalVm, report: MigrationReport): void;
@@ -118,6 +119,10 @@ export class LocalVm {
     if (this.state.kind !== 'arriving') this.handle.post({ type: 'console-input', data });
   }
 
+  resizeConsole({ cols, rows }: ConsoleSize): void {
+    this.handle.post({ type: 'console-size', cols, rows });
+  }
+
   attachScreen(canvas: OffscreenCanvas | null): void {
     this.handle.post({ type: 'screen', canvas });
   }
@@ -158,12 +163,14 @@ export class LocalVm {
       case 'report':
         this.reported(message);
         break;
-      case 'arrived':
+      case 'arrived': {
+        const from = this.state.kind === 'arriving' ? this.state.from : null;
         this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
         for (const data of this.typed.splice(0)) this.write(data);
-        this.events.arrived(this);
+        this.events.arrived(this, from);
         this.here.resolve(null);
         break;
+      }
       case 'not-arrived':
         this.end({ kind: 'not-arrived', reason: message.reason });
         break;

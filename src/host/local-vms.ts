@@ -51,6 +51,8 @@ export class LocalVms {
   readonly movedTo = new Map<VmId, HostId>();
   readonly ended = new Map<VmId, VmView>();
   readonly details = new Map<VmId, VmDetails>();
+  /** A VM runs here now that came from another host. */
+  readonly arrived = new Emitter<{ readonly vmId: VmId; readonly from: HostId | null }>();
   /** A migration of a VM of this tab goes on. */
   readonly progressed = new Emitter<MigrationProgress>();
   /** One has ended. */
@@ -242,10 +244,11 @@ export class LocalVms {
         options.changed();
       },
       consoleContinues: (vm, scrollback, printed) => options.consoles.continueHere(vm.vmId, scrollback, printed),
-      arrived: (vm) => {
+      arrived: (vm, from) => {
         this.movedTo.delete(vm.vmId);
         this.tellState(vm);
         if (vm.state.kind === 'running') this.setDetails(vm.vmId, { password: vm.state.identity.password, waitingFor: null });
+        this.arrived.emit({ vmId: vm.vmId, from });
         options.changed();
       },
       progress: (_vm, progress) => this.progressed.emit(progress),

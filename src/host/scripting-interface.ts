@@ -186,6 +186,12 @@ export interface TerminalConsole extends VmConsole {
   /** The scroll-back; `onBytes` goes on where it ends, be that in the middle of a character. */
   bytes(): Uint8Array;
   onBytes(callback: (data: Uint8Array) => void): () => void;
+  /** The size it has, and the host it has it from (console-sizes.ts); changes come as changes of the view. */
+  size(): { readonly cols: number; readonly rows: number; readonly holder: string | null };
+  /** So much has room in this page; null: it is not shown. */
+  fits(size: { readonly cols: number; readonly rows: number } | null): void;
+  /** Somebody put the focus into it here, or typed: from now on it has the size that fits this page. */
+  used(): void;
 }
 
 /** What the user interface is given: state to draw, and verbs to call. */

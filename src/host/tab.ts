@@ -8,7 +8,6 @@ import { PeerConnections } from '../link/peer-connections.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
-import { ConsoleInput } from './console-input.ts';
 import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
 import { migrateOptionsSchema, type HostMessage } from './host-messages.ts';
@@ -17,13 +16,13 @@ import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { LocalVms } from './local-vms.ts';
 import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
-import { RemoteConsoles } from './remote-consoles.ts';
 import { reportLine } from './report-text.ts';
 import { createRoomApi } from './room-api.ts';
 import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
 import { RoomLog } from './room-log.ts';
 import { RoomMembership } from './room-membership.ts';
 import type { Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmView } from './scripting-interface.ts';
+import { VmConsoles } from './vm-consoles.ts';
 import { vmOwner } from './vm-owner.ts';
 import { hostViews, publicVm, vmViews } from './vm-views.ts';
 
@@ -93,12 +92,6 @@ export function openTab(options: TabOptions): OpenTab {
   const ownerOf = (vmId: VmId): HostId | null => room.ownerOf(vmId);
   const sendToHost = (hostId: HostId, message: HostMessage): void => room.sendToHost(hostId, message);
 
-  const consoles = new RemoteConsoles({
-    self, ownerOf,
-    send: sendToHost,
-    printsHere: (vmId) => localVms.getOrArriving(vmId)?.printsHere ?? false,
-    isArriving: (vmId) => localVms.getOrArriving(vmId)?.state.kind === 'arriving',
-  });
   const ownerNow = (vmId: VmId): HostId | null => {
     const here = localVms.getOrArriving(vmId);
     return vmOwner({
@@ -108,9 +101,11 @@ export function openTab(options: TabOptions): OpenTab {
       movedTo: localVms.movedTo.get(vmId) ?? null,
     });
   };
-  const input = new ConsoleInput({
-    self, ownerNow,
+  const consoles = new VmConsoles({
+    self, ownerOf, ownerNow, changed,
     send: sendToHost,
+    sendToRoom: (message) => room.sendToRoom(message),
+    isPresent: (hostId) => room.isPresent(hostId),
     local: (vmId) => localVms.getOrArriving(vmId),
   });
   const localVms: LocalVms = new LocalVms({
@@ -118,7 +113,9 @@ export function openTab(options: TabOptions): OpenTab {
     spawn: options.spawnVmWorker,
     relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
     guest: guest.load,
-    room, log, consoles, input,
+    room, log,
+    consoles: consoles.output,
+    input: consoles.input,
     viewOf: (vmId) => views().find((vm) => vm.id === vmId),
     changed: () => roomChanged(),
   });
@@ -180,6 +177,7 @@ export function openTab(options: TabOptions): OpenTab {
     onProgress: (progress) => events.migration.emit(progress),
   });
 
+  localVms.arrived.on(({ vmId, from }) => consoles.sizes.arrived(vmId, from));
   localVms.progressed.on((progress) => migrations.progressed(progress));
   localVms.reported.on((report) => migrations.finished(report));
 
@@ -205,7 +203,7 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   });
   room.hostLeft.on((hostId) => {
-    consoles.forgetHost(hostId);
+    consoles.output.forgetHost(hostId);
     migrations.forgetHost(hostId);
   });
   room.changed.on(() => {
@@ -286,10 +284,9 @@ export function openTab(options: TabOptions): OpenTab {
       case 'console-open':
       case 'console-close':
       case 'console-data':
-        consoles.receive(from, message);
-        break;
       case 'console-input':
-        input.receive(message);
+      case 'console-size':
+        consoles.receive(from, message);
         break;
       case 'vm-details':
         if (localVms.get(message.vmId) === null) localVms.details.set(message.vmId, { password: message.password, waitingFor: message.waitingFor });
@@ -297,6 +294,7 @@ export function openTab(options: TabOptions): OpenTab {
         break;
       case 'details-wanted':
         localVms.tellDetails(from);
+        consoles.sizes.tell(from);
         migrations.tellPast(from);
         break;
     }
@@ -310,7 +308,7 @@ export function openTab(options: TabOptions): OpenTab {
   const publicHosts = (): TabMotionHost[] => hostViews(room.hosts, publicVms(), self);
 
   function roomChanged(): void {
-    consoles.followAll();
+    consoles.roomChanged();
     events.hosts.emit(publicHosts());
     events.vms.emit(publicVms());
     changed();
@@ -336,16 +334,7 @@ export function openTab(options: TabOptions): OpenTab {
       return migrations.migrate(vmId as VmId, hostId as HostId, checked.output);
     },
     cancel: (vmId) => migrations.cancel(vmId as VmId),
-    console(vmId) {
-      const stream = consoles.open(vmId as VmId);
-      return {
-        write: (text) => input.write(vmId as VmId, text),
-        text: () => stream.text(),
-        onData: (callback) => stream.onText(callback),
-        bytes: () => stream.bytes(),
-        onBytes: (callback) => stream.onBytes(callback),
-      };
-    },
+    console: (vmId) => consoles.open(vmId as VmId),
     forwards: (vmId) => [...(room.vm(vmId)?.forwards ?? [])],
     addForward: (vmId, guestPort, hostPort = 0) => api.addForward(vmId, guestPort, hostPort),
     removeForward: (hostPort) => api.removeForward(hostPort),

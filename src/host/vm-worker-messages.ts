@@ -44,6 +44,8 @@ export type ToVmWorker =
   /** The migration's report is the answer. */
   | { readonly type: 'cancel' }
   | { readonly type: 'console-input'; readonly data: string }
+  /** The size of the terminal that shows the console; may come before the VM runs. */
+  | { readonly type: 'console-size'; readonly cols: number; readonly rows: number }
   | { readonly type: 'screen'; readonly canvas: OffscreenCanvas | null }
   | { readonly type: 'scancodes'; readonly codes: readonly number[] }
   | { readonly type: 'mouse'; readonly dx: number; readonly dy: number; readonly buttons: readonly [boolean, boolean, boolean] };

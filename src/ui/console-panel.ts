@@ -9,6 +9,9 @@ import { vmScreen, type VmScreen } from './screen.ts';
 import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
 import { hueOf } from './vm-chip.ts';
 
+/** A window that is being dragged larger is followed in these steps. */
+const RESIZE_PAUSE_MS = 100;
+
 type Mode = 'console' | 'screen';
 
 /** The console of the VM shown, large; its VGA screen beside it as a second tab when the VM runs here. */
@@ -29,16 +32,32 @@ export function consolePanel(actions: Actions): Component<Scene> {
   const keys = bag.add(keyBar(({ text, code, control }) => {
     const vm = last?.selected;
     if (screen !== null) screen.screen.tap(code, control);
-    else if (vm !== null && vm !== undefined) actions.tab.console(vm.id).write(text);
+    else if (vm !== null && vm !== undefined) {
+      const shown = actions.tab.console(vm.id);
+      shown.used();
+      shown.write(text);
+    }
   }));
   const reaching = bag.add(reach());
   const body = el('div', { class: 'console-body' }, overlay.element);
   const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
     el('div', { class: 'console-head' }, title, where, tabs), waiting, body, keys.element, reaching.element);
 
-  const observer = new ResizeObserver(() => shownTerminal()?.fit());
+  let fitting: ReturnType<typeof setTimeout> | null = null;
+  // The guest redraws its screen for each new size.
+  const observer = new ResizeObserver(() => {
+    fitting ??= setTimeout(() => {
+      fitting = null;
+      shownTerminal()?.fit();
+    }, RESIZE_PAUSE_MS);
+  });
   observer.observe(body);
-  bag.add({ dispose: () => observer.disconnect() });
+  bag.add({
+    dispose() {
+      observer.disconnect();
+      if (fitting !== null) clearTimeout(fitting);
+    },
+  });
 
   function shownTerminal(): ConsoleTerminal | undefined {
     const vm = last?.selected;
@@ -63,7 +82,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
     }
     const isNew = selected !== null && !terminals.has(selected.id);
     if (isNew) {
-      const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id));
+      const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id), actions.tab.host.id);
       terminals.set(selected.id, terminal);
       body.prepend(terminal.element);
     }
@@ -71,8 +90,10 @@ export function consolePanel(actions: Actions): Component<Scene> {
     for (const [id, terminal] of terminals) {
       const visible = id === selected?.id && mode === 'console';
       const appears = visible && terminal.element.hidden;
+      if (!visible && !terminal.element.hidden) terminal.away();
       show(terminal.element, visible);
-      if (appears || isNew) terminal.fit();
+      if (appears || (isNew && visible)) terminal.fit();
+      else if (visible) terminal.adapt();
     }
   }
 

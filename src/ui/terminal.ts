@@ -3,8 +3,8 @@ import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TerminalConsole } from '../host/scripting-interface.ts';
-import { el } from './dom.ts';
-import { fontSizeFor } from './terminal-size.ts';
+import { el, listen, setAttribute } from './dom.ts';
+import { fontSizeFor, scaledFontSizeFor, smallerFontSize } from './terminal-size.ts';
 
 /** Lines kept above the screen. */
 const SCROLL_BACK_LINES = 5_000;
@@ -14,15 +14,22 @@ export interface ConsoleTerminal extends Disposable {
   focus(): void;
   /** Fits the terminal into its place; to be called when it is shown or its place changes. */
   fit(): void;
+  /** Takes the size the console has now, if that is another one. */
+  adapt(): void;
+  /** It is no longer shown. */
+  away(): void;
   /** Whether this tab answers the guest's questions to its terminal (where is the cursor?): one tab only may. */
   setAnswers(answers: boolean): void;
 }
 
 /** One VM's serial console. It lives as long as the VM is known, so that the scroll-back stays when VMs are switched. */
-export function consoleTerminal(vmId: string, vmName: string, source: TerminalConsole): ConsoleTerminal {
+export function consoleTerminal(vmId: string, vmName: string, source: TerminalConsole, selfId: string): ConsoleTerminal {
   const bag = new DisposableBag();
   const element = el('div', { class: 'terminal', 'data-testid': 'console', 'data-vm-id': vmId });
+  const { cols, rows } = source.size();
   const terminal = new Terminal({
+    // What is shown again was drawn for this size.
+    cols, rows,
     cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
     scrollback: SCROLL_BACK_LINES,
     fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
@@ -47,12 +54,44 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   bag.add(terminal.onBinary((text) => source.write(text)));
   bag.add({ dispose: source.onBytes((data) => terminal.write(data)) });
 
+  const used = (): void => source.used();
+  /** What is drawn now: columns, rows and holder. */
+  let drawn = '';
+  function setFontSize(size: number): void {
+    if (terminal.options.fontSize !== size) terminal.options.fontSize = size;
+  }
+
+  /** Draws the size that the console has: as large as this page takes if it is this tab's, else scaled until all of it fits. */
+  function adapt(): void {
+    const size = source.size();
+    const next = `${size.cols} ${size.rows} ${size.holder === selfId}`;
+    if (!opened || element.clientWidth === 0 || drawn === next) return;
+    drawn = next;
+    const own = size.holder === selfId;
+    setFontSize(own ? fontSizeFor(element.clientWidth, element.clientHeight) : scaledFontSizeFor(element.clientWidth, element.clientHeight, size));
+    while (!own) {
+      const room = fitting.proposeDimensions();
+      const smaller = smallerFontSize(terminal.options.fontSize ?? 0);
+      if (room === undefined || smaller === null || (room.cols >= size.cols && room.rows >= size.rows)) break;
+      setFontSize(smaller);
+    }
+    terminal.resize(size.cols, size.rows);
+    setAttribute(element, 'data-cols', String(size.cols));
+    setAttribute(element, 'data-rows', String(size.rows));
+  }
+
   let opened = false;
   function open(): void {
     if (opened || element.clientWidth === 0) return;
     opened = true;
     terminal.open(element);
-    terminal.textarea?.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it.`);
+    const { textarea } = terminal;
+    if (textarea === undefined) return;
+    textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it.`);
+    bag.add(listen(textarea, 'focus', used));
+    // The focus may have been here all the time, and another tab was used meanwhile.
+    bag.add(listen(textarea, 'keydown', used));
+    bag.add(listen(textarea, 'input', used));
   }
   terminal.write(source.bytes(), () => {
     replaying = false;
@@ -64,10 +103,14 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     fit() {
       open();
       if (!opened) return;
-      const size = fontSizeFor(element.clientWidth, element.clientHeight);
-      if (terminal.options.fontSize !== size) terminal.options.fontSize = size;
-      fitting.fit();
+      setFontSize(fontSizeFor(element.clientWidth, element.clientHeight));
+      const room = fitting.proposeDimensions();
+      drawn = '';
+      if (room !== undefined) source.fits(room);
+      adapt();
     },
+    adapt,
+    away: () => source.fits(null),
     setAnswers(next) {
       answers = next;
     },

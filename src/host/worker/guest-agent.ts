@@ -4,6 +4,7 @@
  */
 import type { SerialPort } from '../../emulator-bridge/machine.ts';
 import type { Disposable } from '../../shared/disposable.ts';
+import type { ConsoleSize } from '../console-sizes.ts';
 import type { VmIdentity } from '../vm-worker-messages.ts';
 
 /** An answer later than this is reported; a cold guest needs well under a second. */
@@ -11,6 +12,7 @@ const ANSWER_LIMIT_MS = 10_000;
 /** Longest line of the protocol; anything longer is not from our agent. */
 const MAX_LINE_CHARACTERS = 1024;
 const SEED_BYTES = 64;
+const SERVICES_UP = 'event services';
 /** Prefix length of a netmask such as 255.255.255.0. */
 const prefixLength = (netmask: string): number =>
   netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
@@ -27,6 +29,9 @@ export class GuestAgent implements Disposable {
   private line = '';
   private waiting: { readonly answer: string; readonly settle: (line: string | null) => void } | null = null;
   private queue: Promise<unknown> = Promise.resolve();
+  private size: ConsoleSize | null = null;
+  /** It is in the queue and not sent. */
+  private sizeQueued = false;
 
   constructor(port: SerialPort) {
     this.port = port;
@@ -43,6 +48,17 @@ export class GuestAgent implements Disposable {
   /** Sets the guest's wall clock to the host's. */
   clock(now: () => number): Promise<string | null> {
     return this.ask('ok clock', () => `clock time=${Math.round(now())}`);
+  }
+
+  /** Sets the size of the console's terminal, now and whenever the guest begins anew; only the last one counts. */
+  resize(size: ConsoleSize): void {
+    this.size = size;
+    if (this.sizeQueued) return;
+    this.sizeQueued = true;
+    void this.ask('ok size', () => {
+      this.sizeQueued = false;
+      return `size cols=${this.size?.cols ?? size.cols} rows=${this.size?.rows ?? size.rows}`;
+    });
   }
 
   dispose(): void {
@@ -77,6 +93,9 @@ export class GuestAgent implements Disposable {
         const line = this.line;
         this.line = '';
         if (this.waiting !== null && line.startsWith(this.waiting.answer)) this.waiting.settle(line);
+        else if (line.startsWith('error ')) this.waiting?.settle(null);
+        // A boot, or a shell that was started anew, has set a size of its own.
+        else if (line === SERVICES_UP && this.size !== null) this.resize(this.size);
       } else if (this.line.length < MAX_LINE_CHARACTERS) {
         this.line += String.fromCharCode(byte);
       }

@@ -10,6 +10,7 @@ import { systemClock } from '../../emulator-bridge/system-clock.ts';
 import { attachOwner, type OwnerPort } from '../../net-relay/client/port-client.ts';
 import { disposable, DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { LeaseEpoch } from '../../shared/ids.ts';
+import type { ConsoleSize } from '../console-sizes.ts';
 import type { FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
 import { ConsoleGate } from './console-gate.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
@@ -52,6 +53,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   let departure: Departure | null = null;
   let arriving: Arriving | null = null;
   let screen: OffscreenCanvas | null = null;
+  let size: ConsoleSize | null = null;
   /** Typed before the VM runs here. */
   let earlyInput = '';
   /** Console input since the last order to migrate. */
@@ -62,6 +64,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   function settle(vm: ResidentVm): void {
     resident = vm;
     if (screen !== null) vm.machine.screen.attach(screen);
+    if (size !== null) vm.agent.resize(size);
     if (earlyInput !== '') vm.console.input(earlyInput);
     earlyInput = '';
   }
@@ -120,6 +123,10 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         inputsHeard++;
         if (resident === null) earlyInput += message.data;
         else resident.console.input(message.data);
+        break;
+      case 'console-size':
+        size = { cols: message.cols, rows: message.rows };
+        resident?.agent.resize(size);
         break;
       case 'screen':
         screen = message.canvas;

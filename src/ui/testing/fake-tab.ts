@@ -228,6 +228,10 @@ export class FakeTab implements Tab {
 }
 
 class FakeConsole implements TerminalConsole {
+  private fitting = { cols: 80, rows: 24 };
+  size(): ReturnType<TerminalConsole['size']> { return { ...this.fitting, holder: SELF }; }
+  fits(size: { cols: number; rows: number } | null): void { this.fitting = size ?? this.fitting; }
+  used(): void { /* It is held here. */ }
   private kept = '\r\nWelcome to the TabMotion guest.\r\n\r\nguest# uname -a\r\nLinux pc-1 6.1.0-42-686 #1 SMP PREEMPT_DYNAMIC Debian 6.1 i686 GNU/Linux\r\nguest# ticker 1000\r\n';
   private readonly data = new Emitter<string>();
   private count = 0;

@@ -1,0 +1,121 @@
+/**
+ * How many columns and rows each VM's console has. One tab holds the size: the one that last used the console (put the
+ * focus into it, or typed); if none did, or that one has left, the tab where the VM runs. A VM that moves takes the size
+ * over to its new tab if the one it left held it. The others show the console in the holder's size.
+ *
+ * Every tab knows the newest claim of each VM. Claims are numbered, and of two with the same number all tabs take the
+ * same one, so that they agree whatever the order in which they hear of them.
+ */
+import type { HostId, VmId } from '../shared/ids.ts';
+import { MAX_COLUMNS, MAX_ROWS, type HostMessage, type HostMessageOf } from './host-messages.ts';
+
+export interface ConsoleSize {
+  readonly cols: number;
+  readonly rows: number;
+}
+
+/** What the guest's terminal has until somebody claims it (guest/root/etc/init.d/start). */
+export const FIRST_SIZE: ConsoleSize = { cols: 80, rows: 24 };
+
+export type SizeClaim = Omit<HostMessageOf<'console-size'>, 'type' | 'vmId'>;
+
+export interface ConsoleSizesOptions {
+  readonly self: HostId;
+  readonly sendToRoom: (message: HostMessage) => void;
+  readonly send: (to: HostId, message: HostMessage) => void;
+  readonly isPresent: (hostId: HostId) => boolean;
+  /** The VM's worker is here: it tells the guest. Otherwise null. */
+  readonly local: (vmId: VmId) => { resizeConsole(size: ConsoleSize): void } | null;
+  readonly changed: () => void;
+}
+
+export class ConsoleSizes {
+  private readonly options: ConsoleSizesOptions;
+  private readonly claims = new Map<VmId, SizeClaim>();
+  /** What fits into this tab's page, for the consoles it shows. */
+  private readonly fitting = new Map<VmId, ConsoleSize>();
+
+  constructor(options: ConsoleSizesOptions) {
+    this.options = options;
+  }
+
+  /** The size the console has now, and whose it is; null: nobody's. */
+  of(vmId: VmId): ConsoleSize & { readonly holder: HostId | null } {
+    const claim = this.claims.get(vmId);
+    return claim === undefined ? { ...FIRST_SIZE, holder: null } : claim;
+  }
+
+  /** This tab shows the console, and so much has room; null: it is not shown. */
+  fits(vmId: VmId, size: ConsoleSize | null): void {
+    if (size === null) this.fitting.delete(vmId);
+    else this.fitting.set(vmId, bounded(size));
+    const { holder } = this.of(vmId);
+    if (holder === this.options.self) this.claim(vmId);
+    else this.takeIfNobodyHolds(vmId);
+  }
+
+  /** Somebody uses the console in this tab. */
+  used(vmId: VmId): void {
+    if (this.of(vmId).holder !== this.options.self) this.claim(vmId);
+  }
+
+  /** The VM's worker is here now, from another host or new. */
+  arrived(vmId: VmId, from: HostId | null): void {
+    if (from !== null && this.of(vmId).holder === from) this.claim(vmId);
+    else this.takeIfNobodyHolds(vmId);
+    if (this.claims.has(vmId)) this.options.local(vmId)?.resizeConsole(this.of(vmId));
+  }
+
+  hostLeft(): void {
+    for (const vmId of this.fitting.keys()) this.takeIfNobodyHolds(vmId);
+  }
+
+  receive({ vmId, cols, rows, holder, turn }: HostMessageOf<'console-size'>): void {
+    this.take(vmId, { cols, rows, holder, turn });
+  }
+
+  /** Another host joined: it hears of the VMs that run here. */
+  tell(to: HostId): void {
+    for (const [vmId, claim] of this.claims) {
+      if (this.options.local(vmId) !== null) this.options.send(to, { type: 'console-size', vmId, ...claim });
+    }
+  }
+
+  /** The relay answers again: the room may have missed what this tab claimed. */
+  returned(): void {
+    for (const [vmId, claim] of this.claims) {
+      if (claim.holder === this.options.self) this.options.sendToRoom({ type: 'console-size', vmId, ...claim });
+    }
+  }
+
+  private takeIfNobodyHolds(vmId: VmId): void {
+    const { holder } = this.of(vmId);
+    if ((holder === null || !this.options.isPresent(holder)) && this.options.local(vmId) !== null) this.claim(vmId);
+  }
+
+  private claim(vmId: VmId): void {
+    const size = this.fitting.get(vmId);
+    if (size === undefined) return;
+    const known = this.claims.get(vmId);
+    if (known?.holder === this.options.self && known.cols === size.cols && known.rows === size.rows) return;
+    const claim = { ...size, holder: this.options.self, turn: (known?.turn ?? 0) + 1 };
+    this.take(vmId, claim);
+    this.options.sendToRoom({ type: 'console-size', vmId, ...claim });
+  }
+
+  private take(vmId: VmId, claim: SizeClaim): void {
+    const known = this.claims.get(vmId);
+    if (known !== undefined && !isNewer(claim, known)) return;
+    this.claims.set(vmId, claim);
+    this.options.local(vmId)?.resizeConsole(claim);
+    this.options.changed();
+  }
+}
+
+function isNewer(a: SizeClaim, b: SizeClaim): boolean {
+  return a.turn === b.turn ? a.holder > b.holder : a.turn > b.turn;
+}
+
+function bounded({ cols, rows }: ConsoleSize): ConsoleSize {
+  return { cols: Math.max(1, Math.min(MAX_COLUMNS, Math.floor(cols))), rows: Math.max(1, Math.min(MAX_ROWS, Math.floor(rows))) };
+}

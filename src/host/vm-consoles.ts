@@ -1,0 +1,94 @@
+/** The consoles of the room's VMs as this tab has them: what they print, what is typed, and how large they are. */
+import type { HostId, VmId } from '../shared/ids.ts';
+import { ConsoleInput, type LocalConsole } from './console-input.ts';
+import { ConsoleSizes, type ConsoleSize } from './console-sizes.ts';
+import type { HostMessage, HostMessageOf } from './host-messages.ts';
+import { RemoteConsoles } from './remote-consoles.ts';
+import type { TerminalConsole } from './scripting-interface.ts';
+
+export interface VmConsolesOptions {
+  readonly self: HostId;
+  readonly send: (to: HostId, message: HostMessage) => void;
+  readonly sendToRoom: (message: HostMessage) => void;
+  /** The lease's holder, as the relay says; null for an unknown VM. */
+  readonly ownerOf: (vmId: VmId) => HostId | null;
+  /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
+  readonly ownerNow: (vmId: VmId) => HostId | null;
+  readonly isPresent: (hostId: HostId) => boolean;
+  /** The VM, if its worker is here; `arriving` until it runs. */
+  readonly local: (vmId: VmId) => (LocalConsole & { readonly printsHere: boolean; resizeConsole(size: ConsoleSize): void }) | null;
+  readonly changed: () => void;
+}
+
+export class VmConsoles {
+  readonly output: RemoteConsoles;
+  readonly input: ConsoleInput;
+  readonly sizes: ConsoleSizes;
+
+  constructor(options: VmConsolesOptions) {
+    const { self, send, sendToRoom, ownerOf, ownerNow, isPresent, local, changed } = options;
+    this.output = new RemoteConsoles({
+      self, send, ownerOf,
+      printsHere: (vmId) => local(vmId)?.printsHere ?? false,
+      isArriving: (vmId) => local(vmId)?.state.kind === 'arriving',
+    });
+    this.input = new ConsoleInput({ self, send, ownerNow, local });
+    this.sizes = new ConsoleSizes({
+      self, send, sendToRoom, isPresent, changed,
+      local: (vmId) => {
+        const vm = local(vmId);
+        return vm?.state.kind === 'arriving' ? null : vm;
+      },
+    });
+  }
+
+  /** The console of any VM of the room, kept up to date here from now on. */
+  open(vmId: VmId): TerminalConsole {
+    const stream = this.output.open(vmId);
+    return {
+      write: (text) => this.input.write(vmId, text),
+      text: () => stream.text(),
+      onData: (callback) => stream.onText(callback),
+      bytes: () => stream.bytes(),
+      onBytes: (callback) => stream.onBytes(callback),
+      size: () => {
+        const { cols, rows, holder } = this.sizes.of(vmId);
+        return { cols, rows, holder };
+      },
+      fits: (size) => this.sizes.fits(vmId, size),
+      used: () => this.sizes.used(vmId),
+    };
+  }
+
+  receive(from: HostId, message: HostMessageOf<'console-open' | 'console-close' | 'console-data' | 'console-input' | 'console-size'>): void {
+    switch (message.type) {
+      case 'console-open':
+        // Before the scroll-back, which was drawn for it.
+        this.sizes.tell(from);
+        this.output.receive(from, message);
+        break;
+      case 'console-close':
+      case 'console-data':
+        this.output.receive(from, message);
+        break;
+      case 'console-input':
+        this.input.receive(message);
+        break;
+      case 'console-size':
+        this.sizes.receive(message);
+        break;
+    }
+  }
+
+  /** The lists of hosts or VMs are others now. */
+  roomChanged(): void {
+    this.output.followAll();
+    this.sizes.hostLeft();
+  }
+
+  /** The relay answers again. */
+  returned(): void {
+    this.output.returned();
+    this.sizes.returned();
+  }
+}
