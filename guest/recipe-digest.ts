@@ -5,6 +5,7 @@ import { digestOfFiles, filesBelow, sha256 } from './digest.ts';
 export const SNAPSHOT_SOURCES = [
   'src/emulator-bridge/base-snapshot.ts',
   'src/emulator-bridge/device-state.ts',
+  'src/emulator-bridge/hidden-state.ts',
   'src/emulator-bridge/start-v86.ts',
   'src/emulator-bridge/v86-state-format.ts',
 ];

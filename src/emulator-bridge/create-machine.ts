@@ -11,6 +11,7 @@ import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { decodeDeviceState, encodeDeviceState, type DeviceState } from './device-state.ts';
 import { GuestClock } from './guest-clock.ts';
 import { GuestMemory } from './guest-memory.ts';
+import { restoreHiddenState, saveHiddenState } from './hidden-state.ts';
 import { MachineError } from './machine-error.ts';
 import type { Machine, MachineEnd, MachineParts, MachineState, NetworkCard, Screen, SerialPort } from './machine.ts';
 import { VirtioNetworkCard } from './network-card.ts';
@@ -35,6 +36,7 @@ const NOTHING = new Uint8Array(0);
 const EMPTY_STATE: DeviceState = {
   clock: { tsc: 0n, monotonicMs: 0, wallMs: 0 },
   v86: NOTHING,
+  hidden: NOTHING,
   uart0: NOTHING,
   uart1: NOTHING,
   input: NOTHING,
@@ -177,7 +179,7 @@ class V86Pc implements Machine {
       this.mustLive();
       this.memory.openEpoch();
       // A rehearsal: in the pause, saving takes a tenth of the time once the host has compiled the code for it.
-      encodeDeviceState({ ...EMPTY_STATE, v86: this.devices.save() });
+      encodeDeviceState({ ...EMPTY_STATE, v86: this.devices.save(), hidden: this.saveHidden() });
     });
   }
 
@@ -235,6 +237,7 @@ class V86Pc implements Machine {
       return encodeDeviceState({
         clock: this.clock.reading(),
         v86: this.devices.save(),
+        hidden: this.saveHidden(),
         uart0: console.saveQueue(),
         uart1: agent.saveQueue(),
         input: screen.saveQueues(),
@@ -317,10 +320,16 @@ class V86Pc implements Machine {
     this.pacer.run();
   }
 
+  private saveHidden(): Uint8Array {
+    return saveHiddenState(this.cpu, this.panickedAt === null ? null : (this.instructionCount() - this.panickedAt) >>> 0);
+  }
+
   /** A failure leaves devices of two machines mixed: this one is discarded then. */
   private restore(state: DeviceState): void {
     try {
       this.devices.restore(state.v86);
+      const panickedFor = restoreHiddenState(this.cpu, state.hidden);
+      this.panickedAt = panickedFor === null ? null : (this.instructionCount() - panickedFor) >>> 0;
       this.ports.screen.restoreQueues(state.input);
       this.ports.console.restoreQueue(state.uart0);
       this.ports.console.restoreScrollback(state.scrollback);

@@ -11,6 +11,7 @@ const anyState: fc.Arbitrary<DeviceState> = fc.record({
     wallMs: fc.double({ noNaN: true, noDefaultInfinity: true }),
   }),
   v86: bytes(300),
+  hidden: bytes(),
   uart0: bytes(),
   uart1: bytes(),
   input: bytes(),
@@ -20,6 +21,7 @@ const anyState: fc.Arbitrary<DeviceState> = fc.record({
 const sample: DeviceState = {
   clock: { tsc: 12_345n, monotonicMs: 5.5, wallMs: 1.7e12 },
   v86: Uint8Array.of(1, 2, 3, 4, 5),
+  hidden: Uint8Array.of(12),
   uart0: Uint8Array.of(6),
   uart1: new Uint8Array(0),
   input: Uint8Array.of(7, 8),
@@ -86,7 +88,7 @@ describe('the envelope of the device state', () => {
   it('refuses fewer bytes than a header has', () => expect(refusal(new Uint8Array(15))).toMatch(/only 15 bytes/));
   it('refuses more bytes than are allowed', () => expect(refusal(new Uint8Array(MAX_DEVICE_STATE_BYTES + 1))).toMatch(/more than/));
   it('refuses another magic number', () => expect(refusal(damaged((view) => view.setUint8(0, 0)))).toMatch(/does not begin/));
-  it('refuses another version, and says which page to reload', () => expect(refusal(damaged((view) => view.setUint32(4, 2, true)))).toMatch(/format 2.*reload/));
+  it('refuses another version, and says which page to reload', () => expect(refusal(damaged((view) => view.setUint32(4, 3, true)))).toMatch(/format 3.*reload/));
   it('refuses another length', () => expect(refusal(damaged((view) => view.setUint32(8, 99, true)))).toMatch(/should have 99 bytes/));
   it('refuses a wrong checksum', () => {
     const envelope = encodeDeviceState(sample);

@@ -12,6 +12,7 @@
  *
  *     clock        tsc u64, monotonic ms f64, wall ms f64: when the CPU stopped (guest-clock.ts)
  *     v86          v86's own state format 6, without RAM and video memory
+ *     hidden       what v86's state leaves out (hidden-state.ts)
  *     uart0,uart1  bytes received and not yet read by the guest (v86 does not save them)
  *     input        keyboard and mouse: what waits for the guest in the PS/2 controller (ps2-input.ts)
  *     scrollback   the last bytes the console printed
@@ -20,7 +21,7 @@ import { MachineError } from './machine-error.ts';
 import { crc32 } from './crc32.ts';
 
 const MAGIC = 0x5344_4d54; // "TMDS"
-const VERSION = 1;
+const VERSION = 2;
 const HEADER_BYTES = 16;
 const SECTION_HEADER_BYTES = 8;
 const CLOCK_BYTES = 24;
@@ -31,13 +32,14 @@ const CLOCK_BYTES = 24;
  */
 export const MAX_DEVICE_STATE_BYTES = 8 * 1024 * 1024;
 
-const SECTIONS = ['clock', 'v86', 'uart0', 'uart1', 'input', 'scrollback'] as const;
+const SECTIONS = ['clock', 'v86', 'hidden', 'uart0', 'uart1', 'input', 'scrollback'] as const;
 type Section = (typeof SECTIONS)[number];
 
 /** Largest content of each section. */
 const SECTION_LIMITS: Readonly<Record<Section, number>> = {
   clock: CLOCK_BYTES,
   v86: 4 * 1024 * 1024,
+  hidden: 512 * 1024,
   uart0: 1024 * 1024,
   uart1: 1024 * 1024,
   input: 64 * 1024,
@@ -48,6 +50,7 @@ const SECTION_LIMITS: Readonly<Record<Section, number>> = {
 export interface DeviceState {
   readonly clock: { readonly tsc: bigint; readonly monotonicMs: number; readonly wallMs: number };
   readonly v86: Uint8Array;
+  readonly hidden: Uint8Array;
   readonly uart0: Uint8Array;
   readonly uart1: Uint8Array;
   readonly input: Uint8Array;
@@ -112,6 +115,7 @@ export function decodeDeviceState(bytes: Uint8Array): DeviceState {
   return {
     clock: decodeClock(content('clock')),
     v86: content('v86'),
+    hidden: content('hidden'),
     uart0: content('uart0'),
     uart1: content('uart1'),
     input: content('input'),

@@ -8,6 +8,11 @@ import type { V86Cpu } from './v86-api.ts';
 
 /** v86's TSC counts at 1 GHz. */
 const TSC_PER_MS = 1_000_000;
+/**
+ * Readings of the host's clock for which it is given to move on: tens of milliseconds, if it never does. Browsers let it
+ * stand for up to a millisecond.
+ */
+const LONGEST_WAIT = 200_000;
 
 /** Where the guest's clocks stood on the host that stopped it. */
 export interface ClockReading {
@@ -63,13 +68,14 @@ export class GuestClock {
     this.restored = null;
     const elapsed = Number.isFinite(stoppedForMs) ? Math.max(0, stoppedForMs) : 0;
     const { pit, rtc } = this.cpu.devices;
-    this.setTsc(from.tsc + BigInt(Math.round(elapsed * TSC_PER_MS)));
-    const monotonicShift = this.host.monotonicMs() - elapsed - from.monotonicMs;
+    const [now, wallNow] = [this.host.monotonicMs(), this.host.wallMs()];
+    this.setTscOffset(BigInt(Math.floor(now * TSC_PER_MS)) - from.tsc - BigInt(Math.round(elapsed * TSC_PER_MS)));
+    const monotonicShift = now - elapsed - from.monotonicMs;
     for (let counter = 0; counter < pit.counter_start_time.length; counter++) {
       pit.counter_start_time[counter] = (pit.counter_start_time[counter] ?? 0) + monotonicShift;
     }
     if (as === 'switched-off') return;
-    const wallShift = this.host.wallMs() - elapsed - from.wallMs;
+    const wallShift = wallNow - elapsed - from.wallMs;
     rtc.last_update += wallShift;
     if (rtc.next_interrupt !== 0) rtc.next_interrupt += wallShift;
     if (rtc.next_interrupt_alarm !== 0) rtc.next_interrupt_alarm += wallShift;
@@ -78,15 +84,26 @@ export class GuestClock {
 
   /** Brings v86's TSC offset to zero. v86's own set_tsc (used by a reset of the CPU) is only right after this. */
   zeroTscOffset(): void {
-    // set_tsc computes the new offset from a reading that already contains the old one.
-    const { exports } = this.cpu.wm;
-    const now = BigInt.asUintN(64, exports.read_tsc());
-    exports.set_tsc(Number(now & 0xffffffffn), Number(now >> 32n));
+    this.setTscOffset(0n);
   }
 
-  private setTsc(value: bigint): void {
-    this.zeroTscOffset();
-    this.cpu.wm.exports.set_tsc(Number(value & 0xffffffffn), Number((value >> 32n) & 0xffffffffn));
+  /** Makes v86's TSC the host's time since it started, in nanoseconds, less `offset`. */
+  private setTscOffset(offset: bigint): void {
+    const { exports } = this.cpu.wm;
+    // v86's set_tsc(value) makes the new offset from a reading that already contains the old one: reading - value. And
+    // to a reading it adds a guess if the host's clock shows what it showed before: hours, on an instance that has not
+    // seen it move yet. So each of the two readings is made when the clock has moved on.
+    const old = this.freshTime() - BigInt.asUintN(64, exports.read_tsc());
+    const value = BigInt.asUintN(64, this.freshTime() - old - offset);
+    exports.set_tsc(Number(value & 0xffffffffn), Number(value >> 32n));
+  }
+
+  /** The host's time in nanoseconds, as v86 takes it, just after the clock has moved on. */
+  private freshTime(): bigint {
+    const before = this.host.monotonicMs();
+    let now = this.host.monotonicMs();
+    for (let attempt = 0; now === before && attempt < LONGEST_WAIT; attempt++) now = this.host.monotonicMs();
+    return BigInt(Math.floor(now * TSC_PER_MS));
   }
 
   private read(): ClockReading {

@@ -6,7 +6,7 @@
 import './no-nested-worker.ts';
 import { V86 as V86Constructor } from 'v86';
 import type { VirtioNetLike } from './network-card.ts';
-import type { Ps2Like } from './ps2-input.ts';
+import type { Ps2Like, Ps2QueueLike } from './ps2-input.ts';
 import type { VgaLike } from './screen.ts';
 import type { UartLike } from './serial-port.ts';
 import type { BusLike } from './v86-bus.ts';
@@ -44,8 +44,41 @@ export interface V86Vga extends VgaLike {
   readonly vga_memory: Uint8Array;
   /** Linear frame buffer; a slow view that follows the wasm memory as it grows. */
   readonly svga_memory: Uint8Array;
+  /** Bochs' display interface, as the guest reads it back. */
+  svga_version: number;
+  svga_offset_x: number;
+  svga_offset_y: number;
   get_state(): unknown[];
   complete_replot(): void;
+}
+
+/** One drive of a channel of the disk controller. */
+export interface V86Drive {
+  atapi_sense_key: number;
+  atapi_add_sense: number;
+  medium_changed: number;
+}
+
+export interface V86Channel {
+  readonly master: V86Drive;
+  readonly slave: V86Drive;
+}
+
+export interface V86Sound {
+  readonly write_buffer: Ps2QueueLike;
+  readonly read_buffer: Ps2QueueLike;
+  readonly mpu_read_buffer: Ps2QueueLike;
+  mpu_read_buffer_lastvalue: number;
+  fm_current_address0: number;
+  fm_current_address1: number;
+}
+
+/** VMware's mouse and clipboard. */
+export interface V86Pointer {
+  queue: number[];
+  tail_is_move: boolean;
+  clip_in: Uint8Array;
+  clip_in_cursor: number;
 }
 
 export interface V86Devices {
@@ -57,6 +90,9 @@ export interface V86Devices {
   readonly ps2: Ps2Like;
   readonly vga: V86Vga;
   readonly virtio_net: VirtioNetLike;
+  readonly ide: { readonly primary: V86Channel; readonly secondary: V86Channel };
+  readonly sb16: V86Sound;
+  readonly vmware: V86Pointer;
 }
 
 /** A card on the PCI bus, as v86 takes one. */
@@ -75,6 +111,8 @@ export interface V86Pci {
 }
 
 export interface V86Io {
+  port_read8(port: number): number;
+  port_write8(port: number, value: number): void;
   register_read(port: number, device: object, read8: () => number): void;
   register_write(port: number, device: object, write8: (value: number) => void): void;
   mmap_register(
@@ -107,6 +145,8 @@ export interface V86Cpu {
   last_result: Int32Array;
   fpu_status_word: Uint16Array;
   readonly fpu_control_word: Uint16Array;
+  /** How many bytes of the firmware configuration's answer were read. */
+  fw_pointer: number;
   mxcsr: Int32Array;
   load_bios(): void;
   reboot_internal(): void;

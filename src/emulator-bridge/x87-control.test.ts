@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { saveBaseSnapshot } from './base-snapshot.ts';
 import { latestResults, prepareBareMetal, resultCount, RESULT_WORDS, type BareMetal } from './testing/bare-metal.ts';
 import { loadGuestParts } from './testing/guest-parts.ts';
-import { moveTo, runSlices, startPc, type TwinPc } from './testing/twin.ts';
+import { moveTo, runSlices, startPc, stop, type TwinPc } from './testing/twin.ts';
 
 /** All exceptions masked; bits 8-9 are the precision, 10-11 the rounding. */
 const MASKED = 0x7f;
@@ -16,7 +16,7 @@ const MOVES = 4;
 /** More than the millisecond a tick lasts: each is some 100,003 instructions, fewer results than their ring holds. */
 const STEP_MS = 17 / 16;
 const WORDS = Array.from({ length: 16 }, (_, control) => MASKED | (control << 8));
-/** Words that x87_rounding of workloads.c leaves in each turn, and how many turns are looked at. */
+/** Words that x87_rounding (testing/bare-metal) leaves in each turn, and how many turns are looked at. */
 const [PER_TURN, TURNS] = [10, 3];
 
 const opened: TwinPc[] = [];
@@ -41,11 +41,6 @@ async function started(word: number): Promise<TwinPc> {
   await pc.host.at(() => pc.machine.run(0));
   await runSlices(pc, 1);
   return pc;
-}
-
-async function stop({ host, machine }: TwinPc): Promise<void> {
-  await host.at(() => machine.pause());
-  host.forgetTasks();
 }
 
 /** What the PC computes from now on, in the order of one turn of the workload. */

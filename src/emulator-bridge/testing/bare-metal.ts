@@ -1,4 +1,4 @@
-/** PCs whose BIOS is a workload (bare-metal/workloads.c), compiled when a test runs. Node only. */
+/** PCs whose BIOS is a workload (bare-metal/), compiled when a test runs. Node only. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,7 +10,7 @@ import type { MachineParts } from '../machine.ts';
 import type { V86Cpu } from '../v86-api.ts';
 import { FakeBaseDisk } from './fake-base-disk.ts';
 
-/** In the order of workloads.c. */
+/** In the order of bare-metal/main.c. */
 export const BARE_WORKLOADS = [
   'x87_rounding', 'x87_stack', 'sse_control', 'lazy_flags', 'segment_caches', 'strings_backwards', 'timer_interrupts',
   'interrupt_controller', 'real_time_clock', 'keyboard_and_mouse', 'serial_line', 'text_and_registers', 'planes_and_modes',
@@ -68,23 +68,28 @@ export function prepareBareMetal(emulator?: Uint8Array): BareMetal {
 /** The newest results of a workload that leaves `perTurn` words each time round: of the last `turns` whole times, oldest first. */
 export function latestResults(cpu: V86Cpu, perTurn: number, turns: number): number[] {
   const end = resultCount(cpu) - (resultCount(cpu) % perTurn);
-  return Array.from({ length: perTurn * turns }, (_, at) => resultWord(cpu, (end - perTurn * turns + at) % RESULT_WORDS));
+  return Array.from({ length: perTurn * turns }, (_, at) => resultWord(cpu, end - perTurn * turns + at));
 }
 
 /** How many words the workload has left so far. */
 export function resultCount(cpu: V86Cpu): number {
-  return resultWord(cpu, RESULT_WORDS);
+  return ramWord(cpu, RESULTS_AT + RESULT_WORDS * 4);
 }
 
-function resultWord(cpu: V86Cpu, index: number): number {
-  return new DataView(cpu.wasm_memory.buffer).getUint32(cpu.mem8.byteOffset + RESULTS_AT + index * 4, true);
+/** One of the last RESULT_WORDS. */
+export function resultWord(cpu: V86Cpu, index: number): number {
+  return ramWord(cpu, RESULTS_AT + (index % RESULT_WORDS) * 4);
+}
+
+function ramWord(cpu: V86Cpu, address: number): number {
+  return new DataView(cpu.wasm_memory.buffer).getUint32(cpu.mem8.byteOffset + address, true);
 }
 
 function compile(): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), 'tabmotion-bare-metal-'));
   try {
     const output = join(folder, 'bios.bin');
-    execFileSync('gcc', [...COMPILE, ...LINK, '-o', output, 'start.S', 'workloads.c'], { cwd: SOURCES, stdio: ['ignore', 'ignore', 'pipe'] });
+    execFileSync('gcc', [...COMPILE, ...LINK, '-o', output, 'start.S', 'main.c', 'cpu-workloads.c', 'device-workloads.c'], { cwd: SOURCES, stdio: ['ignore', 'ignore', 'pipe'] });
     return new Uint8Array(readFileSync(output));
   } finally {
     rmSync(folder, { recursive: true });

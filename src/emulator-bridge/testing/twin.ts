@@ -3,61 +3,126 @@ import type { VirtualHost } from './virtual-time.ts';
 import { PAGE_SIZE } from '../../shared/page.ts';
 import { createMachine } from '../create-machine.ts';
 import type { Machine, MachineParts } from '../machine.ts';
+import type { OverlayDisk } from '../overlay-disk.ts';
+import type { Ps2QueueLike } from '../ps2-input.ts';
 import type { V86Cpu } from '../v86-api.ts';
+import { objectsOf, type V86Object } from './v86-objects.ts';
 
 export interface TwinPc {
   readonly host: VirtualHost;
   readonly machine: Machine;
   /** The emulator inside the machine. */
-  readonly cpu: V86Cpu;
+  readonly cpu: TwinCpu;
+  /** Requests to the disk that are not answered yet. */
+  readonly disk: { readonly waiting: number };
+  /** What takes effect between this slice and the next: compiled code, and what came from the disk. */
+  readonly between: (() => void)[];
 }
 
+/** What the comparison uses of v86 besides the bridge's own part of it. */
+export interface TwinCpu extends V86Cpu {
+  readonly jit_imports: WebAssembly.ModuleImports;
+  readonly wm: V86Cpu['wm'] & { readonly wasm_table: WebAssembly.Table };
+  set_jit_config(index: number, value: number): void;
+  codegen_finalize(index: number, start: number, flags: number, at: number, length: number): void;
+  codegen_finalize_finished(index: number, start: number, flags: number): void;
+}
+
+/** Where v86 puts compiled code in its table of functions. */
+const FIRST_COMPILED = 1024;
+
+/** A PC that is stopped. Its compiler and its disk take as long in every run: until the next slice. */
 export async function startPc(host: VirtualHost, parts: MachineParts): Promise<TwinPc> {
   const machine = await host.at(() => createMachine(parts, { tasks: host.tasks }));
-  return { host, machine, cpu: (machine as unknown as { readonly cpu: V86Cpu }).cpu };
+  const { cpu, overlay } = machine as unknown as { readonly cpu: TwinCpu; readonly overlay: OverlayDisk };
+  const between: (() => void)[] = [];
+  cpu.codegen_finalize = (index, start, flags, at, length) => {
+    const code = new Uint8Array(cpu.wasm_memory.buffer, at >>> 0, length >>> 0).slice();
+    between.push(() => {
+      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), { e: cpu.jit_imports });
+      cpu.wm.wasm_table.set(index + FIRST_COMPILED, exports['f']);
+      cpu.codegen_finalize_finished(index, start, flags);
+    });
+  };
+  const [read, write] = [overlay.get.bind(overlay), overlay.set.bind(overlay)];
+  const disk = { waiting: 0 };
+  const arrived = (action: () => void): void => {
+    disk.waiting--;
+    between.push(action);
+  };
+  overlay.get = (offset, length, done, options) => {
+    disk.waiting++;
+    read(offset, length, (data) => arrived(() => done(data)), options);
+  };
+  overlay.set = (offset, data, done) => {
+    disk.waiting++;
+    write(offset, data, () => arrived(done));
+  };
+  return { host, machine, cpu, disk, between };
 }
 
-/** Runs `slices` tasks of the PC's host. */
+/** Runs `slices` tasks of the PC's host, each with all that follows from it. */
 export async function runSlices(pc: TwinPc, slices: number): Promise<void> {
   for (let slice = 0; slice < slices; slice++) {
-    if (!pc.host.step()) await afterPromises();
+    pc.host.step();
+    // Microtasks: what adapters do as soon as the CPU's turn is over.
     await Promise.resolve();
+    while (pc.disk.waiting > 0) await afterTasks();
+    for (const action of pc.between.splice(0)) pc.host.at(action);
   }
 }
 
-export function afterPromises(): Promise<void> {
+function afterTasks(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Copies the source, which is stopped for that, to `target`, which was never started. Both run then. */
-export async function moveTo(source: TwinPc, target: TwinPc): Promise<void> {
-  await source.host.at(() => source.machine.pause());
-  source.host.forgetTasks();
+/** Stops the PC between two slices. */
+export async function stop(pc: TwinPc): Promise<void> {
+  await pc.host.at(() => pc.machine.pause());
+  pc.host.forgetTasks();
+}
+
+/**
+ * Copies the source, which is stopped for that, to `target`, which does not run. Both run then, at the same time of
+ * their clocks. `whole`: there is no base snapshot that both come from.
+ */
+export async function moveTo(source: TwinPc, target: TwinPc, whole = true): Promise<void> {
+  await stop(source);
   await source.machine.drainDisk();
   target.host.setLike(source.host);
   const { ramPages, videoPages } = source.machine.space;
-  const fixed = Uint32Array.from({ length: ramPages + videoPages }, (_, page) => page);
-  const written = source.machine.differsFromBase().toArray().filter((page) => page >= fixed.length);
-  for (const pages of [fixed, written]) {
-    const data = new Uint8Array(pages.length * PAGE_SIZE);
-    source.machine.readPages(pages, data);
-    target.machine.writePages(pages, data);
+  const differs = source.machine.differsFromBase();
+  const fixed = ramPages + videoPages;
+  const pages = whole ? [...Array.from({ length: fixed }, (_, page) => page), ...differs.toArray().filter((page) => page >= fixed)] : differs.toArray();
+  for (let at = 0; at < pages.length; at += BATCH_PAGES) {
+    const batch = Uint32Array.from(pages.slice(at, at + BATCH_PAGES));
+    const data = new Uint8Array(batch.length * PAGE_SIZE);
+    source.machine.readPages(batch, data);
+    target.machine.writePages(batch, data);
   }
   await target.host.at(async () => target.machine.restoreDevices(await source.host.at(() => source.machine.saveDevices())));
   // The target has no compiled code and no TLB yet; nor has the source, so that both do the same.
+  source.between.length = 0;
+  target.between.length = 0;
   source.cpu.wm.exports.jit_clear_cache_js();
   source.cpu.full_clear_tlb();
   await source.host.at(() => source.machine.resume());
   await target.host.at(() => target.machine.run(0));
+  if (source.host.timeMs < target.host.timeMs) source.host.setLike(target.host);
+  else target.host.setLike(source.host);
 }
 
 export interface CompareOptions {
+  /** Also all devices. */
+  readonly devices: boolean;
   /** Also RAM and video memory, which takes longer. */
   readonly memory: boolean;
-  /** Whether what lies at this path may differ. */
-  readonly mayDiffer: (path: string) => boolean;
+  /** Whether this field (`kind.field`), or the register at this place (`register.664`), may differ. */
+  readonly mayDiffer: (place: string) => boolean;
 }
 
+/** Pages copied in one go. */
+const BATCH_PAGES = 4096;
 /** Bytes of v86.wasm's memory where the CPU's registers are. */
 const REGISTER_BYTES = 4096;
 
@@ -72,12 +137,11 @@ export function differences(one: TwinPc, other: TwinPc, options: CompareOptions)
       if (a !== b && !options.mayDiffer(`register.${at}`)) found.push(`register.${at}: ${a.toString(16)} and ${b.toString(16)}`);
     }
   }
-  const { cpu } = one;
   for (const [name, bytes] of [['get_pic_addr_master', 13], ['get_pic_addr_slave', 13], ['get_apic_addr', 184], ['get_ioapic_addr', 208]] as const) {
     const [a, b] = [one, other].map((pc) => bytesOf(pc, (pc.cpu.wm.exports[name] as () => number)(), bytes));
     if (a === undefined || b === undefined || !a.equals(b)) found.push(`${name}: ${a?.toString('hex')} and ${b?.toString('hex')}`);
   }
-  compareFields(cpu.devices, other.cpu.devices, 'devices', options, found, new Set<unknown>());
+  if (options.devices) compareObjects(one, other, options, found);
   if (!options.memory) return found;
   const { ramPages, videoPages } = one.machine.space;
   const [ram, otherRam] = [one, other].map((pc) => bytesOf(pc, pc.cpu.mem8.byteOffset, ramPages * PAGE_SIZE));
@@ -91,23 +155,47 @@ function bytesOf(pc: TwinPc, at: number, length: number): Buffer {
   return Buffer.from(pc.cpu.wasm_memory.buffer, at >>> 0, length);
 }
 
-function compareFields(one: unknown, other: unknown, path: string, options: CompareOptions, found: string[], seen: Set<unknown>): void {
+function compareObjects(one: TwinPc, other: TwinPc, options: CompareOptions, found: string[]): void {
+  const [left, right] = [objectsOf(one.cpu), objectsOf(other.cpu)];
+  const known = new Set(left.map(({ object }) => object));
+  for (const [index, { name, kind, object }] of left.entries()) {
+    const twin = right[index]?.object;
+    for (const field of new Set([...Object.keys(object), ...Object.keys(twin ?? {})])) {
+      const value = object[field];
+      // The CPU's views of its registers are functions of sorts; they are compared as memory.
+      if (typeof value === 'function' || (kind === 'cpu' && typeof value === 'object' && field !== 'fw_value')) continue;
+      // The disk's blocks are compared as pages.
+      if (kind === 'drive' && field === 'buffer') continue;
+      if (known.has(value as V86Object['object']) || options.mayDiffer(`${kind}.${field}`)) continue;
+      compareValues(value, twin?.[field], `${name}.${field}`, found, known);
+    }
+  }
+}
+
+/** `known`: objects that are compared by themselves. */
+function compareValues(one: unknown, other: unknown, path: string, found: string[], known: ReadonlySet<unknown>): void {
   // What v86 never set comes back as null.
-  if (Object.is(one ?? false, other ?? false) || typeof one === 'function' || options.mayDiffer(path)) return;
+  if (Object.is(one ?? false, other ?? false) || typeof one === 'function' || known.has(one)) return;
   if (ArrayBuffer.isView(one) && ArrayBuffer.isView(other)) {
     const [a, b] = [one, other].map((view) => Buffer.from(view.buffer, view.byteOffset, view.byteLength));
     if (!a?.equals(b as Buffer)) found.push(`${path}: ${shown(one)} and ${shown(other)}`);
-    return;
-  }
-  if (one !== null && other !== null && typeof one === 'object' && typeof other === 'object') {
-    if (seen.has(one)) return;
-    seen.add(one);
+  } else if (isByteQueue(one) && isByteQueue(other)) compareValues(content(one), content(other), path, found, known);
+  else if (one !== null && other !== null && typeof one === 'object' && typeof other === 'object') {
     for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) {
-      compareFields((one as Record<string, unknown>)[name], (other as Record<string, unknown>)[name], `${path}.${name}`, options, found, seen);
+      compareValues((one as Record<string, unknown>)[name], (other as Record<string, unknown>)[name], `${path}.${name}`, found, known);
     }
-    return;
-  }
-  found.push(`${path}: ${shown(one)} and ${shown(other)}`);
+  } else found.push(`${path}: ${shown(one)} and ${shown(other)}`);
+}
+
+/** v86's queues and the bridge's: their content shows only when it is taken out. */
+function isByteQueue(value: unknown): value is Ps2QueueLike {
+  return typeof value === 'object' && value !== null && ['push', 'shift', 'clear'].every((method) => typeof (value as Record<string, unknown>)[method] === 'function');
+}
+
+function content(queue: Ps2QueueLike): number[] {
+  const bytes = Array.from({ length: queue.length }, () => queue.shift());
+  for (const byte of bytes) queue.push(byte);
+  return bytes;
 }
 
 function shown(value: unknown): string {

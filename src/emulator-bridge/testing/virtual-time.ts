@@ -1,6 +1,7 @@
 /**
- * A host whose time stands still unless it is told to go on, so that what a PC does is the same in every run. Code run
- * on such a host, and all it starts, reads its clock from performance.now() and Date.now(). Import this file before
+ * A host whose time stands still unless it is told to go on, and whose random numbers are none, so that what a PC does
+ * is the same in every run. Code run on such a host, and all it starts, finds that in performance.now(), Date.now() and
+ * crypto.getRandomValues(). Import this file before
  * v86 is imported, which keeps the function it finds. Node only.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -11,17 +12,27 @@ const realMonotonic = performance.now.bind(performance);
 const realWall = Date.now.bind(Date);
 performance.now = () => host.getStore()?.read() ?? realMonotonic();
 Date.now = () => host.getStore()?.wallMs ?? realWall();
+const realRandom = crypto.getRandomValues.bind(crypto);
+crypto.getRandomValues = <T extends ArrayBufferView | null>(array: T): T => host.getStore()?.random(array) ?? realRandom(array as never);
 
 /** Where Date.now() stands when performance.now() is zero. */
 const WALL_START_MS = Date.UTC(2026, 0, 1);
+
+/** Readings between tasks after which the clock goes on all the same, for those who wait for that. */
+const PATIENCE = 64;
 
 export class VirtualHost {
   private monotonicMs: number;
   private readonly stepMs: number;
   private readonly queue: { readonly run: () => void; readonly afterMs: number }[] = [];
   private working = false;
+  private readings = 0;
+  private seed = 1;
 
-  /** The clock begins at `startMs`; while a task runs, each reading of it is `stepMs` later than the one before. */
+  /**
+   * The clock begins at `startMs`; while a task runs, each reading of it is `stepMs` later than the one before. Both are
+   * multiples of 1/64 ms: times are then whole numbers of nanoseconds, and sums exact.
+   */
   constructor(startMs: number, stepMs: number) {
     this.monotonicMs = startMs;
     this.stepMs = stepMs;
@@ -53,6 +64,7 @@ export class VirtualHost {
   /** What performance.now() says on this host. */
   read(): number {
     if (this.working) this.monotonicMs += this.stepMs;
+    else if (++this.readings % PATIENCE === 0) this.monotonicMs += 1 / 64;
     return this.monotonicMs;
   }
 
@@ -61,9 +73,21 @@ export class VirtualHost {
     this.queue.length = 0;
   }
 
-  /** Sets the clock to another host's. */
+  /** Sets the clock, and what comes next of its random numbers, to another host's. */
   setLike(other: VirtualHost): void {
     this.monotonicMs = other.monotonicMs;
+    this.seed = other.seed;
+  }
+
+  /** Fills `array` with numbers that are the same in every run. */
+  random<T extends ArrayBufferView | null>(array: T): T {
+    if (array === null) return array;
+    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+    for (let at = 0; at < bytes.length; at++) {
+      this.seed = (Math.imul(this.seed, 1_664_525) + 1_013_904_223) >>> 0;
+      bytes[at] = this.seed >>> 24;
+    }
+    return array;
   }
 
   /** Runs `action` on this host, at one moment of its time. */

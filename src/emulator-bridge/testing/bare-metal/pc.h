@@ -21,9 +21,14 @@ static inline void result(u32 value)
     RESULT_COUNT++;
 }
 
+/* What the test chose for the workload. */
+extern volatile u32 chosen[4];
+#define PARAMETER chosen[1]
+
 struct frame { u32 edi, esi, ebp, esp, ebx, edx, ecx, eax, number, code, eip, cs, eflags; };
 
 extern volatile u64 gdt[];
+extern u64 idt[48];
 /* A descriptor: access byte, and flags with D and G in their upper half. */
 static inline u64 descriptor(u32 base, u32 limit, u8 access, u8 flags)
 {

@@ -1,6 +1,6 @@
 /*
  * The first instructions of a PC whose BIOS is one of our workloads: from the reset vector to protected mode with flat
- * segments, and on to begin() of workloads.c. No firmware, no kernel: what runs is what is written here.
+ * segments, and on to begin() of main.c. No firmware, no kernel: what runs is what is written here.
  */
     .section .reset, "ax"
     .code16
@@ -47,7 +47,7 @@ gdt_pointer:
     .word . - gdt - 1
     .long gdt
 
-/* Exceptions and interrupts enter here with their number; on_interrupt() of workloads.c decides. */
+/* Exceptions and interrupts enter here with their number; on_interrupt() of main.c decides. */
     .balign 16
     .globl entries
 entries:
