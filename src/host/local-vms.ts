@@ -81,6 +81,11 @@ export class LocalVms {
     return vm === undefined || vm.state.kind === 'gone' ? null : vm;
   }
 
+  /** The VM is here in some way, or was when it ended. */
+  knows(vmId: VmId): boolean {
+    return this.vms.has(vmId) || this.ended.has(vmId) || this.movedTo.has(vmId);
+  }
+
   states(): Map<VmId, TabMotionVmState> {
     const states = new Map<VmId, TabMotionVmState>();
     for (const [vmId, vm] of this.vms) {

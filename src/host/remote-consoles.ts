@@ -53,6 +53,11 @@ export class RemoteConsoles {
     return watched.stream;
   }
 
+  /** Its console was looked at, or printed here. */
+  has(vmId: VmId): boolean {
+    return this.consoles.has(vmId);
+  }
+
   /** Output of a VM that runs here. */
   output(vmId: VmId, data: Uint8Array): void {
     const watched = this.entry(vmId);

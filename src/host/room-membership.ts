@@ -39,7 +39,7 @@ export class RoomMembership implements Disposable {
   readonly trafficTold = new Emitter<readonly VmTraffic[]>();
   private readonly options: RoomMembershipOptions;
   private client: HostClient | null = null;
-  private refusal: string | null = null;
+  private whyNot: string | null = null;
   private hostList: readonly HostInfo[];
   private vmList: readonly VmInfo[] = [];
   private endedList: readonly EndedVm[] = [];
@@ -91,8 +91,13 @@ export class RoomMembership implements Disposable {
 
   /** This tab is in no room, or no longer; every request of it fails with this sentence. */
   refuse(reason: string): void {
-    this.refusal = reason;
+    this.whyNot = reason;
     this.refused.emit(reason);
+  }
+
+  /** The sentence of `refused`, or null. */
+  get refusal(): string | null {
+    return this.whyNot;
   }
 
   get hosts(): readonly HostInfo[] {
@@ -185,7 +190,7 @@ export class RoomMembership implements Disposable {
   }
 
   private needClient(): HostClient {
-    if (this.client === null || this.refusal !== null) throw new Error(this.refusal ?? 'This tab has not joined a room.');
+    if (this.client === null || this.whyNot !== null) throw new Error(this.whyNot ?? 'This tab has not joined a room.');
     return this.client;
   }
 }

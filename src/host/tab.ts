@@ -2,7 +2,6 @@
  * The tab as a host: joins the room, runs VMs, answers the other hosts, and gives the user interface and
  * `window.tabmotion` what they show. Everything outside (worker, storage, address) comes in through `TabOptions`.
  */
-import * as v from 'valibot';
 import { LocalPresence } from '../link/local-presence.ts';
 import { PeerConnections } from '../link/peer-connections.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
@@ -10,7 +9,7 @@ import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
 import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
-import { migrateOptionsSchema, type HostMessage } from './host-messages.ts';
+import type { HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { LocalVms } from './local-vms.ts';
@@ -22,6 +21,7 @@ import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room
 import { RoomLog } from './room-log.ts';
 import { RoomMembership } from './room-membership.ts';
 import type { Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmView } from './scripting-interface.ts';
+import { checkArguments } from './scripting-arguments.ts';
 import { VmConsoles } from './vm-consoles.ts';
 import { vmOwner } from './vm-owner.ts';
 import { hostViews, publicVm, vmViews } from './vm-views.ts';
@@ -314,7 +314,7 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   }
 
-  return {
+  const tab: OpenTab = {
     ready,
     room: access.room,
     host: { id: self, name },
@@ -328,11 +328,7 @@ export function openTab(options: TabOptions): OpenTab {
       void dismissEnded(endedVms.ownIds()).catch(() => undefined);
       return vm;
     },
-    migrate(vmId, hostId, wanted = {}) {
-      const checked = v.safeParse(migrateOptionsSchema, wanted);
-      if (!checked.success) return Promise.reject(new TypeError(`These migration options do not fit: ${checked.issues[0].message}`));
-      return migrations.migrate(vmId as VmId, hostId as HostId, checked.output);
-    },
+    migrate: (vmId, hostId, wanted = {}) => migrations.migrate(vmId as VmId, hostId as HostId, wanted),
     cancel: (vmId) => migrations.cancel(vmId as VmId),
     console: (vmId) => consoles.open(vmId as VmId),
     forwards: (vmId) => [...(room.vm(vmId)?.forwards ?? [])],
@@ -387,6 +383,12 @@ export function openTab(options: TabOptions): OpenTab {
       room.dispose();
     },
   };
+  return checkArguments(tab, {
+    refusal: () => room.refusal,
+    hasVm: (vmId) => room.vm(vmId) !== undefined || localVms.knows(vmId as VmId) || consoles.output.has(vmId as VmId),
+    runsVm: (vmId) => room.vm(vmId) !== undefined || localVms.getOrArriving(vmId as VmId) !== null,
+    isVmName: (name) => room.vms.some((vm) => vm.name === name),
+  });
 }
 
 function isLoopback(hostname: string): boolean {

@@ -127,7 +127,7 @@ describe('a port forward', () => {
     const { gateway } = gatewayWorld();
     await gateway.addForward({ vmId: 'one', hostPort: 8080, guestPort: 80 });
     await expect(gateway.addForward({ vmId: 'two', hostPort: 8080, guestPort: 80 })).rejects.toThrow(/Port 8080 of the host is taken: choose another/);
-    await expect(gateway.addForward({ vmId: 'three', hostPort: 0, guestPort: 80 })).rejects.toThrow(/There is no VM three/);
+    await expect(gateway.addForward({ vmId: 'three', hostPort: 0, guestPort: 80 })).rejects.toThrow(/There is no such VM/);
     await expect(gateway.addForward({ vmId: 'one', hostPort: -1, guestPort: 80 })).rejects.toThrow(/host port must be a number from 0/);
     await expect(gateway.addForward({ vmId: 'one', hostPort: 0, guestPort: 0 })).rejects.toThrow(/guest port must be a number from 1/);
     for (let port = 0; port < 63; port++) await gateway.addForward({ vmId: 'one', hostPort: 0, guestPort: 1000 + port });

@@ -64,13 +64,13 @@ export class PortForwards {
   async add({ vmId, hostPort, guestPort }: ForwardRequest): Promise<Forward> {
     checkPort(hostPort, 0, 'The host port');
     checkPort(guestPort, 1, 'The guest port');
-    if (this.options.guest(vmId) === undefined) throw new ForwardError(`There is no VM ${vmId} to forward a port to`);
-    if (this.of(vmId).length >= MAX_FORWARDS_PER_VM) throw new ForwardError(`VM ${vmId} has ${MAX_FORWARDS_PER_VM} forwards already: remove one first`);
+    if (this.options.guest(vmId) === undefined) throw new ForwardError('There is no such VM to forward a port to');
+    if (this.of(vmId).length >= MAX_FORWARDS_PER_VM) throw new ForwardError(`This VM has ${MAX_FORWARDS_PER_VM} forwards already: remove one first`);
     const listener = await this.listen(vmId, hostPort, guestPort);
     const gone = this.disposed || this.options.guest(vmId) === undefined;
     if (gone) {
       await listener.close();
-      throw new ForwardError(`VM ${vmId} ended while its port was being opened`);
+      throw new ForwardError('This VM ended while its port was being opened');
     }
     const forward: OpenForward = { vmId, hostPort: listener.port, guestPort, listener };
     this.open.set(forward.hostPort, forward);
