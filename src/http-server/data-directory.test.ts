@@ -40,6 +40,25 @@ describe('the data directory', () => {
     (await claimDataDirectory(parent)).dispose();
   });
 
+  it.runIf(process.platform === 'linux')('belongs to one server, also if several start at the same moment on what a killed one left behind', async () => {
+    // Each has a folder of its own for temporary files: the claim does not hang on that.
+    const temporary = process.env['TMPDIR'];
+    try {
+      for (let round = 0; round < 20; round++) {
+        const claims = await Promise.allSettled(Array.from({ length: 5 }, (_, server) => {
+          process.env['TMPDIR'] = server % 2 === 0 ? parent : tmpdir();
+          return claimDataDirectory(join(parent, 'data'));
+        }));
+        const held = claims.filter((claim) => claim.status === 'fulfilled');
+        expect(held).toHaveLength(1);
+        held[0]!.value.dispose();
+      }
+    } finally {
+      if (temporary === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = temporary;
+    }
+  });
+
   it('that cannot be made is refused with the way out', async () => {
     await expect(claimDataDirectory('/dev/null/data')).rejects.toThrow('--data DIR');
   });

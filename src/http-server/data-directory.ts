@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, realpath, rm } from 'node:fs/promises';
+import { mkdir, realpath, rm, stat } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,19 +13,33 @@ export class DataDirectoryError extends Error {
 /**
  * Makes the directory, for this user alone (room keys lie in it), and keeps other servers out until disposed: two
  * servers on the same leases would be two arbiters. The claim is a local socket, which ends with the process however it
- * ends; a socket file that nobody listens on any more is taken over.
+ * ends; a socket file that nobody listens on any more is taken over. On Linux there is a second socket, without a file:
+ * two servers that start at the same moment, or with different folders for temporary files, cannot both get that one.
  */
 export async function claimDataDirectory(directory: string): Promise<Disposable> {
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw new DataDirectoryError(`The data directory ${directory} cannot be made (${error instanceof Error ? error.message : String(error)}). Choose another with --data DIR.`);
   });
+  const taken = new DataDirectoryError(`Another TabMotion server uses the data directory ${directory}. Stop it, or give this one its own with --data DIR.`);
+  const unfiled = process.platform === 'linux' ? await hold(await unfiledPath(directory)) : null;
+  if (process.platform === 'linux' && unfiled === null) throw taken;
   const path = claimPath(await realpath(directory));
   // Twice: the first try may meet the file that a killed server left behind.
   const server = (await hold(path)) ?? ((await isHeld(path)) ? null : await rm(path, { force: true }).then(() => hold(path)));
   if (server === null) {
-    throw new DataDirectoryError(`Another TabMotion server uses the data directory ${directory}. Stop it, or give this one its own with --data DIR.`);
+    unfiled?.close();
+    throw taken;
   }
-  return disposable(() => server.close());
+  return disposable(() => {
+    server.close();
+    unfiled?.close();
+  });
+}
+
+/** An abstract socket of Linux, named by what the directory is: it has no file that could be left behind. */
+async function unfiledPath(directory: string): Promise<string> {
+  const { dev, ino } = await stat(directory, { bigint: true });
+  return `\0tabmotion-${dev}-${ino}`;
 }
 
 /** Short whatever the directory's name is: paths of local sockets are limited to about a hundred bytes. */

@@ -6,6 +6,8 @@ export interface DiskFile {
   /** In bytes; null if the file was removed since it was opened. */
   size(): number | null;
   readAll(): Uint8Array;
+  /** Up to the file's end. */
+  read(at: number, bytes: number): Uint8Array;
   /** Returns how many bytes were written, one or more. If it throws, none were. */
   write(at: number, bytes: Uint8Array): number;
   /** Everything written so far outlives a loss of power. */
@@ -80,6 +82,10 @@ function nodeFile(descriptor: number): DiskFile {
         at += read;
       }
       return bytes;
+    },
+    read(at, length) {
+      const bytes = new Uint8Array(length);
+      return bytes.subarray(0, readSync(descriptor, bytes, 0, length, at));
     },
     write: (at, bytes) => writeSync(descriptor, bytes, 0, bytes.length, at),
     sync: () => fdatasyncSync(descriptor),

@@ -181,6 +181,20 @@ describe('a store in files', () => {
     await store.close();
   });
 
+  it('refuses by name to write where another process has written', async () => {
+    const first = open();
+    first.put('room/default', { key: 'k' });
+    const second = open();
+    second.put('room/other', { key: 'o' });
+    expect(() => first.put('room/third', {})).toThrow('another program has changed or removed');
+    // Nor when the other one has moved to the other file.
+    for (let change = 0; change < 200; change++) second.put('room/other', { change });
+    expect(() => first.remove('room/default')).toThrow(StoreRefusal);
+    expect(contentOf(open())).toEqual({ 'room/default': { key: 'k' }, 'room/other': { change: 199 } });
+    await first.close();
+    await second.close();
+  });
+
   it('cannot be made in a directory that is read-only, and leaves nothing there', { skip: process.getuid?.() === 0 }, () => {
     chmodSync(parent, 0o500);
     expect(open).toThrow(StoreRefusal);

@@ -131,8 +131,8 @@ class RecordStore implements KeyValueStore {
     if (this.unsure !== null) throw new StoreUnsure(this.unsure);
     const sectors = sectorsFor(change);
     const needed = sectors + (use === 'new' ? RESERVE_SECTORS : 0);
-    if (this.used + needed > this.header.sectors) this.makeRoom(key, needed);
     this.checkUntouched();
+    if (this.used + needed > this.header.sectors) this.makeRoom(key, needed);
     this.append(encodeRecord(this.next, change));
     this.used += sectors;
     this.next += 1;
@@ -166,15 +166,21 @@ class RecordStore implements KeyValueStore {
     throw new StoreUnsure(this.unsure);
   }
 
-  /** Somebody who truncates or removes the file takes more than this change. */
+  /**
+   * Somebody who truncates or removes the file takes more than this change; and another server that writes to it, where
+   * the data directory's claim does not reach (a file system of two machines), is a second arbiter.
+   */
   private checkUntouched(): void {
-    let size: number | null;
+    let untouched: boolean;
     try {
-      size = this.current.file.size();
+      const { file } = this.current;
+      untouched = file.size() === this.header.sectors * SECTOR_BYTES
+        && Buffer.compare(file.read(0, SECTOR_BYTES), headerSector(this.header)) === 0
+        && (this.used === this.header.sectors || decodeSector(file.read(this.used * SECTOR_BYTES, SECTOR_BYTES)) === 'unwritten');
     } catch (error) {
       throw refusalFor(error);
     }
-    if (size !== this.header.sectors * SECTOR_BYTES) throw new StoreRefusal('failed', `another program has changed or removed ${this.current.name}`);
+    if (!untouched) throw new StoreRefusal('failed', `another program has changed or removed ${this.current.name}`);
   }
 
   /** Makes the spare the file, with the records that count and room for as many sectors more. Throws if there is no room. */

@@ -51,6 +51,7 @@ export class ModelDisk implements Disk {
     return {
       size: () => (this.files.get(name) === found ? found.cached.length : null),
       readAll: () => found.cached.slice(),
+      read: (at, bytes) => found.cached.slice(at, at + bytes),
       write: (at, bytes) => this.write(found, at, bytes),
       sync: () => {
         this.step('sync');
