@@ -240,3 +240,21 @@ for (const phase of ['rounds', 'switchover'] as const) {
     }
   });
 }
+
+test('C3: a target that loses the relay just before its commit costs the guest two seconds at most; one that lost it before costs none (MG36, MG37)', async ({ openHost }) => {
+  for (const { relaySays, standsStill } of [{ relaySays: 'probed', standsStill: true }, { relaySays: 'attached', standsStill: false }]) {
+    const { source, target, vmId, migrate } = await scene(openHost, { target: { at: { relaySays }, what: { type: 'lose-relay' } } });
+    const report = await reported(migrate({}));
+    expect(report).toMatchObject({ outcome: 'failed', cause: 'relay-lost' });
+    if (standsStill) {
+      expect(report.pauseMs).toBeGreaterThan(0);
+      expect(report.pauseMs).toBeLessThan(3000);
+    } else expect(report.pauseMs).toBe(0);
+    const seen = await lastTick(source);
+    await pollFor('the ticker to go on at the source', async () => (await lastTick(source)) > seen + 10);
+    expectOneRun(await printedBy(source), await printedBy(target));
+    expect((await source.vm(vmId))?.state).toBe('running');
+    await source.page.close({ runBeforeUnload: false });
+    await target.page.close({ runBeforeUnload: false });
+  }
+});

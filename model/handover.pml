@@ -38,10 +38,10 @@ mtype = {
   /* a socket as it is: hello under way, both ways open, refused and not yet told, broken */
   opening, up, closing, down,
   /* between source and target */
-  offer, accepted, prepared, resume, resumed, switchover, running, end,
+  offer, accepted, prepared, can_commit, ready, resume, resumed, switchover, running, end,
   /* between host and relay */
   attach_owner, attach_target, attached, frame,
-  hold, held, drained_ok, release, released, abort, outcome, commit, committed, commit_refused, alive, revoked
+  hold, held, drained_ok, release, released, abort, outcome, probe, probed, commit, committed, commit_refused, alive, revoked
 };
 
 /* What is verified; pan names the one that does not hold. */
@@ -90,6 +90,7 @@ bool s_cpu = true;
 bool s_copy = true;
 bool s_resuming, s_releasing;      /* asked for, not done */
 mtype s_step = none;               /* reconnecting: none (seeking), resume (resuming), resumed (ready) */
+bool s_asked;                      /* copying: whether the target's way to the relay is open */
 bool s_relay_drained, s_last_sent; /* handing_over */
 bool s_target_runs, s_completed, s_cancelled, s_framed;
 byte s_reconnects;
@@ -102,7 +103,7 @@ bool s_settled;
 
 /* The target, likewise (target-lease.ts). */
 mtype t = awaiting_offer;
-bool t_cpu, t_gathered, t_completed, t_gave_up, t_framed;
+bool t_cpu, t_asked, t_gathered, t_completed, t_gave_up, t_framed;
 mtype t_port = none;
 mtype t_role = none;
 byte t_epoch = 1;
@@ -141,7 +142,7 @@ inline tell_target(what, who, at, lives) {
 
 /* --------------------------------------------------------------------------------------------------------- the source */
 
-inline source_ends() { s = ended; s_link = false; link_up = false; empty_t2s() }
+inline source_ends() { s = ended; s_asked = false; s_link = false; link_up = false; empty_t2s() }
 
 inline withdraw() {
   s = withdrawing;
@@ -183,7 +184,7 @@ inline source_fails(tell) {
 
 inline source_reconnects() {
   if
-  :: s_reconnects < RECONNECTS -> s_reconnects++; s = reconnecting; s_step = none
+  :: s_reconnects < RECONNECTS -> s_reconnects++; s = reconnecting; s_step = none; s_asked = false
   :: else -> source_fails(false)
   fi
 }
@@ -221,6 +222,8 @@ end_here:
        :: what == end -> source_fails(false)
        :: what == accepted -> assert(s == offering); s = preparing
        :: what == prepared -> assert(s == preparing); s = copying
+       /* MG36. */
+       :: what == ready -> assert(s == copying && s_asked); s_asked = false; s = holding; s_hold = true; source_asks(hold)
        :: what == resumed -> if :: s == reconnecting && s_step == resume -> s_step = resumed; source_goes_on() :: else -> skip fi
        :: what == running ->
 #ifdef BREAK_MG23
@@ -315,7 +318,7 @@ end_here:
      }
 
   /* Its own steps. */
-  :: d_step { s == copying && !source_dead -> s = holding; s_hold = true; source_asks(hold) }
+  :: d_step { s == copying && s_link && !s_asked && !source_dead -> s_asked = true; source_says(can_commit) }
   :: d_step { s == stopping && s_cpu && !source_dead -> s_cpu = false }
   :: d_step { s == stopping && !s_cpu && !source_dead ->
        s = handing_over; s_framed = false; s_reconnects = 0; s_drained = true; source_asks(drained)
@@ -364,7 +367,7 @@ end_here:
 inline close_target_port() {
   t_port_failed = true; t_port = refused; t_role = none; t_wire = down; empty_r2t()
 }
-inline target_ends() { t = ended; t_gathered = false; t_commit = false; t_link = false; link_up = false; link_offered = false; empty_s2t() }
+inline target_ends() { t = ended; t_asked = false; t_gathered = false; t_commit = false; t_link = false; link_up = false; link_offered = false; empty_s2t() }
 inline target_fails(tell) {
   if :: tell -> target_says(end) :: else -> skip fi;
   t_cpu = false;
@@ -404,6 +407,7 @@ end_here:
        :: what == offer -> assert(t == awaiting_offer);
           t = preparing; target_says(accepted);
           t_port = connecting; t_wire = opening; t2r!attach_target, 1
+       :: what == can_commit -> assert(t == receiving); t_asked = true; target_asks(probe)
        :: what == switchover -> assert(t == receiving); t = restoring
        :: what == resume -> t = receiving; target_says(resumed)
        :: what == end -> target_fails(false)
@@ -413,13 +417,13 @@ end_here:
   :: d_step { !target_dead && t_link && !link_up && !link_offered && (t == awaiting_offer || t == preparing || t == receiving || t == interrupted || t == restoring) ->
        t_link = false; empty_s2t();
        if
-       :: t == receiving -> t = interrupted
+       :: t == receiving -> t = interrupted; t_asked = false
        :: t == interrupted || (t == restoring && t_gathered) -> skip
        :: else -> target_fails(false)
        fi
      }
   :: d_step { !target_dead && link_offered && (t == receiving || t == interrupted) ->
-       link_offered = false; t = interrupted; t_link = true; empty_s2t(); s2t!resume
+       link_offered = false; t = interrupted; t_asked = false; t_link = true; empty_s2t(); s2t!resume
      }
 #ifdef BREAK_MG29_LINK
   :: d_step { !target_dead && t == proving && !link_up -> target_fails(false) }
@@ -434,10 +438,12 @@ end_here:
           if
           :: who == owner && t_commit -> commit_succeeded(at)
           :: who == target && t_commit -> target_asks(commit)
+          :: who == target && t_asked -> target_asks(probe)
           :: else -> skip
           fi;
           if :: t_alive -> target_asks(alive) :: else -> skip fi
        :: what == refused -> target_port_refused()
+       :: what == probed -> if :: t_asked -> t_asked = false; target_says(ready) :: else -> skip fi
        :: what == committed -> commit_succeeded(at)
        :: what == commit_refused -> t_commit = false; if :: t == committing -> target_fails(true) :: else -> skip fi
        :: what == revoked -> target_port_refused()
@@ -594,6 +600,7 @@ end_here:
 #endif
           fi
        :: what != attach_target && what != attach_owner && target_session == none -> skip
+       :: what == probe && target_session != none -> tell_target(probed, none, 0, false)
        :: what == commit && target_session != none ->
           if
           :: holder == target -> tell_target(committed, none, epoch, false)

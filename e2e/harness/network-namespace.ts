@@ -79,7 +79,7 @@ export async function createNamespace(index: number): Promise<NetworkNamespace> 
 }
 
 /** Playwright starts one program file; this one, written to `folder`, enters the namespace and becomes the browser. */
-async function launchChromiumIn(namespace: string, folder: string): Promise<Browser> {
+export async function launchChromiumIn(namespace: string, folder: string): Promise<Browser> {
   const program = join(folder, `chromium-${namespace}`);
   await writeFile(program, `#!/bin/sh\nexec ip netns exec ${namespace} ${findChromium()} "$@"\n`);
   await chmod(program, 0o755);

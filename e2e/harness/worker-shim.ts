@@ -23,9 +23,9 @@ export interface WorkerFault {
   readonly at: { readonly phase: MigrationPhase; readonly bytesSent?: number } | { readonly relaySays: string };
   /**
    * silence: nothing is sent to the other host any more, until the migration has ended. cut: the channels to the other
-   * host are closed. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
+   * host are closed. lose-relay: nothing passes between the worker and the relay any more, in either direction. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
    */
-  readonly what: { readonly type: 'silence' } | { readonly type: 'cut' } | { readonly type: 'freeze'; readonly until: string };
+  readonly what: { readonly type: 'silence' } | { readonly type: 'cut' } | { readonly type: 'lose-relay' } | { readonly type: 'freeze'; readonly until: string };
 }
 
 /** Call it before the page loads anything. */
@@ -100,11 +100,13 @@ function breakMigration({ fault }: ShimOptions): void {
   const { at, what } = fault;
   let struck = false;
   let silent = false;
+  let relayLost = false;
   const channels = new Set<{ close: () => void }>();
 
   const strike = (): void => {
     struck = true;
     if (what.type === 'silence') silent = true;
+    if (what.type === 'lose-relay') relayLost = true;
     if (what.type === 'cut') for (const channel of channels) channel.close();
     if (what.type === 'freeze') {
       const request = new XMLHttpRequest();
@@ -149,9 +151,14 @@ function breakMigration({ fault }: ShimOptions): void {
       super(url, protocols);
       // The first to listen: what listens later hears it only after the freeze.
       super.addEventListener('message', (event: MessageEvent<unknown>) => {
+        if (relayLost) event.stopImmediatePropagation();
         if (struck || typeof event.data !== 'string') return;
         if ((JSON.parse(event.data) as { type?: string }).type === relaySays) strike();
       });
+    }
+
+    override send(data: Parameters<WebSocket['send']>[0]): void {
+      if (!relayLost) super.send(data);
     }
   };
 }

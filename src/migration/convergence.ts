@@ -39,20 +39,16 @@ export interface ConvergenceFigures {
   readonly at: number;
   /** Rounds completed. */
   readonly rounds: number;
-  /** How long the last round took. */
-  readonly roundMs: number;
-  /** Bytes that would cross the wire now: sent and not applied, and what the guest wrote, as it compresses. */
+  /** Bytes that would cross the wire now: waiting for it, and what the guest wrote, as it compresses. What is on its way is gone. */
   readonly bytesLeft: number;
-  /** Those of them that the guest wrote during the last round. */
-  readonly bytesDirtied: number;
   /** Applied at the target, the way not counted; null before the first measurement. */
   readonly bytesPerSecond: number | null;
   /** Part of the pause that depends on neither the pages nor the distance. */
   readonly fixedPauseMs: number;
   /** What the ways between source, target and relay add to the pause. It cannot be made shorter: the limit is on top of it. */
   readonly distanceMs: number;
-  /** How long the guest runs on, from the decision to the relay's `held`. */
-  readonly holdMs: number;
+  /** How long the source waits for the relay's word anyway once the guest stands still: so much is sent beside that. */
+  readonly besideMs: number;
   readonly maxPauseMs: number;
 }
 
@@ -91,11 +87,12 @@ export interface Judgement {
 
 /** Decides what follows a completed round. */
 export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): Judgement {
-  const { fixedPauseMs, distanceMs } = figures;
+  const { fixedPauseMs, distanceMs, besideMs } = figures;
   const bytesPerMs = (figures.bytesPerSecond ?? ASSUMED_BYTES_PER_SECOND) / 1000;
-  const transferMs = bytesAtStop(figures, bytesPerMs) / bytesPerMs;
+  // Rounds go on until the relay holds: what is left then is what a round leaves.
+  const transferMs = figures.bytesLeft / bytesPerMs;
   const devicesMs = EXPECTED_DEVICE_BYTES / bytesPerMs;
-  const expectedPauseMs = transferMs + devicesMs + fixedPauseMs + distanceMs;
+  const expectedPauseMs = Math.max(0, transferMs + devicesMs - besideMs) + fixedPauseMs + distanceMs;
   const judge = (decision: Decision, changes: Partial<ConvergenceMemory> = {}): Judgement => ({
     decision,
     memory: { ...memory, previousBytesLeft: figures.bytesLeft, ...changes },
@@ -104,7 +101,8 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
 
   if (transferMs <= NEGLIGIBLE_TRANSFER_MS) return judge({ type: 'switch-over' });
   const limit = figures.maxPauseMs * (memory.relaxed ? RELAXED_FACTOR : 1);
-  if (transferMs <= Math.max(limit - fixedPauseMs - devicesMs, LEAST_TRANSFER_MS)) {
+  const transferLimit = limit - fixedPauseMs + besideMs - devicesMs;
+  if (transferMs <= Math.max(transferLimit, LEAST_TRANSFER_MS)) {
     return polishes(memory, figures)
       ? judge({ type: 'continue' }, { polishingRounds: memory.polishingRounds + 1 })
       : judge({ type: 'switch-over' });
@@ -122,20 +120,15 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   }
   // What comes next is measured afresh from here.
   const afresh = { best, roundsWithoutHelp: 0 };
+  const relax = (): Judgement => judge({ type: 'relax', maxPauseMs: figures.maxPauseMs * RELAXED_FACTOR }, { ...afresh, relaxed: true });
+  // No slowing down of the guest makes the devices smaller.
+  if (transferLimit < LEAST_TRANSFER_MS && !memory.relaxed) return relax();
   const cpuFraction = CPU_STEPS.find((step) => step < memory.cpuFraction);
   if (cpuFraction !== undefined) {
     return judge({ type: 'throttle', cpuFraction }, { ...afresh, cpuFraction });
   }
-  if (!memory.relaxed) return judge({ type: 'relax', maxPauseMs: figures.maxPauseMs * RELAXED_FACTOR }, { ...afresh, relaxed: true });
+  if (!memory.relaxed) return relax();
   return judge({ type: 'give-up' });
-}
-
-/**
- * What is left for the pause: of what waits now, as much is sent while the relay is asked to hold as the link takes;
- * and the guest writes on, as fast as it did in the last round.
- */
-function bytesAtStop({ bytesLeft, bytesDirtied, roundMs, holdMs }: ConvergenceFigures, bytesPerMs: number): number {
-  return Math.max(0, bytesLeft - bytesPerMs * holdMs) + (bytesDirtied * holdMs) / Math.max(roundMs, holdMs, 1);
 }
 
 /** The decision in words, for the log; null when there is nothing to say. */
@@ -148,7 +141,7 @@ export function describeDecision(decision: Decision): string | null {
     case 'throttle':
       return `The guest writes memory as fast as it can be sent; it is slowed down to ${Math.round(decision.cpuFraction * 100)} % of the CPU.`;
     case 'relax':
-      return `Slowing the guest down is not enough; a pause of up to ${Math.round(decision.maxPauseMs)} ms is allowed now.`;
+      return `Less cannot be left for the pause; one of up to ${Math.round(decision.maxPauseMs)} ms is allowed now.`;
     default:
       return assertNever(decision);
   }

@@ -2,8 +2,8 @@
 import { PAGE_SIZE } from '../shared/page.ts';
 
 /** The newest wire format spoken here, and the oldest still understood. */
-export const PROTOCOL_VERSION = 1;
-export const OLDEST_PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
+export const OLDEST_PROTOCOL_VERSION = 2;
 
 /** One message on a lane: data channels of every browser carry it, and control never waits long behind bulk. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;
@@ -45,14 +45,24 @@ export const BULK_STALL_MS = 30_000;
 export const OFFER_LIMIT_MS = 10_000;
 /** The target loads the guest's files (perhaps over a slow network) and restores the base snapshot. */
 export const PREPARE_LIMIT_MS = 60_000;
+/** The target's way to the relay is proved while the guest runs: a socket that broke has time to be opened again. */
+export const READY_LIMIT_MS = 5000;
+/** A proof older than this says nothing about the way as it is. */
+export const READY_FRESH_MS = 2000;
 /** One answer of the relay. */
 export const HOLD_LIMIT_MS = 5000;
 /** CPU stop; v86 needs 0.3-12 ms. Disk drain has its own limit inside the port, which this must exceed. */
 export const STOP_LIMIT_MS = 8000;
-/** Last pages and device state at the slowest link that could have passed the convergence policy. */
-export const HAND_OVER_LIMIT_MS = 10_000;
-/** From the switchover message to the relay's word: restoring takes well under 1 s, and the relay decides within 2 s after a commit. */
+/** From the switchover message to the relay's word, while the target is heard: restoring takes well under 1 s. */
 export const COMMIT_LIMIT_MS = 10_000;
+/**
+ * Once the guest stands still, a target that is not heard for so long is given up. More where a longer pause was allowed:
+ * PATIENCE_FACTOR times that.
+ */
+export const SILENT_SWITCHOVER_MS = 2000;
+export const PATIENCE_FACTOR = 3;
+/** The target waits so long for the answer to its commit, over a way that has just been proved; then it says so, and the source asks for its VM. */
+export const COMMIT_ANSWER_LIMIT_MS = 1500;
 /** In addition with `verify`, while both sides hash all memory: 4 GiB at a slow 150 MB/s. */
 export const SCAN_LIMIT_MS = 30_000;
 /** The target's own figures after the relay said that it lives; only the report waits for them. */

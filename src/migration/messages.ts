@@ -8,6 +8,8 @@
  *                      <-----------------------------  prepared
  *     [pages ...]      ============ bulk ===========>
  *                      <-----------------------------  applied, applied, ...
+ *     can-commit       ----------------------------->
+ *                      <-----------------------------  ready
  *     [last pages, devices]  ====== bulk ===========>
  *     switchover       ----------------------------->
  *     scan             ----------------------------->           only with `verify`
@@ -69,6 +71,7 @@ const endSchema = v.object({ type: v.literal('end'), outcome: v.picklist(['cance
 
 const toTargetSchema = v.variant('type', [
   offerSchema,
+  v.object({ type: v.literal('can-commit') }),
   v.object({
     type: v.literal('switchover'),
     /** Bulk messages sent over this link in all: the target waits for the last one. */
@@ -88,6 +91,8 @@ const toSourceSchema = v.variant('type', [
   v.object({ type: v.literal('accepted'), version }),
   v.object({ type: v.literal('refused'), cause, reason: text }),
   v.object({ type: v.literal('prepared'), fingerprint, space }),
+  /** The relay answers the target, and took so long for it, there and back. */
+  v.object({ type: v.literal('ready'), relayRoundTripMs: v.pipe(time, v.minValue(0)) }),
   /** Bulk messages of this link applied so far. */
   v.object({ type: v.literal('applied'), messages: count }),
   /** Bulk messages applied of the link that died. */

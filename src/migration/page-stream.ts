@@ -99,14 +99,14 @@ export class PageStream {
     return this.pending.count;
   }
 
-  /** What is still to cross the wire: sent and not applied, and the pending pages as they have been compressing. */
+  /** What is still to cross the wire: waiting for it, and the pending pages as they have been compressing. */
   get bytesLeft(): number {
-    return this.unacknowledgedBytes + this.pending.count * this.bytesPerPage;
+    return Math.max(0, this.unacknowledgedBytes - this.bytesOnTheWay) + (this.pending.count * this.cost.bytes) / this.cost.pages;
   }
 
-  /** What a pending page costs on the wire, as the last ones did. */
-  get bytesPerPage(): number {
-    return this.cost.bytes / this.cost.pages;
+  /** What the way there and back holds when it is full: rate times round trip. 0 before both were measured. */
+  get bytesOnTheWay(): number {
+    return ((this.bytesPerSecond ?? 0) * (this.options.roundTripMs() ?? 0)) / 1000;
   }
 
   get bytesPerSecond(): number | null {

@@ -123,6 +123,12 @@ export interface SourceLease {
 /** The target's side of the arbiter. */
 export interface TargetLease {
   /**
+   * Asks the relay for nothing but an answer, over the way that the commit will take. Resolves with the round trip in
+   * milliseconds; while the relay cannot be reached it stays pending. Rejects with MigrationError('commit-refused' |
+   * 'relay-lost') once no commit can succeed any more.
+   */
+  probe(): Promise<number>;
+  /**
    * The commit point: a compare-and-set of the lease from source to target. Resolves with the new epoch, rejects with
    * MigrationError('commit-refused' | 'relay-lost').
    */

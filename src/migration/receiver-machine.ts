@@ -5,7 +5,7 @@
  */
 import { assertNever } from '../shared/assert-never.ts';
 import {
-  ALIVE_LIMIT_MS, COMMIT_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
+  ALIVE_LIMIT_MS, COMMIT_ANSWER_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
 } from './limits.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
@@ -107,6 +107,8 @@ function message(state: Live, event: EventOf<'message'>): ReceiverStep {
   switch (heard.type) {
     case 'end':
       return fail(state, { outcome: heard.outcome, cause: heard.cause, reason: heard.reason }, false);
+    case 'can-commit':
+      return state.name === 'receiving' ? { state: { ...state, asked: true }, effects: [{ type: 'start', operation: 'probe' }] } : fail(state, unexpected('can-commit', state));
     case 'switchover':
       return state.name === 'receiving' ? switchingOver(state, event.at, heard) : fail(state, unexpected('switchover', state));
     case 'scan':
@@ -116,7 +118,7 @@ function message(state: Live, event: EventOf<'message'>): ReceiverStep {
       if (state.name !== 'interrupted' || state.link !== 'adopted' || heard.migrationId !== state.offer.migrationId) {
         return fail(state, unexpected('resume', state));
       }
-      return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null }, effects: [{ type: 'send-resumed' }] };
+      return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null, asked: false }, effects: [{ type: 'send-resumed' }] };
     default:
       return assertNever(heard);
   }
@@ -158,7 +160,7 @@ function interrupted(state: Receiving | Interrupted, at: number, link: Interrupt
   return { state: { name: 'interrupted', offer, canReconnect, deadline: at + RECONNECT_LIMIT_MS, link }, effects };
 }
 
-type Progress = EventOf<'prepared' | 'lease-attached' | 'gathered' | 'restored' | 'scanned' | 'committed' | 'runs' | 'alive' | 'alive-noted'>;
+type Progress = EventOf<'prepared' | 'lease-attached' | 'probed' | 'gathered' | 'restored' | 'scanned' | 'committed' | 'runs' | 'alive' | 'alive-noted'>;
 
 function progress(state: Live, event: Progress): ReceiverStep {
   switch (state.name) {
@@ -185,8 +187,10 @@ function progress(state: Live, event: Progress): ReceiverStep {
     }
     case 'proving':
       return proving(state, event);
-    case 'awaiting-offer':
     case 'receiving':
+      if (event.type !== 'probed' || !state.asked) return stay(state);
+      return { state: { ...state, asked: false }, effects: [{ type: 'send', message: { type: 'ready', relayRoundTripMs: event.roundTripMs } }] };
+    case 'awaiting-offer':
     case 'interrupted':
       return stay(state);
     default:
@@ -206,7 +210,7 @@ function preparing(state: Preparing, event: Progress): ReceiverStep {
   }
   if (next.vm === null || !next.leaseAttached) return stay(next);
   return {
-    state: { name: 'receiving', offer, canReconnect, deadline: null },
+    state: { name: 'receiving', offer, canReconnect, deadline: null, asked: false },
     effects: [{ type: 'send', message: { type: 'prepared', ...next.vm } }],
   };
 }
@@ -243,7 +247,7 @@ function scansCompared(state: Restoring, at: number): ReceiverStep {
 
 function commit({ offer, switchover }: Restoring, at: number): ReceiverStep {
   return {
-    state: { name: 'committing', offer, canReconnect: false, deadline: at + COMMIT_LIMIT_MS, stoppedAt: switchover.stoppedAt },
+    state: { name: 'committing', offer, canReconnect: false, deadline: at + COMMIT_ANSWER_LIMIT_MS, stoppedAt: switchover.stoppedAt },
     effects: [{ type: 'start', operation: 'commit' }],
   };
 }

@@ -37,7 +37,10 @@ export interface Preparing extends WithOffer<'preparing'> {
   readonly leaseAttached: boolean;
 }
 /** Pages arrive. */
-export type Receiving = WithOffer<'receiving'>;
+export interface Receiving extends WithOffer<'receiving'> {
+  /** The source asked whether a commit would reach the relay, and was not answered yet. */
+  readonly asked: boolean;
+}
 /** The link died; the source may come back over another. */
 export interface Interrupted extends WithOffer<'interrupted'> {
   readonly link: 'dead' | 'adopted';
@@ -73,10 +76,10 @@ export type ReceiverState =
   | AwaitingOffer | Preparing | Receiving | Interrupted | Restoring | Committing | Starting | Proving | Ended;
 
 /** What the runner is asked to do asynchronously; `operation-failed` if it cannot be done. */
-export type ReceiverOperation = 'prepare' | 'attach-lease' | 'gather' | 'restore' | 'scan' | 'commit' | 'run' | 'await-alive' | 'tell-alive';
+export type ReceiverOperation = 'prepare' | 'attach-lease' | 'probe' | 'gather' | 'restore' | 'scan' | 'commit' | 'run' | 'await-alive' | 'tell-alive';
 
 export type ReceiverEvent = { readonly at: number } & (
-  | { readonly type: 'message'; readonly message: ToTargetOf<'switchover' | 'scan' | 'resume' | 'end'> }
+  | { readonly type: 'message'; readonly message: ToTargetOf<'can-commit' | 'switchover' | 'scan' | 'resume' | 'end'> }
   /** The first message, its version agreed on already. */
   | { readonly type: 'offer'; readonly message: OfferMessage; readonly version: number }
   | { readonly type: 'link-lost'; readonly failure: Failure }
@@ -88,6 +91,8 @@ export type ReceiverEvent = { readonly at: number } & (
   | { readonly type: 'link-offered' }
   | { readonly type: 'prepared'; readonly fingerprint: Fingerprint; readonly space: PageSpace }
   | { readonly type: 'lease-attached' }
+  /** The relay answered, after so long. */
+  | { readonly type: 'probed'; readonly roundTripMs: number }
   | { readonly type: 'gathered'; readonly digest: string }
   | { readonly type: 'restored' }
   | { readonly type: 'scanned'; readonly digest: string }

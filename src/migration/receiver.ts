@@ -26,6 +26,7 @@ export type { ReceivedOffer, ReceiverDeps, ReceiverEnd, ReceiverHandle } from '.
 const CAUSES: Readonly<Record<ReceiverOperation, MigrationCause>> = {
   'prepare': 'prepare-failed',
   'attach-lease': 'relay-lost',
+  'probe': 'relay-lost',
   'gather': 'bad-message',
   'restore': 'restore-failed',
   'scan': 'internal',
@@ -200,6 +201,10 @@ class Receiver {
         this.lease = lease;
         this.bag.add(lease.onRevoked(() => this.dispatch({ type: 'revoked', at: this.now() })));
         return { type: 'lease-attached', at: this.now() };
+      }
+      case 'probe': {
+        const roundTripMs = await this.received().lease.probe();
+        return { type: 'probed', at: this.now(), roundTripMs };
       }
       case 'restore': {
         const { vm, devices } = this.received();

@@ -111,7 +111,10 @@ export function limitPassed(state: Live, at: number): SenderStep {
     case 'preparing':
       return fail(state, at, failed('prepare-failed', 'The target did not get ready in time. Its console says what it waits for.'), true);
     case 'copying':
-      return { state, effects: [] };
+      // Only `readying` has a limit.
+      return fail(state, at, failed('relay-lost', state.readyAt === null
+        ? 'The target could not reach the relay, and so could not have taken the VM over. It was not stopped for it.'
+        : 'The last round could not be sent in time. The VM was not stopped.'), true);
     case 'reconnecting':
       return fail(state, at, failed('link-failed', 'The connection between the two hosts broke, and no other could be opened in time.'), false);
     case 'holding':

@@ -11,12 +11,17 @@ const at = 1000;
 const TO_SOURCE = { owner: 'source', epoch: 1 as LeaseEpoch } as const;
 const TO_TARGET = { owner: 'target', epoch: 2 as LeaseEpoch } as const;
 
+const READY: SenderEvent = { type: 'message', at, message: { type: 'ready', relayRoundTripMs: 1 } };
+const DIRTY_TAKEN: Extract<SenderEvent, { type: 'dirty-taken' }> = { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesPerSecond: 1e6, roundTripMs: 1 };
 const PATH: readonly SenderEvent[] = [
   { type: 'message', at, message: { type: 'accepted', version: 1 } },
   { type: 'message', at, message: { type: 'prepared', fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE } },
   { type: 'epoch-opened', at },
   { type: 'round-sent', at },
-  { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesDirtied: 0, bytesPerSecond: 1e6, roundTripMs: 1 },
+  DIRTY_TAKEN,
+  READY,
+  { type: 'round-sent', at },
+  DIRTY_TAKEN,
   { type: 'held', at },
   { type: 'stopped', at },
   { type: 'disk-drained', at },
@@ -58,13 +63,56 @@ describe('The source\'s state machine', () => {
     expect(types(opened.effects)).toEqual(['start', 'mark-everything', 'start']);
   });
 
+  it('holds only once the target said that it can commit; the rounds go on meanwhile (MG36)', () => {
+    const fits = play(reach('copying'), ...PATH.slice(2, 5));
+    expect(fits.state).toMatchObject({ name: 'copying', step: 'readying' });
+    expect(fits.effects.at(-2)).toEqual({ type: 'send', message: { type: 'can-commit' } });
+    const waiting = play(fits.state, { type: 'round-sent', at }, DIRTY_TAKEN, { type: 'round-sent', at }, DIRTY_TAKEN);
+    expect(started(waiting.effects)).toEqual(['take-dirty', 'send-round', 'take-dirty', 'send-round']);
+    const ready = play(waiting.state, READY, { type: 'round-sent', at }, DIRTY_TAKEN);
+    expect(started(ready.effects)).toEqual(['take-dirty', 'hold', 'send-round']);
+  });
+
+  it('ends without having touched the VM if the target does not reach the relay (MG36)', () => {
+    const fits = play(reach('copying'), ...PATH.slice(2, 5));
+    const late = stepSender(fits.state, { type: 'deadline', at: at + 5000 });
+    expect(late.state).toMatchObject({ name: 'ended', verdict: { cause: 'relay-lost' } });
+    expect(started(late.effects)).toEqual([]);
+  });
+
+  it('asks again if the guest has written too much since, and if the answer is old (MG36)', () => {
+    const readied = play(reach('copying'), ...PATH.slice(2, 5), READY, { type: 'round-sent', at }, { ...DIRTY_TAKEN, bytesLeft: 1e9 });
+    expect(readied.state).toMatchObject({ name: 'copying', step: 'sending', deadline: null });
+    const soon = play(readied.state, { type: 'round-sent', at: at + 1000 }, { ...DIRTY_TAKEN, at: at + 1000 });
+    expect(soon.state.name).toBe('holding');
+    const late = play(readied.state, { type: 'round-sent', at: at + 2500 }, { ...DIRTY_TAKEN, at: at + 2500 });
+    expect(late.state).toMatchObject({ name: 'copying', step: 'readying', readyAt: null });
+  });
+
   it('stops the CPU only after the relay holds, and sends on meanwhile (MG16)', () => {
-    const deciding = reach('copying');
-    const asked = play(deciding, ...PATH.slice(2, 5));
-    expect(asked.state.name).toBe('holding');
-    expect(started(asked.effects).slice(-2)).toEqual(['hold', 'send-round']);
-    expect(started(stepSender(asked.state, { type: 'round-sent', at }).effects)).toEqual([]);
-    expect(started(stepSender(asked.state, { type: 'held', at }).effects)).toEqual(['stop']);
+    const holding = reach('holding');
+    const meanwhile = play(holding, { type: 'round-sent', at }, DIRTY_TAKEN);
+    expect(started(meanwhile.effects)).toEqual(['take-dirty', 'send-round']);
+    expect(started(stepSender(meanwhile.state, { type: 'held', at }).effects)).toEqual(['stop']);
+  });
+
+  it('asks for the VM 2 s after it last heard of the target, and of one that is heard after 10 s (MG37)', () => {
+    for (const name of ['handing-over', 'committing'] as const) {
+      const standing = reach(name);
+      expect(stepSender(standing, { type: 'deadline', at: at + 1999 }).state.name).toBe(name);
+      expect(stepSender(standing, { type: 'deadline', at: at + 2000 }).state.name).toBe('aborting');
+      let heard = standing;
+      for (let ms = 1000; ms <= 9000; ms += 1000) heard = stepSender(heard, { type: 'heard', at: at + ms }).state;
+      expect(stepSender(heard, { type: 'deadline', at: at + 9999 }).state.name).toBe(name);
+      expect(stepSender(heard, { type: 'deadline', at: at + 10_000 }).state.name).toBe('aborting');
+    }
+  });
+
+  it('has more patience where a longer pause was allowed, or the target is far (MG37)', () => {
+    const standing = reach('committing');
+    const { trip } = standing as Extract<SenderState, { name: 'committing' }>;
+    const patient = { ...standing, trip: { ...trip, plan: { ...trip.plan, maxPauseMs: 900 }, distanceMs: 100 } } as SenderState;
+    expect(stepSender(patient, { type: 'heard', at: at + 100 }).state.deadline).toBe(at + 100 + 3000);
   });
 
   it('tells drained only once the disk is drained (MG17, MG18)', () => {

@@ -6,7 +6,8 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { decide, describeDecision, FIRST_MEMORY } from './convergence.ts';
 import {
-  COMMIT_LIMIT_MS, HAND_OVER_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PREPARE_LIMIT_MS, SCAN_LIMIT_MS, STOP_LIMIT_MS,
+  COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, READY_FRESH_MS, READY_LIMIT_MS, SCAN_LIMIT_MS,
+  SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
 } from './limits.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
@@ -17,18 +18,12 @@ import type {
   SenderPlan, SenderState, SenderStep, Stopping, Trip, Withdrawing,
 } from './sender-states.ts';
 
-/**
- * How often the way is gone while the guest stands still: to the relay and back for `drained`, to the target with the
- * last word, and to the relay and back for the commit. The relay is taken to be as far away as the target.
- */
-const ROUND_TRIPS_IN_PAUSE = 2.5;
-
 type EventOf<T extends SenderEvent['type']> = Extract<SenderEvent, { type: T }>;
 
 /** The first state, and the offer. */
 export function beginSending(plan: SenderPlan, at: number): SenderStep {
   const trip: Trip = {
-    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, distanceMs: 0, counted: { pages: 0, bytes: 0 }, reconnects: 0,
+    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, distanceMs: 0, targetRelayMs: null, counted: { pages: 0, bytes: 0 }, reconnects: 0,
   };
   return { state: { name: 'offering', trip, deadline: at + OFFER_LIMIT_MS }, effects: [{ type: 'send', message: plan.offer }] };
 }
@@ -74,6 +69,10 @@ function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message)
     return end(state, { outcome: 'failed', cause: said.cause, reason: said.reason });
   }
   if (state.name === 'preparing' && said.type === 'prepared') return prepared(state, event.at, said);
+  if (state.name === 'copying' && state.step === 'readying' && state.readyAt === null && said.type === 'ready') {
+    const trip: Trip = { ...state.trip, targetRelayMs: said.relayRoundTripMs };
+    return stay({ ...state, trip, readyAt: event.at });
+  }
   if (state.name === 'reconnecting' && state.link === 'resuming' && said.type === 'resumed') {
     return reconnected({ ...state, link: 'ready', messagesApplied: said.messages }, event.at);
   }
@@ -92,12 +91,15 @@ function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progres
     case 'reconnecting':
       return reconnecting(state, event);
     case 'holding':
-      return event.type === 'held' ? held(state, event.at) : stay(state);
+      return holding(state, event);
     case 'stopping':
       return stopping(state, event);
     case 'handing-over':
-      return handingOver(state, event);
+      return event.type === 'heard' ? stay2({ ...state, deadline: switchoverLimit(state, event.at) }) : handingOver(state, event);
     case 'committing':
+      // Committed already: the relay's word alone is awaited.
+      if (event.type === 'heard' && state.deadline !== null) return stay2({ ...state, deadline: switchoverLimit(state, event.at) });
+      return event.type === 'target-runs' ? stay2({ ...state, targetRuns: { at: event.runsSince } }) : stay(state);
     case 'aborting':
       return event.type === 'target-runs' ? stay2({ ...state, targetRuns: { at: event.runsSince } }) : stay(state);
     case 'confirming':
@@ -109,7 +111,7 @@ function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progres
   }
 }
 
-function stay2(state: Committing | Aborting | Confirming): SenderStep {
+function stay2(state: HandingOver | Committing | Aborting | Confirming): SenderStep {
   return { state, effects: [] };
 }
 
@@ -121,7 +123,7 @@ function prepared(state: Preparing, at: number, said: Extract<Message['message']
   const { trip } = state;
   const mismatch = explainMismatch(trip.plan.fingerprint, said.fingerprint) ?? explainSpaces(trip.plan.space, said.space);
   if (mismatch !== null) return fail(state, at, { outcome: 'failed', cause: 'fingerprint-mismatch', reason: mismatch }, true);
-  return { state: { name: 'copying', trip, deadline: null, step: 'opening', roundStartedAt: at }, effects: [start('open-epoch')] };
+  return { state: { name: 'copying', trip, deadline: null, step: 'opening', roundStartedAt: at, readyAt: null }, effects: [start('open-epoch')] };
 }
 
 function copying(state: Copying, event: Progress): SenderStep {
@@ -132,10 +134,23 @@ function copying(state: Copying, event: Progress): SenderStep {
   if (event.type === 'round-sent' && state.step === 'sending') {
     return { state: { ...state, step: 'collecting' }, effects: [start('take-dirty')] };
   }
+  if (state.step === 'readying' && state.readyAt === null) return { state, effects: another(event) };
+  if (event.type === 'round-sent' && state.step === 'readying') return { state, effects: [start('take-dirty')] };
+  if (event.type === 'dirty-taken' && state.step === 'readying') {
+    return decideNext(state, event, withRound(trip, event, event.at - state.roundStartedAt));
+  }
   if (event.type === 'dirty-taken' && state.step === 'collecting') {
     return decideNext(state, event, withRound(trip, event, event.at - state.roundStartedAt));
   }
   return stay(state);
+}
+
+/**
+ * While another's word is awaited the rounds go on: little is left when it comes, and the link's congestion window stays
+ * open. They count as one.
+ */
+function another(event: Progress): SenderEffect[] {
+  return event.type === 'round-sent' ? [start('take-dirty')] : event.type === 'dirty-taken' ? [start('send-round')] : [];
 }
 
 /** The round that ended, added to the figures. */
@@ -145,23 +160,21 @@ function withRound(trip: Trip, { totals, dirtied }: { totals: Trip['counted']; d
 }
 
 function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Trip): SenderStep {
-  const distanceMs = event.roundTripMs * ROUND_TRIPS_IN_PAUSE;
+  const distanceMs = distance(event.roundTripMs, event.roundTripMs, measured.targetRelayMs ?? event.roundTripMs);
   const { decision, memory, expectedPauseMs } = decide(measured.convergence, {
     at: event.at,
     rounds: measured.rounds.length,
-    roundMs: event.at - state.roundStartedAt,
     bytesLeft: event.bytesLeft,
-    bytesDirtied: event.bytesDirtied,
     bytesPerSecond: event.bytesPerSecond,
     fixedPauseMs: measured.plan.fixedPauseMs,
     distanceMs,
-    holdMs: event.roundTripMs,
+    besideMs: event.roundTripMs,
     maxPauseMs: measured.plan.maxPauseMs,
   });
   const trip: Trip = { ...measured, convergence: memory, expectedPauseMs, distanceMs };
   const sentence = describeDecision(decision);
   const said: SenderEffect[] = sentence === null ? [] : [{ type: 'log', sentence }];
-  const onward: Copying = { ...state, trip, step: 'sending', roundStartedAt: event.at };
+  const onward: Copying = { ...state, trip, step: 'sending', deadline: null, roundStartedAt: event.at };
   switch (decision.type) {
     case 'continue':
     case 'relax':
@@ -169,8 +182,13 @@ function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Tri
     case 'throttle':
       return { state: onward, effects: [...said, { type: 'throttle', cpuFraction: decision.cpuFraction }, start('send-round')] };
     case 'switch-over':
-      // What is known to be dirty is sent while the relay is asked: by the time it holds, less is left for the pause.
-      return { state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS }, effects: [start('hold'), start('send-round')] };
+      if (state.readyAt === null || event.at - state.readyAt > READY_FRESH_MS) {
+        return {
+          state: { ...onward, step: 'readying', deadline: event.at + READY_LIMIT_MS, readyAt: null },
+          effects: [{ type: 'send', message: { type: 'can-commit' } }, start('send-round')],
+        };
+      }
+      return { state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS, askedAt: event.at, assumedRelayMs: event.roundTripMs }, effects: [start('hold'), start('send-round')] };
     case 'give-up':
       return fail(onward, event.at, notConverging(trip), true);
     default:
@@ -199,7 +217,7 @@ function reconnecting(state: Reconnecting, event: Progress): SenderStep {
 function reconnected(state: Reconnecting, at: number): SenderStep {
   if (state.link !== 'ready' || state.vm !== 'running' || state.lease !== 'free') return stay(state);
   const { trip } = state;
-  const copyingState: Copying = { name: 'copying', trip, deadline: null, step: 'sending', roundStartedAt: at };
+  const copyingState: Copying = { name: 'copying', trip, deadline: null, step: 'sending', roundStartedAt: at, readyAt: null };
   const said: SenderEffect = { type: 'log', sentence: 'Another connection took over; the migration goes on from what the target has.' };
   const marked: SenderEffect = { type: 'mark-unapplied', messagesApplied: state.messagesApplied };
   if (!state.epochOpened) {
@@ -208,7 +226,14 @@ function reconnected(state: Reconnecting, at: number): SenderStep {
   return { state: copyingState, effects: [said, marked, start('send-round')] };
 }
 
-function held({ trip }: Holding, at: number): SenderStep {
+/** What is known to be dirty is sent while the relay is asked: by the time it holds, less is left for the pause. */
+function holding(state: Holding, event: Progress): SenderStep {
+  return event.type === 'held' ? held(state, event.at) : { state, effects: another(event) };
+}
+
+function held(state: Holding, at: number): SenderStep {
+  const further = at - state.askedAt - state.assumedRelayMs;
+  const trip: Trip = { ...state.trip, distanceMs: state.trip.distanceMs + further, expectedPauseMs: state.trip.expectedPauseMs + further };
   return { state: { name: 'stopping', trip, deadline: at + STOP_LIMIT_MS, stoppedAt: null }, effects: [start('stop')] };
 }
 
@@ -217,8 +242,10 @@ function stopping(state: Stopping, event: Progress): SenderStep {
     return { state: { ...state, stoppedAt: event.at }, effects: [start('drain-disk')] };
   }
   if (event.type === 'disk-drained' && state.stoppedAt !== null) {
+    const { trip, stoppedAt } = state;
+    const deadline = switchoverLimit({ trip, stoppedAt }, event.at);
     return {
-      state: { name: 'handing-over', trip: state.trip, deadline: event.at + HAND_OVER_LIMIT_MS, stoppedAt: state.stoppedAt, relayDrained: false, lastSent: false },
+      state: { name: 'handing-over', trip, deadline, stoppedAt, relayDrained: false, lastSent: false },
       effects: [start('tell-drained'), start('send-last')],
     };
   }
@@ -226,23 +253,40 @@ function stopping(state: Stopping, event: Progress): SenderStep {
 }
 
 function handingOver(state: HandingOver, event: Progress): SenderStep {
-  if (event.type === 'drained') return handedOver({ ...state, relayDrained: true }, event.at);
+  if (event.type === 'drained') return handedOver({ ...state, relayDrained: true });
   if (event.type === 'last-sent') {
     const trip = withRound(state.trip, { totals: event.totals, dirtied: 0 }, event.at - state.stoppedAt);
-    return handedOver({ ...state, trip, lastSent: true }, event.at);
+    return handedOver({ ...state, trip, lastSent: true });
   }
   return stay(state);
 }
 
 /** A commit is refused before the relay knows `drained`: the target is told only when both are done. */
-function handedOver(state: HandingOver, at: number): SenderStep {
+function handedOver(state: HandingOver): SenderStep {
   if (!state.relayDrained || !state.lastSent) return stay(state);
-  const { trip, stoppedAt } = state;
-  const limit = COMMIT_LIMIT_MS + (trip.plan.verify ? SCAN_LIMIT_MS : 0);
+  const { trip, stoppedAt, deadline } = state;
   return {
-    state: { name: 'committing', trip, deadline: at + limit, stoppedAt, targetRuns: null, failure: null },
+    state: { name: 'committing', trip, deadline, stoppedAt, targetRuns: null, failure: null },
     effects: [{ type: 'send-switchover', stoppedAt }, ...STOP_TRACKING],
   };
+}
+
+/**
+ * While the guest stands still: so long after the target was heard last, and never longer than a target that is heard
+ * all the time may take (rule MG37). An abort is a compare-and-set, safe at any time.
+ */
+function switchoverLimit({ trip: { plan, distanceMs }, stoppedAt }: Pick<HandingOver, 'trip' | 'stoppedAt'>, heardAt: number): number {
+  const patience = Math.max(SILENT_SWITCHOVER_MS, PATIENCE_FACTOR * (plan.maxPauseMs + distanceMs));
+  const longest = Math.max(COMMIT_LIMIT_MS, patience) + (plan.verify ? SCAN_LIMIT_MS : 0);
+  return Math.min(heardAt + patience, stoppedAt + longest);
+}
+
+/**
+ * What the ways cost while the guest stands still: from the source to the relay and back for `drained`, to the target
+ * with the last word, and from there to the relay and back for the commit.
+ */
+function distance(linkMs: number, sourceRelayMs: number, targetRelayMs: number): number {
+  return sourceRelayMs + linkMs / 2 + targetRelayMs;
 }
 
 function withdrawing(state: Withdrawing, event: Progress): SenderStep {

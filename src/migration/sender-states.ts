@@ -56,6 +56,8 @@ export interface Trip {
   readonly expectedPauseMs: number;
   /** What of it the distance costs; the allowed pause is on top of it. */
   readonly distanceMs: number;
+  /** Between target and relay, as the target measured it; null before. */
+  readonly targetRelayMs: number | null;
   /** Totals when the current round began. */
   readonly counted: SentTotals;
   readonly reconnects: number;
@@ -79,8 +81,11 @@ export type Offering = Base<'offering'>;
 export type Preparing = Base<'preparing'>;
 /** Pre-copy: the epoch opens, a round is sent, or its dirty pages are collected. */
 export interface Copying extends Base<'copying'> {
-  readonly step: 'opening' | 'sending' | 'collecting';
+  /** `readying`: what is left would fit into the pause; the target's word that it can commit is awaited, and rounds go on. */
+  readonly step: 'opening' | 'sending' | 'collecting' | 'readying';
   readonly roundStartedAt: number;
+  /** When the target's word was heard last; null: not yet, or not since it was asked. */
+  readonly readyAt: number | null;
 }
 /** The link died and another is sought; the guest runs (again). */
 export interface Reconnecting extends Base<'reconnecting'> {
@@ -92,7 +97,11 @@ export interface Reconnecting extends Base<'reconnecting'> {
   readonly lease: 'free' | 'releasing';
 }
 /** The relay was asked to hold the VM's frames; the guest runs and pages are still sent. */
-export type Holding = Base<'holding'>;
+export interface Holding extends Base<'holding'> {
+  readonly askedAt: number;
+  /** What the round trip to the relay was taken for. */
+  readonly assumedRelayMs: number;
+}
 /** The CPU is being stopped and the disk drained. The relay has not heard `drained`. */
 export interface Stopping extends Base<'stopping'> {
   /** null: not stopped yet. */
@@ -148,7 +157,9 @@ export type SenderOperation =
   | 'abort' | 'resume' | 'replace-link';
 
 export type SenderEvent = { readonly at: number } & (
-  | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'resumed' | 'end'> }
+  | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'ready' | 'resumed' | 'end'> }
+  /** The target said something, whatever it was. */
+  | { readonly type: 'heard' }
   | { readonly type: 'target-runs'; readonly runsSince: number }
   /** The link ended or fell silent. */
   | { readonly type: 'link-lost'; readonly failure: Failure }
@@ -164,7 +175,6 @@ export type SenderEvent = { readonly at: number } & (
       readonly dirtied: number;
       readonly totals: SentTotals;
       readonly bytesLeft: number;
-      readonly bytesDirtied: number;
       readonly bytesPerSecond: number | null;
       readonly roundTripMs: number;
     }

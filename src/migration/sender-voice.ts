@@ -138,6 +138,7 @@ function whatIsWaitedFor(state: SenderState): string | null {
     case 'withdrawing':
       return state.vm === 'resuming' ? 'The VM is being started again.' : 'The relay has not ended its hold yet.';
     case 'copying':
+      return state.step === 'readying' && state.readyAt === null ? 'The target has not reached the relay yet, which it needs to take the VM over.' : null;
     case 'confirming':
     case 'ended':
       return null;

@@ -239,9 +239,8 @@ class Sender {
         return { type: 'round-sent', at: this.now() };
       case 'take-dirty': {
         const dirtied = await work.collect();
-        const { totals, bytesLeft, bytesPerPage, bytesPerSecond } = this.stream;
-        const roundTripMs = this.offset.roundTripMs ?? 0;
-        return { type: 'dirty-taken', at: this.now(), dirtied, totals, bytesLeft, bytesDirtied: dirtied * bytesPerPage, bytesPerSecond, roundTripMs };
+        const { totals, bytesLeft, bytesPerSecond } = this.stream;
+        return { type: 'dirty-taken', at: this.now(), dirtied, totals, bytesLeft, bytesPerSecond, roundTripMs: this.offset.roundTripMs ?? 0 };
       }
       case 'hold':
         await lease.hold();
@@ -335,6 +334,7 @@ class Sender {
   }
 
   private heard(message: ToSource): void {
+    this.dispatch({ type: 'heard', at: this.now() });
     switch (message.type) {
       case 'applied':
         this.stream.acknowledge(message.messages);

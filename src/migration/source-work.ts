@@ -11,6 +11,12 @@ import type { ToTarget } from './messages.ts';
 
 /** A round is over when all but this share of it was applied: large rounds overlap, small ones end exactly. */
 const OVERLAP = 1 / 8;
+/**
+ * Or when no more is unapplied than fills the way there and back so many times. Over a distance rounds do not wait for
+ * one another: the guest has less time to write, and the link is never idle, which closes its congestion window. Twice,
+ * so that the window can grow.
+ */
+const WAYS_FULL = 2;
 
 export interface SourceWorkOptions {
   readonly vm: SourceVm;
@@ -41,11 +47,13 @@ export class SourceWork {
   }
 
   async sendRound(): Promise<void> {
-    const { stream } = this.options;
+    const { stream, nextTask } = this.options;
     const before = stream.totals.bytes;
+    // Also when there is nothing to send: rounds that follow one another leave the guest and the link their turns.
+    await nextTask();
     await stream.flush();
     const sent = stream.totals.bytes - before;
-    await stream.applied(stream.bytesPerSecond === null ? 0 : sent * OVERLAP);
+    await stream.applied(stream.bytesPerSecond === null ? 0 : Math.max(sent * OVERLAP, stream.bytesOnTheWay * WAYS_FULL));
   }
 
   /** Adds the pages written in this epoch to what is to be sent, whoever still waits for them; returns how many they were. */

@@ -168,6 +168,8 @@ export const portToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('alive'), migrationId: id }),
   /** Asked after a reconnect: who owns the VM? Answered by `outcome`. */
   v.object({ type: v.literal('who-owns'), migrationId: id }),
+  /** Target, ahead of the commit: is the way there and back open? Answered by `probed`; changes nothing. */
+  v.object({ type: v.literal('probe'), migrationId: id }),
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);
 
@@ -186,6 +188,7 @@ export const relayToPortSchema = v.variant('type', [
   v.object({ type: v.literal('drained-ok'), migrationId: id }),
   v.object({ type: v.literal('released'), migrationId: id }),
   v.object({ type: v.literal('request-refused'), migrationId: id, request: text, reason: text }),
+  v.object({ type: v.literal('probed'), migrationId: id }),
   v.object({ type: v.literal('committed'), migrationId: id, epoch }),
   v.object({ type: v.literal('commit-refused'), migrationId: id, reason: text }),
   /**

@@ -189,6 +189,9 @@ export class RoomVm implements PortOwner {
         // The target waits for the answer: from here on the VM stays with it.
         this.keeper.apply({ type: 'who-owns', hostId, migrationId });
         return;
+      case 'probe':
+        session.send({ type: 'probed', migrationId });
+        return;
       case 'who-owns':
         this.keeper.apply({ type: 'who-owns', hostId, migrationId });
         return;

@@ -51,7 +51,7 @@ const PACKET_BYTES = 1200;
 /** A lost packet that no later one betrays is sent again after so long (SCTP in browsers: 400 ms at least). */
 const RETRANSMISSION_MS = 400;
 /** What one action of an event loop takes. */
-const ACTION_MS = 0.05;
+const ACTION_MS = 0.2;
 /** Simulated time in which everything must have ended. */
 const LIMIT_MS = 120_000;
 /** Bytes that wait for the wire above which sending waits. */
@@ -61,7 +61,8 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
   const world = new World(options.seed ?? 1);
   const source = world.addHost('source');
   const target = world.addHost('target', 55_555);
-  const arbiter = new ModelArbiter(world, world.addHost('relay'));
+  const relay = world.addHost('relay');
+  const arbiter = new ModelArbiter(world, relay);
   const guest = { random: world.random, space: SPACE, writes: options.writes };
   const sourceVm = ModelVm.running({ ...guest, host: source }, 1);
   sourceVm.touch(1, options.used ?? USED_PAGES);
@@ -112,15 +113,16 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
   let nextStep = world.clock.now() + 1;
   while ((end.report === null || !end.target) && world.clock.now() < LIMIT_MS) {
     await settle();
-    const [action] = world.actions().filter(({ idle }) => idle !== true);
+    const actions = [source, target, relay].flatMap((host) => host.actions().filter(({ idle }) => idle !== true).slice(0, 1));
     if (world.clock.now() >= nextStep) {
       nextStep += 1;
       for (const vm of running()) vm.step();
     } else if (world.clock.nextAt !== null && world.clock.nextAt <= world.clock.now()) {
       world.clock.fireNext();
-    } else if (action !== undefined) {
+    } else if (actions.length > 0) {
+      // Each host has a processor of its own.
       world.clock.pass(Math.min(ACTION_MS, nextStep - world.clock.now()));
-      action.run();
+      for (const action of actions) action.run();
     } else {
       world.clock.pass(nextStep - world.clock.now());
     }
@@ -280,6 +282,7 @@ function distantSourceLease(clock: VirtualClock, ms: number, lease: SourceLease)
 
 function distantTargetLease(clock: VirtualClock, ms: number, lease: TargetLease): TargetLease {
   return {
+    probe: async () => (await far(clock, ms, () => lease.probe())) + 2 * ms,
     commit: () => far(clock, ms, () => lease.commit()),
     alive: () => far(clock, ms, async () => lease.alive()),
     onRevoked: (listener) => lease.onRevoked(() => void clock.setTimeout(listener, ms)),

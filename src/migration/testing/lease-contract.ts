@@ -34,6 +34,16 @@ export function describeLeaseContract(name: string, make: () => LeaseUnderTest |
       expect(await lease.settled(lease.target.commit())).toBe(lease.source.epoch + 1);
     });
 
+    it('answers a probe at any time before the commit, which changes nothing (MG36, NR25)', async () => {
+      expect(await lease.settled(lease.target.probe())).toBeGreaterThanOrEqual(0);
+      await lease.settled(lease.source.hold());
+      await lease.settled(lease.target.probe());
+      await lease.settled(lease.source.drained());
+      await lease.settled(lease.target.probe());
+      expect(outcomes).toEqual([]);
+      expect(await lease.settled(lease.target.commit())).toBe(lease.source.epoch + 1);
+    });
+
     it('refuses a commit before the source has drained (MG21)', async () => {
       await expect(lease.settled(lease.target.commit())).rejects.toMatchObject({ cause: 'commit-refused' });
       await lease.settled(lease.source.hold());

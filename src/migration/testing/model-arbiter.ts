@@ -77,6 +77,11 @@ export class ModelArbiter implements Arbiter {
     const told = new Emitter<void>();
     this.revoked.on(() => host.defer('hears that the VM was given back', () => told.emit()));
     return {
+      probe: async () => {
+        const askedAt = host.clock.now();
+        await this.request(host, 'probe', () => undefined);
+        return host.clock.now() - askedAt;
+      },
       commit: () => this.commit(host),
       alive: () => this.request(host, 'alive', () => {
         if (this.owner !== 'target') throw new MigrationError('commit-refused', 'The VM was given back before.');

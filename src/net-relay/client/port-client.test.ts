@@ -168,6 +168,27 @@ describe('a switchover through the clients', () => {
     });
   }
 
+  it('asks again over the next socket when a probe is lost with its own, and answers once the way is open (MG36, NR25)', async () => {
+    const target = lan.target('b', vm, new TestNic(), M, 'a').targetLease();
+    await lan.pass(20);
+    for (const socket of lan.network.sockets) socket.stalled.add('toClient');
+    let answer: number | null = null;
+    void target.probe().then((roundTripMs) => (answer = roundTripMs));
+    await lan.pass(500);
+    expect(answer).toBeNull();
+    lan.network.cut('b');
+    await lan.pass(3000);
+    expect(answer).not.toBeNull();
+    expect(answer).toBeLessThan(500);
+  });
+
+  it('refuses a probe once no commit can succeed any more (MG36)', async () => {
+    const port = lan.target('b', vm, new TestNic(), M, 'a');
+    const target = port.targetLease();
+    port.dispose();
+    await expect(target.probe()).rejects.toMatchObject({ cause: 'relay-lost' });
+  });
+
   it('learns of a give-back by being attached again, when the outcome that told it was lost with a socket (NR13, I2)', async () => {
     const port = lan.own('a', vm, new TestNic());
     const target = lan.target('b', vm, new TestNic(), M, 'a');

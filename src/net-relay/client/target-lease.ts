@@ -30,6 +30,8 @@ export class RelayTargetLease implements TargetLease, PortListener {
   private committed: LeaseEpoch | null = null;
   /** When the relay was asked last for what a commit came to. */
   private askedAt = Number.NEGATIVE_INFINITY;
+  private probing: Deferred<number> | null = null;
+  private probeSentAt = 0;
   private living: Deferred<undefined> | null = null;
   /** Why nothing can come of it any more. */
   private failure: MigrationError | null = null;
@@ -46,6 +48,15 @@ export class RelayTargetLease implements TargetLease, PortListener {
   /** The VM is this host's, as far as it knows. */
   get ownsVm(): boolean {
     return this.committed !== null && this.failure === null;
+  }
+
+  probe(): Promise<number> {
+    if (this.failure !== null) return Promise.reject(this.failure);
+    if (this.probing === null) {
+      this.probing = new Deferred();
+      this.sendProbe();
+    }
+    return this.probing.promise;
   }
 
   commit(): Promise<LeaseEpoch> {
@@ -85,6 +96,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
       this.askOwner();
     }
     if (message.as === 'target' && this.committing !== null) this.sendCommit();
+    if (message.as === 'target') this.sendProbe();
     if (this.living !== null) this.port.send({ type: 'alive', migrationId: this.migrationId });
   }
 
@@ -92,6 +104,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
     if (!('migrationId' in message) || message.migrationId !== this.migrationId || this.failure !== null) return;
     if (message.type === 'committed') this.answered(message.epoch as LeaseEpoch);
     else if (message.type === 'outcome') this.outcome(message);
+    else if (message.type === 'probed') this.probed();
     else if (message.type === 'commit-refused') {
       // The port stays: the source may hand over again.
       this.committing?.reject(new MigrationError('commit-refused', message.reason));
@@ -149,6 +162,20 @@ export class RelayTargetLease implements TargetLease, PortListener {
     else this.succeed(epoch);
   }
 
+  /** Sent again over a socket that takes the place of a broken one: what is asked is whether this one leads there and back. */
+  private sendProbe(): void {
+    if (this.probing === null) return;
+    this.probeSentAt = this.port.clock.now();
+    this.port.send({ type: 'probe', migrationId: this.migrationId });
+  }
+
+  private probed(): void {
+    const { probing } = this;
+    if (probing === null) return;
+    this.probing = null;
+    probing.resolve(this.port.clock.now() - this.probeSentAt);
+  }
+
   private sendCommit(): void {
     this.askedAt = this.port.clock.now();
     this.port.send({ type: 'commit', migrationId: this.migrationId, fromHostId: this.fromHostId, fromEpoch: this.fromEpoch });
@@ -164,6 +191,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
     this.failure ??= error;
     this.limit?.dispose();
     this.committing?.reject(error);
+    this.probing?.reject(error);
     this.living?.reject(error);
   }
 }

@@ -126,6 +126,7 @@ export class RelayArbiter implements Arbiter {
     this.targetPort = port;
     const lease = port.targetLease();
     return {
+      probe: () => lease.probe(),
       commit: () => lease.commit(),
       alive: () => lease.alive(),
       onRevoked: (listener) => this.counted('target', lease.onRevoked(listener)),

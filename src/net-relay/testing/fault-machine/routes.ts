@@ -52,14 +52,13 @@ const WORD_IS_LATE: Route = {
     });
   }),
 };
-/** One side is cancelled early in half of the cases, so that the other has not ended yet. */
-const ENDS: Route = {
+/** It is cancelled early in most cases, so that the other side, and with it the link, has not ended yet. */
+const ends = (side: 'sender' | 'receiver'): Route => ({
   make: (scene, random) => {
-    if (random.chance(0.4)) return () => undefined;
-    const side = random.pick(['sender', 'receiver'] as const);
+    if (random.chance(0.25)) return () => undefined;
     return once(({ staging }) => staging.receiver.state() === 'receiving', ({ staging }) => void staging[side].cancel())(scene, random);
   },
-};
+});
 
 export function leadTo({ side, state }: Row): Route {
   switch (`${side} ${state}`) {
@@ -73,8 +72,9 @@ export function leadTo({ side, state }: Row): Route {
     case 'source confirming':
       return WORD_IS_LATE;
     case 'source ended':
+      return ends('sender');
     case 'target ended':
-      return ENDS;
+      return ends('receiver');
     default:
       return BY_ITSELF;
   }
