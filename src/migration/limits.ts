@@ -34,15 +34,20 @@ export const ACKNOWLEDGE_EVERY_BYTES = 4 * MAX_MESSAGE_BYTES;
 
 /** Both sides say something at least this often. */
 export const HEARTBEAT_MS = 1000;
-/** This many heartbeats without a word from the other side, and the link counts as dead. */
-export const SILENT_HEARTBEATS = 5;
+/**
+ * This many heartbeats without a word from the other side, and the link counts as dead. A tab on a busy machine has been
+ * seen to say nothing for seconds, and nothing is at stake: the guest runs, and a switchover has limits of its own.
+ */
+export const SILENT_HEARTBEATS = 12;
+/** The same while the target builds the VM: that blocks its thread, for long on a busy machine. PREPARE_LIMIT_MS ends it. */
+export const SILENT_HEARTBEATS_PREPARING = 60;
 /** A bulk lane that ended waits so long for the control lane's word why: each lane is ordered, the two together are not. */
 export const LAST_WORD_MS = 500;
 /** Bulk data of which nothing was applied for so long while control still talks: the bulk lane is dead (below 9 KB/s). */
 export const BULK_STALL_MS = 30_000;
 
-/** The target answers an offer at once; its worker may have to start first. */
-export const OFFER_LIMIT_MS = 10_000;
+/** The target answers an offer at once; its worker may have to start first, and to build the VM, on a busy machine. */
+export const OFFER_LIMIT_MS = 45_000;
 /** The target loads the guest's files (perhaps over a slow network) and restores the base snapshot. */
 export const PREPARE_LIMIT_MS = 60_000;
 /** The target's way to the relay is proved while the guest runs: a socket that broke has time to be opened again. */
@@ -73,8 +78,8 @@ export const WITHDRAW_LIMIT_MS = 5000;
 export const RECONNECT_LIMIT_MS = 10_000;
 /** Links tried in one migration before it is given up. */
 export const MAX_RECONNECTS = 5;
-/** The target waits for the offer after its link opened. */
-export const FIRST_MESSAGE_LIMIT_MS = 10_000;
+/** The target waits for the offer after its link opened; the source's worker may be as busy. */
+export const FIRST_MESSAGE_LIMIT_MS = 45_000;
 /** From the switchover message to devices restored and digests compared. With `verify`, SCAN_LIMIT_MS comes on top. */
 export const RESTORE_LIMIT_MS = 10_000;
 /** The guest's first instructions after the commit. Far longer than the 2 s after which the relay takes a silent VM back. */

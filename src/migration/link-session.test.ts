@@ -134,7 +134,7 @@ describe('A session on a link', () => {
     source.sendControl({ type: 'ping', at: 1 });
   });
 
-  it('counts the link as dead after five beats without a word (MG31)', () => {
+  it('counts the link as dead after twelve beats without a word (MG31)', () => {
     source.agree(1);
     for (let beat = 0; beat < SILENT_HEARTBEATS; beat++) {
       expect(heardAtSource.lost).toHaveLength(0);

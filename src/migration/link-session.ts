@@ -44,6 +44,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
   private sentBytes = 0;
   private readonly next = { controlIn: 0, bulkIn: 0, controlOut: 0, bulkOut: 0 };
   private quietBeats = 0;
+  private patience = SILENT_HEARTBEATS;
   private heartbeat: Disposable | null = null;
   private lastWord: Disposable | null = null;
   private open = true;
@@ -68,10 +69,15 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     this.bag.add(bulk.onMessage((message) => this.guard(() => this.bulkMessage(message))));
   }
 
-  /** From now on both sides speak `version`, and each expects to hear from the other. */
+  /** From now on both sides speak `version`, and each expects to hear from the other: see expectWordWithin(). */
   agree(version: number): void {
     this.version = version;
     this.beat();
+  }
+
+  /** So many heartbeats may pass without a word from the other side; SILENT_HEARTBEATS if nothing else was said. */
+  expectWordWithin(beats: number): void {
+    this.patience = beats;
   }
 
   /** Sends a control message; a link that broke meanwhile reports itself as lost. */
@@ -172,8 +178,8 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
   private beat(): void {
     this.heartbeat = this.options.clock.setTimeout(() => {
       this.quietBeats++;
-      if (this.quietBeats >= SILENT_HEARTBEATS) {
-        this.lost(new MigrationError('link-silent', `Nothing was heard from the other host for ${(SILENT_HEARTBEATS * HEARTBEAT_MS) / 1000} s.`));
+      if (this.quietBeats >= this.patience) {
+        this.lost(new MigrationError('link-silent', `Nothing was heard from the other host for ${(this.patience * HEARTBEAT_MS) / 1000} s.`));
         return;
       }
       this.beat();

@@ -232,6 +232,42 @@ describe('A link that dies', () => {
   });
 });
 
+describe('A target on a busy machine', () => {
+  for (const { side, state, ms } of [{ side: 'sender', state: 'offering', ms: 30_000 }, { side: 'receiver', state: 'preparing', ms: 45_000 }, { side: 'receiver', state: 'receiving', ms: 9000 }] as const) {
+    it(`is waited for when it says nothing for ${ms / 1000} s with the ${side} in ${state}, for nothing is at stake (MG30, MG31)`, async () => {
+      for (const seed of [1, 2, 3]) {
+        let struck = false;
+        const { report, sourceVm } = await migrate({ seed }, (rehearsal) => {
+          if (struck || rehearsal[side].state() !== state) return;
+          struck = true;
+          rehearsal.target.freeze();
+          rehearsal.world.clock.setTimeout(() => rehearsal.target.thaw(), ms);
+        });
+        expect(struck).toBe(true);
+        expect(report?.outcome, report?.reason).toBe('completed');
+        expect(sourceVm.running).toBe(false);
+      }
+    });
+  }
+
+  it('is cancelled at once all the same (MG33)', async () => {
+    const rehearsal = await migrate({ seed: 4 }, once('preparing', (now) => {
+      now.target.freeze();
+      now.world.clock.setTimeout(() => void now.sender.cancel(), 2000);
+      now.world.clock.setTimeout(() => now.target.thaw(), 20_000);
+    }));
+    expect(rehearsal.report).toMatchObject({ outcome: 'cancelled' });
+    expect(rehearsal.report?.totalMs).toBeLessThan(3000);
+  });
+
+  it('is given up in the end if it is dead and nobody noticed (MG31)', async () => {
+    const rehearsal = await migrate({ seed: 5 }, once('preparing', (now) => now.kill('target', false)));
+    expect(rehearsal.report).toMatchObject({ outcome: 'failed' });
+    expect(rehearsal.report?.totalMs).toBeLessThan(62_000);
+    expect(rehearsal.sourceVm.running).toBe(true);
+  });
+});
+
 describe('A relay that is away', () => {
   it('is waited for with a sentence that says so, and the VM runs nowhere meanwhile (MG25, MG27)', async () => {
     const copies = new Set<number>();

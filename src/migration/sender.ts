@@ -5,7 +5,7 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { DisposableBag } from '../shared/disposable.ts';
 import { ClockOffset } from './clock-offset.ts';
-import { BULK_STALL_MS, DEFAULT_FIXED_PAUSE_MS, DEFAULT_MAX_PAUSE_MS, HEARTBEAT_MS, MAX_EXTRA_BYTES, WITHDRAW_LIMIT_MS } from './limits.ts';
+import { BULK_STALL_MS, DEFAULT_FIXED_PAUSE_MS, DEFAULT_MAX_PAUSE_MS, HEARTBEAT_MS, MAX_EXTRA_BYTES, SILENT_HEARTBEATS, SILENT_HEARTBEATS_PREPARING, WITHDRAW_LIMIT_MS } from './limits.ts';
 import { LinkSession } from './link-session.ts';
 import { MachineLoop } from './machine-loop.ts';
 import { parseToSource, type ToSource, type ToTarget } from './messages.ts';
@@ -167,6 +167,7 @@ class Sender {
       case 'agree':
         this.version = effect.version;
         this.session.agree(effect.version);
+        this.session.expectWordWithin(SILENT_HEARTBEATS_PREPARING);
         this.ping();
         break;
       case 'mark-everything':
@@ -347,6 +348,7 @@ class Sender {
         this.dispatch({ type: 'target-runs', at: this.now(), runsSince: message.at - this.offset.offsetMs });
         break;
       default:
+        if (message.type === 'prepared') this.session.expectWordWithin(SILENT_HEARTBEATS);
         this.dispatch({ type: 'message', at: this.now(), message });
     }
   }
