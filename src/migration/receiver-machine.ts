@@ -324,7 +324,7 @@ function failureOfLimit(state: Exclude<Live, Starting | Proving>): Failure {
     case 'restoring':
       return failed('restore-failed', state.step === 'gathering' ? 'The last pages did not arrive in time.' : 'The VM\'s devices could not be restored in time.');
     case 'committing':
-      return failed('relay-lost', 'The relay did not answer whether the VM may run here.');
+      return failed('relay-lost', 'The relay\'s answer whether the VM may run here did not come in time.');
     case 'receiving':
       return failed('link-silent', CAUSE_SENTENCES['link-silent']);
     default:
