@@ -5,6 +5,7 @@
  */
 import { VirtualHost } from './testing/virtual-time.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { MacAddress } from '../shared/ids.ts';
 import { FULL } from '../shared/testing/full.ts';
 import { BARE_WORKLOADS, prepareBareMetal, resultCount, resultWord, RESULT_WORDS, type BareMetal, type BareWorkload } from './testing/bare-metal.ts';
 import { GuestConsole } from './testing/guest-console.ts';
@@ -21,10 +22,15 @@ const COMPUTING: readonly BareWorkload[] = [
 const MOVES = FULL ? 40 : 5;
 /** Instructions before the first move; between two; and compared after each. */
 const [BEFORE, BETWEEN, COMPARED] = [8000, 331, FULL ? 2000 : 250];
+/** Turns of the real guest that are compared after its move. */
+const TURNS = FULL ? 2000 : 60;
 /** How often devices are compared, which takes longer than registers. */
 const DEVICES_EVERY = 25;
 /** Virtual milliseconds at each reading of the clock: an instruction is two, a turn of the CPU's loop more than its 1 ms. */
 const [INSTRUCTION_STEP_MS, TURN_STEP_MS] = [1 / 16, 17 / 16];
+
+const MAC = '02:5a:00:00:00:02' as MacAddress;
+const [GATEWAY, GATEWAY_IP] = ['02:5a:00:00:00:01', '10.0.0.1'];
 
 const guest = loadGuestParts();
 
@@ -95,33 +101,53 @@ describe('a moved PC and its twin', () => {
 
   describe.skipIf(guest === null)('with the real guest', () => {
     if (guest === null) return;
+    // One guest for all workloads: each moves it on, to the machine that it came from last.
+    let source: TwinPc;
+    let target: TwinPc;
+    beforeAll(async () => {
+      [source, target] = [await fromBase(guest), await fromBase(guest)];
+      await source.host.at(() => source.machine.run(0));
+      await runUntil(source, new GuestConsole(source.machine).ready());
+      await runUntil(source, plugIn(source));
+    });
 
     it.each([
+      ['disk and page cache', 'while :; do dd if=/dev/sda of=/root/copy bs=64k count=8 skip=200 2>/dev/null; sync; echo 3 > /proc/sys/vm/drop_caches; done'],
+      ['network traffic both ways', `arp -s ${GATEWAY_IP} ${GATEWAY}; ping -i 0.02 ${GATEWAY_IP} > /dev/null`],
       ['fork storm', 'while :; do for i in 1 2 3 4 5 6 7 8; do /bin/busybox true & done; wait; done'],
       ['random numbers and checksums', 'while :; do dd if=/dev/urandom bs=4k count=16 2>/dev/null | md5sum; done'],
       ['code that rewrites itself', 'while :; do writes code < /dev/null; done'],
       ['ticker and an idle CPU', 'ticker 5'],
-    ])('do the same, turn by turn: %s', async (_, command) => {
-      const [source, target] = [await fromBase(guest), await fromBase(guest)];
-      const console = new GuestConsole(source.machine);
-      await source.host.at(() => source.machine.run(0));
-      const settled = console.ready();
-      await runUntil(source, settled);
-      console.type(`${command}\n`);
-      await runSlices(source, 200);
+    ])('do the same, turn by turn: %s', async (title, command) => {
+      source.cpu.set_jit_config(0, 0);
+      source.machine.console.write(new TextEncoder().encode(`${command}\n`));
+      await runSlices(source, 120);
       await moveTo(source, target, false);
       // Which code is compiled first depends on the emulator's hash tables, which are as old as the emulator is; and
       // compiled code leaves out what nobody asks for.
       for (const { cpu } of [source, target]) cpu.set_jit_config(0, 1);
-      const turns = FULL ? 2000 : 80;
-      for (let turn = 0; turn <= turns; turn++) {
-        const found = differences(source, target, { devices: turn % 5 === 0, memory: turn === 0 || turn === turns, mayDiffer });
+      const sent: string[][] = [];
+      const listeners = [source, target].map(({ machine }) => {
+        const frames: string[] = [];
+        sent.push(frames);
+        return machine.network.onFrame((frame) => frames.push(Buffer.from(frame).toString('hex')));
+      });
+      for (let turn = 0; turn <= TURNS; turn++) {
+        const found = differences(source, target, { devices: turn % 5 === 0, memory: turn === 0 || turn === TURNS, mayDiffer });
         expect(found, `${turn} turns after the move`).toEqual([]);
-        for (const pc of [source, target]) await runSlices(pc, 1);
+        for (const pc of [source, target]) {
+          pc.host.at(() => pc.machine.network.deliver(frameFor(turn)));
+          await runSlices(pc, 1);
+        }
       }
+      for (const listener of listeners) listener.dispose();
       expect(source.machine.state).toBe('running');
-      source.machine.discard();
-      target.machine.discard();
+      expect(sent[1]).toEqual(sent[0]);
+      if (title.startsWith('network')) expect(sent[0]?.length).toBeGreaterThan(3);
+      await stop(source);
+      [source, target] = [target, source];
+      source.machine.console.write(new TextEncoder().encode('\x03'));
+      await runUntil(source, new GuestConsole(source.machine).ready());
     });
   });
 });
@@ -130,6 +156,29 @@ async function fromBase(parts: GuestParts): Promise<TwinPc> {
   const pc = await startPc(new VirtualHost(1000, TURN_STEP_MS), parts.machineParts());
   await pc.host.at(() => pc.machine.loadBaseSnapshot(parts.snapshot));
   return pc;
+}
+
+/** Gives the guest its network card, as the product does when it starts. */
+function plugIn({ machine }: TwinPc): Promise<void> {
+  machine.network.setMac(MAC);
+  let heard = '';
+  return new Promise((resolve, reject) => {
+    machine.agent.onData((bytes) => {
+      heard += new TextDecoder().decode(bytes);
+      if (heard.includes('ok identity')) resolve();
+      else if (/error.*\n/.test(heard)) reject(new Error(heard));
+    });
+    const identity = `identity mac=${MAC} hostname=vm ip=10.0.0.2/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=1767225600000 seed=${'ab'.repeat(64)} password=secret12`;
+    machine.agent.write(new TextEncoder().encode(`${identity}\n`));
+  });
+}
+
+/** A frame of a type that Linux counts and drops. */
+function frameFor(number: number): Uint8Array {
+  const frame = new Uint8Array(60 + (number % 700));
+  frame.set([MAC, GATEWAY].flatMap((mac) => mac.split(':').map((byte) => Number.parseInt(byte, 16))));
+  frame.set([0x88, 0xb5, number & 0xff], 12);
+  return frame;
 }
 
 async function runUntil(pc: TwinPc, done: Promise<unknown>): Promise<void> {

@@ -19,7 +19,7 @@ export const BARE_WORKLOADS = [
 ] as const;
 export type BareWorkload = (typeof BARE_WORKLOADS)[number];
 
-const SOURCES = fileURLToPath(new URL('./bare-metal', import.meta.url));
+const SOURCES = fileURLToPath(new URL('.', import.meta.url));
 const COMPILE = ['-m32', '-march=i686', '-O1', '-ffreestanding', '-nostdlib', '-static', '-fno-pic', '-fno-pie', '-fno-stack-protector', '-fno-asynchronous-unwind-tables', '-fcf-protection=none', '-fno-builtin', '-mgeneral-regs-only'];
 const LINK = ['-Wl,-m,elf_i386', '-Wl,-T,link.ld', '-Wl,--oformat=binary', '-Wl,--build-id=none', '-Wl,--no-warn-rwx-segments', '-Wl,-e,0'];
 
@@ -48,7 +48,7 @@ export interface BareMetal {
 
 /** `emulator` is the rewritten v86.wasm; made here if absent, which takes seconds. */
 export function prepareBareMetal(emulator?: Uint8Array): BareMetal {
-  const rom = compile();
+  const rom = new Uint8Array(compile());
   const bytes = emulator ?? rewriteEmulator(readFileSync(createRequire(import.meta.url).resolve('v86/build/v86.wasm')));
   return {
     emulator: new WebAssembly.Module(bytes as Uint8Array<ArrayBuffer>),
@@ -85,12 +85,21 @@ function ramWord(cpu: V86Cpu, address: number): number {
   return new DataView(cpu.wasm_memory.buffer).getUint32(cpu.mem8.byteOffset + address, true);
 }
 
-function compile(): Uint8Array {
-  const folder = mkdtempSync(join(tmpdir(), 'tabmotion-bare-metal-'));
+function compile(): Buffer {
+  return link([...COMPILE, ...LINK, 'start.S', 'main.c', 'cpu-workloads.c', 'device-workloads.c'], join(SOURCES, 'bare-metal'));
+}
+
+/** A static Linux program for the guest, of one assembler file beside this one. */
+export function compileProgram(source: string): Buffer {
+  return link(['-m32', '-static', '-nostdlib', '-Wl,-m,elf_i386,-N,-s,--build-id=none,--no-warn-rwx-segments', source], SOURCES);
+}
+
+function link(options: readonly string[], cwd: string): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), 'tabmotion-compiled-'));
   try {
-    const output = join(folder, 'bios.bin');
-    execFileSync('gcc', [...COMPILE, ...LINK, '-o', output, 'start.S', 'main.c', 'cpu-workloads.c', 'device-workloads.c'], { cwd: SOURCES, stdio: ['ignore', 'ignore', 'pipe'] });
-    return new Uint8Array(readFileSync(output));
+    const output = join(folder, 'output');
+    execFileSync('gcc', [...options, '-o', output], { cwd, stdio: ['ignore', 'ignore', 'pipe'] });
+    return readFileSync(output);
   } finally {
     rmSync(folder, { recursive: true });
   }

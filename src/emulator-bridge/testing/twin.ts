@@ -52,11 +52,11 @@ export async function startPc(host: VirtualHost, parts: MachineParts): Promise<T
   };
   overlay.get = (offset, length, done, options) => {
     disk.waiting++;
-    read(offset, length, (data) => arrived(() => done(data)), options);
+    host.aside(() => read(offset, length, (data) => arrived(() => done(data)), options));
   };
   overlay.set = (offset, data, done) => {
     disk.waiting++;
-    write(offset, data, () => arrived(done));
+    host.aside(() => write(offset, data, () => arrived(done)));
   };
   return { host, machine, cpu, disk, between };
 }

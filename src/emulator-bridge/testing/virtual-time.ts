@@ -18,7 +18,7 @@ crypto.getRandomValues = <T extends ArrayBufferView | null>(array: T): T => host
 /** Where Date.now() stands when performance.now() is zero. */
 const WALL_START_MS = Date.UTC(2026, 0, 1);
 
-/** Readings between tasks after which the clock goes on all the same, for those who wait for that. */
+/** Readings in one action after which the clock goes on all the same, for those who wait for that. */
 const PATIENCE = 64;
 
 export class VirtualHost {
@@ -92,7 +92,21 @@ export class VirtualHost {
 
   /** Runs `action` on this host, at one moment of its time. */
   at<T>(action: () => T): T {
+    this.readings = 0;
     return host.run(this, action);
+  }
+
+  /** Runs `action` inside a task, but without its readings of the clock counting: of what is the host's, not the PC's. */
+  aside<T>(action: () => T): T {
+    const { working, readings } = this;
+    this.working = false;
+    this.readings = 0;
+    try {
+      return action();
+    } finally {
+      this.working = working;
+      this.readings = readings;
+    }
   }
 
   /** Runs the task that is due next; time goes on to when it is due. Returns false if there is none. */
