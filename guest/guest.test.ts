@@ -7,6 +7,8 @@ import type { MacAddress } from '../src/shared/ids.ts';
 const MAC = '02:5a:00:00:00:2a' as MacAddress;
 const CTRL_C = '\x03';
 const SEED = 'ab'.repeat(64);
+/** No host's clock shows it. */
+const REAL_TIME_MS = Date.UTC(2031, 1, 3);
 const HALF_AN_IDENTITY = `identity time=1763840000000 seed=${SEED} password=x`;
 
 function patternDigest(mebibytes: number, seed: number): string {
@@ -116,6 +118,15 @@ describe('the guest', { timeout: GUEST_LIMIT_MS }, () => {
     expect(later - now).toBeGreaterThanOrEqual(3600);
   });
 
+  it('adds what has passed since the time-stamp counter showed what the host says, and knows one from before a reboot', async () => {
+    const now = Number(await guest.shell('date +%s'));
+    const aSecondAgo = guest.machine.timeStamp() - 1_000_000_000n;
+    const [, delta] = /^ok clock delta=(-?\d+)$/.exec(await ask(`clock time=${(now + 100) * 1000} tsc=${aSecondAgo}`, 'ok'))!;
+    expect(Number(delta)).toBeGreaterThanOrEqual(99_000);
+    expect(Number(await guest.shell('date +%s')) - now).toBeGreaterThanOrEqual(101);
+    expect(await ask(`clock time=${now * 1000} tsc=${guest.machine.timeStamp() + 3_600_000_000_000n}`, 'error')).toBe('error bad time');
+  });
+
   it('takes the size of the terminal that shows its console', async () => {
     expect(await ask('size cols=132 rows=50', 'ok')).toBe('ok size');
     expect(await guest.shell('stty size')).toBe('50 132\n');
@@ -149,10 +160,15 @@ describe('the guest', { timeout: GUEST_LIMIT_MS }, () => {
   it('comes up again after a reboot with the identity and the files it had', async () => {
     const from = guest.console.position;
     const heard = guest.agent.position;
+    // The reboot takes the wall clock from the real-time clock.
+    guest.machine.setRealTime(REAL_TIME_MS);
     guest.type('sync; reboot\n');
     await guest.console.printed('inside a browser tab', GUEST_LIMIT_MS, from);
     await guest.agent.printed('event services', GUEST_LIMIT_MS, heard);
     await guest.widen();
+    const seconds = Number(await guest.shell('date +%s')) - REAL_TIME_MS / 1000;
+    expect(seconds).toBeGreaterThanOrEqual(0);
+    expect(seconds).toBeLessThan(GUEST_LIMIT_MS / 1000);
     expect(await guest.shell('hostname; ip -4 -o addr show eth0 | awk \'{print $4}\'; sha256sum < /root/data')).toBe(`quiet-fox\n10.77.0.5/24\n${patternDigest(3, 5)}  -\n`);
   });
 

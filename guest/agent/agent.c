@@ -99,15 +99,34 @@ static i32 parse_address(const char *text, u32 *address, u32 *prefix) {
     return *text == '/' && parse_number(text + 1, 32, prefix);
 }
 
-/* Milliseconds since 1970. */
-static i32 parse_time(const char *text, u64 *ns) {
+static i32 parse_long(const char *text, u32 most_digits, u64 *value) {
     u64 sum = 0;
     if (!text || !*text) return 0;
     for (u32 digits = 0; *text; text++, digits++) {
-        if (*text < '0' || *text > '9' || digits == 15) return 0;
+        if (*text < '0' || *text > '9' || digits == most_digits) return 0;
         sum = sum * 10 + (u32)(*text - '0');
     }
-    *ns = sum * 1000000u;
+    *value = sum;
+    return 1;
+}
+
+/* The time-stamp counter; the emulated processor's counts nanoseconds. */
+static u64 time_stamp(void) {
+    u64 value;
+    __asm__ volatile("rdtsc" : "=A"(value));
+    return value;
+}
+
+/*
+ * The wall clock now, in nanoseconds since 1970: `time` (milliseconds), and what has passed since the time-stamp counter
+ * showed `tsc`, so that it does not matter how long the line has waited. A counter that is ahead is from before a reboot.
+ */
+static i32 parse_time(const struct request *request, u64 *ns) {
+    u64 time, now = time_stamp(), then = now;
+    const char *tsc = get(request, "tsc");
+    if (!parse_long(get(request, "time"), 15, &time)) return 0;
+    if (tsc && (!parse_long(tsc, 18, &then) || then > now)) return 0;
+    *ns = time * 1000000u + (now - then);
     return 1;
 }
 
@@ -325,7 +344,7 @@ static void on_identity(const struct request *request) {
     const char *seed_text = get(request, "seed"), *password = get(request, "password");
     u8 seed[SEED_BYTES];
     u64 time;
-    if (!parse_time(get(request, "time"), &time)) return fail("bad time");
+    if (!parse_time(request, &time)) return fail("bad time");
     if (!seed_text || !parse_hex(seed_text, seed, SEED_BYTES, 0)) return fail("bad seed");
     if (!plain(password, 64)) return fail("bad password");
     struct network network;
@@ -358,7 +377,7 @@ static void on_identity(const struct request *request) {
 
 static void on_clock(const struct request *request) {
     u64 time;
-    if (!parse_time(get(request, "time"), &time)) return fail("bad time");
+    if (!parse_time(request, &time)) return fail("bad time");
     i64 difference = set_clock(time);
     put_text(&out, "ok clock delta=");
     i32 negative = difference < 0;

@@ -287,6 +287,14 @@ class V86Pc implements Machine {
     return new Promise((resolve, reject) => this.aliveWaiters.push({ resolve, reject }));
   }
 
+  timeStamp(): bigint {
+    return this.clock.timeStamp();
+  }
+
+  setRealTime(wallMs: number): void {
+    this.clock.setRealTime(wallMs);
+  }
+
   reset(): void {
     this.mustLive();
     void this.pacer.betweenTicks(() => {

@@ -14,7 +14,20 @@ class FakeHost {
   /** v86 guesses on when the clock shows the same again: by these, as in its read_tsc. */
   private readonly guess = { last: 0n, same: 0n, resolution: 2n ** 64n - 1n, speed: 1n };
   readonly pit = { counter_start_time: new Float64Array(3) };
-  readonly rtc = { rtc_time: 0, last_update: 0, next_interrupt: 0, next_interrupt_alarm: 0, update_interrupt_time: 0 };
+  /** v86's real-time clock (its rtc.js), as far as it reckons with time. */
+  readonly rtc = {
+    rtc_time: 0, last_update: 0, next_interrupt: 0, next_interrupt_alarm: 0, update_interrupt_time: 0,
+    cmos_index: 0x0b,
+    cmos_data: new Uint8Array(128),
+    decode_time: (value: number) => value,
+    cmos_port_write: () => undefined,
+    timer: () => {
+      this.rtc.rtc_time += this.wall - this.rtc.last_update;
+      this.rtc.last_update = this.wall;
+      return 100;
+    },
+  };
+  writeCmos: (value: number) => void = () => undefined;
   readonly clock: GuestClock;
   readonly cpu: V86Cpu;
 
@@ -28,7 +41,8 @@ class FakeHost {
         this.tscOffset = BigInt.asUintN(64, this.readTsc() - ((BigInt(high) << 32n) | BigInt(low)));
       },
     };
-    this.cpu = { wm: { exports }, devices: { pit: this.pit, rtc: this.rtc } } as unknown as V86Cpu;
+    const io = { register_write: (_port: number, _device: object, write: (value: number) => void) => void (this.writeCmos = write) };
+    this.cpu = { wm: { exports }, devices: { pit: this.pit, rtc: this.rtc }, io } as unknown as V86Cpu;
     this.clock = new GuestClock(this.cpu, { monotonicMs: () => this.read(), wallMs: () => this.wall });
   }
 
@@ -78,7 +92,8 @@ class FakeHost {
   /** What v86 saves and restores of these devices. */
   copyDevicesTo(other: FakeHost): void {
     other.pit.counter_start_time.set(this.pit.counter_start_time);
-    Object.assign(other.rtc, this.rtc);
+    const { rtc_time, last_update, next_interrupt, next_interrupt_alarm, update_interrupt_time } = this.rtc;
+    Object.assign(other.rtc, { rtc_time, last_update, next_interrupt, next_interrupt_alarm, update_interrupt_time });
   }
 }
 
@@ -169,6 +184,57 @@ describe('GuestClock', () => {
     there.clock.continueFrom(reading, 'moved');
     there.clock.stopped();
     expect(there.clock.reading()).toEqual(reading);
+  });
+
+  it('lets the real-time clock go on when the host\'s wall clock is set, running or stopped, by hours or bit by bit', () => {
+    fc.assert(fc.property(fc.array(fc.record({ work: fc.nat(1e5), set: fc.integer({ min: -7_200_000, max: 7_200_000 }), stops: fc.boolean() }), { minLength: 1, maxLength: 6 }), (times) => {
+      const here = new FakeHost(1000, 2e12);
+      here.clock.continueFrom({ tsc: 0n, monotonicMs: 0, wallMs: 0 }, 'switched-off');
+      here.clock.start(0);
+      here.clock.setRealTime(1.9e12);
+      here.rtc.next_interrupt_alarm = here.wall + 50_000_000;
+      let passed = 0;
+      for (const { work, set, stops } of times) {
+        if (stops) here.clock.stopped();
+        here.pass(work);
+        here.wall += set;
+        passed += work;
+        if (stops) here.clock.start(work);
+        here.rtc.timer();
+        expect(Math.abs(here.rtcNow - (1.9e12 + passed))).toBeLessThan(10 * times.length);
+        expect(Math.abs(here.rtc.next_interrupt_alarm - here.wall - (50_000_000 - passed))).toBeLessThan(10 * times.length);
+      }
+    }));
+  });
+
+  it('shows what it is set to, on a host whose clock is an hour ahead, and after a move to one an hour behind', () => {
+    const hour = 3_600_000;
+    const truth = 1.9e12;
+    const here = new FakeHost(1000, truth + hour);
+    here.clock.continueFrom({ tsc: 0n, monotonicMs: 0, wallMs: 5 }, 'switched-off');
+    here.clock.start(0);
+    here.clock.setRealTime(truth);
+    here.pass(2000);
+    here.clock.stopped();
+    const there = new FakeHost(77_000, truth + 2000 - hour);
+    here.copyDevicesTo(there);
+    there.clock.continueFrom(here.clock.reading(), 'moved');
+    there.pass(30);
+    there.clock.start(30);
+    there.rtc.timer();
+    expect(there.rtcNow).toBe(truth + 2030);
+  });
+
+  it('rings the alarm at its time of day by the real-time clock, tomorrow if that is past today', () => {
+    const here = new FakeHost(1000, Date.UTC(2026, 0, 1, 12));
+    here.clock.continueFrom({ tsc: 0n, monotonicMs: 0, wallMs: 0 }, 'switched-off');
+    here.clock.start(0);
+    here.clock.setRealTime(Date.UTC(2026, 0, 1, 10, 59, 50));
+    for (const [hours, ahead] of [[11, 10_000], [10, 23 * 3_600_000 + 10_000]] as const) {
+      here.rtc.cmos_data[5] = hours;
+      here.writeCmos(0x22);
+      expect(here.rtc.next_interrupt_alarm - here.wall).toBe(ahead);
+    }
   });
 
   it('touches nothing when the same host goes on after a pause', () => {

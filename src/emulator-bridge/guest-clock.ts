@@ -2,8 +2,9 @@
  * The guest's time across hosts. v86 keeps three clocks on the host's: the TSC and the interval timer (PIT) on
  * `performance.now()`, which starts anew in every tab, and the real-time clock (RTC) on `Date.now()`. When a machine
  * continues on another host, or from a snapshot, they are moved onto that host's clocks so that the guest sees nothing
- * but the time that passed.
+ * but the time that passed. What the RTC shows is set from outside: a host's wall clock is nobody's but its own.
  */
+import { RealTimeClock } from './real-time-clock.ts';
 import type { V86Cpu } from './v86-api.ts';
 
 /** v86's TSC counts at 1 GHz. */
@@ -37,12 +38,14 @@ type Continuation = 'moved' | 'switched-off';
 export class GuestClock {
   private readonly cpu: V86Cpu;
   private readonly host: HostClocks;
+  private readonly rtc: RealTimeClock;
   private stoppedAt: ClockReading;
   private restored: { readonly from: ClockReading; readonly as: Continuation } | null = null;
 
   constructor(cpu: V86Cpu, host: HostClocks = hostClocks) {
     this.cpu = cpu;
     this.host = host;
+    this.rtc = new RealTimeClock(cpu, host);
     this.stoppedAt = this.read();
   }
 
@@ -67,19 +70,25 @@ export class GuestClock {
     const { from, as } = this.restored;
     this.restored = null;
     const elapsed = Number.isFinite(stoppedForMs) ? Math.max(0, stoppedForMs) : 0;
-    const { pit, rtc } = this.cpu.devices;
+    const { pit } = this.cpu.devices;
     const [now, wallNow] = [this.host.monotonicMs(), this.host.wallMs()];
     this.setTscOffset(BigInt(Math.floor(now * TSC_PER_MS)) - from.tsc - BigInt(Math.round(elapsed * TSC_PER_MS)));
     const monotonicShift = now - elapsed - from.monotonicMs;
     for (let counter = 0; counter < pit.counter_start_time.length; counter++) {
       pit.counter_start_time[counter] = (pit.counter_start_time[counter] ?? 0) + monotonicShift;
     }
-    if (as === 'switched-off') return;
-    const wallShift = wallNow - elapsed - from.wallMs;
-    rtc.last_update += wallShift;
-    if (rtc.next_interrupt !== 0) rtc.next_interrupt += wallShift;
-    if (rtc.next_interrupt_alarm !== 0) rtc.next_interrupt_alarm += wallShift;
-    if (rtc.update_interrupt_time !== 0) rtc.update_interrupt_time += wallShift;
+    this.rtc.moved(as === 'switched-off' ? 0 : wallNow - elapsed - from.wallMs);
+  }
+
+  /** The guest's time-stamp counter: nanoseconds since it booted. */
+  timeStamp(): bigint {
+    this.freshTime();
+    return BigInt.asUintN(64, this.cpu.wm.exports.read_tsc());
+  }
+
+  /** Sets the real-time clock, in milliseconds since 1970. After start(). */
+  setRealTime(wallMs: number): void {
+    this.rtc.set(wallMs);
   }
 
   /** Brings v86's TSC offset to zero. v86's own set_tsc (used by a reset of the CPU) is only right after this. */

@@ -80,6 +80,10 @@ export interface Machine extends SourceVm, TargetVm {
   onTrouble(listener: (sentence: string) => void): Disposable;
   /** Loads RAM and devices of the base snapshot; the machine stays stopped. Once, before anything else. */
   loadBaseSnapshot(snapshot: Uint8Array): Promise<void>;
+  /** The guest's time-stamp counter (`rdtsc`): nanoseconds since it booted, wherever it ran. */
+  timeStamp(): bigint;
+  /** Sets the real-time clock, in milliseconds since 1970. The guest reads it when it boots. */
+  setRealTime(wallMs: number): void;
   /** Presses the reset button. */
   reset(): void;
   /** Live instruction counter (wraps); a sign that the guest executes. */

@@ -37,6 +37,13 @@ export interface V86Rtc {
   next_interrupt: number;
   next_interrupt_alarm: number;
   update_interrupt_time: number;
+  /** The register that the next access to the data port is for. */
+  readonly cmos_index: number;
+  readonly cmos_data: Uint8Array;
+  decode_time(value: number): number;
+  cmos_port_write(value: number): void;
+  /** Called at least ten times a second while the CPU runs; the result is when to call again, in milliseconds. */
+  timer(now: number, acpi: boolean): number;
 }
 
 export interface V86Vga extends VgaLike {

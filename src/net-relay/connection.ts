@@ -27,6 +27,7 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   private readonly socket: ServerSocket;
   private readonly schema: S;
   private readonly counters: { add(name: ConnectionRefusal): void };
+  private readonly now: () => number;
   private silentBeats = 0;
   private spoken = false;
   private open = true;
@@ -37,8 +38,13 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   /** Runs before any text is sent, so that frames handed over earlier leave earlier. */
   beforeText: () => void = () => undefined;
 
-  constructor(socket: ServerSocket, schema: S, counters: { add(name: ConnectionRefusal): void }) {
+  /** The last heartbeat that came back, by the `at` that it had, and after how long. */
+  echo: { readonly at: number; readonly rttMs: number } | null = null;
+
+  /** `now`: the clock of the heartbeats' `at`. */
+  constructor(socket: ServerSocket, schema: S, counters: { add(name: ConnectionRefusal): void }, now: () => number) {
     this.socket = socket;
+    this.now = now;
     this.schema = schema;
     this.counters = counters;
   }
@@ -55,6 +61,7 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
         return;
       }
       this.spoken = true;
+      this.hearEcho(decoded.value);
       this.onMessage(decoded.value);
     },
     binary: (bytes) => {
@@ -129,5 +136,10 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     this.open = false;
     this.socket.close(code, reason);
     this.onClosed(false);
+  }
+
+  private hearEcho(message: unknown): void {
+    const { type, at } = message as { type?: unknown; at?: unknown };
+    if (type === 'heartbeat' && typeof at === 'number') this.echo = { at, rttMs: this.now() - at };
   }
 }

@@ -177,8 +177,9 @@ export const relayToPortSchema = v.variant('type', [
   /**
    * `owner`: frames pass. `target`: nothing passes until `committed`. `former-owner`: the lease has moved on in a
    * switchover that was this port's; nothing passes, an `outcome` follows. `epoch` is the lease's, not the one asked for.
+   * `wallMs`: the relay's wall clock, in milliseconds since 1970.
    */
-  v.object({ type: v.literal('attached'), as: v.picklist(['owner', 'target', 'former-owner']), epoch, heartbeatMs: v.number() }),
+  v.object({ type: v.literal('attached'), as: v.picklist(['owner', 'target', 'former-owner']), epoch, heartbeatMs: v.number(), wallMs: v.number() }),
   v.object({
     type: v.literal('refused'),
     cause: v.picklist(portRefusals),
@@ -198,7 +199,8 @@ export const relayToPortSchema = v.variant('type', [
   v.object({ type: v.literal('outcome'), migrationId: id, ownerHostId: id, epoch, alive: v.boolean() }),
   /** To a target whose VM was given back: nothing it sends is accepted any more. */
   v.object({ type: v.literal('revoked'), migrationId: id, epoch }),
-  v.object({ type: v.literal('heartbeat'), at: v.number() }),
+  /** `echo`: the last one that came back, and after how long. */
+  v.object({ type: v.literal('heartbeat'), at: v.number(), wallMs: v.number(), echo: v.nullable(v.object({ at: v.number(), rttMs: v.number() })) }),
 ]);
 
 /** One lane's message at most: the migration's own limit, and slack for its envelope. */

@@ -34,6 +34,8 @@ export interface RelayOptions {
   /** Leases, keys and VMs survive a restart through it. */
   readonly store: KeyValueStore;
   readonly clock?: Clock;
+  /** The wall clock of all guests, in milliseconds since 1970; the process's own unless given. */
+  readonly wallMs?: () => number;
   /** Cryptographically strong. */
   readonly randomBytes?: (count: number) => Uint8Array;
   readonly openGateway?: OpenGateway;
@@ -122,6 +124,7 @@ export function createRelay(options: RelayOptions): Relay {
 
 class RelayServer implements Relay {
   private readonly clock: Clock;
+  private readonly wallMs: () => number;
   private readonly store: RelayStore;
   private readonly keys: RoomKeys;
   private readonly options: RelayOptions;
@@ -139,6 +142,7 @@ class RelayServer implements Relay {
     this.options = options;
     const clock = options.clock ?? systemClock;
     this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
+    this.wallMs = options.wallMs ?? (() => Date.now());
     this.random = options.randomBytes ?? ((count) => randomBytes(count));
     this.store = openRelayStore(this.watched(options.store));
     this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'));
@@ -262,7 +266,7 @@ class RelayServer implements Relay {
   }
 
   private hostConnection(socket: ServerSocket): HostConnection {
-    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals);
+    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, () => this.clock.now());
     connection.onMessage = (message) => {
       if (message.type !== 'hello') {
         this.count('no-hello');
@@ -292,7 +296,7 @@ class RelayServer implements Relay {
   }
 
   private portConnection(socket: ServerSocket): PortConnection {
-    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals);
+    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, () => this.clock.now());
     connection.onMessage = (message) => {
       if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
         this.count('no-hello');
@@ -320,7 +324,7 @@ class RelayServer implements Relay {
   }
 
   private laneConnection(socket: ServerSocket): LaneConnection {
-    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals);
+    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, () => this.clock.now());
     connection.onMessage = (message) => {
       if (message.type !== 'join-lane') {
         this.count('no-hello');
@@ -379,6 +383,7 @@ class RelayServer implements Relay {
   private openRoom(name: RoomName): Room {
     const room = new Room(name, {
       clock: this.clock,
+      wallMs: this.wallMs,
       store: this.store,
       randomBytes: this.random,
       openGateway: this.options.openGateway ?? null,
@@ -410,9 +415,9 @@ class RelayServer implements Relay {
   /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
   private keepBeat(): void {
     this.timer = this.clock.setTimeout(() => {
-      const heartbeat = { type: 'heartbeat', at: this.clock.now() } as const;
+      const heartbeat = { type: 'heartbeat', at: this.clock.now(), wallMs: this.wallMs() } as const;
       for (const connection of [...this.connections]) {
-        if (connection.isOpen) connection.beat(heartbeat);
+        if (connection.isOpen) connection.beat({ ...heartbeat, echo: connection.echo });
         else this.connections.delete(connection);
       }
       for (const [name, room] of this.rooms) {

@@ -33,6 +33,8 @@ const REPLACED = 'A newer connection of the same host took this place.';
 
 export interface RoomVmWorld {
   readonly clock: Clock;
+  /** The relay's wall clock, in milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly lanSwitch: Switch;
   /** Stores what must outlive a restart. Throws StoreRefusal: then what was stored before still is. */
   store(vm: RoomVm, record: VmRecord): void;
@@ -238,7 +240,7 @@ export class RoomVm implements PortOwner {
   private admit(session: PortSession): void {
     this.sessions.add(session);
     const as = session.role === 'owner' || session.role === 'former-owner' ? session.role : 'target';
-    session.send({ type: 'attached', as, epoch: this.lease.epoch, heartbeatMs: HEARTBEAT_MS });
+    session.send({ type: 'attached', as, epoch: this.lease.epoch, heartbeatMs: HEARTBEAT_MS, wallMs: this.world.wallMs() });
     // Behind `attached`: frames that waited may leave at once.
     if (as === 'owner') this.port.attach(session);
     this.world.changed();

@@ -37,6 +37,8 @@ const KEEP_EMPTY_ROOM_BEATS = 60;
 
 export interface RoomWorld {
   readonly clock: Clock;
+  /** The relay's wall clock, in milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly store: RelayStore;
   randomBytes(count: number): Uint8Array;
   readonly openGateway: OpenGateway | null;
@@ -67,6 +69,7 @@ export class Room implements Disposable {
     this.world = world;
     this.vmWorld = {
       clock: world.clock,
+      wallMs: world.wallMs,
       lanSwitch: this.lanSwitch,
       store: (vm, record) => this.store(vm, record, 'settling'),
       changed: () => this.changed(),

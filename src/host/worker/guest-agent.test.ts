@@ -47,9 +47,9 @@ describe('GuestAgent', () => {
     const { agent: guest, sent, says } = agent();
     guest.resize({ cols: 80, rows: 24 });
     await vi.waitFor(() => expect(sent).toHaveLength(1));
-    const asked = guest.clock(() => 5);
+    const asked = guest.clock(() => ({ wallMs: 5, timeStamp: 7n }));
     await says('error the console has no size');
-    await vi.waitFor(() => expect(sent).toEqual(['size cols=80 rows=24\n', 'clock time=5\n']));
+    await vi.waitFor(() => expect(sent).toEqual(['size cols=80 rows=24\n', 'clock time=5 tsc=7\n']));
     await says('ok clock delta=0');
     expect(await asked).toBe('ok clock delta=0');
     guest.dispose();

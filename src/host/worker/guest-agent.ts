@@ -4,6 +4,7 @@
  */
 import type { SerialPort } from '../../emulator-bridge/machine.ts';
 import type { Disposable } from '../../shared/disposable.ts';
+import { Emitter } from '../../shared/emitter.ts';
 import type { ConsoleSize } from '../console-sizes.ts';
 import type { VmIdentity } from '../vm-worker-messages.ts';
 
@@ -13,6 +14,16 @@ const ANSWER_LIMIT_MS = 10_000;
 const MAX_LINE_CHARACTERS = 1024;
 const SEED_BYTES = 64;
 const SERVICES_UP = 'event services';
+
+/** One moment on the two clocks by which the guest's is set. */
+export interface Moment {
+  /** Milliseconds since 1970. */
+  readonly wallMs: number;
+  /** The guest's time-stamp counter then: the agent adds what has passed until it reads the line. */
+  readonly timeStamp: bigint;
+}
+
+const timeFields = ({ wallMs, timeStamp }: Moment): string => `time=${Math.round(wallMs)} tsc=${timeStamp}`;
 /** Prefix length of a netmask such as 255.255.255.0. */
 const prefixLength = (netmask: string): number =>
   netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
@@ -26,6 +37,7 @@ export function hostname(name: string): string {
 export class GuestAgent implements Disposable {
   private readonly port: SerialPort;
   private readonly listening: Disposable;
+  private readonly services = new Emitter<undefined>();
   private line = '';
   private waiting: { readonly answer: string; readonly settle: (line: string | null) => void } | null = null;
   private queue: Promise<unknown> = Promise.resolve();
@@ -39,15 +51,20 @@ export class GuestAgent implements Disposable {
   }
 
   /** Gives the VM its identity, a random seed of its own and the time. Resolves with the agent's answer; null if none came. */
-  identity(vm: VmIdentity, now: () => number): Promise<string | null> {
+  identity(vm: VmIdentity, now: () => Moment): Promise<string | null> {
     const seed = [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
     return this.ask('ok identity', () =>
-      `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} time=${Math.round(now())} seed=${seed} password=${vm.password}`);
+      `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} ${timeFields(now())} seed=${seed} password=${vm.password}`);
   }
 
-  /** Sets the guest's wall clock to the host's. */
-  clock(now: () => number): Promise<string | null> {
-    return this.ask('ok clock', () => `clock time=${Math.round(now())}`);
+  /** Sets the guest's wall clock. */
+  clock(now: () => Moment): Promise<string | null> {
+    return this.ask('ok clock', () => `clock ${timeFields(now())}`);
+  }
+
+  /** The guest has booted or rebooted, or has its identity: its agent is there and its services answer. */
+  onServices(listener: () => void): Disposable {
+    return this.services.on(listener);
   }
 
   /** Sets the size of the console's terminal, now and whenever the guest begins anew; only the last one counts. */
@@ -63,6 +80,7 @@ export class GuestAgent implements Disposable {
 
   dispose(): void {
     this.listening.dispose();
+    this.services.dispose();
     this.waiting?.settle(null);
   }
 
@@ -94,8 +112,11 @@ export class GuestAgent implements Disposable {
         this.line = '';
         if (this.waiting !== null && line.startsWith(this.waiting.answer)) this.waiting.settle(line);
         else if (line.startsWith('error ')) this.waiting?.settle(null);
-        // A boot, or a shell that was started anew, has set a size of its own.
-        else if (line === SERVICES_UP && this.size !== null) this.resize(this.size);
+        else if (line === SERVICES_UP) {
+          // A boot, or a shell that was started anew, has set a size of its own.
+          if (this.size !== null) this.resize(this.size);
+          this.services.emit(undefined);
+        }
       } else if (this.line.length < MAX_LINE_CHARACTERS) {
         this.line += String.fromCharCode(byte);
       }

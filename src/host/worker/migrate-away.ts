@@ -74,6 +74,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
   const done = sent.then((report) => {
     others.dispose();
     if (report.outcome !== 'completed') return { report, unsentInput: '' };
+    vm.wallClock.dispose();
     vm.agent.dispose();
     vm.port.dispose();
     return { report, unsentInput: vm.console.takeKept() };

@@ -7,6 +7,7 @@ import { startReceiver } from '../../migration/receiver.ts';
 import { attachTarget, type TargetPort } from '../../net-relay/client/port-client.ts';
 import type { OpenedLink } from '../../link/lane-end.ts';
 import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
+import { GuestWallClock } from './guest-wall-clock.ts';
 import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
 import { unpackLuggage, type ConsoleLuggage } from './console-luggage.ts';
 import { NextLinks } from './next-links.ts';
@@ -104,10 +105,11 @@ function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Ar
   const port = target.asOwner();
   context.watchPort(port);
   context.post({ type: 'arrived', vm: identity, epoch: port.epoch });
-  void agent.clock(() => Date.now()).then((answer) => {
-    if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take the time of this host; its clock may be off.' });
+  const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime });
+  void wallClock.begin().then((answer) => {
+    if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take the server\'s time; its clock may be off.' });
   });
-  return { machine, identity, port, agent, console };
+  return { machine, identity, port, agent, wallClock, console };
 }
 
 /** The machine as the engine sees it; `beforeRun` is called with all state restored and nothing executed yet. */

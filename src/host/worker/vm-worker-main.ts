@@ -15,6 +15,7 @@ import type { FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from
 import { ConsoleGate } from './console-gate.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
 import { GuestAgent } from './guest-agent.ts';
+import { GuestWallClock } from './guest-wall-clock.ts';
 import { migrateAway, type Departure } from './migrate-away.ts';
 import { receiveVm, type Arriving } from './receive-vm.ts';
 
@@ -24,6 +25,7 @@ export interface ResidentVm {
   readonly identity: VmIdentity;
   readonly port: OwnerPort;
   readonly agent: GuestAgent;
+  readonly wallClock: GuestWallClock;
   readonly console: ConsoleGate;
 }
 
@@ -225,10 +227,12 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   context.watchPort(port);
   context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);
+  const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime });
   // The shell answers before the identity is complete: the page need not wait for it to let people type.
-  void agent.identity(identity, () => Date.now()).then((answer) => {
+  void wallClock.known().then(() => agent.identity(identity, wallClock.moment)).then((answer) => {
+    void wallClock.begin();
     if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take its identity; it may have no network. Start another VM.' });
     context.post({ type: 'running', epoch: port.epoch });
   });
-  return { machine, identity, port, agent, console };
+  return { machine, identity, port, agent, wallClock, console };
 }

@@ -5,6 +5,7 @@ import type { HostId, LeaseEpoch, MigrationId, VmId } from '../../shared/ids.ts'
 import type { PortClientDrop } from './inbound-queue.ts';
 import { PortConnection, type PortConnectionOptions, type PortState } from './port-connection.ts';
 import { RelaySourceLease } from './source-lease.ts';
+import type { ServerTime } from './server-time.ts';
 import { RelayTargetLease } from './target-lease.ts';
 
 export type { PortNic } from './inbound-queue.ts';
@@ -19,6 +20,8 @@ interface VmNetworkPort extends Disposable {
   dropped(): Partial<Record<PortClientDrop, number>>;
   /** Frames that wait for room in the guest. */
   readonly queuedFrames: number;
+  /** The wall clock that guests go by. */
+  readonly serverTime: ServerTime;
 }
 
 export interface OwnerPort extends VmNetworkPort {
@@ -64,6 +67,10 @@ class PortClient implements VmNetworkPort {
 
   get queuedFrames(): number {
     return this.connection.queuedFrames;
+  }
+
+  get serverTime(): ServerTime {
+    return this.connection.serverTime;
   }
 
   onState(listener: (state: PortState) => void): Disposable {

@@ -14,6 +14,7 @@ import { systemClock } from '../system-clock.ts';
 import { InboundQueue, type PortClientDrop, type PortNic } from './inbound-queue.ts';
 import type { OpenSocket } from './open-socket.ts';
 import { RelaySocket, type RelaySocketState } from './relay-socket.ts';
+import { ServerTime } from './server-time.ts';
 
 export interface PortCredentials {
   readonly room: RoomName;
@@ -52,6 +53,7 @@ export class PortConnection implements Disposable {
   readonly vmId: VmId;
   readonly hostId: HostId;
   readonly clock: Clock;
+  readonly serverTime: ServerTime;
   readonly drops = new Counters<PortClientDrop>();
   readonly onState = new Emitter<PortState>();
   private readonly socket: RelaySocket<typeof relayToPortSchema>;
@@ -62,6 +64,7 @@ export class PortConnection implements Disposable {
   private target: MigrationId | null;
   private role: Attached['as'] | null = null;
   private outbound: Uint8Array[] = [];
+  private helloAt = 0;
 
   /** `target`: the migration this port waits to receive the VM by; null for its owner. */
   constructor(options: PortConnectionOptions, target: MigrationId | null) {
@@ -70,6 +73,7 @@ export class PortConnection implements Disposable {
     this.clock = options.clock ?? systemClock;
     this.leaseEpoch = options.epoch;
     this.target = target;
+    this.serverTime = this.bag.add(new ServerTime(this.clock));
     this.queue = this.bag.add(new InboundQueue(options.nic, this.drops));
     this.bag.add(options.nic.onFrame((frame) => this.fromGuest(frame)));
     this.socket = new RelaySocket({
@@ -79,6 +83,9 @@ export class PortConnection implements Disposable {
       accepts: (message) => message.type === 'attached',
       onMessage: (message) => this.receive(message),
       onBinary: (bytes) => this.receiveFrames(bytes),
+      onHeartbeat: (message) => {
+        if (message.type === 'heartbeat') this.serverTime.beat(message);
+      },
       clock: this.clock,
       openSocket: options.openSocket,
       random: options.random,
@@ -152,18 +159,19 @@ export class PortConnection implements Disposable {
 
   private hello({ room, key, hostId, hostToken }: PortCredentials, attempt: Attempt): PortToRelay {
     this.role = null;
+    this.helloAt = this.clock.now();
     const common = { version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, attempt, vmId: this.vmId, epoch: this.leaseEpoch };
     return this.target === null ? { type: 'attach-owner', ...common } : { type: 'attach-target', ...common, migrationId: this.target };
   }
 
   private receive(message: RelayToPort): void {
-    if (message.type === 'attached') {
-      this.role = message.as;
-      if (message.as === 'owner') this.leaseEpoch = message.epoch as LeaseEpoch;
-    } else {
+    if (message.type !== 'attached') {
       for (const listener of [...this.listeners]) listener.message(message);
       return;
     }
+    this.serverTime.answered(this.helloAt, message.wallMs);
+    this.role = message.as;
+    if (message.as === 'owner') this.leaseEpoch = message.epoch as LeaseEpoch;
     // Behind the change of state to `connected`, so that listeners can send.
     queueMicrotask(() => {
       if (this.socket.state.kind !== 'connected') return;

@@ -32,6 +32,8 @@ export interface RelaySocketOptions<S extends v.GenericSchema<unknown, Incoming>
   accepts(message: v.InferOutput<S>): boolean;
   onMessage(message: v.InferOutput<S>): void;
   onBinary?(bytes: Uint8Array): void;
+  /** It has been sent back already. */
+  onHeartbeat?(heartbeat: v.InferOutput<S>): void;
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
   /** 0..1, spreads the attempts of many clients. */
@@ -140,6 +142,7 @@ export class RelaySocket<S extends v.GenericSchema<unknown, Incoming>> implement
     const message: Incoming = decoded.value;
     if (message.type === 'heartbeat') {
       this.socket?.send(text);
+      this.options.onHeartbeat?.(decoded.value);
     } else if (message.type === 'refused') {
       const { cause, reason } = message as Incoming & { cause: string; reason: string };
       if (PASSING_REFUSALS.includes(cause)) this.lose(reason);

@@ -21,6 +21,8 @@ export class VirtualLan {
   readonly said: string[] = [];
   /** What the store throws instead of storing. */
   storeError: Error | null = null;
+  /** The server's wall clock minus the time of `clock`. */
+  wallAheadMs = 1_900_000_000_000;
   relay: Relay;
   private readonly opened: Disposable[] = [];
   private random = 1;
@@ -33,6 +35,7 @@ export class VirtualLan {
     this.relay = createReopeningRelay({
       openStore: () => this.openStore(),
       clock: this.clock,
+      wallMs: () => this.wallMs(),
       randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.random = (this.random * 48271) % 2147483647) & 0xff),
       openGateway: (lan) => {
         this.lans.push(lan);
@@ -62,6 +65,10 @@ export class VirtualLan {
         store.remove(key);
       },
     };
+  }
+
+  wallMs(): number {
+    return this.clock.now() + this.wallAheadMs;
   }
 
   /** The process dies: no goodbye, everything in memory is gone. Sockets break. */
