@@ -1,6 +1,6 @@
 /**
  * The disk image of a set, chunk by chunk: most of it is empty, and of the rest what is there already is not asked for
- * again. Needs a server that knows Range requests.
+ * again. A server that does not know Range requests, or gets them wrong, is asked for all of it (download-set.ts).
  */
 import { mkdirSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -13,11 +13,10 @@ import { GuestError } from './guest-error.ts';
 const DIGEST_BYTES = 32;
 /** Chunks in one request: enough that the requests' own time does not count. */
 const MOST_CHUNKS = 64;
-const PARTIAL_CONTENT = 206;
 
 /**
- * Fills `file` with the disk image. Resolves with false if the server sent the whole file instead of a part (nothing is
- * kept of that); rejects with GuestError otherwise. What has come is in the file the next time.
+ * Fills `file` with the disk image. Resolves with false if the server sent something else than the part asked for (nothing
+ * is kept of that); rejects with GuestError otherwise. What has come is in the file the next time.
  */
 export async function downloadDisk(manifest: GuestManifest, digests: Uint8Array, url: URL, file: string, get: Fetch, progress: (bytes: number) => void): Promise<boolean> {
   const { disk, diskChunkBytes } = manifest;
@@ -63,10 +62,13 @@ async function missingChunks(file: FileHandle, digests: Uint8Array, bytes: numbe
 
 async function fetchRun(file: FileHandle, url: URL, from: number, to: number, get: Fetch): Promise<boolean> {
   const answer = await askFor(url, get, { from, to: to - 1 });
+  if (answer.what !== 'part') {
+    answer.drop();
+    return false;
+  }
   let at = from;
   try {
     for await (const piece of answer.pieces) {
-      if (answer.status !== PARTIAL_CONTENT) return false;
       await file.write(piece.subarray(0, to - at), 0, Math.min(piece.length, to - at), at);
       at += piece.length;
       if (at > to) break;

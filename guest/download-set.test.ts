@@ -60,7 +60,7 @@ describe('a guest set from a web server', () => {
           sent = true;
         },
       });
-      return new Response(body, { status: response.status });
+      return new Response(body, { status: response.status, headers: response.headers });
     };
     return downloadSet(server.origin, target, { print, fetch: get });
   };
@@ -90,6 +90,34 @@ describe('a guest set from a web server', () => {
     await download();
     expect(readFileSync(artefactPath(target, disk)).equals(readFileSync(artefactPath(offered.directory, disk)))).toBe(true);
     expect(readdirSync(join(target, disk.sha256))).toEqual([disk.name]);
+  });
+
+  const isWhole = (): void => {
+    expect(findGuestSet(target)?.manifest).toEqual(offered.manifest);
+    for (const artefact of artefactsOf(offered.manifest)) {
+      expect(readFileSync(artefactPath(target, artefact)).equals(readFileSync(artefactPath(offered.directory, artefact)))).toBe(true);
+      expect(readdirSync(join(target, artefact.sha256))).toEqual([artefact.name]);
+    }
+  };
+
+  it.each(['wrong', 'unsaid'] as const)('comes whole from a server whose answers to Range requests are %s, also behind a part of an earlier run', async (ranges) => {
+    const { snapshot, disk } = offered.manifest;
+    await expect(breakingOff(disk, 70_000)).rejects.toMatchObject({ reason: 'download-failed' });
+    rmSync(artefactPath(target, snapshot));
+    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringContaining('3 of 8 bytes') as string });
+    server.ranges = ranges;
+    await download();
+    isWhole();
+  });
+
+  it('that is cut off by a server without Range says that all of it comes again, and then comes', async () => {
+    const { disk, snapshot } = offered.manifest;
+    server.ranges = false;
+    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringContaining('it goes on from there if the server knows Range requests') as string });
+    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringMatching(/broke off after 3 of 8 bytes .*this server sends all of it again/) as string });
+    await expect(breakingOff(disk, 100_000)).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringMatching(/broke off after \d+ of .*this server sends all of it again/) as string });
+    await download();
+    isWhole();
   });
 
   it('goes on behind what an earlier run has brought of any other file', async () => {

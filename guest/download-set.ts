@@ -13,7 +13,6 @@ import { progressLines } from './progress-lines.ts';
 
 /** A manifest lists a few packages; a larger answer is something else. */
 const MAX_TEXT_BYTES = 1024 * 1024;
-const PARTIAL_CONTENT = 206;
 
 export interface DownloadOptions {
   readonly print: (line: string) => void;
@@ -59,9 +58,9 @@ async function downloadArtefact(manifest: GuestManifest, artefact: GuestArtefact
   const part = `${target}.part`;
   const chunkDigests = artefact === manifest.disk ? readFileSync(artefactPath(directory, manifest.diskChunks)) : null;
   if (chunkDigests === null) {
-    await downloadWhole(artefact, url, part, get, progress);
+    await downloadWhole(artefact, url, part, get, progress, true);
   } else if (!(await downloadDisk(manifest, chunkDigests, url, `${part}s`, get, progress))) {
-    await downloadWhole(artefact, url, part, get, progress);
+    await downloadWhole(artefact, url, part, get, progress, false);
     rmSync(`${part}s`, { force: true });
   } else {
     renameSync(`${part}s`, part);
@@ -74,13 +73,17 @@ async function downloadArtefact(manifest: GuestManifest, artefact: GuestArtefact
   renameSync(part, target);
 }
 
-/** Loads one file from its beginning, or from behind what an earlier run has brought. */
-async function downloadWhole(artefact: GuestArtefact, url: URL, part: string, get: Fetch, progress: (received: number) => void): Promise<void> {
+/** Loads one file from its beginning or, where the server may know Range requests, from behind what an earlier run has brought. */
+async function downloadWhole(artefact: GuestArtefact, url: URL, part: string, get: Fetch, progress: (received: number) => void, mayKnowRange: boolean): Promise<void> {
   const there = sizeOf(part) ?? 0;
-  const resumed = there > 0 && there < artefact.bytes;
-  const answer = await askFor(url, get, resumed ? { from: there } : undefined);
+  const resumed = mayKnowRange && there > 0 && there < artefact.bytes;
+  const first = await askFor(url, get, resumed ? { from: there } : undefined);
+  if (first.what === 'other') first.drop();
+  const answer = first.what === 'other' ? await askFor(url, get) : first;
   // A server without Range sends everything again.
-  const from = resumed && answer.status === PARTIAL_CONTENT ? there : 0;
+  const from = answer.what === 'part' ? there : 0;
+  const sendsAll = !mayKnowRange || (resumed && from === 0);
+  const whatNext = `Run the command again${sendsAll ? '; this server sends all of it again.' : ': it goes on from there if the server knows Range requests.'}`;
   let received = from;
   const file = await open(part, from > 0 ? 'a' : 'w');
   try {
@@ -92,7 +95,7 @@ async function downloadWhole(artefact: GuestArtefact, url: URL, part: string, ge
       progress(received);
     }
   } catch (error) {
-    throw new GuestError('download-failed', `${answer.url} broke off after ${received} of ${artefact.bytes} bytes (${reasonOf(error)}). Run the command again: it goes on from there.`, { cause: error });
+    throw new GuestError('download-failed', `${answer.url} broke off after ${received} of ${artefact.bytes} bytes (${reasonOf(error)}). ${whatNext}`, { cause: error });
   } finally {
     await file.close();
   }
@@ -100,7 +103,7 @@ async function downloadWhole(artefact: GuestArtefact, url: URL, part: string, ge
     rmSync(part, { force: true });
     throw new GuestError('digest-mismatch', `${answer.url} is longer than the ${artefact.bytes} bytes its manifest says. Make the set on the server again.`);
   }
-  if (received < artefact.bytes) throw new GuestError('download-failed', `${answer.url} ended after ${received} of ${artefact.bytes} bytes. Run the command again: it goes on from there.`);
+  if (received < artefact.bytes) throw new GuestError('download-failed', `${answer.url} ended after ${received} of ${artefact.bytes} bytes. ${whatNext}`);
 }
 
 function sizeOf(path: string): number | undefined {

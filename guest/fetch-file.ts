@@ -3,24 +3,32 @@ import { GuestError } from './guest-error.ts';
 
 /** A server that sends nothing for this long is given up on; the next run goes on where this one ended. */
 const SILENCE_LIMIT_MS = 20_000;
+const PARTIAL_CONTENT = 206;
 
 export type Fetch = typeof fetch;
 
 export interface Answer {
-  readonly status: number;
+  /** `part`: the range that was asked for. `whole`: the file. `other`: a part that was not asked for, of no use. */
+  readonly what: 'part' | 'whole' | 'other';
   readonly url: string;
   /** The content, piece by piece; rejects when nothing comes for too long. */
   readonly pieces: AsyncIterable<Uint8Array>;
+  /** Ends the request of an answer that nobody wants to read. */
+  drop(): void;
 }
 
 /**
- * Asks for a file, or for the part from byte `range.from` on (to `range.to`, inclusive, if given; the server may send all
- * of it). Rejects with GuestError: 'not-found' for 404, else 'download-failed'.
+ * Asks for a file, or for the part from byte `range.from` on (to `range.to`, inclusive, if given; the server may send
+ * something else, and the answer says so). Rejects with GuestError: 'not-found' for 404, else 'download-failed'.
  */
 export async function askFor(url: URL, get: Fetch, range?: { readonly from: number; readonly to?: number }): Promise<Answer> {
   const controller = new AbortController();
   const expire = (): void => controller.abort(new Error(`nothing came for ${SILENCE_LIMIT_MS / 1000} s`));
   let timer = setTimeout(expire, SILENCE_LIMIT_MS);
+  const drop = (): void => {
+    clearTimeout(timer);
+    controller.abort();
+  };
   const headers: Record<string, string> = range === undefined ? {} : { Range: `bytes=${range.from}-${range.to ?? ''}` };
   try {
     const response = await get(url, { headers, signal: controller.signal });
@@ -28,10 +36,9 @@ export async function askFor(url: URL, get: Fetch, range?: { readonly from: numb
       const cause = response.status === 404 ? 'not-found' : 'download-failed';
       throw new GuestError(cause, `${url.href}: the web server answered ${response.status} ${response.statusText}. Is the address that of the folder with manifest.json, as "npm run guest -- --export DIR" writes it?`);
     }
-    return { status: response.status, url: url.href, pieces: pieces(response) };
+    return { what: whatCame(response, range?.from), url: url.href, pieces: pieces(response), drop };
   } catch (error) {
-    clearTimeout(timer);
-    controller.abort();
+    drop();
     if (error instanceof GuestError) throw error;
     throw new GuestError('download-failed', `${url.href} cannot be loaded: ${reasonOf(error)}. Check the address and the network, then run the command again.`, { cause: error });
   }
@@ -44,11 +51,16 @@ export async function askFor(url: URL, get: Fetch, range?: { readonly from: numb
         yield piece;
       }
     } finally {
-      clearTimeout(timer);
       // Whoever stops reading early does not want the rest.
-      controller.abort();
+      drop();
     }
   }
+}
+
+function whatCame(response: Response, from: number | undefined): Answer['what'] {
+  if (response.status !== PARTIAL_CONTENT) return 'whole';
+  const first = /^bytes (\d+)-/.exec(response.headers.get('Content-Range') ?? '')?.[1];
+  return from !== undefined && first === String(from) ? 'part' : 'other';
 }
 
 /** A small text file. Rejects with GuestError. */

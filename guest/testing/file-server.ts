@@ -7,8 +7,8 @@ export interface FileServer {
   readonly origin: string;
   /** What was asked for: `path` or `path range`. */
   readonly requests: string[];
-  /** Whether Range requests are understood. */
-  ranges: boolean;
+  /** Whether Range requests are understood; `wrong`: another part is sent than was asked for, and says so; `unsaid`: without Content-Range. */
+  ranges: boolean | 'wrong' | 'unsaid';
   close(): Promise<void>;
 }
 
@@ -25,14 +25,18 @@ export async function serveFolder(folder: string): Promise<FileServer> {
       response.writeHead(404).end('no such file');
       return;
     }
-    const asked = files.ranges ? /^bytes=(\d+)-(\d*)$/.exec(range ?? '') : null;
+    const asked = files.ranges !== false ? /^bytes=(\d+)-(\d*)$/.exec(range ?? '') : null;
     if (asked === null) {
-      response.writeHead(200).end(content);
+      response.writeHead(200, { 'Content-Length': content.length });
+      response.end(content);
       return;
     }
-    const from = Number(asked[1]);
-    const end = asked[2] === '' ? content.length : Number(asked[2]) + 1;
-    response.writeHead(206, { 'Content-Range': `bytes ${from}-${end - 1}/${content.length}` }).end(content.subarray(from, end));
+    const wanted = Number(asked[1]);
+    const length = (asked[2] === '' ? content.length : Number(asked[2]) + 1) - wanted;
+    const from = files.ranges === 'wrong' ? Math.max(0, wanted - 1) : wanted;
+    const header = files.ranges === 'unsaid' ? {} : { 'Content-Range': `bytes ${from}-${from + length - 1}/${content.length}` };
+    response.writeHead(206, { 'Content-Length': length, ...header });
+    response.end(content.subarray(from, from + length));
   });
   const files: FileServer = {
     origin: '',
