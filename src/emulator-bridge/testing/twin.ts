@@ -164,8 +164,8 @@ function compareObjects(one: TwinPc, other: TwinPc, options: CompareOptions, fou
       const value = object[field];
       // The CPU's views of its registers are functions of sorts; they are compared as memory.
       if (typeof value === 'function' || (kind === 'cpu' && typeof value === 'object' && field !== 'fw_value')) continue;
-      // The disk's blocks are compared as pages.
-      if (kind === 'drive' && field === 'buffer') continue;
+      // The disk's blocks are compared as pages; ports hold functions.
+      if ((kind === 'drive' && field === 'buffer') || kind === 'io') continue;
       if (known.has(value as V86Object['object']) || options.mayDiffer(`${kind}.${field}`)) continue;
       compareValues(value, twin?.[field], `${name}.${field}`, found, known);
     }

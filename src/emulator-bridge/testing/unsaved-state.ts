@@ -35,6 +35,7 @@ export const UNSAVED_FIELDS: Readonly<Record<V86Kind, Readonly<Record<string, Un
     svga_dirty_bitmap_min_offset: DRAWING, svga_dirty_bitmap_max_offset: DRAWING,
     current_tsc: carried('guest-clock.ts: a number that passes a reading of the TSC to JavaScript'),
   },
+  io: { cpu: WIRING, ports: recomputed('pci.set_state: those of PCI devices move to where the saved configuration has them') },
   pci: {
     cpu: WIRING, io: WIRING, devices: WIRING, isa_bridge: CONSTANT,
     pci_addr32: VIEW, pci_value32: VIEW, pci_response32: VIEW, pci_status32: VIEW, isa_bridge_space: VIEW, isa_bridge_space8: VIEW,

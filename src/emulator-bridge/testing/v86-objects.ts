@@ -2,7 +2,7 @@
 import type { V86Cpu } from '../v86-api.ts';
 
 export type V86Kind =
-  | 'cpu' | 'pci' | 'rtc' | 'dma' | 'vga' | 'ps2' | 'vmware' | 'uart' | 'parallel' | 'floppyController' | 'floppyDrive'
+  | 'cpu' | 'io' | 'pci' | 'rtc' | 'dma' | 'vga' | 'ps2' | 'vmware' | 'uart' | 'parallel' | 'floppyController' | 'floppyDrive'
   | 'diskController' | 'channel' | 'drive' | 'pit' | 'networkCard' | 'virtio' | 'queue' | 'sound' | 'absent';
 
 export interface V86Object {
@@ -28,7 +28,7 @@ interface Parts {
   readonly queues?: readonly object[];
 }
 
-/** The CPU, and all devices with their parts, each once. */
+/** The CPU, its ports, and all devices with their parts, each once. */
 export function objectsOf(cpu: V86Cpu): V86Object[] {
   const found: V86Object[] = [];
   const add = (name: string, kind: V86Kind, object: object): void => {
@@ -42,6 +42,7 @@ export function objectsOf(cpu: V86Cpu): V86Object[] {
     if (kind === 'virtio') parts.queues?.forEach((queue, index) => add(`${name}.queues.${index}`, 'queue', queue));
   };
   add('cpu', 'cpu', cpu);
+  add('io', 'io', cpu.io);
   for (const [name, device] of Object.entries(cpu.devices)) if (device) add(name, DEVICES[name] ?? 'absent', device as object);
   return found;
 }
