@@ -17,6 +17,7 @@ import { watchParent } from './http-server/parent-watch.ts';
 import { openRelayRecords } from './http-server/relay-records.ts';
 import { createRoutes } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
+import { sentenceForSystemError } from './http-server/start-error.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
 import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
@@ -180,6 +181,7 @@ try {
   else await run(parsed.options);
 } catch (error) {
   const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError || error instanceof GuestError || error instanceof StoreRefusal;
-  complain(error instanceof StoreRefusal ? error.sentence : expected ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error));
-  process.exit(expected ? 2 : 1);
+  const sentence = error instanceof StoreRefusal ? error.sentence : expected ? error.message : sentenceForSystemError(error);
+  complain(sentence ?? (error instanceof Error ? (error.stack ?? error.message) : String(error)));
+  process.exit(sentence === null ? 1 : 2);
 }

@@ -1,10 +1,22 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
+import { link, mkdtemp, rm, stat, symlink } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { claimDataDirectory } from './data-directory.ts';
+
+/** The file of a local socket that nobody listens on. */
+async function leaveSocketFile(path: string): Promise<void> {
+  const server = createServer().listen(`${path}.own`);
+  await once(server, 'listening');
+  await rm(path, { force: true });
+  await link(`${path}.own`, path);
+  server.close();
+  await once(server, 'close');
+}
 
 describe('the data directory', () => {
   let parent: string;
@@ -40,23 +52,33 @@ describe('the data directory', () => {
     (await claimDataDirectory(parent)).dispose();
   });
 
-  it.runIf(process.platform === 'linux')('belongs to one server, also if several start at the same moment on what a killed one left behind', async () => {
-    // Each has a folder of its own for temporary files: the claim does not hang on that.
+  describe.runIf(process.platform === 'linux')('on Linux', () => {
     const temporary = process.env['TMPDIR'];
-    try {
-      for (let round = 0; round < 20; round++) {
-        const claims = await Promise.allSettled(Array.from({ length: 5 }, (_, server) => {
-          process.env['TMPDIR'] = server % 2 === 0 ? parent : tmpdir();
-          return claimDataDirectory(join(parent, 'data'));
-        }));
-        const held = claims.filter((claim) => claim.status === 'fulfilled');
-        expect(held).toHaveLength(1);
-        held[0]!.value.dispose();
-      }
-    } finally {
+    afterEach(() => {
       if (temporary === undefined) delete process.env['TMPDIR'];
       else process.env['TMPDIR'] = temporary;
-    }
+    });
+
+    it('belongs to one server, also if they have different folders for temporary files', async () => {
+      const claim = await claimDataDirectory(join(parent, 'data'));
+      process.env['TMPDIR'] = parent;
+      await expect(claimDataDirectory(join(parent, 'data'))).rejects.toThrow('Another TabMotion server uses');
+      claim.dispose();
+      (await claimDataDirectory(join(parent, 'data'))).dispose();
+    });
+
+    it('belongs to one server, also if several start at the same moment on what a killed one left behind', async () => {
+      process.env['TMPDIR'] = parent;
+      const directory = join(parent, 'data');
+      (await claimDataDirectory(directory)).dispose();
+      for (let round = 0; round < 20; round++) {
+        await leaveSocketFile(join(parent, `tabmotion-${createHash('sha256').update(directory).digest('hex').slice(0, 16)}.sock`));
+        const claims = await Promise.allSettled(Array.from({ length: 5 }, () => claimDataDirectory(directory)));
+        const held = claims.filter((claim) => claim.status === 'fulfilled');
+        for (const { value } of held) value.dispose();
+        expect(held).toHaveLength(1);
+      }
+    });
   });
 
   it('that cannot be made is refused with the way out', async () => {

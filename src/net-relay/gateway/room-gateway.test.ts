@@ -6,7 +6,9 @@ import { GATEWAY_MAC, lanAddress, type Lan, type LanVm } from '../lan.ts';
 import type { PortForward } from '../relay-protocol.ts';
 import { parsePcap } from './capture.ts';
 import type { Station } from '../station.ts';
+import { StoreRefusal } from '../store/key-value-store.ts';
 import { parseWantedForward, RoomGateways, type RoomGatewaysOptions } from './room-gateway.ts';
+import { ForwardError } from './port-forwards.ts';
 import { FrameGuest } from './testing/frame-guest.ts';
 import { GATEWAY_ADDRESS, GATEWAY_MAC_NUMBER } from './testing/gateway-world.ts';
 import { MemoryHostNetwork } from './testing/memory-host-network.ts';
@@ -18,6 +20,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
   const pings: [string, number, number | null][] = [];
   let vms: LanVm[] = [];
   let station: Station | null = null;
+  const disk = { full: false };
   const copies = new Set<Station>();
   const guest: FrameGuest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => station?.receive(frame) });
   const set = (next: LanVm[]): void => {
@@ -41,7 +44,10 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
       return disposable(() => listeners.delete(listener));
     },
     reportPing: (vmId, seq, rttMs) => void pings.push([vmId, seq, rttMs]),
-    setForwards: (vmId, forwards) => set(vms.map((vm) => (vm.id === vmId ? { ...vm, forwards } : vm))),
+    setForwards(vmId, forwards) {
+      if (disk.full) throw new StoreRefusal('full');
+      set(vms.map((vm) => (vm.id === vmId ? { ...vm, forwards } : vm)));
+    },
   };
   const gateways = new RoomGateways({ clock, network, pingMs: 100, ...options });
   const opened = gateways.open(lan);
@@ -54,7 +60,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
     }
     clock.pass(end - clock.now());
   };
-  return { lan, clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null, copies };
+  return { disk, lan, clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null, copies };
 }
 
 function vm(forwards: PortForward[] = [], epoch = 1): LanVm {
@@ -70,6 +76,29 @@ describe('the gateway of a room', () => {
       { guestPort: 22, hostPort: 40_000 },
       { guestPort: 80, hostPort: 40_001 },
     ]);
+  });
+
+  it('opens and closes no port whose change cannot be stored, and says so (NR25)', async () => {
+    const said: string[] = [];
+    const world = room({ log: (line) => void said.push(line) });
+    world.set([vm()]);
+    await world.pass(0);
+    const before = world.forwards();
+    const gateway = world.gateways.of('default' as RoomName)!;
+    const open = (): unknown[] => gateway.forwards().map(({ guestPort, hostPort }) => ({ guestPort, hostPort }));
+    world.disk.full = true;
+    const says = "The server's disk is full, so nothing was changed. Free some space on it, then try again";
+    await expect(gateway.addForward({ vm: 'vm1', guestPort: 8000, hostPort: 9000 })).rejects.toEqual(new ForwardError(says));
+    await expect(gateway.removeForward(40_000)).rejects.toEqual(new ForwardError(says));
+    expect([open(), world.forwards()]).toEqual([before, before]);
+    // A VM that comes now gets none.
+    world.set([vm(), { ...vm(), id: 'vm2' as VmId, name: 'Other' }]);
+    await world.pass(0);
+    expect([open(), said]).toEqual([before, [`No further ports of Other are forwarded: ${says}`]]);
+    world.disk.full = false;
+    await gateway.addForward({ vm: 'vm1', guestPort: 8000, hostPort: 9000 });
+    await gateway.removeForward(40_000);
+    expect(world.forwards()).toEqual([{ guestPort: 80, hostPort: 40_001 }, { guestPort: 8000, hostPort: 9000 }]);
   });
 
   it('opens the ports a VM had before the relay was restarted, or others if they are taken (GW47)', async () => {
