@@ -34,7 +34,7 @@ export function describeLeaseContract(name: string, make: () => LeaseUnderTest |
       expect(await lease.settled(lease.target.commit())).toBe(lease.source.epoch + 1);
     });
 
-    it('answers a probe at any time before the commit, which changes nothing (MG36, NR25)', async () => {
+    it('answers a probe at any time before the commit, which changes nothing (MG36, NR27)', async () => {
       expect(await lease.settled(lease.target.probe())).toBeGreaterThanOrEqual(0);
       await lease.settled(lease.source.hold());
       await lease.settled(lease.target.probe());

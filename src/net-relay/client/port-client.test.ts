@@ -168,7 +168,7 @@ describe('a switchover through the clients', () => {
     });
   }
 
-  it('asks again over the next socket when a probe is lost with its own, and answers once the way is open (MG36, NR25)', async () => {
+  it('asks again over the next socket when a probe is lost with its own, and answers once the way is open (MG36, NR27)', async () => {
     const target = lan.target('b', vm, new TestNic(), M, 'a').targetLease();
     await lan.pass(20);
     for (const socket of lan.network.sockets) socket.stalled.add('toClient');
