@@ -101,6 +101,6 @@ describe('ConsoleInput', () => {
   it('names a VM that the room does not have', () => {
     const { c } = threeTabs();
     c.owner = null;
-    expect(() => c.input.write(VM, 'x')).toThrow('There is no VM with the id vm-1');
+    expect(() => c.input.write(VM, 'x')).toThrow('There is no such VM');
   });
 });

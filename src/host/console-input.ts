@@ -33,7 +33,7 @@ export class ConsoleInput {
     // While a VM is on its way here, its keys still belong to the source.
     if (vm !== null && (vm.state.kind !== 'arriving' || owner === null)) vm.write(text);
     else if (owner !== null) this.sendOn(vmId, owner, text);
-    else throw new Error(`There is no VM with the id ${vmId} in this room.`);
+    else throw new Error('There is no such VM in this room.');
   }
 
   /** From another tab, which takes this one for the VM's host. */

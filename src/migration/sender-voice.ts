@@ -110,7 +110,7 @@ export function answerCancel(report: MigrationReport): CancelAnswer {
     case 'cancelled':
       return { cancelled: true, sentence: 'The migration was cancelled; the VM runs on where it was.' };
     case 'completed':
-      return { cancelled: false, sentence: `It is too late to cancel: the VM runs on ${report.to} now.` };
+      return { cancelled: false, sentence: 'It is too late to cancel: the VM runs on the target now.' };
     case 'failed':
       return { cancelled: false, sentence: `The migration had failed already: ${report.reason ?? ''}` };
   }

@@ -46,7 +46,7 @@ export class RoomHosts<Message> {
   /** The host has a session now; an older one is replaced. False if the room is full. */
   join(id: HostId, name: string, voice: HostVoice<Message>): boolean {
     const host = this.hosts.get(id);
-    if (host === undefined) throw new Error(`Host ${id} was not admitted`);
+    if (host === undefined) throw new Error('A host joins that was not admitted');
     if (!isShown(host) && this.list().length >= MAX_HOSTS) return false;
     const older = host.voice;
     host.voice = voice;

@@ -172,7 +172,7 @@ class UserModeGateway implements Gateway {
 
   startPing(vmId: string, beatMs: number, onSample: (sample: PingSample) => void): Disposable {
     const guest = this.guests.byId(vmId);
-    if (guest === undefined) throw new RangeError(`There is no VM ${vmId} to ping`);
+    if (guest === undefined) throw new RangeError('There is no such VM to ping');
     return this.services.prober.start(guest.ip, beatMs, onSample);
   }
 

@@ -100,7 +100,7 @@ describe('ping', () => {
 
   it('of a VM that is not there cannot be started', () => {
     const { gateway } = gatewayWorld();
-    expect(() => gateway.startPing('three', 100, () => undefined)).toThrow(/There is no VM three/);
+    expect(() => gateway.startPing('three', 100, () => undefined)).toThrow(/There is no such VM/);
   });
 });
 

@@ -76,8 +76,8 @@ export class Guests implements Disposable {
       const guest: Guest = {
         vmId: lease.vmId,
         name: lease.name,
-        mac: macFromOption(lease.mac, `The MAC address of VM ${lease.vmId}`),
-        ip: ipv4FromOption(lease.ip, `The IP address of VM ${lease.vmId}`),
+        mac: macFromOption(lease.mac, 'The MAC address of a VM'),
+        ip: ipv4FromOption(lease.ip, 'The IP address of a VM'),
       };
       this.ips.set(guest.ip, guest);
       this.macs.set(guest.mac, guest);

@@ -122,7 +122,7 @@ describe('the gateway of a room', () => {
     const gateway = world.gateways.of('default' as RoomName)!;
     await gateway.addForward({ vm: 'My VM', hostPort: 7000, guestPort: 7 });
     expect(world.forwards()).toContainEqual({ guestPort: 7, hostPort: 7000 });
-    await expect(gateway.addForward({ vm: 'nobody', hostPort: 0, guestPort: 7 })).rejects.toThrow('There is no VM nobody in this room');
+    await expect(gateway.addForward({ vm: 'nobody', hostPort: 0, guestPort: 7 })).rejects.toThrow('There is no such VM in this room');
     expect(gateway.forwards()).toContainEqual({ vmId: 'vm1', guestPort: 7, hostPort: 7000 });
     expect(await gateway.removeForward(7000)).toBe(true);
     expect(await gateway.removeForward(7000)).toBe(false);

@@ -135,7 +135,7 @@ export class RoomGateway implements Disposable {
   /** `vm`: id or name. Rejects with ForwardError. */
   async addForward({ vm, hostPort, guestPort }: WantedForward): Promise<Forward> {
     const named = this.lan.vms().filter(({ id, name }) => id === vm || name === vm);
-    if (named.length !== 1) throw new ForwardError(named.length === 0 ? `There is no VM ${vm} in this room` : `${named.length} VMs are called ${vm}: name it by its id`);
+    if (named.length !== 1) throw new ForwardError(named.length === 0 ? 'There is no such VM in this room' : `${named.length} VMs are called ${vm}: name it by its id`);
     const forward = await this.gateway.addForward({ vmId: named[0]?.id ?? vm, hostPort, guestPort });
     try {
       this.tellForwards(forward.vmId);
