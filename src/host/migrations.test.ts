@@ -20,6 +20,8 @@ interface TabModel {
   movedTo: HostId | null;
   /** Cut off from the relay: what it sends and what is sent to it is lost. */
   cutOff: boolean;
+  /** Whether the other hosts are there; pending while they may be on their way back. */
+  present: Promise<boolean>;
   onSend: ((message: HostMessage) => void) | null;
   /** What the tab was told as news, and what as the past. */
   readonly news: EndedMigration[];
@@ -53,7 +55,7 @@ function threeTabs() {
       },
     } as unknown as LocalVm;
     const tab: TabModel = {
-      owner: A, here: false, arrival: null, movedTo: null, cutOff: false, onSend: null, news: [], recalled: [],
+      owner: A, here: false, arrival: null, movedTo: null, cutOff: false, present: Promise.resolve(true), onSend: null, news: [], recalled: [],
       migrations: new Migrations({
         self,
         links: { open: () => Promise.resolve('webrtc') } as unknown as HostLinks,
@@ -67,7 +69,8 @@ function threeTabs() {
         memoryBytesOf: () => 0,
         vmNameOf: () => 'pc-1',
         hostNameOf: (hostId) => `tab ${hostId}`,
-        isPresent: () => true,
+        isExpected: () => true,
+        whenPresent: () => tab.present,
         localVm: () => (tab.here ? vm : null),
         arrival: () => tab.arrival,
         started: () => undefined,
@@ -118,6 +121,19 @@ describe('Migrations', () => {
     a.owner = null;
     c.owner = null;
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', reason: 'No host of this room runs that VM. Choose one from the list of VMs.' });
+  });
+
+  it('waits for the tab that runs the VM while the hosts find each other again', async () => {
+    const { c, moves } = threeTabs();
+    let back: (present: boolean) => void = () => undefined;
+    c.present = new Promise((resolve) => (back = resolve));
+    const report = c.migrations.migrate(VM, B, {});
+    await Promise.resolve();
+    expect(moves()).toBe(0);
+    back(true);
+    expect(await report).toMatchObject({ outcome: 'completed', from: A, to: B });
+    c.present = Promise.resolve(false);
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ cause: 'unknown-host', reason: expect.stringContaining('is away') as string });
   });
 
   it('tells a tab that joins later of past migrations, which are no news there', async () => {
@@ -181,6 +197,7 @@ describe('Migrations', () => {
     };
     c.cutOff = true;
     const report = c.migrations.migrate(VM, B, {});
+    while (sent.length === 0) await Promise.resolve();
     const cancelled = c.migrations.cancel(VM);
     for (const message of sent) c.migrations.undeliverable(A, message);
     expect(await report).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: expect.stringContaining('cannot be reached') as string });
@@ -226,6 +243,15 @@ describe('a wish to cancel', () => {
     c.cutOff = false;
     await c.migrations.cancel(VM);
     await vi.advanceTimersByTimeAsync(5000);
+    expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
+    expect(moves()).toBe(0);
+  });
+
+  it('holds for a move that waits for hosts to find each other again', async () => {
+    const { c, moves } = threeTabs();
+    c.present = new Promise(() => undefined);
+    const report = c.migrations.migrate(VM, B, {});
+    await c.migrations.cancel(VM);
     expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
     expect(moves()).toBe(0);
   });

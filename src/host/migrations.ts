@@ -1,7 +1,7 @@
 /**
  * Migrations as the room sees them: any tab may ask, the VM's owner runs it, everybody hears progress and the report.
  */
-import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
+import { CAUSE_SENTENCES, MigrationError } from '../migration/migration-error.ts';
 import type { MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
@@ -36,7 +36,10 @@ export interface MigrationsOptions {
   readonly memoryBytesOf: (vmId: VmId) => number;
   readonly vmNameOf: (vmId: VmId) => string;
   readonly hostNameOf: (hostId: HostId) => string;
-  readonly isPresent: (hostId: HostId) => boolean;
+  /** The host is in the room, or may be on its way back after the server was away. */
+  readonly isExpected: (hostId: HostId) => boolean;
+  /** Resolves with true once it can be reached; with false when that is not to be expected any more. */
+  readonly whenPresent: (hostId: HostId) => Promise<boolean>;
   /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
   /** For a VM that is on its way here: resolves once it runs here or will not. Otherwise null. */
@@ -236,7 +239,11 @@ export class Migrations implements Disposable {
     const owner = this.options.ownerNow(vmId);
     if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', CAUSE_SENTENCES['unknown-vm']);
     if (owner === this.options.self) return this.run(wish, targetId, options);
-    if (!this.options.isPresent(owner)) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
+    const present = await Promise.race([this.options.whenPresent(owner), wish.cancelled]);
+    if (present === null) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
+    if (!present) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
+    // It may have moved, or ended, while this tab waited.
+    if (this.options.ownerNow(vmId) !== owner) return this.fulfil(wish, targetId, options);
     const outcome = await this.asked.ask(owner, (requestId) => {
       wish.asked = { owner, requestId };
       this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options });
@@ -253,13 +260,17 @@ export class Migrations implements Disposable {
     const vm = this.options.localVm(vmId);
     if (vm === null) return this.refuse(vmId, targetId, 'unknown-vm', `${this.options.vmNameOf(vmId)} does not run in this tab.`);
     if (targetId === this.options.self) return this.refuse(vmId, targetId, 'target-is-source', 'The VM runs on that host already.');
-    if (!this.options.isPresent(targetId)) return this.refuse(vmId, targetId, 'unknown-host', CAUSE_SENTENCES['unknown-host']);
+    if (!this.options.isExpected(targetId)) return this.refuse(vmId, targetId, 'unknown-host', CAUSE_SENTENCES['unknown-host']);
     if (vm.state.kind === 'migrating') return this.refuse(vmId, targetId, 'already-migrating', 'This VM is being moved already. Wait for the end, or cancel it.');
     if (vm.state.kind !== 'running') return this.refuse(vmId, targetId, 'already-migrating', 'This VM does not run yet. Try again in a moment.');
 
     const { self, links, memoryBytesOf } = this.options;
     const order = { id: randomId() as MigrationId, vmId, from: self, to: targetId, memoryBytes: memoryBytesOf(vmId), options };
-    const departure = vm.depart(order, (handOver, signal, attempt) => links.open(targetId, order.id, vmId, handOver, signal, attempt));
+    const departure = vm.depart(order, async (handOver, signal, attempt) => {
+      // Links have their own patience with a server that is away.
+      if (attempt === undefined && !await this.options.whenPresent(targetId) && !this.options.isExpected(targetId)) throw new MigrationError('unknown-host');
+      return links.open(targetId, order.id, vmId, handOver, signal, attempt);
+    });
     this.options.started(vm);
     return departure.done;
   }

@@ -8,6 +8,7 @@ import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../n
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
+import { Gathering } from './gathering.ts';
 import { hostMessageSchema, type HostMessage } from './host-messages.ts';
 import type { PingSample, VmTraffic } from './scripting-interface.ts';
 
@@ -29,7 +30,7 @@ export class RoomMembership implements Disposable {
   readonly refused = new Emitter<string>();
   /** The list of hosts or of VMs is another one. */
   readonly changed = new Emitter<void>();
-  /** Emitted just before the lists change. */
+  /** A host is gone. After the server was away it has time to return before that is said. */
   readonly hostLeft = new Emitter<HostId>();
   readonly heard = new Emitter<{ readonly from: HostId; readonly message: HostMessage }>();
   /** A host said what this page does not understand; with what is wrong about it. */
@@ -40,14 +41,18 @@ export class RoomMembership implements Disposable {
   private readonly options: RoomMembershipOptions;
   private client: HostClient | null = null;
   private whyNot: string | null = null;
-  private hostList: readonly HostInfo[];
+  private readonly gathering: Gathering;
   private vmList: readonly VmInfo[] = [];
   private endedList: readonly EndedVm[] = [];
   private readonly trafficByVm = new Map<string, VmTraffic>();
 
   constructor(options: RoomMembershipOptions) {
     this.options = options;
-    this.hostList = [{ id: options.self, name: options.name }];
+    this.gathering = new Gathering([{ id: options.self, name: options.name }]);
+    this.gathering.left.on(({ id }) => {
+      this.hostLeft.emit(id as HostId);
+      this.changed.emit();
+    });
   }
 
   join(room: RoomName, key: string): void {
@@ -59,15 +64,18 @@ export class RoomMembership implements Disposable {
       if (state.kind === 'refused') this.refuse(state.reason);
       if (state.kind === 'lost') {
         isLost = true;
+        this.gathering.cutOff();
         this.lost.emit(state.reason);
       }
       if (state.kind === 'connected' && isLost) {
         isLost = false;
+        this.gathering.begin();
         this.returned.emit();
       }
     });
     let isFirst = true;
     client.onRoom((now) => {
+      if (isFirst) this.gathering.begin();
       this.take(now);
       if (!isFirst) return;
       isFirst = false;
@@ -101,7 +109,7 @@ export class RoomMembership implements Disposable {
   }
 
   get hosts(): readonly HostInfo[] {
-    return this.hostList;
+    return this.gathering.present;
   }
 
   get vms(): readonly VmInfo[] {
@@ -118,15 +126,25 @@ export class RoomMembership implements Disposable {
   }
 
   hostIds(): HostId[] {
-    return this.hostList.map((host) => host.id as HostId);
+    return this.hosts.map((host) => host.id as HostId);
+  }
+
+  /** The hosts that were here before the server was away, and may still come back. */
+  expectedHostIds(): HostId[] {
+    return this.gathering.expected.map((host) => host.id as HostId);
   }
 
   isPresent(hostId: HostId): boolean {
-    return this.hostList.some((host) => host.id === hostId);
+    return this.gathering.isPresent(hostId);
+  }
+
+  /** Resolves with true once the host is here and the server answers; with false when that is not to be expected any more. */
+  whenPresent(hostId: HostId): Promise<boolean> {
+    return this.gathering.whenPresent(hostId);
   }
 
   hostNameOf(hostId: string): string {
-    return this.hostList.find((host) => host.id === hostId)?.name ?? 'a host that left';
+    return [...this.hosts, ...this.gathering.expected].find((host) => host.id === hostId)?.name ?? 'a host that left';
   }
 
   vm(vmId: string): VmInfo | undefined {
@@ -174,15 +192,12 @@ export class RoomMembership implements Disposable {
   }
 
   dispose(): void {
+    this.gathering.dispose();
     this.client?.dispose();
   }
 
   private take(now: { readonly hosts: readonly HostInfo[]; readonly vms: readonly VmInfo[]; readonly ended: readonly EndedVm[] }): void {
-    for (const { id } of this.hostList) {
-      // By its name still, for whoever tells of it.
-      if (!now.hosts.some((host) => host.id === id)) this.hostLeft.emit(id as HostId);
-    }
-    this.hostList = now.hosts;
+    this.gathering.take(now.hosts);
     this.vmList = now.vms;
     this.endedList = now.ended;
     for (const id of this.trafficByVm.keys()) if (this.vm(id) === undefined) this.trafficByVm.delete(id);

@@ -157,7 +157,8 @@ export function openTab(options: TabOptions): OpenTab {
     memoryBytesOf: (vmId) => room.vm(vmId)?.memoryBytes ?? 0,
     vmNameOf: (vmId) => room.vmNameOf(vmId),
     hostNameOf: (hostId) => room.hostNameOf(hostId),
-    isPresent: (hostId) => room.isPresent(hostId),
+    isExpected: (hostId) => room.isPresent(hostId) || room.expectedHostIds().includes(hostId),
+    whenPresent: (hostId) => room.whenPresent(hostId),
     localVm: (vmId) => localVms.get(vmId),
     arrival: (vmId) => {
       const vm = localVms.getOrArriving(vmId);
@@ -207,7 +208,7 @@ export function openTab(options: TabOptions): OpenTab {
     migrations.forgetHost(hostId);
   });
   room.changed.on(() => {
-    links.meet(room.hostIds());
+    links.meet([...room.hostIds(), ...room.expectedHostIds()]);
     endedVms.take(room.ended, room.hostIds());
     localVms.listed();
     roomChanged();

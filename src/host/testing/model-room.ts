@@ -121,7 +121,8 @@ export class ModelRoom {
       memoryBytesOf: () => 1,
       vmNameOf: (vmId) => vmId,
       hostNameOf: (hostId) => `tab ${hostId}`,
-      isPresent: (hostId) => hosts.some((host) => host.id === hostId),
+      isExpected: (hostId) => hosts.some((host) => host.id === hostId),
+      whenPresent: (hostId) => Promise.resolve(hosts.some((host) => host.id === hostId)),
       localVm: (vmId) => localVms.get(vmId),
       arrival: (vmId) => {
         const vm = localVms.getOrArriving(vmId);
