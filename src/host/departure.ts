@@ -7,7 +7,7 @@ import { CAUSE_SENTENCES, MigrationError } from '../migration/migration-error.ts
 import type { LinkKind, MigrationCause, MigrationPhase, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { settlable } from '../migration/settlable.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
-import type { HandOver, LinkAttempt } from './host-links.ts';
+import type { HandOver, LinkAttempt, LinkWaiter } from './host-links.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
 import type { MigrationEnds } from './vm-worker-messages.ts';
 
@@ -20,8 +20,8 @@ export interface DepartureOrder {
   readonly options: MigrateOptions;
 }
 
-/** Opens one of the migration's links and hands this tab's ends over; gives up, with MigrationError('cancelled'), when `signal` aborts. */
-export type OpenLink = (handOver: HandOver, signal: AbortSignal, attempt?: LinkAttempt) => Promise<LinkKind>;
+/** Opens one of the migration's links and hands this tab's ends over; gives up, with MigrationError('cancelled'), when nobody waits any more. */
+export type OpenLink = (handOver: HandOver, waiter: LinkWaiter, attempt?: LinkAttempt) => Promise<LinkKind>;
 
 export interface DeparturePort {
   /** The worker runs the migration from here on. */
@@ -61,12 +61,11 @@ export class Departure {
 
   /** Opens the first link, and with its ends starts the worker's part. */
   start(): void {
-    const { id, vmId, from, to } = this.order;
-    this.port.progress({ id, vmId, from, to, phase: 'offer', round: 0, pagesLeft: 0, pagesSent: 0, bytesSent: 0, bytesPerSecond: 0, expectedPauseMs: 0 });
+    this.waits();
     this.openLink((ends) => {
       this.port.begin(ends);
       this.stage = 'in-worker';
-    }, this.giveUp.signal).then(
+    }, { signal: this.giveUp.signal, targetLoading: (share) => this.waits(share) }).then(
       (kind) => (this.link = kind),
       (error: unknown) => {
         if (this.stage !== 'opening') return;
@@ -78,7 +77,8 @@ export class Departure {
 
   /** The link died and the worker wants another. */
   openNext(attempt: number, avoid: LinkKind): void {
-    this.openLink((ends) => this.port.nextLink(attempt, ends), this.giveUp.signal, { attempt, avoid }).then(
+    const waiter = { signal: this.giveUp.signal, targetLoading: () => undefined };
+    this.openLink((ends) => this.port.nextLink(attempt, ends), waiter, { attempt, avoid }).then(
       (kind) => (this.link = kind),
       (error: unknown) => this.port.noLink(sentenceOf(error)),
     );
@@ -121,6 +121,14 @@ export class Departure {
   /** The worker ended before it could tell that the target has the VM. The pause is what it was at most. */
   arrivedUnseen(): MigrationReport {
     return { ...this.figures(), outcome: 'completed', pauseMs: performance.now() - (this.doubtSince ?? this.began) };
+  }
+
+  private waits(targetLoaded?: number): void {
+    const { id, vmId, from, to } = this.order;
+    this.port.progress({
+      id, vmId, from, to, phase: 'offer', round: 0, pagesLeft: 0, pagesSent: 0, bytesSent: 0, bytesPerSecond: 0, expectedPauseMs: 0,
+      ...(targetLoaded === undefined ? {} : { targetLoaded }),
+    });
   }
 
   private figures(): Omit<MigrationReport, 'outcome'> {

@@ -13,17 +13,24 @@ function twoTabs() {
   const deaf = new Set<HostId>();
   const handedOver: string[] = [];
   const wanted = new AbortController();
+  /** What the target has loaded of the guest; null: all. */
+  const loading: { share: number | null } = { share: null };
+  const shares: number[] = [];
   const tab = (self: HostId): HostLinks => new HostLinks({
     self,
     connections: null,
     presence: null,
     send: (to, message) => queueMicrotask(() => transmit(self, to, message)),
-    accept: (_from, migrationId, _vmId, attempt, hand) => hand(() => handedOver.push(`${self} takes ${migrationId}/${attempt}`)),
+    accept: (_from, migrationId, _vmId, attempt, hand) => {
+      if (loading.share !== null) return { loaded: loading.share };
+      hand(() => handedOver.push(`${self} takes ${migrationId}/${attempt}`));
+      return 'open';
+    },
     abandoned: (_from, migrationId) => handedOver.push(`${self} drops ${migrationId}`),
   });
   const tabs = new Map([[A, tab(A)], [B, tab(B)]]);
   function transmit(from: HostId, to: HostId, message: HostMessage): void {
-    if (message.type !== 'open-link' && message.type !== 'link-opened' && message.type !== 'link-refused' && message.type !== 'link-abandoned') return;
+    if (message.type !== 'open-link' && message.type !== 'link-opened' && message.type !== 'link-refused' && message.type !== 'link-waits' && message.type !== 'link-abandoned') return;
     if (deaf.has(from) || deaf.has(to)) return;
     if (!away.has(from) && !away.has(to)) tabs.get(to)?.receive(from, message);
     else if (message.type === 'open-link') tabs.get(from)?.undeliverable(to, message);
@@ -32,8 +39,8 @@ function twoTabs() {
   const present = (): void => a.meet([A, B].filter((host) => host === A || !away.has(host)));
   present();
   return {
-    a, handedOver, deaf,
-    open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over'), wanted.signal),
+    a, handedOver, deaf, loading, shares,
+    open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over'), { signal: wanted.signal, targetLoading: (share) => shares.push(share) }),
     giveUp: () => wanted.abort(),
     cutOff: () => {
       deaf.delete(A);
@@ -65,6 +72,42 @@ async function passing(ms: number): Promise<void> {
 describe('HostLinks', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
+
+  it('waits for a target that still loads the guest, for as long as it says so, and tells how far it is', async () => {
+    const { open, handedOver, loading, shares } = twoTabs();
+    loading.share = 0.25;
+    const opening = open();
+    await passing(60_000);
+    expect(handedOver).toEqual([]);
+    expect(new Set(shares)).toEqual(new Set([0.25]));
+    loading.share = null;
+    await passing(1000);
+    expect(await opening).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('does not wait for a target that loads the guest and falls silent', async () => {
+    const { open, loading, deaf } = twoTabs();
+    loading.share = 0.25;
+    const opening = expect(open()).rejects.toMatchObject({ cause: 'link-failed' });
+    await passing(20_000);
+    deaf.add(B);
+    await passing(6000);
+    await opening;
+  });
+
+  it('can give up while the target loads the guest', async () => {
+    const { open, giveUp, handedOver, loading } = twoTabs();
+    loading.share = 0.25;
+    const opening = expect(open()).rejects.toMatchObject({ cause: 'cancelled' });
+    await passing(2000);
+    giveUp();
+    await opening;
+    loading.share = null;
+    await passing(2000);
+    expect(handedOver).toEqual(['b drops move-1']);
+  });
 
   it('tells the target that nothing will come when it gives up before the target has answered', async () => {
     const { open, giveUp, handedOver, targetCutOff, comesBack } = twoTabs();

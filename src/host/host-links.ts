@@ -48,10 +48,22 @@ export interface LinkAttempt {
 
 const FIRST_LINK: LinkAttempt = { attempt: 0, avoid: null };
 
+/** Who waits for a link that is being opened. */
+export interface LinkWaiter {
+  /** Aborted: nobody waits any more. */
+  readonly signal: AbortSignal;
+  /** The target still loads the guest, and has this share of it. */
+  readonly targetLoading: (share: number) => void;
+}
+
+/** A target's answer: its end is open, or it still loads the guest, of which it has this share. */
+export type Acceptance = 'open' | { readonly loaded: number };
+
 interface Opening {
   readonly targetId: HostId;
   readonly message: HostMessageOf<'open-link'>;
   readonly handOver: HandOver;
+  readonly waiter: LinkWaiter;
   readonly resolve: (kind: LinkKind) => void;
   readonly reject: (error: MigrationError) => void;
   readonly again: ReturnType<typeof setInterval>;
@@ -68,8 +80,8 @@ export interface HostLinksOptions {
   readonly connections: PeerConnections | null;
   readonly presence: LocalPresence | null;
   readonly send: (to: HostId, message: HostMessage) => void;
-  /** This tab is the target: hand the ends to a new VM worker in this task. Throws a sentence to refuse. */
-  readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void) => void;
+  /** This tab is the target: hand the ends to a new VM worker in this task, or say what is missing. Throws a sentence to refuse. */
+  readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void) => Acceptance;
   /** This tab was to be the target, and the source has given up before anything came. */
   readonly abandoned: (from: HostId, migrationId: MigrationId) => void;
 }
@@ -139,27 +151,28 @@ export class HostLinks implements Disposable {
 
   /**
    * Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind; rejects
-   * with a MigrationError, and at once with 'cancelled' when `signal` aborts.
+   * with a MigrationError, and at once with 'cancelled' when the waiter's signal aborts. A target that still loads the
+   * guest is waited for as long as it says so.
    */
-  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, signal: AbortSignal, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
+  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, waiter: LinkWaiter, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
     const kind = avoid === null ? await this.ready(targetId) : this.otherThan(avoid, targetId);
-    if (signal.aborted) throw new MigrationError('cancelled');
+    if (waiter.signal.aborted) throw new MigrationError('cancelled');
     const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
     const message: HostMessageOf<'open-link'> = { type: 'open-link', migrationId, vmId, attempt, kind, channelBase };
     return new Promise((resolve, reject) => {
       const opening: Opening = {
-        targetId, message, handOver, resolve, reject,
+        targetId, message, handOver, waiter, resolve, reject,
         again: setInterval(() => this.ask(opening), ASK_AGAIN_MS), limit: this.openLimit(migrationId), wasCutOff: this.isCutOff, undelivered: false,
       };
       this.openings.set(migrationId, opening);
-      signal.addEventListener('abort', () => {
+      waiter.signal.addEventListener('abort', () => {
         if (this.openings.get(migrationId) === opening) this.giveUp(migrationId, new MigrationError('cancelled'));
       }, { once: true });
       this.ask(opening);
     });
   }
 
-  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused' | 'link-abandoned'>): void {
+  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused' | 'link-waits' | 'link-abandoned'>): void {
     switch (message.type) {
       case 'rtc-invite':
         if (this.options.connections?.expect(from, message.nonce) === true) this.options.send(from, { type: 'rtc-expected', nonce: message.nonce });
@@ -173,6 +186,9 @@ export class HostLinks implements Disposable {
       case 'link-opened':
       case 'link-refused':
         this.finish(from, message);
+        break;
+      case 'link-waits':
+        this.targetWaits(from, message);
         break;
       case 'link-abandoned':
         this.options.abandoned(from, message.migrationId);
@@ -259,8 +275,12 @@ export class HostLinks implements Disposable {
     try {
       // Asked again: the ends here are open already.
       if (!this.answered.has(linkId)) {
-        this.options.accept(from, migrationId, message.vmId, message.attempt, (handOver) =>
+        const accepted = this.options.accept(from, migrationId, message.vmId, message.attempt, (handOver) =>
           this.handOver(from, linkId, message.kind, message.channelBase, 'target', handOver));
+        if (accepted !== 'open') {
+          this.options.send(from, { type: 'link-waits', migrationId, loaded: accepted.loaded });
+          return;
+        }
         this.answered.add(linkId);
         const [oldest] = this.answered;
         if (this.answered.size > MAX_ANSWERED && oldest !== undefined) this.answered.delete(oldest);
@@ -269,6 +289,15 @@ export class HostLinks implements Disposable {
     } catch (error) {
       this.options.send(from, { type: 'link-refused', migrationId, reason: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  /** It lives, and is asked again. */
+  private targetWaits(from: HostId, { migrationId, loaded }: HostMessageOf<'link-waits'>): void {
+    const opening = this.openings.get(migrationId);
+    if (opening?.targetId !== from) return;
+    clearTimeout(opening.limit);
+    opening.limit = this.openLimit(migrationId);
+    opening.waiter.targetLoading(loaded);
   }
 
   private finish(from: HostId, message: HostMessageOf<'link-opened' | 'link-refused'>): void {

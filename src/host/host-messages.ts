@@ -13,6 +13,7 @@ const sentence = v.pipe(v.string(), v.maxLength(2000));
 /** As the relay bounds the names of hosts and VMs. */
 const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const number = v.pipe(v.number(), v.finite());
+const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
 /** A piece of console input, in characters, or output, in bytes; the relay bounds the whole message. */
 export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
@@ -66,6 +67,7 @@ const progressSchema = v.object({
   id: migrationId, vmId, from: hostId, to: hostId,
   phase: v.picklist(['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done']),
   round: count, pagesLeft: count, pagesSent: count, bytesSent: count, bytesPerSecond: count, expectedPauseMs: count,
+  targetLoaded: v.optional(share),
   distanceMs: v.optional(count),
 });
 
@@ -78,6 +80,8 @@ export const hostMessageSchema = v.variant('type', [
   v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: v.pipe(count, v.integer(), v.maxValue(MAX_LINK_ATTEMPT)), kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
   v.object({ type: v.literal('link-opened'), migrationId }),
   v.object({ type: v.literal('link-refused'), migrationId, reason: sentence }),
+  /** The sender is to be the target and still loads the guest, of which it has this share: ask again. */
+  v.object({ type: v.literal('link-waits'), migrationId, loaded: share }),
   /** The source gave the migration up before its first link was open at both ends: nothing will come. */
   v.object({ type: v.literal('link-abandoned'), migrationId }),
 
@@ -103,10 +107,12 @@ export const hostMessageSchema = v.variant('type', [
     type: v.literal('console-size'), vmId, holder: hostId, turn: v.pipe(count, v.safeInteger()),
     cols: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_COLUMNS)), rows: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_ROWS)),
   }),
+  /** The sender has loaded the guest. */
+  v.object({ type: v.literal('host-ready') }),
 
   /** What only the room knows of a VM. */
   v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
-  /** From a tab that joined, or was cut off for a while, to everybody; answered by `vm-details` of one's own VMs and by `past-reports`. */
+  /** From a tab that joined, or was cut off for a while, to everybody; answered by `vm-details` of one's own VMs, by `host-ready` and by `past-reports`. */
   v.object({ type: v.literal('details-wanted') }),
   /** What the sender remembers, whoever's migrations they were. Changes the asker's history; what the sender itself ran is over for the asker then. */
   v.object({ type: v.literal('past-reports'), reports: v.pipe(v.array(pastReportSchema), v.maxLength(MAX_PAST_REPORTS)) }),

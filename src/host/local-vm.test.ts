@@ -35,8 +35,8 @@ const PROGRESS = { id: MOVE, vmId: VM, from: A, to: B, round: 1, pagesLeft: 1, p
 async function departingVm(open: boolean, elsewhere = false) {
   const made = vmIn({ kind: 'running', identity: IDENTITY, epoch: EPOCH }, elsewhere);
   let signal: AbortSignal | null = null;
-  const departure = made.vm.depart(ORDER, (handOver, given) => {
-    signal = given;
+  const departure = made.vm.depart(ORDER, (handOver, waiter) => {
+    signal = waiter.signal;
     if (!open) return new Promise(() => undefined);
     handOver({ kind: 'relay' });
     return Promise.resolve('relay');

@@ -8,7 +8,7 @@ import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { ConsoleInput } from './console-input.ts';
-import type { HandOver } from './host-links.ts';
+import type { Acceptance, HandOver } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { LocalVm, type LocalVmEnd, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
 import { randomPassword } from './random.ts';
@@ -37,6 +37,8 @@ export interface LocalVmsOptions {
   readonly relay: RelayAccess;
   /** The guest's parts; loaded once, awaited by the first VM. */
   readonly guest: () => Promise<GuestSet>;
+  /** The share of them that is here while they are loaded, 0 to 1; null if they are not being loaded. */
+  readonly loadedShare: () => number | null;
   readonly room: RoomPort;
   readonly log: RoomLog;
   readonly consoles: RemoteConsoles;
@@ -132,15 +134,19 @@ export class LocalVms {
   }
 
   /** This tab is the target of a migration; `attempt` counts its links from 0. Throws a sentence to refuse. */
-  accept(from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void): void {
+  accept(from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void): Acceptance {
     if (attempt > 0) {
       const vm = this.vms.get(vmId);
       const known = vm?.state.kind === 'arriving' && vm.state.migrationId === migrationId && vm.state.from === from;
       if (vm === undefined || !known) throw new Error('This host has given that migration up.');
       hand(vm.nextLink(attempt));
-      return;
+      return 'open';
     }
-    if (this.loaded === null) throw new Error('This tab is still loading the guest. Try again in a moment.');
+    if (this.loaded === null) {
+      const loaded = this.options.loadedShare();
+      if (loaded === null) throw new Error('That tab could not load the PC. Reload it, and try again.');
+      return { loaded };
+    }
     const present = this.vms.get(vmId);
     // An earlier attempt that is still dying makes way: the source decides, and it runs the VM.
     if (present?.state.kind === 'arriving' && present.state.from === from) present.remove('The other host begins anew.');
@@ -148,6 +154,7 @@ export class LocalVms {
     const vm = this.spawn(vmId, { kind: 'arriving', migrationId, from }, this.loaded);
     try {
       hand(vm.receive(from, migrationId));
+      return 'open';
     } catch (error) {
       vm.remove(sentenceOf(error));
       throw error;
@@ -202,6 +209,7 @@ export class LocalVms {
     try {
       const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay }, this.events);
       this.vms.set(vmId, vm);
+      if (state.kind === 'arriving') this.endings.isComing(vmId);
       return vm;
     } catch (error) {
       if (state.kind === 'starting') void this.endings.tell(vmId, state.epoch, { how: 'failed', why: sentenceOf(error).slice(0, MAX_ENDING_CHARACTERS) });

@@ -240,8 +240,8 @@ export class Migrations implements Disposable {
     if (owner === null) return this.refuse(vmId, targetId, 'unknown-vm', CAUSE_SENTENCES['unknown-vm']);
     if (owner === this.options.self) return this.run(wish, targetId, options);
     const present = await Promise.race([this.options.whenPresent(owner), wish.cancelled]);
-    if (present === null) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
-    if (!present) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
+    if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
+    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
     // It may have moved, or ended, while this tab waited.
     if (this.options.ownerNow(vmId) !== owner) return this.fulfil(wish, targetId, options);
     const outcome = await this.asked.ask(owner, (requestId) => {
@@ -266,10 +266,10 @@ export class Migrations implements Disposable {
 
     const { self, links, memoryBytesOf } = this.options;
     const order = { id: randomId() as MigrationId, vmId, from: self, to: targetId, memoryBytes: memoryBytesOf(vmId), options };
-    const departure = vm.depart(order, async (handOver, signal, attempt) => {
+    const departure = vm.depart(order, async (handOver, waiter, attempt) => {
       // Links have their own patience with a server that is away.
       if (attempt === undefined && !await this.options.whenPresent(targetId) && !this.options.isExpected(targetId)) throw new MigrationError('unknown-host');
-      return links.open(targetId, order.id, vmId, handOver, signal, attempt);
+      return links.open(targetId, order.id, vmId, handOver, waiter, attempt);
     });
     this.options.started(vm);
     return departure.done;

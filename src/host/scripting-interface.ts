@@ -5,6 +5,8 @@ export interface TabMotionHost {
   readonly id: string;
   readonly name: string;
   readonly self: boolean;
+  /** It has loaded the guest. A move to a host that has not waits for that. */
+  readonly ready: boolean;
   /** VMs this host runs. */
   readonly vms: number;
 }

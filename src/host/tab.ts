@@ -11,6 +11,7 @@ import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
+import { HostReadiness } from './host-readiness.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { LocalVms } from './local-vms.ts';
 import { Migrations } from './migrations.ts';
@@ -108,11 +109,13 @@ export function openTab(options: TabOptions): OpenTab {
     isPresent: (hostId) => room.isPresent(hostId),
     local: (vmId) => localVms.getOrArriving(vmId),
   });
+  const readiness = new HostReadiness({ self, sendToHost, sendToRoom: (message) => room.sendToRoom(message), changed: () => roomChanged() });
   const localVms: LocalVms = new LocalVms({
     self,
     spawn: options.spawnVmWorker,
     relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
     guest: guest.load,
+    loadedShare: guest.share,
     room, log,
     consoles: consoles.output,
     input: consoles.input,
@@ -205,6 +208,7 @@ export function openTab(options: TabOptions): OpenTab {
   });
   room.hostLeft.on((hostId) => {
     consoles.output.forgetHost(hostId);
+    readiness.forgetHost(hostId);
     migrations.forgetHost(hostId);
   });
   room.changed.on(() => {
@@ -243,6 +247,7 @@ export function openTab(options: TabOptions): OpenTab {
   function askWhatWasMissed(): void {
     migrations.askPast(room.hostIds());
     room.sendToRoom({ type: 'details-wanted' });
+    readiness.tellRoom();
   }
 
   /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
@@ -250,6 +255,7 @@ export function openTab(options: TabOptions): OpenTab {
     try {
       starting = { text: 'Loading the PC', fraction: 0 };
       localVms.setGuest(await guest.load());
+      readiness.loaded();
       if (emptyRoom && options.address.searchParams.get('autostart') !== '0') {
         starting = { text: 'Starting the PC', fraction: null };
         changed();
@@ -270,6 +276,7 @@ export function openTab(options: TabOptions): OpenTab {
       case 'open-link':
       case 'link-opened':
       case 'link-refused':
+      case 'link-waits':
       case 'link-abandoned':
         links.receive(from, message);
         break;
@@ -293,9 +300,13 @@ export function openTab(options: TabOptions): OpenTab {
         if (localVms.get(message.vmId) === null) localVms.details.set(message.vmId, { password: message.password, waitingFor: message.waitingFor });
         changed();
         break;
+      case 'host-ready':
+        readiness.heard(from);
+        break;
       case 'details-wanted':
         localVms.tellDetails(from);
         consoles.sizes.tell(from);
+        readiness.tell(from);
         migrations.tellPast(from);
         break;
     }
@@ -306,7 +317,7 @@ export function openTab(options: TabOptions): OpenTab {
   }
 
   const publicVms = (): TabMotionVm[] => views().filter((vm) => !vm.ended).map(publicVm);
-  const publicHosts = (): TabMotionHost[] => hostViews(room.hosts, publicVms(), self);
+  const publicHosts = (): TabMotionHost[] => hostViews(room.hosts, publicVms(), self, (hostId) => readiness.isReady(hostId));
 
   function roomChanged(): void {
     consoles.roomChanged();
@@ -396,16 +407,22 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
 }
 
-/** Loads on first use; a failed load may be tried again. */
-function loadOnce(load: (onProgress: (fraction: number) => void) => Promise<GuestSet>, onProgress: (fraction: number) => void): { load: () => Promise<GuestSet> } {
+/** Loads on first use; a failed load may be tried again. `share`: what is here of a load that has not failed, 0 to 1; otherwise null. */
+function loadOnce(load: (onProgress: (fraction: number) => void) => Promise<GuestSet>, onProgress: (fraction: number) => void): { load: () => Promise<GuestSet>; share: () => number | null } {
   let loading: Promise<GuestSet> | null = null;
+  let share: number | null = null;
   return {
     load() {
-      loading ??= load(onProgress).catch((error: unknown) => {
-        loading = null;
+      share ??= 0;
+      loading ??= load((fraction) => {
+        share = Math.min(1, fraction);
+        onProgress(fraction);
+      }).catch((error: unknown) => {
+        loading = share = null;
         throw error;
       });
       return loading;
     },
+    share: () => share,
   };
 }

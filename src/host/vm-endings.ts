@@ -14,7 +14,7 @@ export class VmEndings {
   private readonly self: HostId;
   private readonly room: EndingsPort;
   /** What the relay has not confirmed. */
-  private readonly open = new Map<VmId, { readonly ending: Ending; readonly asking: boolean }>();
+  private readonly open = new Map<VmId, { readonly ending: Ending; asking: boolean }>();
 
   constructor(self: HostId, room: EndingsPort) {
     this.self = self;
@@ -23,17 +23,23 @@ export class VmEndings {
 
   /** The VM is over as of this epoch. Resolves with true if it is another host's by now, so that it is not over. Never rejects. */
   async tell(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<boolean> {
-    this.open.set(vmId, { ending, asking: true });
+    const entry = { ending, asking: true };
+    this.open.set(vmId, entry);
     try {
       await this.room.destroyVm(vmId, epoch, ending);
-      this.open.delete(vmId);
+      if (this.open.get(vmId) === entry) this.open.delete(vmId);
       return false;
     } catch (error) {
-      this.open.set(vmId, { ending, asking: false });
+      entry.asking = false;
       const listed = this.room.vm(vmId);
       // What is listed as this tab's at the epoch that was refused is an older list.
       return wasRefused(error) && listed !== undefined && (listed.hostId !== this.self || listed.epoch === (epoch as number));
     }
+  }
+
+  /** It is on its way here again, alive: the relay will list it as this tab's, and be right. */
+  isComing(vmId: VmId): void {
+    this.open.delete(vmId);
   }
 
   /** The relay's list has changed, or it is back. */

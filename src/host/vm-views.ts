@@ -20,11 +20,12 @@ export interface LocalKnowledge {
   readonly traffic: ReadonlyMap<string, VmTraffic>;
 }
 
-export function hostViews(hosts: readonly HostInfo[], vms: readonly TabMotionVm[], self: HostId): TabMotionHost[] {
+export function hostViews(hosts: readonly HostInfo[], vms: readonly TabMotionVm[], self: HostId, isReady: (hostId: string) => boolean): TabMotionHost[] {
   return hosts.map((host) => ({
     id: host.id,
     name: host.name,
     self: host.id === self,
+    ready: isReady(host.id),
     vms: vms.filter((vm) => vm.hostId === host.id).length,
   }));
 }

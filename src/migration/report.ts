@@ -49,6 +49,8 @@ export interface MigrationProgress {
   readonly bytesSent: number;
   readonly bytesPerSecond: number;
   readonly expectedPauseMs: number;
+  /** In phase `offer`: the target still loads the guest and has this share of it, 0 to 1; the move waits for that. */
+  readonly targetLoaded?: number;
   /** What of it the distance between the two hosts and the relay costs, which `maxPauseMs` is on top of. Only the source knows. */
   readonly distanceMs?: number;
 }

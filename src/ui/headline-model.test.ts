@@ -20,7 +20,7 @@ describe('the sentence at the top', () => {
 
   it('names the one place a VM can go, or counts them', () => {
     expect(say()).toContain('it moves to Laptop of Ada while it runs');
-    expect(say({ hosts: [...hosts, { id: 'x', name: 'x', self: false, vms: 0 }] })).toContain('2 other tabs');
+    expect(say({ hosts: [...hosts, { id: 'x', name: 'x', self: false, ready: true, vms: 0 }] })).toContain('2 other tabs');
   });
 
   it('follows a migration, then tells its pause, and lets go of it after a while', () => {

@@ -7,7 +7,7 @@ import { progressFraction } from './progress-model.ts';
 import { type Actions, type Scene } from './scene.ts';
 import { stream, type Stream } from './stream.ts';
 import { VM_MIME, vmChip } from './vm-chip.ts';
-import { linkWord } from './words.ts';
+import { linkWord, STILL_LOADING } from './words.ts';
 
 /** From this many hosts on, cards are drawn small. */
 const MANY_HOSTS = 5;
@@ -124,7 +124,7 @@ function allHosts(scene: Scene): { readonly host: TabMotionHost; readonly away: 
   const missing = vms.some((vm) => cardOf(vm, scene) === AWAY);
   return [
     ...[...self, ...others].map((host) => ({ host, away: false })),
-    ...(missing ? [{ host: { id: AWAY, name: 'Tabs that are away', self: false, vms: 0 }, away: true }] : []),
+    ...(missing ? [{ host: { id: AWAY, name: 'Tabs that are away', self: false, ready: true, vms: 0 }, away: true }] : []),
   ];
 }
 
@@ -169,7 +169,7 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
     update({ host, away, chips, arriving, scene }) {
       setText(name, host.self ? 'This tab' : host.name);
       const link = scene.view.links[host.id];
-      setText(note, away ? '' : host.self ? host.name : link === undefined ? '' : linkWord(link));
+      setText(note, away ? '' : host.self ? host.name : !host.ready ? STILL_LOADING : link === undefined ? '' : linkWord(link));
       show(another, host.self && scene.view.starting === null && scene.view.vms.length > 0);
       setAttribute(element, 'data-self', host.self);
       setAttribute(element, 'data-away', away);

@@ -2,7 +2,7 @@ import { DisposableBag } from '../shared/disposable.ts';
 import type { TabMotionHost, VmView } from '../host/scripting-interface.ts';
 import { el, keyedList, listen, setAttribute, setText, show, type Component } from './dom.ts';
 import { migrationOf, movable, targetsOf, type Actions, type Scene } from './scene.ts';
-import { linkWord } from './words.ts';
+import { linkWord, STILL_LOADING } from './words.ts';
 
 interface TargetRow {
   readonly host: TabMotionHost;
@@ -94,7 +94,7 @@ function targetButton(hostId: string, actions: Actions, chosen: () => void): Com
       vmId = vm.id;
       setText(name, host.self ? 'This tab' : host.name);
       const link = scene.view.links[host.id];
-      setText(note, host.self ? host.name : link === undefined ? '' : linkWord(link));
+      setText(note, host.self ? host.name : !host.ready ? STILL_LOADING : link === undefined ? '' : linkWord(link));
     },
     dispose: () => click.dispose(),
   };

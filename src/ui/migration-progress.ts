@@ -33,7 +33,7 @@ export function migrationProgress(actions: Actions): Component<Scene> {
       if (progress === null || vm === null) return;
       vmId = vm.id;
       setText(title, `${vm.name} → ${hostName(scene, progress.to)}`);
-      setText(phase, vm.waitingFor ?? phaseSentence(progress.phase, progress.round));
+      setText(phase, vm.waitingFor ?? phaseSentence(progress));
       setAttribute(phase, 'data-waiting', vm.waitingFor !== null);
       setAttribute(element, 'data-phase', progress.phase);
       const fraction = progressFraction(progress);

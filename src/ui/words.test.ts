@@ -16,8 +16,8 @@ describe('what the page calls things', () => {
 
   it('has a sentence of its own for every phase', () => {
     const phases: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done'];
-    const sentences = [...phases.map((phase) => phaseSentence(phase, 1)), phaseSentence('rounds', 2)];
-    expect(new Set(sentences).size).toBe(phases.length + 1);
+    const sentences = [...phases.map((phase) => phaseSentence({ phase, round: 1 })), phaseSentence({ phase: 'rounds', round: 2 }), phaseSentence({ phase: 'offer', round: 0, targetLoaded: 0.4 })];
+    expect(new Set(sentences).size).toBe(phases.length + 2);
   });
 
   it('names every way between two tabs', () => {

@@ -1,5 +1,5 @@
 /** What the page calls things: states, phases and links in plain English. */
-import type { LinkKind, MigrationPhase } from '../migration/report.ts';
+import type { LinkKind, MigrationProgress } from '../migration/report.ts';
 import type { VmView } from '../host/scripting-interface.ts';
 import { assertNever } from '../shared/assert-never.ts';
 
@@ -26,9 +26,10 @@ export function vmStateWord(vm: VmView): string {
 }
 
 /** What happens in a phase, for a person who sees it for the first time. */
-export function phaseSentence(phase: MigrationPhase, round: number): string {
+export function phaseSentence({ phase, round, targetLoaded }: Pick<MigrationProgress, 'phase' | 'round' | 'targetLoaded'>): string {
   switch (phase) {
     case 'offer':
+      if (targetLoaded !== undefined) return `The other side is still loading the PC, ${Math.floor(targetLoaded * 100)} %`;
       return 'Asking the other side whether the PC fits';
     case 'prepare':
       return 'The other side gets an empty PC ready';
@@ -46,6 +47,9 @@ export function phaseSentence(phase: MigrationPhase, round: number): string {
       return assertNever(phase);
   }
 }
+
+/** Of a host: a PC that is sent there waits until it has loaded what it needs. */
+export const STILL_LOADING = 'loading the PC …';
 
 /** How two tabs reach each other. */
 export function linkWord(link: LinkKind | 'trying'): string {

@@ -89,6 +89,7 @@ export class ModelRoom {
       },
       relay: {} as RelayAccess,
       guest: () => Promise.resolve(GUEST),
+      loadedShare: () => null,
       room: {
         createVm: () => this.ask(id, () => this.create(id)),
         destroyVm: (vmId, epoch) => this.ask(id, () => this.destroy(id, vmId, epoch)),

@@ -34,14 +34,14 @@ export class FakeTab implements Tab {
 
   constructor(options: FakeOptions = {}) {
     this.slowness = options.slowness ?? 1;
-    const others = (options.hosts ?? []).map((name, index): TabMotionHost => ({ id: `host-${index + 1}`, name, self: false, vms: 0 }));
+    const others = (options.hosts ?? []).map((name, index): TabMotionHost => ({ id: `host-${index + 1}`, name, self: false, ready: true, vms: 0 }));
     this.state = {
       room: this.room,
       invitation: options.invitation ?? 'http://192.168.1.20:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg',
       secure: options.secure ?? true,
       starting: null,
       trouble: options.trouble ?? null,
-      hosts: [{ id: SELF, name: this.host.name, self: true, vms: 0 }, ...others],
+      hosts: [{ id: SELF, name: this.host.name, self: true, ready: true, vms: 0 }, ...others],
       vms: [],
       endedVms: options.ended ?? [],
       migrations: [],

@@ -8,8 +8,8 @@ export const HERE = 'host-here';
 export const THERE = 'host-there';
 
 export const hosts: readonly TabMotionHost[] = [
-  { id: HERE, name: 'brave-otter', self: true, vms: 1 },
-  { id: THERE, name: 'Laptop of Ada', self: false, vms: 0 },
+  { id: HERE, name: 'brave-otter', self: true, ready: true, vms: 1 },
+  { id: THERE, name: 'Laptop of Ada', self: false, ready: true, vms: 0 },
 ];
 
 export function vm(change: Partial<VmView> = {}): VmView {

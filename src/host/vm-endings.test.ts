@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import type { VmInfo } from '../net-relay/relay-protocol.ts';
+import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
+import { VmEndings } from './vm-endings.ts';
+
+const [A, B] = ['a', 'b'] as [HostId, HostId];
+const VM = 'vm-1' as VmId;
+const EPOCH = 1 as LeaseEpoch;
+const OFF = { how: 'powered-off' } as const;
+
+/** Tab A, and a relay that answers as the test says. */
+function tab() {
+  const relay = { answer: (): Promise<void> => Promise.resolve(), listed: { hostId: A, epoch: 1 } as unknown as VmInfo | undefined, told: [] as number[] };
+  const endings = new VmEndings(A, {
+    destroyVm: (_vmId, epoch) => {
+      relay.told.push(epoch);
+      return relay.answer();
+    },
+    vm: () => relay.listed,
+  });
+  return { endings, relay };
+}
+const away = (): Promise<void> => Promise.reject(new Error('The server cannot be reached.'));
+const refuse = (): Promise<void> => Promise.reject(new Error('pc-1 belongs to another host now.', { cause: 'refused' }));
+
+describe('the end of a VM', () => {
+  it('is told again when the relay, which was away, is back', async () => {
+    const { endings, relay } = tab();
+    relay.answer = away;
+    expect(await endings.tell(VM, EPOCH, OFF)).toBe(false);
+    relay.answer = () => Promise.resolve();
+    endings.tellAgain();
+    await Promise.resolve();
+    endings.tellAgain();
+    expect(relay.told).toEqual([1, 1]);
+  });
+
+  it('is no end if another host has the VM, unless the relay gives it back', async () => {
+    const { endings, relay } = tab();
+    relay.answer = refuse;
+    relay.listed = { hostId: B, epoch: 2 } as unknown as VmInfo;
+    expect(await endings.tell(VM, EPOCH, OFF)).toBe(true);
+    endings.tellAgain();
+    expect(relay.told).toEqual([1]);
+    relay.listed = { hostId: A, epoch: 3 } as unknown as VmInfo;
+    endings.tellAgain();
+    expect(relay.told).toEqual([1, 3]);
+  });
+
+  it('is not told of a VM that comes here again from another host', async () => {
+    const { endings, relay } = tab();
+    relay.answer = refuse;
+    relay.listed = { hostId: B, epoch: 2 } as unknown as VmInfo;
+    const told = endings.tell(VM, EPOCH, OFF);
+    endings.isComing(VM);
+    await told;
+    relay.listed = { hostId: A, epoch: 3 } as unknown as VmInfo;
+    endings.tellAgain();
+    expect(relay.told).toEqual([1]);
+  });
+});
