@@ -93,7 +93,7 @@ describe('HostLinks', () => {
     const opening = expect(open()).rejects.toMatchObject({ cause: 'link-failed' });
     await passing(20_000);
     deaf.add(B);
-    await passing(6000);
+    await passing(20_000);
     await opening;
   });
 
