@@ -26,7 +26,7 @@ export async function buildPage(options: BuildPageOptions = {}): Promise<PageBui
   const testBuild = options.testBuild ?? false;
   const directory = join(ROOT, 'dist', testBuild ? 'test-page' : 'page');
   const stampFile = join(directory, STAMP_NAME);
-  const stamp = `${testBuild ? 'test ' : ''}${await sourceDigest(ROOT, SOURCES, isTest)}\n`;
+  const stamp = `${testBuild ? 'test ' : ''}${await sourceDigest(ROOT, SOURCES, testBuild ? isUnitTest : isTest)}\n`;
   if ((await readFile(stampFile, 'utf8').catch(() => '')) === stamp) return { directory, rebuilt: false };
 
   options.onProgress?.('Building the page');
@@ -46,8 +46,13 @@ export async function buildPage(options: BuildPageOptions = {}): Promise<PageBui
   return { directory, rebuilt: true };
 }
 
+/** The test build has the preview, which is in a folder for tests. */
+function isUnitTest(path: string): boolean {
+  return path.endsWith('.test.ts');
+}
+
 function isTest(path: string): boolean {
-  return path.endsWith('.test.ts') || path.includes('/testing/');
+  return isUnitTest(path) || path.includes('/testing/');
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -2,6 +2,7 @@ import { DisposableBag } from '../shared/disposable.ts';
 import type { TabMotionHost, VmView } from '../host/scripting-interface.ts';
 import { land, takeOff } from './chip-flight.ts';
 import { el, keyedList, listen, placeChildren, setAttribute, setText, show, type Component } from './dom.ts';
+import { hostGrid } from './host-grid.ts';
 import { inviteCard } from './invite-card.ts';
 import { progressFraction } from './progress-model.ts';
 import { type Actions, type Scene } from './scene.ts';
@@ -9,8 +10,8 @@ import { stream, type Stream } from './stream.ts';
 import { VM_MIME, vmChip } from './vm-chip.ts';
 import { linkWord, STILL_LOADING } from './words.ts';
 
-/** From this many hosts on, cards are drawn small. */
-const MANY_HOSTS = 5;
+/** The page is one column below this (the style sheets' media query). */
+const NARROW = '(max-width: 899px)';
 
 interface HostRow {
   readonly host: TabMotionHost;
@@ -59,6 +60,16 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
     }
   }
 
+  let count = 0;
+  function fit(): void {
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const room = { width: cards.clientWidth / rem, height: window.innerHeight / rem, narrow: window.matchMedia(NARROW).matches };
+    const { size, columns } = hostGrid(count, room);
+    setAttribute(cards, 'data-size', size);
+    cards.style.setProperty('--columns', String(columns));
+  }
+  window.addEventListener('resize', fit);
+
   return {
     element,
     update(scene) {
@@ -87,7 +98,8 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
           .map((migration) => ({ id: migration.vmId, name: view.vms.find((vm) => vm.id === migration.vmId)?.name ?? '', fraction: progressFraction(migration) })),
         scene,
       })));
-      setAttribute(cards, 'data-many', hosts.length >= MANY_HOSTS);
+      count = hosts.length;
+      fit();
       show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
       // Until the others are known its place is kept empty, so that nothing jumps.
       setAttribute(invite.element, 'data-pending', !scene.joined);
@@ -101,6 +113,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       for (const chip of chips.values()) chip.tick(scene);
     },
     dispose() {
+      window.removeEventListener('resize', fit);
       rows.dispose();
       invite.dispose();
       for (const chip of chips.values()) chip.dispose();
@@ -168,6 +181,7 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
     element,
     update({ host, away, chips, arriving, scene }) {
       setText(name, host.self ? 'This tab' : host.name);
+      setAttribute(name, 'title', host.name);
       const link = scene.view.links[host.id];
       setText(note, away ? '' : host.self ? host.name : !host.ready ? STILL_LOADING : link === undefined ? '' : linkWord(link));
       show(another, host.self && scene.view.starting === null && scene.view.vms.length > 0);

@@ -74,8 +74,8 @@ function drawBars(canvas: HTMLCanvasElement, size: { readonly width: number; rea
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, size.width, size.height);
   const style = getComputedStyle(canvas);
-  const colour = style.getPropertyValue('--ping');
-  const lostColour = style.getPropertyValue('--bad');
+  const colour = style.color;
+  const lostColour = style.outlineColor;
   const count = Math.max(1, Math.min(PING_WINDOW_MS / 250, Math.floor(size.width / BAR_PITCH_PX)));
   const pitch = size.width / count;
   history.bars(now, count).forEach((bar, index) => {

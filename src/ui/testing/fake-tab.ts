@@ -114,7 +114,9 @@ export class FakeTab implements Tab {
   }
   readonly sent: string[] = [];
   sendScancodes(vmId: string, codes: readonly number[]): void { this.sent.push(`${vmId} ${codes.map((code) => code.toString(16)).join(' ')}`); }
-  sendMouse(vmId: string, dx: number, dy: number): void { this.sent.push(`${vmId} mouse ${dx} ${dy}`); }
+  sendMouse(vmId: string, dx: number, dy: number, buttons: readonly boolean[]): void {
+    this.sent.push(`${vmId} mouse ${dx} ${dy} ${buttons.map((pressed, index) => (pressed ? 'LMR'.charAt(index) : '.')).join('')}`);
+  }
   forget(vmId: string): Promise<void> {
     this.set({ vms: this.state.vms.filter((vm) => vm.id !== vmId) });
     return Promise.resolve();

@@ -1,4 +1,5 @@
-/** Draws the page over a pretended room: `npx vite`, then /src/ui/testing/preview.html?scene=NAME. */
+/** Draws the page over a pretended room: `npx vite`, then /src/ui/testing/preview.html?scene=NAME or ?hosts=COUNT. */
+import { hostNameFor } from '../../host/host-name.ts';
 import { mountPage } from '../page.ts';
 import { FakeTab, type FakeOptions } from './fake-tab.ts';
 
@@ -16,7 +17,9 @@ const SCENES: Readonly<Record<string, FakeOptions>> = {
 };
 
 const query = new URLSearchParams(location.search);
-const tab = new FakeTab({ ...SCENES[query.get('scene') ?? 'two'], slowness: Number(query.get('slowness') ?? '1') });
+const count = Number(query.get('hosts') ?? '0');
+const hosts = count === 0 ? {} : { hosts: Array.from({ length: count - 1 }, (_, index) => hostNameFor(`host-${index}`)) };
+const tab = new FakeTab({ ...SCENES[query.get('scene') ?? 'two'], ...hosts, slowness: Number(query.get('slowness') ?? '1') });
 const root = document.getElementById('app');
 if (root === null) throw new Error('preview.html has no #app');
 mountPage(root, tab);
