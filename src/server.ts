@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
-import { displayHost, exposureNotice, origin, outsideAddresses } from './http-server/addresses.ts';
+import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
 import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
 import { developmentPage } from './http-server/development-page.ts';
 import { ListenError } from './http-server/listen-error.ts';
@@ -90,6 +90,8 @@ async function run(options: ServerOptions): Promise<void> {
           return status === null ? null : { ...status, gateway: gateways.of(name as RoomName)?.gateway.stats() };
         },
         controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
+        // Asked anew each time: a laptop changes its network.
+        addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
         figures: (key) => (relay.checkKey('default', key) ? relay.stats() : null),
       },
       signalling: signalling.routes,

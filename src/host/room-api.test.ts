@@ -39,4 +39,11 @@ describe("the room's API, as the page calls it", () => {
     await expect(api(() => Promise.reject(new TypeError('fetch failed'))).made.captureState()).rejects.toThrow('The server cannot be reached.');
     await expect(api(() => Response.json({ hostPort: 'x' })).made.addForward('vm-1', 80, 0)).rejects.toThrow();
   });
+
+  it('asks for the addresses of an invitation', async () => {
+    const { made, asked } = api(() => Response.json({ addresses: ['http://192.0.2.1:8686'] }));
+    expect(await made.addresses()).toEqual(['http://192.0.2.1:8686']);
+    expect(asked.map(({ method, url }) => [method, url])).toEqual([['GET', 'https://example.org/lan/api/rooms/mine/addresses']]);
+    await expect(api(() => Response.json({ addresses: ['not one'] })).made.addresses()).rejects.toThrow();
+  });
 });

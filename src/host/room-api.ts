@@ -4,6 +4,7 @@ import type { CaptureState, PortForward } from './scripting-interface.ts';
 
 const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
 const captureSchema = v.object({ running: v.boolean(), frames: v.number(), lost: v.number() });
+const addressesSchema = v.object({ addresses: v.array(v.pipe(v.string(), v.url())) });
 const errorSchema = v.object({ error: v.pipe(v.string(), v.maxLength(1000)) });
 
 export interface RoomApiOptions {
@@ -15,6 +16,8 @@ export interface RoomApiOptions {
 }
 
 export interface RoomApi {
+  /** Origins under which other computers reach the server, the likeliest first; none if it listens on its own computer only. */
+  addresses(): Promise<readonly string[]>;
   addForward(vmId: string, guestPort: number, hostPort: number): Promise<PortForward>;
   removeForward(hostPort: number): Promise<void>;
   captureState(): Promise<CaptureState>;
@@ -38,6 +41,7 @@ export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch
   }
 
   return {
+    addresses: async () => v.parse(addressesSchema, await (await call('GET', 'addresses')).json()).addresses,
     addForward: async (vmId, guestPort, hostPort) => v.parse(forwardSchema, await (await call('POST', 'forwards', { vm: vmId, guestPort, hostPort })).json()),
     async removeForward(hostPort) {
       await call('DELETE', `forwards/${hostPort}`);

@@ -43,7 +43,11 @@ export function rememberKey(room: string, key: string, storage: KeyStorage | nul
   storage?.setItem(remembered(room), key);
 }
 
-/** The whole address of the room: who has it, is invited. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
+}
+
+/** The whole address of the room, at the origin of `address`: who has it, is invited. */
 export function invitation(address: URL, room: string, key: string): string {
   const link = new URL(address.pathname, address);
   if (room !== DEFAULT_ROOM) link.searchParams.set('room', room);

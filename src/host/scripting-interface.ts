@@ -166,6 +166,10 @@ export interface TabView {
   readonly room: string;
   /** The whole address with its key: the invitation. */
   readonly invitation: string;
+  /** The room's address where this page is; on the server's own computer it differs from the invitation. */
+  readonly address: string;
+  /** Other computers can open the invitation. False where the server listens on its own computer only. */
+  readonly othersCanJoin: boolean;
   readonly secure: boolean;
   /** What the tab is doing before it is ready ("Loading the guest, 40 %"), or null. */
   readonly starting: { readonly text: string; readonly fraction: number | null } | null;

@@ -18,7 +18,7 @@ import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
 import { reportLine } from './report-text.ts';
 import { createRoomApi } from './room-api.ts';
-import { invitation, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
+import { invitation, isLoopback, readRoomAccess, rememberKey, type KeyStorage } from './room-key.ts';
 import { RoomLog } from './room-log.ts';
 import { RoomMembership } from './room-membership.ts';
 import type { Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, VmView } from './scripting-interface.ts';
@@ -73,6 +73,8 @@ export function openTab(options: TabOptions): OpenTab {
   let trouble: string | null = null;
   const log = new RoomLog(changed);
   const invitationLink = access.ok ? invitation(options.address, access.room, access.key) : options.address.href;
+  /** Where the page is on the server's own computer, only the server knows an address for others. */
+  let reach: Pick<TabView, 'invitation' | 'othersCanJoin'> = { invitation: invitationLink, othersCanJoin: !isLoopback(options.address.hostname) };
 
   const relayUrl = new URL('relay', options.base);
   relayUrl.protocol = options.base.protocol === 'https:' ? 'wss:' : 'ws:';
@@ -237,11 +239,21 @@ export function openTab(options: TabOptions): OpenTab {
       if (made) options.showAddress(invitationLink);
       settleReady.resolve();
       askWhatWasMissed();
+      void learnReach(roomName, key);
       void begin(room.hosts.length === 1 && !room.vms.some((vm) => vm.ownerPresent));
     });
     room.join(roomName as RoomName, key);
   } else {
     room.refuse(access.reason);
+  }
+
+  /** What cannot be learned stays as it is: then the page says how to invite others. */
+  async function learnReach(roomName: string, key: string): Promise<void> {
+    if (!isLoopback(options.address.hostname)) return;
+    const [outside] = await api.addresses().catch(() => []);
+    if (outside === undefined) return;
+    reach = { invitation: invitation(new URL(options.address.pathname, outside), roomName, key), othersCanJoin: true };
+    changed();
   }
 
   function askWhatWasMissed(): void {
@@ -354,7 +366,8 @@ export function openTab(options: TabOptions): OpenTab {
     },
     view: () => ({
       room: access.room,
-      invitation: invitationLink,
+      ...reach,
+      address: invitationLink,
       secure: options.address.protocol === 'https:' || isLoopback(options.address.hostname),
       starting, trouble,
       hosts: publicHosts(),
@@ -401,10 +414,6 @@ export function openTab(options: TabOptions): OpenTab {
     runsVm: (vmId) => room.vm(vmId) !== undefined || localVms.getOrArriving(vmId as VmId) !== null,
     isVmName: (name) => room.vms.some((vm) => vm.name === name),
   });
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
 }
 
 /** Loads on first use; a failed load may be tried again. `share`: what is here of a load that has not failed, 0 to 1; otherwise null. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { displayHost, exposureNotice, isLoopback, origin, outsideAddresses } from './addresses.ts';
+import { displayHost, exposureNotice, isLoopback, origin, outsideAddresses, outsideOrigins } from './addresses.ts';
 
 describe('addresses', () => {
   it('are written so that a browser understands them', () => {
@@ -8,10 +8,13 @@ describe('addresses', () => {
     expect(['127.0.0.1', '0.0.0.0', '::', '192.0.2.1'].map(displayHost)).toEqual(['localhost', 'localhost', 'localhost', '192.0.2.1']);
   });
 
-  it('of this machine only need no notice', () => {
+  it('of this machine only come with how to let others in', () => {
     for (const host of ['127.0.0.1', '127.0.0.2', '::1', 'localhost']) {
       expect(isLoopback(host)).toBe(true);
-      expect(exposureNotice(host, 8686, false, '/#k', ['192.0.2.1'])).toEqual([]);
+      const notice = exposureNotice(host, 8686, false, '/#k', ['192.0.2.1']).join('\n');
+      expect(notice).toContain('--host 0.0.0.0');
+      expect(notice).not.toContain('192.0.2.1');
+      expect(outsideOrigins(host, 8686, false, ['192.0.2.1'])).toEqual([]);
     }
   });
 
@@ -21,6 +24,18 @@ describe('addresses', () => {
     expect(notice).toContain('http://192.0.2.2:8686/#key');
     expect(notice).toContain('plain http');
     expect(exposureNotice('192.0.2.1', 8686, true, '/#key', []).join('\n')).not.toContain('plain http');
+  });
+
+  it('for an invitation are those that other computers reach', () => {
+    expect(outsideOrigins('0.0.0.0', 8686, false, ['192.0.2.1', '192.0.2.2'])).toEqual(['http://192.0.2.1:8686', 'http://192.0.2.2:8686']);
+    expect(outsideOrigins('::', 8686, true, ['192.0.2.1'])).toEqual(['https://192.0.2.1:8686']);
+    expect(outsideOrigins('192.0.2.7', 80, false, ['192.0.2.1'])).toEqual(['http://192.0.2.7:80']);
+  });
+
+  it('of virtual interfaces come last', () => {
+    const entry = (address: string) => ({ address, netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' as const });
+    expect(outsideAddresses({ docker0: [entry('172.17.0.1')], 'br-1f': [entry('172.18.0.1')], wlan0: [entry('192.0.2.1')], tap0: [entry('10.86.0.254')] }))
+      .toEqual(['192.0.2.1', '172.17.0.1', '172.18.0.1', '10.86.0.254']);
   });
 
   it('of other interfaces leave out loopback and IPv6', () => {

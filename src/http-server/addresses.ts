@@ -15,22 +15,32 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-/** The addresses of this machine that others may use when the server listens on all of them. */
+/** Interfaces to virtual machines and containers of this machine; other computers are seldom behind them. */
+const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|vEthernet|tap|tun|utun|cni|podman)/;
+
+/** The addresses of this machine that others may use when the server listens on all of them, the likeliest first. */
 export function outsideAddresses(interfaces: ReturnType<typeof networkInterfaces>): string[] {
-  return Object.values(interfaces)
-    .flatMap((entries) => entries ?? [])
-    .filter((entry) => !entry.internal && entry.family === 'IPv4')
-    .map((entry) => entry.address);
+  const found = Object.entries(interfaces).flatMap(([name, entries]) =>
+    (entries ?? []).filter((entry) => !entry.internal && entry.family === 'IPv4').map((entry) => ({ address: entry.address, virtual: VIRTUAL.test(name) })));
+  return [...found.filter(({ virtual }) => !virtual), ...found.filter(({ virtual }) => virtual)].map(({ address }) => address);
 }
 
-/** Sentences for the terminal about who can reach the server; none when it is only this machine. */
-export function exposureNotice(host: string, port: number, secure: boolean, roomPath: string, others: readonly string[]): string[] {
+/** Origins under which other computers open the page, the likeliest first; none if the server listens on loopback. */
+export function outsideOrigins(host: string, port: number, secure: boolean, others: readonly string[]): string[] {
   if (isLoopback(host)) return [];
-  const everywhere = host === '0.0.0.0' || host === '::';
-  const addresses = everywhere ? others : [host];
+  return (isEverywhere(host) ? others : [host]).map((address) => origin(secure, address, port));
+}
+
+function isEverywhere(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** Sentences for the terminal about who can reach the server, and how to let others in. */
+export function exposureNotice(host: string, port: number, secure: boolean, roomPath: string, others: readonly string[]): string[] {
+  if (isLoopback(host)) return ['Only browsers on this computer can open it. To invite other computers, start it with: npm start -- --host 0.0.0.0'];
   return [
-    `Anyone who can reach this machine over the network can load the page${everywhere ? ' (it listens on every address)' : ''}; to enter a room they need its key.`,
-    ...addresses.map((address) => `  ${origin(secure, address, port)}${roomPath}`),
+    `Anyone who can reach this machine over the network can load the page${isEverywhere(host) ? ' (it listens on every address)' : ''}; to enter a room they need its key.`,
+    ...outsideOrigins(host, port, secure, others).map((outside) => `  ${outside}${roomPath}`),
     ...(secure ? [] : ['This is plain http: whoever can listen on that network can read the keys and everything the VMs send. --tls CERT KEY makes it private.']),
   ];
 }

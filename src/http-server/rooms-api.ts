@@ -45,6 +45,8 @@ export interface Rooms {
   describe(name: string, key: string): RoomDescription | null;
   /** As `describe`; 'empty' if nobody is in the room now. */
   controls(name: string, key: string): RoomControls | 'empty' | null;
+  /** Origins under which other computers reach this server, the likeliest first; none if they cannot. */
+  addresses(): readonly string[];
   /** Figures of the whole relay, for who runs the server: the key is the default room's, which the server prints. */
   figures(key: string): object | null;
 }
@@ -68,6 +70,7 @@ export function bearerKey(request: Request, response: Response): string | null {
  * Everything under /api/rooms, each with `Authorization: Bearer KEY`:
  *
  *   GET    /:name                       the room's state
+ *   GET    /:name/addresses             { addresses }: origins for an invitation to other computers
  *   GET    /:name/forwards              its port forwards
  *   POST   /:name/forwards              { vm, guestPort, hostPort? }: one more; 201 with the forward, 409 with why not
  *   DELETE /:name/forwards/:hostPort    one less
@@ -94,6 +97,10 @@ export function roomsApi(rooms: Rooms): Router {
     const room = rooms.describe(request.params.name, key);
     if (room === null) refuse(response);
     else response.json(room);
+  });
+
+  router.get('/:name/addresses', (request, response) => {
+    if (controls(request, response) !== null) response.json({ addresses: rooms.addresses() });
   });
 
   router.get('/:name/forwards', (request, response) => {

@@ -53,7 +53,7 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
         signalling: (_request, response) => void response.send('signalling'),
         page,
         onError: (error) => errors.push(error.message),
@@ -95,6 +95,11 @@ describe('the routes', () => {
 
   const ask = (method: string, path: string, body?: unknown, key = KEY): Promise<Response> =>
     fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method, headers: { Authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) }, ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }) });
+
+  it('tells who has the room\'s key where other computers reach the server', async () => {
+    expect(await (await ask('GET', 'default/addresses')).json()).toEqual({ addresses: ['http://192.0.2.1:8686'] });
+    expect((await ask('GET', 'default/addresses', undefined, 'x'.repeat(22))).status).not.toBe(200);
+  });
 
   it('lists, adds and removes port forwards at run time (GW45)', async () => {
     const added = await ask('POST', 'default/forwards', { vm: 'pc1', guestPort: 8080 });

@@ -20,7 +20,7 @@ export function header(): Component<Scene> {
       setText(room, view.room);
       show(plain, !view.secure);
       show(invite.element, view.invitation !== '' && view.trouble === null);
-      invite.update(view.invitation);
+      invite.update(view);
     },
     dispose: () => invite.dispose(),
   };

@@ -16,6 +16,7 @@ describe('the sentence at the top', () => {
 
   it('says how to get a second host to somebody who is alone', () => {
     expect(say({ hosts: hosts.slice(0, 1) })).toContain('Open the invitation in a second tab or on another computer');
+    expect(say({ hosts: hosts.slice(0, 1), othersCanJoin: false })).toContain('Open the invitation in a second tab, and');
   });
 
   it('names the one place a VM can go, or counts them', () => {

@@ -61,7 +61,7 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
   if (only === undefined || !movable(vm).ok) {
     return {
       text: `${what} is running ${inWhere}.`,
-      detail: only === undefined ? 'Open the invitation in a second tab or on another computer, and it can move there while it runs.' : '',
+      detail: only === undefined ? `Open the invitation in a second tab${view.othersCanJoin ? ' or on another computer' : ''}, and it can move there while it runs.` : '',
       tone: 'calm',
     };
   }

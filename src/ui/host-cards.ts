@@ -103,7 +103,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
       // Until the others are known its place is kept empty, so that nothing jumps.
       setAttribute(invite.element, 'data-pending', !scene.joined);
-      invite.update(view.invitation);
+      invite.update(view);
       for (const { chip, from } of flights) if (from !== null) land(chip.element, from);
       drawStreams(scene);
       // An element that is moved to another card loses the focus.

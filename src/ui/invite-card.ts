@@ -1,28 +1,36 @@
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { copyButton } from './copy-button.ts';
-import { el, setAttribute, setText } from './dom.ts';
+import { el, setAttribute, setText, show } from './dom.ts';
+import { loopbackAdvice, type Invitation } from './invitation.ts';
 import { qrCode } from './qr-code.ts';
 
-/** Stands where the second host will be: says how to get one. `update` takes the invitation's address. */
-export function inviteCard(): { readonly element: HTMLElement; update(address: string): void } & Disposable {
+/** Stands where the second host will be: says how to get one. */
+export function inviteCard(): { readonly element: HTMLElement; update(shown: Invitation): void } & Disposable {
   const bag = new DisposableBag();
   let address = '';
   const link = el('a', { class: 'address', target: '_blank', rel: 'noopener', 'data-copy': true });
   const copy = bag.add(copyButton('Copy', () => address, 'Copy the invitation'));
   const picture = el('div', { class: 'invite-qr' });
+  const title = el('h2', { class: 'host-name' });
+  const advice = loopbackAdvice();
   const element = el('article', { class: 'host-card invite-card' },
     picture,
     el('div', { class: 'invite-words' },
-      el('h2', { class: 'host-name' }, 'Open this address in a second tab or on another computer'),
-      el('div', { class: 'row' }, link, copy.element)));
+      title,
+      el('div', { class: 'row' }, link, copy.element),
+      advice));
   return {
     element,
     update(next) {
-      if (next === address) return;
-      address = next;
-      setText(link, next);
-      setAttribute(link, 'href', next);
-      picture.replaceChildren(qrCode(next));
+      setText(title, next.othersCanJoin ? 'Open this address in a second tab or on another computer' : 'Open this address in a second tab or another browser');
+      show(picture, next.othersCanJoin);
+      show(advice, !next.othersCanJoin);
+      // A click opens it here, where the address of this page is the better one: it is a secure context.
+      setAttribute(link, 'href', next.address);
+      if (next.invitation === address) return;
+      address = next.invitation;
+      setText(link, address);
+      picture.replaceChildren(qrCode(address));
     },
     dispose: () => bag.dispose(),
   };

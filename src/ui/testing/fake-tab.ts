@@ -12,7 +12,8 @@ export interface FakeOptions {
   readonly starting?: boolean;
   /** Multiplies the time a migration takes. */
   readonly slowness?: number;
-  readonly invitation?: string;
+  /** The server listens on its own computer only. */
+  readonly loopback?: boolean;
   readonly ended?: readonly EndedVmView[];
 }
 
@@ -37,7 +38,9 @@ export class FakeTab implements Tab {
     const others = (options.hosts ?? []).map((name, index): TabMotionHost => ({ id: `host-${index + 1}`, name, self: false, ready: true, vms: 0 }));
     this.state = {
       room: this.room,
-      invitation: options.invitation ?? 'http://192.168.1.20:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg',
+      invitation: `http://${options.loopback === true ? 'localhost' : '192.168.1.20'}:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg`,
+      address: 'http://localhost:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg',
+      othersCanJoin: options.loopback !== true,
       secure: options.secure ?? true,
       starting: null,
       trouble: options.trouble ?? null,

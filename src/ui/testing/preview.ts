@@ -5,6 +5,7 @@ import { FakeTab, type FakeOptions } from './fake-tab.ts';
 
 const SCENES: Readonly<Record<string, FakeOptions>> = {
   alone: {},
+  loopback: { loopback: true },
   two: { hosts: ['Laptop of Ada'] },
   http: { hosts: ['Laptop of Ada'], secure: false },
   three: { hosts: ['Laptop of Ada', 'quick-heron'], vms: 2 },
