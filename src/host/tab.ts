@@ -341,7 +341,10 @@ export function openTab(options: TabOptions): OpenTab {
   const tab: OpenTab = {
     ready,
     room: access.room,
-    host: { id: self, name },
+    get host() {
+      // The room may have put a number behind it.
+      return { id: self, name: room.hostNameOf(self) };
+    },
     hosts: publicHosts,
     vms: publicVms,
     async start(wanted = {}) {

@@ -10,6 +10,8 @@ import type { HostInfo } from './relay-protocol.ts';
 const AWAY_BEATS = 10;
 /** Hosts in one room: a class or a small audience, each told of every change. */
 export const MAX_HOSTS = 128;
+/** Of a host's name (relay-protocol.ts). */
+const MAX_NAME_LENGTH = 64;
 /** Answers remembered per host, for a request repeated after its answer was lost. */
 const MAX_REPLIES = 64;
 
@@ -23,8 +25,9 @@ export interface HostVoice<Message> {
 interface Host<Message> {
   readonly id: HostId;
   readonly tokenDigest: string;
-  /** null until it joins: after a restart only its token is known. */
+  /** As it is shown, and as it called itself; null until it joins: after a restart only its token is known. */
   name: string | null;
+  wish: string | null;
   voice: HostVoice<Message> | null;
   /** null: not shown, only its token is remembered. */
   awayBeats: number | null;
@@ -39,18 +42,19 @@ export class RoomHosts<Message> {
     const known = this.hosts.get(id);
     if (known !== undefined) return known.tokenDigest === tokenDigest ? 'ok' : 'host-id-taken';
     if (this.hosts.size >= MAX_HOSTS * 2) return 'room-full';
-    this.hosts.set(id, { id, tokenDigest, name: null, voice: null, awayBeats: null, replies: new Map() });
+    this.hosts.set(id, { id, tokenDigest, name: null, wish: null, voice: null, awayBeats: null, replies: new Map() });
     return 'ok';
   }
 
-  /** The host has a session now; an older one is replaced. False if the room is full. */
+  /** The host has a session now; an older one is replaced. Its name is made unique among those shown. False if the room is full. */
   join(id: HostId, name: string, voice: HostVoice<Message>): boolean {
     const host = this.hosts.get(id);
     if (host === undefined) throw new Error('A host joins that was not admitted');
     if (!isShown(host) && this.list().length >= MAX_HOSTS) return false;
     const older = host.voice;
     host.voice = voice;
-    host.name = name;
+    if (host.wish !== name || this.isTaken(host.name ?? '', id)) host.name = this.freeName(name, id);
+    host.wish = name;
     host.awayBeats = null;
     older?.replaced();
     return true;
@@ -78,9 +82,23 @@ export class RoomHosts<Message> {
     return host !== undefined && isShown(host);
   }
 
-  /** As the host called itself, also while it is away; null if it was never here in the relay's lifetime. */
+  /** As the host is called here, also while it is away; null if it was never here in the relay's lifetime. */
   nameOf(id: HostId): string | null {
     return this.hosts.get(id)?.name ?? null;
+  }
+
+  /** `wish`, with a number behind it if another host is called so. */
+  private freeName(wish: string, id: HostId): string {
+    for (let number = 1; ; number++) {
+      const suffix = number === 1 ? '' : ` ${number}`;
+      const name = wish.slice(0, MAX_NAME_LENGTH - suffix.length) + suffix;
+      if (!this.isTaken(name, id)) return name;
+    }
+  }
+
+  /** Names that differ in upper and lower case only are one to people. */
+  private isTaken(name: string, besides: HostId): boolean {
+    return [...this.hosts.values()].some((host) => host.id !== besides && isShown(host) && host.name?.toLowerCase() === name.toLowerCase());
   }
 
   tokenDigest(id: HostId): string | undefined {
