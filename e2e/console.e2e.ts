@@ -2,6 +2,7 @@
 import { FULL } from '../src/shared/testing/full.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { pollFor } from './harness/poll-for.ts';
+import { startServer } from './harness/server-process.ts';
 import { expect, test } from './harness/test.ts';
 
 /** The lines that the terminal of the VM shown has on its screen, without blanks at their ends. */
@@ -9,7 +10,9 @@ async function screenOf(host: HostPage): Promise<string[]> {
   const lines = await host.page.locator('[data-testid=console]:not([hidden])').evaluate((shown) => {
     // A terminal out of sight is not drawn.
     shown.scrollIntoView();
-    return [...shown.querySelectorAll('.xterm-rows > div')].map((row) => row.textContent);
+    // What is behind the last column is kept, and cut off by the row's edge.
+    const columns = Number(shown.getAttribute('data-cols'));
+    return [...shown.querySelectorAll('.xterm-rows > div')].map((row) => Array.from(row.textContent).slice(0, columns).join(''));
   });
   return lines.map((line) => line.replaceAll('\u00a0', ' ').trimEnd());
 }
@@ -66,7 +69,12 @@ test('a line feed goes straight down when the guest says so', async ({ openHost 
   expect(screen.slice(at, at + 2)).toEqual(['abc', '   def']);
 });
 
+const WINDOWS = [[1920, 1080], [1280, 800], [1024, 768], [800, 600], [390, 844]] as const;
 const PHONE = { width: 390, height: 844 };
+const FILE_LINES = 120;
+/** A file of long lines, each of which says which it is. */
+const MAKE_FILE = `awk 'BEGIN{for(i=1;i<=${FILE_LINES};i++){s=sprintf("%03d ",i);while(length(s)<244)s=s "0123456789";print s}}' > /tmp/lines`;
+const fileLine = (index: number): string => `${String(index + 1).padStart(3, '0')} ${'0123456789'.repeat(24)}`;
 
 interface Size {
   readonly cols: number;
@@ -77,6 +85,88 @@ async function sizeOf(host: HostPage): Promise<Size> {
   const shown = host.page.locator('[data-testid=console]:not([hidden])');
   return { cols: Number(await shown.getAttribute('data-cols')), rows: Number(await shown.getAttribute('data-rows')) };
 }
+
+/** Whether a screen is what the program shows at that size; its last line says where one is. */
+const PROGRAMS: Readonly<Record<string, (size: Size, screen: readonly string[]) => boolean>> = {
+  // Cuts lines at the window's edge.
+  'vi /tmp/lines': ({ cols, rows }, screen) => sameLines(screen.slice(0, -1), Array.from({ length: rows - 1 }, (_, row) => fileLine(row).slice(0, cols))),
+  // Wraps them.
+  'less /tmp/lines': ({ cols, rows }, screen) => {
+    const wrapped = Array.from({ length: FILE_LINES }, (_, row) => fileLine(row)).flatMap((line) => line.match(new RegExp(`.{1,${cols}}`, 'g')) ?? []);
+    return sameLines(screen.slice(0, -1), wrapped.slice(0, rows - 1).map((line) => line.trimEnd()));
+  },
+  // Fills the screen with a header and processes, and does not scroll.
+  'top -d 1': ({ rows }, screen) => screen[0]!.startsWith('Mem:') && screen[1]!.startsWith('CPU:') && screen.some((line) => /^ *PID +PPID/.test(line))
+    && screen.filter((line) => /^ +\d+ +\d+ /.test(line)).length >= Math.min(rows - 6, 20),
+};
+
+function sameLines(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((line, row) => line === b[row]);
+}
+
+/** Waits until the terminal shows the program as it should be at the terminal's size. */
+async function fills(host: HostPage, program: string): Promise<void> {
+  let seen = '';
+  await pollFor(`${program} to fill the terminal of ${host.label}`, async () => {
+    const [size, screen] = [await sizeOf(host), await screenOf(host)];
+    seen = `${size.cols} by ${size.rows}, drawn ${screen.length} rows:\n${screen.join('\n')}`;
+    return screen.length === size.rows && PROGRAMS[program]!(size, screen);
+  }).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it shows, at ${seen}`);
+  });
+}
+
+test('full-screen programs and the shell fill the terminal, whatever the window', async ({ openHost }) => {
+  const a = await openHost();
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  await a.run(vmId, MAKE_FILE);
+  for (const program of Object.keys(PROGRAMS)) {
+    await a.type(vmId, `clear; ${program}\n`);
+    for (const [width, height] of WINDOWS) {
+      await a.page.setViewportSize({ width, height });
+      await fills(a, program);
+    }
+    await a.type(vmId, program.startsWith('vi') ? ':q\n' : 'q');
+    await pollFor('the shell', async () => (await screenOf(a)).some((line) => line.startsWith('guest#')));
+  }
+  // Now as narrow as a phone.
+  const { cols, rows } = await sizeOf(a);
+  expect(cols).toBeLessThan(60);
+  await a.type(vmId, 'clear; stty size\n');
+  await pollFor('the size', async () => (await screenOf(a)).includes(`${rows} ${cols}`));
+  await a.type(vmId, `clear\n`);
+  const line = `echo ${'0123456789'.repeat(12)}`;
+  await a.type(vmId, line);
+  const wanted = `guest# ${line}`.match(new RegExp(`.{1,${cols}}`, 'g')) ?? [];
+  await pollFor('the long command line', async () => sameLines((await screenOf(a)).slice(0, wanted.length), wanted));
+});
+
+test('a full-screen program is whole in the tab it moves to and in the one that watches it', async ({ openHost }) => {
+  const [a, b] = [await openHost(), await openHost()];
+  await b.page.setViewportSize(PHONE);
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  await a.run(vmId, MAKE_FILE);
+  for (const program of Object.keys(PROGRAMS)) {
+    await a.type(vmId, `clear; ${program}\n`);
+    await fills(a, program);
+    await fills(b, program);
+    expect(await sizeOf(b)).toEqual(await sizeOf(a));
+    const large = await sizeOf(a);
+    await moved(a, b, vmId);
+    // The console goes with the PC: now it has the phone's size.
+    await pollFor('the size of the phone', async () => (await sizeOf(b)).cols < large.cols);
+    await fills(b, program);
+    await fills(a, program);
+    expect(await sizeOf(a)).toEqual(await sizeOf(b));
+    await moved(b, a, vmId);
+    await pollFor('the size of the large window', async () => (await sizeOf(a)).cols === large.cols);
+    await fills(a, program);
+    await a.type(vmId, program.startsWith('vi') ? ':q\n' : 'q');
+    await pollFor('the shell', async () => (await screenOf(a)).some((line) => line.startsWith('guest#')));
+  }
+});
 
 test('the console has the size of the tab that used it last', async ({ openHost }) => {
   const [a, b] = [await openHost(), await openHost()];
@@ -94,4 +184,30 @@ test('the console has the size of the tab that used it last', async ({ openHost 
   await a.page.locator('[data-testid=console] textarea').focus();
   await pollFor('the size of the tab that is used again', async () => (await guestSize()) === `${large.rows} ${large.cols}`);
   expect(await sizeOf(a)).toEqual(large);
+});
+
+test('of what is typed in a watching tab while the server restarts, nothing is lost', async ({ openHost }) => {
+  const first = await startServer();
+  let server = first;
+  try {
+    const a = await openHost({ server });
+    const b = await openHost({ server });
+    const { id: vmId } = await a.runningVm();
+    await a.waitForPrompt(vmId);
+    await a.type(vmId, 'cat > /tmp/typed\n');
+    await b.waitForText(vmId, /cat > \/tmp\/typed/);
+    const typed = Array.from({ length: 200 }, (_, at) => String.fromCharCode(97 + (at * 7) % 26)).join('');
+    await b.type(vmId, typed.slice(0, 60));
+    await first.kill();
+    await b.type(vmId, typed.slice(60, 140));
+    await expect(b.page.locator('[data-testid=typed-waiting]')).toContainText('typed characters are on their way');
+    server = await startServer({ port: first.port, dataDir: first.dataDir });
+    await b.type(vmId, `${typed.slice(140)}\n\x04`);
+    await expect(b.page.locator('[data-testid=typed-waiting]')).toBeHidden();
+    await pollFor('the shell', async () => (await b.consoleText(vmId)).trimEnd().endsWith('guest#'));
+    expect((await a.run(vmId, 'cat /tmp/typed')).output).toBe(typed);
+  } finally {
+    await server.stop();
+    if (server !== first) await first.stop();
+  }
 });

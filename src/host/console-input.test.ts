@@ -1,106 +1,226 @@
-import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, VmId } from '../shared/ids.ts';
+import { concatenated } from './console-bytes.ts';
 import { ConsoleInput } from './console-input.ts';
+import { ConsoleInbox, type InputPiece } from './console-outbox.ts';
 import type { HostMessage } from './host-messages.ts';
 import { vmOwner } from './vm-owner.ts';
+import { ConsoleGate } from './worker/console-gate.ts';
 
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
 
-interface TabModel {
-  readonly input: ConsoleInput;
-  /** What its worker was given. */
-  readonly typed: string[];
-  kind: 'running' | 'arriving' | null;
-  owner: HostId | null;
-  movedTo: HostId | null;
-}
+/** A room of three tabs whose relay delivers when told to, and loses what it is cut off from. The VM begins in A. */
+class Room {
+  readonly inputs = new Map<HostId, ConsoleInput>();
+  readonly lost: string[] = [];
+  /** What the guest was given. */
+  readonly got: Uint8Array[] = [];
+  readonly cut = new Set<HostId>();
+  private readonly listed = new Map<HostId, HostId | null>([[A, A], [B, A], [C, A]]);
+  private readonly movedTo = new Map<HostId, HostId>();
+  private queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
+  private home: { readonly host: HostId; readonly gate: ConsoleGate } | null;
+  arrivingAt: HostId | null = null;
 
-/** Three tabs, each with its own view of where the VM is; messages are delivered by hand. */
-function threeTabs() {
-  const queue: { to: HostId; message: HostMessage }[] = [];
-  const tabs = new Map<HostId, TabModel>();
-  for (const self of [A, B, C]) {
-    const tab: TabModel = {
-      typed: [], kind: null, owner: A, movedTo: null,
-      input: new ConsoleInput({
+  constructor() {
+    this.home = this.makeHome(A, new ConsoleInbox());
+    for (const self of [A, B, C]) {
+      this.inputs.set(self, new ConsoleInput({
         self,
-        send: (to, message) => queue.push({ to, message }),
-        ownerNow: () => vmOwner({ self, listed: tab.owner, here: tab.kind === null ? null : tab.kind === 'arriving' ? 'arriving' : 'settled', movedTo: tab.movedTo }),
-        local: () => (tab.kind === null ? null : { state: { kind: tab.kind }, write: (data) => tab.typed.push(data) }),
-      }),
-    };
-    tabs.set(self, tab);
-  }
-  const tab = (id: HostId): TabModel => tabs.get(id) as TabModel;
-  tab(A).kind = 'running';
-  const deliver = (): number => {
-    let count = 0;
-    for (let next = queue.shift(); next !== undefined; next = queue.shift(), count++) {
-      if (next.message.type === 'console-input') tab(next.to).input.receive(next.message);
+        send: (to, message) => {
+          if (!this.cut.has(self)) this.queue.push({ from: self, to, message });
+        },
+        ownerNow: () => vmOwner({ self, listed: this.listed.get(self) ?? null, here: this.hereAt(self), movedTo: this.movedTo.get(self) ?? null }),
+        local: () => {
+          const here = this.hereAt(self);
+          return here === null ? null : { state: { kind: here }, input: (writer: HostId, piece: InputPiece) => here === 'settled' ? this.home?.gate.input({ writer, piece }) : undefined };
+        },
+        changed: () => undefined,
+        lost: (_vmId, characters) => this.lost.push(`${self} ${characters}`),
+      }));
     }
-    return count;
-  };
-  return { a: tab(A), b: tab(B), c: tab(C), deliver };
+  }
+
+  tab(id: HostId): ConsoleInput {
+    return this.inputs.get(id)!;
+  }
+
+  get text(): string {
+    return new TextDecoder().decode(concatenated(this.got));
+  }
+
+  hold(): void {
+    this.home?.gate.hold();
+  }
+
+  release(): void {
+    this.home?.gate.release();
+  }
+
+  /** The VM moves; only source and target know at once. */
+  move(to: HostId): void {
+    if (this.home === null || this.home.host === to) return;
+    const { host: from, gate } = this.home;
+    gate.hold();
+    this.home = this.makeHome(to, new ConsoleInbox(gate.luggage().applied));
+    this.movedTo.set(from, to);
+    this.movedTo.delete(to);
+    for (const id of [from, to]) this.tab(id).roomChanged();
+  }
+
+  end(): void {
+    this.home = null;
+    this.movedTo.clear();
+    for (const id of [A, B, C]) this.listed.set(id, null);
+    for (const id of [A, B, C]) this.tab(id).roomChanged();
+  }
+
+  /** The relay tells where the VM is. */
+  tell(): void {
+    for (const id of [A, B, C]) {
+      if (this.cut.has(id)) continue;
+      this.listed.set(id, this.home?.host ?? null);
+      this.tab(id).roomChanged();
+    }
+  }
+
+  lose(id: HostId): void {
+    this.cut.add(id);
+    this.queue = this.queue.filter(({ to }) => to !== id);
+  }
+
+  back(id: HostId): void {
+    if (this.cut.delete(id)) this.tab(id).returned();
+  }
+
+  deliver(): void {
+    for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+      const { from, to, message } = next;
+      if (this.cut.has(to)) continue;
+      if (message.type === 'console-input') this.tab(to).receive(from, message);
+      if (message.type === 'console-applied') this.tab(to).acknowledged(message.vmId, message.count);
+    }
+  }
+
+  settle(): void {
+    this.release();
+    for (const id of [A, B, C]) this.back(id);
+    this.tell();
+    for (let round = 0; round < 4; round++) {
+      this.deliver();
+      vi.advanceTimersByTime(1500);
+    }
+    this.deliver();
+  }
+
+  private hereAt(self: HostId): 'arriving' | 'settled' | null {
+    if (this.home?.host === self) return 'settled';
+    return this.arrivingAt === self ? 'arriving' : null;
+  }
+
+  private makeHome(host: HostId, inbox: ConsoleInbox): { readonly host: HostId; readonly gate: ConsoleGate } {
+    const machine = { console: { write: (bytes: Uint8Array) => void this.got.push(bytes), onData: () => ({ dispose: () => undefined }) }, scrollback: () => new Uint8Array(0) };
+    const gate = new ConsoleGate(machine, {
+      output: () => undefined,
+      applied: (writer, count) => this.tab(host).applied(VM, writer, count),
+    }, { printed: 0, applied: inbox.state() });
+    return { host, gate };
+  }
 }
 
 describe('ConsoleInput', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
   it('gives what is typed to the VM here, or to the host that has it', () => {
-    const { a, c, deliver } = threeTabs();
-    a.input.write(VM, 'here');
-    c.input.write(VM, 'there');
-    deliver();
-    expect(a.typed).toEqual(['here', 'there']);
+    const room = new Room();
+    room.tab(A).write(VM, 'here ');
+    room.tab(C).write(VM, 'there');
+    room.deliver();
+    expect(room.text).toBe('here there');
+    expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('passes on what comes to a host the VM has left, even before the relay has told that', () => {
-    const { a, b, c, deliver } = threeTabs();
-    Object.assign(a, { kind: null, movedTo: B });
-    b.kind = 'running';
-    c.input.write(VM, 'x');
-    a.input.write(VM, 'y');
-    deliver();
-    expect(b.typed).toEqual(['y', 'x']);
+  it('loses none of 200 characters that are typed in a watching tab while the server restarts, and says how many wait', () => {
+    const room = new Room();
+    const typed = 'x0123456789'.repeat(19).slice(0, 200);
+    Array.from(typed).forEach((character, at) => {
+      if (at === 60) [A, C].forEach((id) => room.lose(id));
+      if (at === 140) room.back(A);
+      if (at === 150) room.back(C);
+      room.tab(C).write(VM, character);
+      vi.advanceTimersByTime(50);
+      if (at === 135) expect(room.tab(C).waitingFor(VM)).toBe(76);
+      room.deliver();
+    });
+    room.settle();
+    expect(room.text).toBe(typed);
+    expect(room.tab(C).waitingFor(VM)).toBe(0);
   });
 
-  it('keeps what is typed into a VM that the relay has given to this tab and that is about to run', () => {
-    const { b, c, deliver } = threeTabs();
-    Object.assign(b, { kind: 'arriving', owner: B });
-    c.owner = B;
-    b.input.write(VM, 'own');
-    c.input.write(VM, 'other');
-    deliver();
-    expect(b.typed).toEqual(['own', 'other']);
+  it('gives what was typed while the VM stood still for a move to the target, or to the source if it runs on', () => {
+    const room = new Room();
+    room.hold();
+    room.tab(A).write(VM, 'x');
+    room.tab(C).write(VM, 'y');
+    room.deliver();
+    expect(room.text).toBe('');
+    room.move(B);
+    room.settle();
+    expect(Array.from(room.text).sort()).toEqual(['x', 'y']);
+    room.hold();
+    room.tab(C).write(VM, 'z');
+    room.deliver();
+    room.release();
+    expect(room.text.at(-1)).toBe('z');
   });
 
   it('types into the source while the VM is on its way here', () => {
-    const { a, b, deliver } = threeTabs();
-    b.kind = 'arriving';
-    b.input.write(VM, 'x');
-    deliver();
-    expect([a.typed, b.typed]).toEqual([['x'], []]);
+    const room = new Room();
+    room.arrivingAt = B;
+    room.tab(B).write(VM, 'x');
+    room.deliver();
+    expect(room.text).toBe('x');
   });
 
-  it('does not send a key around forever between hosts that each take the other for the owner', () => {
-    const { a, b, c, deliver } = threeTabs();
-    Object.assign(a, { kind: null, movedTo: B });
-    Object.assign(b, { kind: null, movedTo: A, owner: B });
-    c.input.write(VM, 'x');
-    expect(deliver()).toBeLessThan(20);
+  it('names a VM that the room does not have, says what was lost with one that ended, and refuses more than it can keep', () => {
+    const room = new Room();
+    room.lose(C);
+    room.tab(C).write(VM, 'żó');
+    expect(() => room.tab(C).write(VM, 'x'.repeat(1024 * 1024))).toThrow('This was not typed: 1024 KiB wait for the VM already');
+    room.end();
+    expect(room.lost).toEqual(['c 2']);
+    expect(() => room.tab(C).write(VM, 'x')).toThrow('There is no such VM in this room.');
+    expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('sends a long text in pieces, in order', () => {
-    const { a, c, deliver } = threeTabs();
-    const text = 'abcdefghij'.repeat(20_000);
-    c.input.write(VM, text);
-    deliver();
-    expect(a.typed.length).toBeGreaterThan(1);
-    expect(a.typed.join('')).toBe(text);
-  });
-
-  it('names a VM that the room does not have', () => {
-    const { c } = threeTabs();
-    c.owner = null;
-    expect(() => c.input.write(VM, 'x')).toThrow('There is no such VM');
+  it('gives every tab\'s input to the guest once and in order, whoever loses the relay and wherever the VM moves', () => {
+    const who = fc.constantFrom(A, B, C);
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.tuple(fc.constant('type' as const), who) },
+      fc.tuple(fc.constantFrom('lose' as const, 'back' as const, 'move' as const), who),
+      fc.tuple(fc.constantFrom('hold' as const, 'release' as const, 'tell' as const, 'wait' as const), who),
+      { weight: 3, arbitrary: fc.tuple(fc.constant('deliver' as const), who) },
+    );
+    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const room = new Room();
+      const typed: Record<string, string> = { a: '', b: '', c: '' };
+      let count = 0;
+      for (const [what, id] of steps) {
+        if (what === 'type') {
+          const text = `${id}${count++}€ `;
+          typed[id] = `${typed[id] ?? ''}${text}`;
+          room.tab(id).write(VM, text);
+        } else if (what === 'wait') vi.advanceTimersByTime(700);
+        else if (what === 'tell' || what === 'hold' || what === 'release' || what === 'deliver') room[what]();
+        else room[what](id);
+      }
+      room.settle();
+      for (const id of [A, B, C]) expect(room.text.split(' ').filter((word) => word.startsWith(id)).map((word) => `${word} `).join('')).toBe(typed[id]);
+      expect(room.text.length).toBe(Object.values(typed).join('').length);
+      expect(vi.getTimerCount()).toBe(0);
+    }), { numRuns: 400 });
   });
 });

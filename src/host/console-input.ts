@@ -1,9 +1,15 @@
 /**
- * Where what is typed into a VM's console goes: to its worker if it runs or arrives here, else to the host that has it.
- * A host that a VM has left passes on what comes for it, so that a key pressed during a move reaches the guest once.
+ * What is typed into the consoles of the room's VMs, on its way to them: each tab's outbox sends to wherever the VM is,
+ * its worker in this tab or the host that has it, and again until the VM's inbox has it (console-outbox.ts). So typing
+ * outlives a lost relay, a lost message and a move; only a VM that is gone ends it.
  */
 import type { HostId, VmId } from '../shared/ids.ts';
-import { MAX_CONSOLE_CHARACTERS, MAX_INPUT_HOPS, type HostMessage, type HostMessageOf } from './host-messages.ts';
+import { fromBase64, toBase64 } from './console-bytes.ts';
+import { ConsoleOutbox, MAX_WAITING_BYTES, type InputPiece } from './console-outbox.ts';
+import type { HostMessage, HostMessageOf } from './host-messages.ts';
+
+/** What is not acknowledged by then is sent again, and the page says that it waits. */
+const AGAIN_AFTER_MS = 1000;
 
 export interface ConsoleInputOptions {
   readonly self: HostId;
@@ -12,51 +18,131 @@ export interface ConsoleInputOptions {
   readonly ownerNow: (vmId: VmId) => HostId | null;
   /** The VM, if its worker is here. */
   readonly local: (vmId: VmId) => LocalConsole | null;
+  /** How much waits is another number now. */
+  readonly changed: () => void;
+  /** A VM is gone, and what was typed for it with it. */
+  readonly lost: (vmId: VmId, characters: number) => void;
 }
 
 export interface LocalConsole {
   readonly state: { readonly kind: string };
-  write(data: string): void;
+  /** The worker answers with how far the writer's input is with the guest: `applied`. */
+  input(writer: HostId, piece: InputPiece): void;
+}
+
+interface Typed {
+  readonly outbox: ConsoleOutbox;
+  /** Where it was sent last. */
+  to: HostId | null;
+  again: ReturnType<typeof setTimeout> | null;
+  /** It was sent again: the page says so. */
+  late: boolean;
 }
 
 export class ConsoleInput {
   private readonly options: ConsoleInputOptions;
+  private readonly typed = new Map<VmId, Typed>();
 
   constructor(options: ConsoleInputOptions) {
     this.options = options;
   }
 
-  /** Typed in this tab. Throws a sentence if the room has no such VM. */
+  /** Typed in this tab. Throws a sentence if the room has no such VM, or too much waits for it. */
   write(vmId: VmId, text: string): void {
-    const vm = this.options.local(vmId);
-    const owner = this.otherOwner(vmId);
+    this.put(vmId, (outbox) => outbox.write(text));
+  }
+
+  writeBytes(vmId: VmId, bytes: Uint8Array): void {
+    this.put(vmId, (outbox) => outbox.writeBytes(bytes));
+  }
+
+  /** Characters typed here that have not reached the guest for a while. */
+  waitingFor(vmId: VmId): number {
+    const typed = this.typed.get(vmId);
+    return typed?.late === true ? typed.outbox.waitingCharacters : 0;
+  }
+
+  /** From another tab, which takes this one for the VM's host. If it is not, that tab learns of the right one and sends there. */
+  receive(from: HostId, { vmId, acknowledged, from: at, data }: HostMessageOf<'console-input'>): void {
+    this.options.local(vmId)?.input(from, { acknowledged, from: at, data: fromBase64(data) });
+  }
+
+  /** The VM's worker is here and has given the guest so many bytes of what this host typed. */
+  applied(vmId: VmId, writer: HostId, count: number): void {
+    if (writer === this.options.self) this.acknowledged(vmId, count);
+    else this.options.send(writer, { type: 'console-applied', vmId, count });
+  }
+
+  acknowledged(vmId: VmId, count: number): void {
+    const typed = this.typed.get(vmId);
+    if (typed?.outbox.acknowledge(count) !== true) return;
+    const wasLate = typed.late;
+    this.settle(typed);
+    this.pump(vmId, typed);
+    if (wasLate) this.options.changed();
+  }
+
+  /** The room is another: what was sent to a host that no longer has the VM goes to the one that has it. */
+  roomChanged(): void {
+    for (const [vmId, typed] of this.typed) {
+      const to = this.options.ownerNow(vmId);
+      if (typed.outbox.isEmpty) continue;
+      if (to === null && this.options.local(vmId) === null) {
+        this.typed.delete(vmId);
+        this.settle(typed);
+        this.options.lost(vmId, typed.outbox.waitingCharacters);
+      } else if (to !== typed.to) this.sendAgain(vmId, typed);
+    }
+  }
+
+  /** The relay answers again. */
+  returned(): void {
+    for (const [vmId, typed] of this.typed) if (!typed.outbox.isEmpty) this.sendAgain(vmId, typed);
+  }
+
+  dispose(): void {
+    for (const typed of this.typed.values()) this.settle(typed);
+    this.typed.clear();
+  }
+
+  private put(vmId: VmId, write: (outbox: ConsoleOutbox) => boolean): void {
+    if (this.options.ownerNow(vmId) === null && this.options.local(vmId) === null) throw new Error('There is no such VM in this room.');
+    let typed = this.typed.get(vmId);
+    if (typed === undefined) {
+      typed = { outbox: new ConsoleOutbox(), to: null, again: null, late: false };
+      this.typed.set(vmId, typed);
+    }
+    if (!write(typed.outbox)) throw new Error(`This was not typed: ${MAX_WAITING_BYTES / 1024} KiB wait for the VM already, and it does not take them. Try again when it does.`);
+    this.pump(vmId, typed);
+  }
+
+  private sendAgain(vmId: VmId, typed: Typed): void {
+    typed.outbox.again();
+    this.pump(vmId, typed);
+  }
+
+  private pump(vmId: VmId, typed: Typed): void {
     // While a VM is on its way here, its keys still belong to the source.
-    if (vm !== null && (vm.state.kind !== 'arriving' || owner === null)) vm.write(text);
-    else if (owner !== null) this.sendOn(vmId, owner, text);
-    else throw new Error('There is no such VM in this room.');
+    const to = this.options.ownerNow(vmId);
+    typed.to = to;
+    for (let piece = typed.outbox.next(); piece !== null; piece = typed.outbox.next()) this.deliver(vmId, to, piece);
+    if (typed.outbox.isEmpty) return;
+    typed.again ??= setTimeout(() => {
+      typed.again = null;
+      typed.late = true;
+      this.options.changed();
+      this.sendAgain(vmId, typed);
+    }, AGAIN_AFTER_MS);
   }
 
-  /** From another tab, which takes this one for the VM's host. */
-  receive({ vmId, data, hops }: HostMessageOf<'console-input'>): void {
-    const vm = this.options.local(vmId);
-    if (vm !== null) {
-      vm.write(data);
-      return;
-    }
-    const owner = this.otherOwner(vmId);
-    if (owner !== null && hops < MAX_INPUT_HOPS) this.sendOn(vmId, owner, data, hops + 1);
+  private deliver(vmId: VmId, to: HostId | null, piece: InputPiece): void {
+    if (to === this.options.self) this.options.local(vmId)?.input(this.options.self, piece);
+    else if (to !== null) this.options.send(to, { type: 'console-input', vmId, acknowledged: piece.acknowledged, from: piece.from, data: toBase64(piece.data) });
   }
 
-  /** Sends what was typed to the host that has the VM now. */
-  sendOn(vmId: VmId, to: HostId, text: string, hops = 0): void {
-    for (let at = 0; at < text.length; at += MAX_CONSOLE_CHARACTERS) {
-      this.options.send(to, { type: 'console-input', vmId, data: text.slice(at, at + MAX_CONSOLE_CHARACTERS), hops });
-    }
-  }
-
-  /** The other host that has the VM; null if there is none, or it is this one. */
-  private otherOwner(vmId: VmId): HostId | null {
-    const owner = this.options.ownerNow(vmId);
-    return owner === this.options.self ? null : owner;
+  private settle(typed: Typed): void {
+    if (typed.again !== null) clearTimeout(typed.again);
+    typed.again = null;
+    typed.late = false;
   }
 }

@@ -15,14 +15,11 @@ const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const number = v.pipe(v.number(), v.finite());
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
-/** A piece of console input, in characters, or output, in bytes; the relay bounds the whole message. */
-export const MAX_CONSOLE_CHARACTERS = 48 * 1024;
+/** A piece of console input or output; the relay bounds the whole message. */
 export const MAX_CONSOLE_BYTES = 48 * 1024;
 /** The guest's agent takes no more (guest/AGENT.md). */
 export const MAX_COLUMNS = 1000;
 export const MAX_ROWS = 1000;
-/** A VM may move on while what was typed into it follows. */
-export const MAX_INPUT_HOPS = 8;
 /** Migrations that a tab remembers, and tells a newcomer of. */
 export const MAX_PAST_REPORTS = 50;
 /** A century: any clock that was set meanwhile, and still a date. */
@@ -31,7 +28,7 @@ export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
 const MAX_LINK_ATTEMPT = 16;
 /** Four characters for three bytes. */
 const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), v.base64());
-const consoleText = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_CHARACTERS));
+const place = v.pipe(count, v.safeInteger());
 
 export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
 
@@ -99,8 +96,10 @@ export const hostMessageSchema = v.variant('type', [
   v.object({ type: v.literal('console-close'), vmId }),
   /** Output; `printed` counts all that the VM has printed, up to the end of `data`. `reset`: the scroll-back, asked for or because something was missed. */
   v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), printed: v.pipe(count, v.safeInteger()), data: consoleBytes }),
-  /** To whoever runs the VM; a host it has moved away from passes it on, a few times at most. */
-  v.object({ type: v.literal('console-input'), vmId, data: consoleText, hops: v.pipe(count, v.integer(), v.maxValue(MAX_INPUT_HOPS)) }),
+  /** To the host that runs the VM, in places of the sender's own stream of input; repeated until applied (console-outbox.ts). */
+  v.object({ type: v.literal('console-input'), vmId, acknowledged: place, from: place, data: consoleBytes }),
+  /** The guest has the first `count` bytes of what the receiver typed. */
+  v.object({ type: v.literal('console-applied'), vmId, count: place }),
 
   /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims. */
   v.object({

@@ -112,7 +112,7 @@ describe('LocalVm', () => {
     departure.cancel();
     expect(worker.orders).toContain('cancel');
     const report = { ...departure.report('cancelled', 'The migration was cancelled.') };
-    say({ type: 'report', report, guestEnd: null, unsentInput: '', inputsHeard: 0, epoch: 3 });
+    say({ type: 'report', report, guestEnd: null, epoch: 3 });
     expect(await departure.done).toBe(report);
     expect(vm.state).toMatchObject({ kind: 'running', epoch: 3 });
   });

@@ -7,6 +7,7 @@ import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { settlable } from '../migration/settlable.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
+import type { InputPiece } from './console-outbox.ts';
 import type { ConsoleSize } from './console-sizes.ts';
 import { Departure, type DepartureOrder, type OpenLink } from './departure.ts';
 import type { HandOver } from './host-links.ts';
@@ -15,6 +16,8 @@ import type { FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from './vm-worker
 
 export interface LocalVmEvents {
   output(vm: LocalVm, data: Uint8Array): void;
+  /** The guest has been given so many bytes of what this host typed. */
+  inputApplied(vm: LocalVm, writer: HostId, count: number): void;
   running(vm: LocalVm): void;
   consoleContinues(vm: LocalVm, scrollback: Uint8Array, printed: number): void;
   arrived(vm: LocalVm, from: HostId | null): void;
@@ -24,10 +27,9 @@ export interface LocalVmEvents {
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
   /**
-   * The worker has ended; `was` is the state it ended in. `unsentInput` was typed for the VM here and belongs to its
-   * owner. Told before whoever waits for the VM. Resolves with whether another host has the VM now, as the relay says.
+   * The worker has ended; `was` is the state it ended in. Told before whoever waits for the VM. Resolves with whether another host has the VM now, as the relay says.
    */
-  ended(vm: LocalVm, was: LocalVmState, end: LocalVmEnd, unsentInput: string): Promise<boolean>;
+  ended(vm: LocalVm, was: LocalVmState, end: LocalVmEnd): Promise<boolean>;
   /** How the migration ended that this VM was in when its worker ended. Told before whoever waits for the migration. */
   endedMoving(vm: LocalVm, report: MigrationReport): void;
 }
@@ -54,8 +56,6 @@ export class LocalVm {
   printsHere: boolean;
   private readonly handle: VmHandle;
   private readonly events: LocalVmEvents;
-  /** While the VM moves: what was typed at the source since then, or at the target before it runs there. */
-  private typed: string[] = [];
   /** Resolves with null once the VM runs here, or with the sentence why it will not. */
   private readonly here = settlable<string | null>();
 
@@ -86,7 +86,6 @@ export class LocalVm {
     if (state.kind !== 'running') throw new Error(`A VM that is ${state.kind} cannot be moved.`);
     const departure = new Departure(order, openLink, {
       begin: (ends) => {
-        this.typed = [];
         this.handle.post({ type: 'migrate', migrationId: order.id, to: order.to, options: order.options, ends });
       },
       nextLink: (attempt, ends) => this.handle.post({ type: 'next-link', attempt, ends }),
@@ -94,7 +93,6 @@ export class LocalVm {
       cancel: () => this.handle.post({ type: 'cancel' }),
       progress: (progress) => this.events.progress(this, progress),
       notBegun: (report) => {
-        this.typed = [];
         this.stay(departure, report, state.epoch);
       },
     });
@@ -113,10 +111,8 @@ export class LocalVm {
     return this.here.promise;
   }
 
-  /** What is typed while the VM moves reaches the guest once, wherever it runs then. */
-  write(data: string): void {
-    if (this.state.kind === 'arriving' || this.state.kind === 'migrating') this.typed.push(data);
-    if (this.state.kind !== 'arriving') this.handle.post({ type: 'console-input', data });
+  input(writer: HostId, piece: InputPiece): void {
+    this.handle.post({ type: 'console-input', writer, piece });
   }
 
   resizeConsole({ cols, rows }: ConsoleSize): void {
@@ -152,6 +148,9 @@ export class LocalVm {
       case 'console':
         this.events.output(this, message.data);
         break;
+      case 'console-applied':
+        this.events.inputApplied(this, message.writer, message.count);
+        break;
       case 'console-continues':
         this.printsHere = true;
         this.events.consoleContinues(this, message.scrollback, message.printed);
@@ -166,7 +165,6 @@ export class LocalVm {
       case 'arrived': {
         const from = this.state.kind === 'arriving' ? this.state.from : null;
         this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
-        for (const data of this.typed.splice(0)) this.write(data);
         this.events.arrived(this, from);
         this.here.resolve(null);
         break;
@@ -197,9 +195,8 @@ export class LocalVm {
     }
   }
 
-  private reported({ report, guestEnd, unsentInput: unsentInWorker, inputsHeard, epoch }: Extract<FromVmWorker, { type: 'report' }>): void {
-    const unsentInput = unsentInWorker + this.typed.splice(0).slice(inputsHeard).join('');
-    if (report.outcome === 'completed') this.end({ kind: 'moved', report }, unsentInput);
+  private reported({ report, guestEnd, epoch }: Extract<FromVmWorker, { type: 'report' }>): void {
+    if (report.outcome === 'completed') this.end({ kind: 'moved', report });
     else if (guestEnd !== null) this.end({ kind: 'guest-ended', ...guestEnd, report });
     else if (report.cause === 'vm-ended') this.end({ kind: 'failed', reason: report.reason ?? CAUSE_SENTENCES['vm-ended'], report });
     else if (this.departure !== null) this.stay(this.departure, report, epoch as LeaseEpoch);
@@ -214,12 +211,12 @@ export class LocalVm {
   }
 
   /** The worker's end, whatever brought it: everything that waits for the worker is settled here, once. */
-  private end(end: LocalVmEnd, unsentInput = this.typed.splice(0).join('')): void {
+  private end(end: LocalVmEnd): void {
     const was = this.state;
     if (was.kind === 'gone') return;
     this.state = { kind: 'gone' };
     this.handle.dispose();
-    const elsewhere = this.events.ended(this, was, end, unsentInput);
+    const elsewhere = this.events.ended(this, was, end);
     this.here.resolve(end.kind === 'moved' ? 'The VM has moved on.' : end.reason);
     if (was.kind !== 'migrating') return;
     const { departure } = was;

@@ -220,18 +220,16 @@ export class LocalVms {
   }
 
   /** What the end of a VM's worker means for tab and room. Resolves with whether another host has the VM now. */
-  private async workerEnded(vm: LocalVm, was: LocalVmState, end: LocalVmEnd, unsentInput: string): Promise<boolean> {
+  private async workerEnded(vm: LocalVm, was: LocalVmState, end: LocalVmEnd): Promise<boolean> {
     const { vmId } = vm;
     const view = was.kind === 'arriving' ? null : this.options.viewOf(vmId) ?? this.unlisted(was);
     if (this.vms.get(vmId) === vm) this.vms.delete(vmId);
     if (end.kind === 'moved') {
       this.movedTo.set(vmId, end.report.to);
-      this.options.input.sendOn(vmId, end.report.to, unsentInput);
       this.options.consoles.follow(vmId);
     } else if (end.kind !== 'removed') {
       this.options.log.add(end.kind === 'guest-ended' && end.orderly ? 'info' : 'bad', vmId, end.reason);
     }
-    if (was.kind === 'arriving') this.options.input.sendOn(vmId, was.from, unsentInput);
     const over = end.kind !== 'moved' && was.kind !== 'arriving' && was.kind !== 'gone' ? was : null;
     if (over !== null && view !== null && end.kind !== 'removed') this.ended.set(vmId, { ...view, here: true, ended: true, state: 'paused' });
     this.options.changed();
@@ -252,6 +250,7 @@ export class LocalVms {
     const { options } = this;
     return {
       output: (vm, data) => options.consoles.output(vm.vmId, data),
+      inputApplied: (vm, writer, count) => options.input.applied(vm.vmId, writer, count),
       running: (vm) => {
         this.tellState(vm);
         options.changed();
@@ -277,7 +276,7 @@ export class LocalVms {
         if (what !== null) options.log.add('bad', vm.vmId, what);
         this.tellState(vm);
       },
-      ended: (vm, was, end, unsentInput) => this.workerEnded(vm, was, end, unsentInput),
+      ended: (vm, was, end) => this.workerEnded(vm, was, end),
       endedMoving: (_vm, report) => this.reported.emit(report),
     };
   }

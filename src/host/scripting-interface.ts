@@ -189,6 +189,9 @@ export interface TabView {
 
 /** A console as the page's terminal reads it. */
 export interface TerminalConsole extends VmConsole {
+  writeBytes(bytes: Uint8Array): void;
+  /** Characters typed in this tab that have not reached the VM for a while; they are sent again until they do. Changes come as changes of the view. */
+  waiting(): number;
   /** The scroll-back; `onBytes` goes on where it ends, be that in the middle of a character. */
   bytes(): Uint8Array;
   onBytes(callback: (data: Uint8Array) => void): () => void;

@@ -110,6 +110,7 @@ export function openTab(options: TabOptions): OpenTab {
     sendToRoom: (message) => room.sendToRoom(message),
     isPresent: (hostId) => room.isPresent(hostId),
     local: (vmId) => localVms.getOrArriving(vmId),
+    inputLost: (vmId, characters) => log.add('bad', vmId, `The last ${characters === 1 ? 'character' : `${characters} characters`} typed here did not reach the PC before it ended.`),
   });
   const readiness = new HostReadiness({ self, sendToHost, sendToRoom: (message) => room.sendToRoom(message), changed: () => roomChanged() });
   const localVms: LocalVms = new LocalVms({
@@ -224,7 +225,6 @@ export function openTab(options: TabOptions): OpenTab {
   room.undeliverable.on(({ to, message }) => {
     if (message.type === 'open-link') links.undeliverable(to, message);
     if (message.type === 'migrate' || message.type === 'cancel') migrations.undeliverable(to, message);
-    if (message.type === 'console-input') log.add('bad', message.vmId, `What was typed for ${room.vmNameOf(message.vmId)} did not reach it: the tab that runs it, or this tab, has lost the connection to the server.`);
   });
   room.pinged.on((sample) => events.ping.emit(sample));
   room.trafficTold.on((news) => {
@@ -305,6 +305,7 @@ export function openTab(options: TabOptions): OpenTab {
       case 'console-close':
       case 'console-data':
       case 'console-input':
+      case 'console-applied':
       case 'console-size':
         consoles.receive(from, message);
         break;
@@ -405,6 +406,7 @@ export function openTab(options: TabOptions): OpenTab {
     runsVms: () => localVms.hasAny(),
     dispose() {
       if (viewTimer !== null) clearTimeout(viewTimer);
+      consoles.input.dispose();
       localVms.dispose();
       links.dispose();
       migrations.dispose();

@@ -18,6 +18,8 @@ export interface VmConsolesOptions {
   /** The VM, if its worker is here; `arriving` until it runs. */
   readonly local: (vmId: VmId) => (LocalConsole & { readonly printsHere: boolean; resizeConsole(size: ConsoleSize): void }) | null;
   readonly changed: () => void;
+  /** A VM is gone, and so many characters that were typed for it here with it. */
+  readonly inputLost: (vmId: VmId, characters: number) => void;
 }
 
 export class VmConsoles {
@@ -26,13 +28,13 @@ export class VmConsoles {
   readonly sizes: ConsoleSizes;
 
   constructor(options: VmConsolesOptions) {
-    const { self, send, sendToRoom, ownerOf, ownerNow, isPresent, local, changed } = options;
+    const { self, send, sendToRoom, ownerOf, ownerNow, isPresent, local, changed, inputLost } = options;
     this.output = new RemoteConsoles({
       self, send, ownerOf,
       printsHere: (vmId) => local(vmId)?.printsHere ?? false,
       isArriving: (vmId) => local(vmId)?.state.kind === 'arriving',
     });
-    this.input = new ConsoleInput({ self, send, ownerNow, local });
+    this.input = new ConsoleInput({ self, send, ownerNow, local, changed, lost: inputLost });
     this.sizes = new ConsoleSizes({
       self, send, sendToRoom, isPresent, changed,
       local: (vmId) => {
@@ -47,10 +49,12 @@ export class VmConsoles {
     const stream = this.output.open(vmId);
     return {
       write: (text) => this.input.write(vmId, text),
+      writeBytes: (bytes) => this.input.writeBytes(vmId, bytes),
       text: () => stream.text(),
       onData: (callback) => stream.onText(callback),
       bytes: () => stream.bytes(),
       onBytes: (callback) => stream.onBytes(callback),
+      waiting: () => this.input.waitingFor(vmId),
       size: () => {
         const { cols, rows, holder } = this.sizes.of(vmId);
         return { cols, rows, holder };
@@ -60,7 +64,7 @@ export class VmConsoles {
     };
   }
 
-  receive(from: HostId, message: HostMessageOf<'console-open' | 'console-close' | 'console-data' | 'console-input' | 'console-size'>): void {
+  receive(from: HostId, message: HostMessageOf<'console-open' | 'console-close' | 'console-data' | 'console-input' | 'console-applied' | 'console-size'>): void {
     switch (message.type) {
       case 'console-open':
         // Before the scroll-back, which was drawn for it.
@@ -72,7 +76,10 @@ export class VmConsoles {
         this.output.receive(from, message);
         break;
       case 'console-input':
-        this.input.receive(message);
+        this.input.receive(from, message);
+        break;
+      case 'console-applied':
+        this.input.acknowledged(message.vmId, message.count);
         break;
       case 'console-size':
         this.sizes.receive(message);
@@ -83,12 +90,14 @@ export class VmConsoles {
   /** The lists of hosts or VMs are others now. */
   roomChanged(): void {
     this.output.followAll();
+    this.input.roomChanged();
     this.sizes.hostLeft();
   }
 
   /** The relay answers again. */
   returned(): void {
     this.output.returned();
+    this.input.returned();
     this.sizes.returned();
   }
 }

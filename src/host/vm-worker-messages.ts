@@ -3,6 +3,7 @@ import type { LinkEnds } from '../link/lane-end.ts';
 import type { LinkKind, MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { InputPiece } from './console-outbox.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
 
 /** How the worker opens its own port at the relay. */
@@ -43,7 +44,7 @@ export type ToVmWorker =
   | { readonly type: 'no-link'; readonly reason: string }
   /** The migration's report is the answer. */
   | { readonly type: 'cancel' }
-  | { readonly type: 'console-input'; readonly data: string }
+  | { readonly type: 'console-input'; readonly writer: HostId; readonly piece: InputPiece }
   /** The size of the terminal that shows the console; may come before the VM runs. */
   | { readonly type: 'console-size'; readonly cols: number; readonly rows: number }
   | { readonly type: 'screen'; readonly canvas: OffscreenCanvas | null }
@@ -62,13 +63,14 @@ export type FromVmWorker =
   /** The new VM runs and has its identity. */
   | { readonly type: 'running'; readonly epoch: number }
   | { readonly type: 'console'; readonly data: Uint8Array }
+  /** So many bytes of what this host typed are with the guest. */
+  | { readonly type: 'console-applied'; readonly writer: HostId; readonly count: number }
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
   /**
-   * Source: the migration ended. If it completed, the VM is gone from this worker; `unsentInput` was typed too late for
-   * it, and so was all console input after the first `inputsHeard` since the order to migrate. `guestEnd`: it did not
-   * complete, and the guest has ended as well.
+   * Source: the migration ended. If it completed, the VM is gone from this worker. `guestEnd`: it did not complete,
+   * and the guest has ended as well.
    */
-  | { readonly type: 'report'; readonly report: MigrationReport; readonly guestEnd: GuestEnd | null; readonly unsentInput: string; readonly inputsHeard: number; readonly epoch: number }
+  | { readonly type: 'report'; readonly report: MigrationReport; readonly guestEnd: GuestEnd | null; readonly epoch: number }
   /** Source: the migration's link died; another, preferably not of the kind `avoid`, is wanted. */
   | { readonly type: 'link-wanted'; readonly attempt: number; readonly avoid: LinkKind }
   /** Target: the end of the `printed` bytes that the console has printed so far; from now on its output comes from here. */

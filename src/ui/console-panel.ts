@@ -8,6 +8,7 @@ import { hostName, migrationOf, type Actions, type Scene } from './scene.ts';
 import { vmScreen, type VmScreen } from './screen.ts';
 import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
 import { hueOf } from './vm-chip.ts';
+import { typedWaitingText } from './words.ts';
 
 /** A window that is being dragged larger is followed in these steps. */
 const RESIZE_PAUSE_MS = 100;
@@ -28,6 +29,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
   const screenTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'screen-tab' }, 'Screen');
   const tabs = el('div', { class: 'tabs', role: 'group', 'aria-label': 'Show' }, consoleTab, screenTab);
   const waiting = el('p', { class: 'waiting' });
+  const typedWaiting = el('span', { class: 'typed-waiting', role: 'status', 'data-testid': 'typed-waiting' });
   const overlay = bag.add(consoleOverlay(actions));
   const keys = bag.add(keyBar(({ text, code, control }) => {
     const vm = last?.selected;
@@ -41,7 +43,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
   const reaching = bag.add(reach());
   const body = el('div', { class: 'console-body' }, overlay.element);
   const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
-    el('div', { class: 'console-head' }, title, where, tabs), waiting, body, keys.element, reaching.element);
+    el('div', { class: 'console-head' }, title, where, typedWaiting, tabs), waiting, body, keys.element, reaching.element);
 
   let fitting: ReturnType<typeof setTimeout> | null = null;
   // The guest redraws its screen for each new size.
@@ -82,7 +84,10 @@ export function consolePanel(actions: Actions): Component<Scene> {
     }
     const isNew = selected !== null && !terminals.has(selected.id);
     if (isNew) {
-      const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id), actions.tab.host.id);
+      const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id), {
+        selfId: actions.tab.host.id,
+        refused: (error) => actions.attempt(() => Promise.reject(error)),
+      });
       terminals.set(selected.id, terminal);
       body.prepend(terminal.element);
     }
@@ -123,6 +128,8 @@ export function consolePanel(actions: Actions): Component<Scene> {
     setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));
     // While it migrates, the panel of the migration says what is waited for.
     setText(waiting, vm === null || migrationOf(scene.view, vm.id) !== null ? '' : vm.waitingFor ?? '');
+    setText(typedWaiting, vm === null || vm.ended ? '' : typedWaitingText(actions.tab.console(vm.id).waiting()));
+    show(typedWaiting, typedWaiting.textContent !== '');
     show(waiting, waiting.textContent !== '');
     drawTerminals(scene.view.vms, vm);
     drawScreen(vm);

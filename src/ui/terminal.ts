@@ -22,8 +22,14 @@ export interface ConsoleTerminal extends Disposable {
   setAnswers(answers: boolean): void;
 }
 
+export interface TerminalPlace {
+  readonly selfId: string;
+  /** What was typed was not taken, with a sentence. */
+  readonly refused: (error: Error) => void;
+}
+
 /** One VM's serial console. It lives as long as the VM is known, so that the scroll-back stays when VMs are switched. */
-export function consoleTerminal(vmId: string, vmName: string, source: TerminalConsole, selfId: string): ConsoleTerminal {
+export function consoleTerminal(vmId: string, vmName: string, source: TerminalConsole, { selfId, refused }: TerminalPlace): ConsoleTerminal {
   const bag = new DisposableBag();
   const element = el('div', { class: 'terminal', 'data-testid': 'console', 'data-vm-id': vmId });
   const { cols, rows } = source.size();
@@ -50,8 +56,16 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   // Tab belongs to the guest; Shift+Tab leads out, so that nobody is caught inside with a keyboard only.
   terminal.attachCustomKeyEventHandler((event) => !(event.key === 'Tab' && event.shiftKey));
 
-  bag.add(terminal.onData((text) => source.write(text)));
-  bag.add(terminal.onBinary((text) => source.write(text)));
+  function send(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      refused(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+  bag.add(terminal.onData((text) => send(() => source.write(text))));
+  // Reports of the mouse: each character stands for a byte.
+  bag.add(terminal.onBinary((text) => send(() => source.writeBytes(Uint8Array.from(text, (character) => character.charCodeAt(0))))));
   bag.add({ dispose: source.onBytes((data) => terminal.write(data)) });
 
   const used = (): void => source.used();

@@ -3,6 +3,12 @@ import type { LinkKind, MigrationProgress } from '../migration/report.ts';
 import type { VmView } from '../host/scripting-interface.ts';
 import { assertNever } from '../shared/assert-never.ts';
 
+/** Beside the console's title: what was typed and is not there yet; empty for nothing. */
+export function typedWaitingText(characters: number): string {
+  if (characters === 0) return '';
+  return characters === 1 ? '1 typed character is on its way' : `${characters} typed characters are on their way`;
+}
+
 /** The word on a VM's chip. */
 export function vmStateWord(vm: VmView): string {
   if (vm.ended) return 'off';

@@ -201,7 +201,7 @@ export class FakeVmWorker {
   private report({ migrationId, to }: Migrate, outcome: MigrationReport['outcome'], cause?: MigrationReport['cause'], reason?: string): void {
     if (this.vm === null || this.moving === null) return;
     this.moving = null;
-    this.say({ type: 'report', guestEnd: this.off ? POWERED_OFF : null, unsentInput: '', inputsHeard: 0, epoch: this.vm.epoch, report: {
+    this.say({ type: 'report', guestEnd: this.off ? POWERED_OFF : null, epoch: this.vm.epoch, report: {
       id: migrationId, vmId: this.vm.id, from: this.world.host, to, outcome, ...(cause === undefined ? {} : { cause }), ...(reason === undefined ? {} : { reason }),
       rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'relay', verified: null,
     } });

@@ -103,7 +103,7 @@ export class ModelRoom {
       },
       log,
       consoles: { output: () => undefined, follow: () => undefined, continueHere: () => undefined } as unknown as RemoteConsoles,
-      input: { sendOn: () => undefined } as unknown as ConsoleInput,
+      input: { applied: () => undefined } as unknown as ConsoleInput,
       viewOf: () => undefined,
       changed: () => undefined,
     });

@@ -1,56 +1,72 @@
 /**
- * The VM worker's side of the console: output as bytes, in order and counted; input kept while the VM is stopped for a
- * switchover, so that a key pressed in that moment reaches the guest wherever it runs next.
+ * The VM worker's side of the console: output as bytes, in order and counted; input given to the guest once, and not
+ * while the VM is stopped for a switchover: then it is not acknowledged, and reaches the guest wherever it runs next.
  */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import type { Disposable } from '../../shared/disposable.ts';
+import type { HostId } from '../../shared/ids.ts';
+import { ConsoleInbox, type InputPiece } from '../console-outbox.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
+
+/** Pieces kept while the VM is stopped, so that it need not wait for them to be sent again. */
+export const MAX_HELD_PIECES = 64;
+
+export interface ConsoleInputHeard {
+  readonly writer: HostId;
+  readonly piece: InputPiece;
+}
+
+export interface ConsoleGateEvents {
+  output(data: Uint8Array): void;
+  /** The guest has been given the first `count` bytes of what this host typed. */
+  applied(writer: HostId, count: number): void;
+}
 
 export class ConsoleGate implements Disposable {
   private readonly machine: Pick<Machine, 'console' | 'scrollback'>;
+  private readonly events: ConsoleGateEvents;
   private readonly listening: Disposable;
-  private readonly encoder = new TextEncoder();
+  private readonly inbox: ConsoleInbox;
   private printed: number;
-  private kept = '';
-  private closed = false;
+  private held: ConsoleInputHeard[] | null = null;
 
   /** `luggage`: of a VM that arrives; a new VM has printed what its snapshot kept. */
-  constructor(machine: Pick<Machine, 'console' | 'scrollback'>, output: (data: Uint8Array) => void, luggage: ConsoleLuggage | null = null) {
+  constructor(machine: Pick<Machine, 'console' | 'scrollback'>, events: ConsoleGateEvents, luggage: ConsoleLuggage | null = null) {
     this.machine = machine;
+    this.events = events;
+    this.inbox = new ConsoleInbox(luggage?.applied);
     this.printed = luggage?.printed ?? machine.scrollback().length;
     this.listening = machine.console.onData((bytes) => {
       this.printed += bytes.length;
-      output(bytes);
+      events.output(bytes);
     });
   }
 
-  /** After the machine has saved its devices: all it printed has been told then. */
+  /** After the machine has saved its devices: all it printed has been told then, and all it was given is with it. */
   luggage(): ConsoleLuggage {
-    return { printed: this.printed };
+    return { printed: this.printed, applied: this.inbox.state() };
   }
 
-  input(data: string): void {
-    if (this.closed) this.kept += data;
-    else this.machine.console.write(this.encoder.encode(data));
+  input(heard: ConsoleInputHeard): void {
+    if (this.held !== null) {
+      if (this.held.length < MAX_HELD_PIECES) this.held.push(heard);
+      return;
+    }
+    const { fresh, applied } = this.inbox.take(heard.writer, heard.piece);
+    if (fresh.length > 0) this.machine.console.write(fresh);
+    this.events.applied(heard.writer, applied);
   }
 
-  /** From now on input is kept. */
+  /** From now on the guest is given nothing. */
   hold(): void {
-    this.closed = true;
+    this.held ??= [];
   }
 
   /** The VM runs on here: it gets what was typed meanwhile. */
   release(): void {
-    this.closed = false;
-    const kept = this.takeKept();
-    if (kept !== '') this.input(kept);
-  }
-
-  /** What was typed and not given to the guest. */
-  takeKept(): string {
-    const kept = this.kept;
-    this.kept = '';
-    return kept;
+    const held = this.held ?? [];
+    this.held = null;
+    for (const heard of held) this.input(heard);
   }
 
   dispose(): void {

@@ -3,11 +3,11 @@ import { packLuggage, unpackLuggage } from './console-luggage.ts';
 
 describe('the console\'s luggage', () => {
   const devices = Uint8Array.of(9, 8, 7, 6, 5);
-  const packed = packLuggage({ printed: 2 ** 40 }, devices);
+  const packed = packLuggage({ printed: 2 ** 40, applied: [['host', 7]] }, devices);
 
   it('arrives with the device state', () => {
     const { luggage, devices: arrived } = unpackLuggage(packed);
-    expect(luggage).toEqual({ printed: 2 ** 40 });
+    expect(luggage).toEqual({ printed: 2 ** 40, applied: [['host', 7]] });
     expect([...arrived]).toEqual([...devices]);
   });
 
@@ -17,7 +17,7 @@ describe('the console\'s luggage', () => {
       new DataView(wrong.buffer).setUint32(0, length, true);
       return wrong;
     };
-    const wrongOnes = [packed.subarray(0, 3), withLength(packed.length), withLength(0xffff_ffff), withLength(5), packLuggage({ printed: -1 }, devices)];
+    const wrongOnes = [packed.subarray(0, 3), withLength(packed.length), withLength(0xffff_ffff), withLength(5), packLuggage({ printed: -1, applied: [] }, devices), packLuggage({ printed: 1, applied: Array.from({ length: 65 }, () => ['host', 1] as const) }, devices)];
     for (const wrong of wrongOnes) expect(() => unpackLuggage(wrong)).toThrow('The device state is not as agreed');
   });
 });

@@ -8,6 +8,7 @@
  */
 import * as v from 'valibot';
 import { MigrationError } from '../../migration/migration-error.ts';
+import { MAX_WRITERS } from '../console-outbox.ts';
 
 const MAX_JSON_BYTES = 64 * 1024;
 const HEADER_BYTES = 4;
@@ -17,9 +18,14 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const luggageSchema = v.object({
   /** Bytes the console has printed since the VM began. */
   printed: count,
+  /** By host: how many bytes of what was typed there the guest has been given. */
+  applied: v.pipe(v.array(v.strictTuple([v.pipe(v.string(), v.maxLength(64)), count])), v.maxLength(MAX_WRITERS)),
 });
 
-export type ConsoleLuggage = v.InferOutput<typeof luggageSchema>;
+export interface ConsoleLuggage {
+  readonly printed: number;
+  readonly applied: readonly (readonly [writer: string, count: number])[];
+}
 
 export function packLuggage(luggage: ConsoleLuggage, devices: Uint8Array): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(luggage));

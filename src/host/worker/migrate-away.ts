@@ -15,8 +15,8 @@ import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
 
 export interface Departure {
-  /** Never rejects. `unsentInput` was typed while the VM was stopped and belongs to the target now. */
-  readonly done: Promise<{ readonly report: MigrationReport; readonly unsentInput: string }>;
+  /** Never rejects. */
+  readonly done: Promise<MigrationReport>;
   /** `done` says whether it came in time. */
   cancel(): void;
   /** The guest is off; with a sentence if it did not power off itself. */
@@ -73,11 +73,12 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
   const withSender = (work: (sender: SenderHandle) => void): void => void started.then(work, () => undefined);
   const done = sent.then((report) => {
     others.dispose();
-    if (report.outcome !== 'completed') return { report, unsentInput: '' };
-    vm.wallClock.dispose();
-    vm.agent.dispose();
-    vm.port.dispose();
-    return { report, unsentInput: vm.console.takeKept() };
+    if (report.outcome === 'completed') {
+      vm.wallClock.dispose();
+      vm.agent.dispose();
+      vm.port.dispose();
+    }
+    return report;
   });
   return {
     done,

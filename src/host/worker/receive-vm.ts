@@ -114,7 +114,7 @@ function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Ar
 
 /** The machine as the engine sees it; `beforeRun` is called with all state restored and nothing executed yet. */
 function announced(machine: Machine, beforeRun: (luggage: ConsoleLuggage) => void): TargetVm {
-  let luggage: ConsoleLuggage = { printed: 0 };
+  let luggage: ConsoleLuggage = { printed: 0, applied: [] };
   return {
     fingerprint: machine.fingerprint,
     space: machine.space,

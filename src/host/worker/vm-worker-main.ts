@@ -12,7 +12,7 @@ import { disposable, DisposableBag, type Disposable } from '../../shared/disposa
 import type { LeaseEpoch } from '../../shared/ids.ts';
 import type { ConsoleSize } from '../console-sizes.ts';
 import type { FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
-import { ConsoleGate } from './console-gate.ts';
+import { ConsoleGate, MAX_HELD_PIECES, type ConsoleInputHeard } from './console-gate.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { GuestWallClock } from './guest-wall-clock.ts';
@@ -57,9 +57,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   let screen: OffscreenCanvas | null = null;
   let size: ConsoleSize | null = null;
   /** Typed before the VM runs here. */
-  let earlyInput = '';
-  /** Console input since the last order to migrate. */
-  let inputsHeard = 0;
+  const earlyInput: ConsoleInputHeard[] = [];
 
   const fail = (error: unknown): void => post({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
 
@@ -67,8 +65,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
     resident = vm;
     if (screen !== null) vm.machine.screen.attach(screen);
     if (size !== null) vm.agent.resize(size);
-    if (earlyInput !== '') vm.console.input(earlyInput);
-    earlyInput = '';
+    for (const heard of earlyInput.splice(0)) vm.console.input(heard);
   }
 
   listen((message) => {
@@ -101,13 +98,12 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
           break;
         }
         const leaving = resident;
-        inputsHeard = 0;
         departure = migrateAway(message, leaving, need(context));
-        void departure.done.then(({ report, unsentInput }) => {
+        void departure.done.then((report) => {
           departure = null;
           const { end } = leaving.machine;
           if (report.outcome === 'completed') resident = null;
-          post({ type: 'report', report, guestEnd: end === null ? null : guestEnd(end), unsentInput, inputsHeard, epoch: leaving.port.epoch });
+          post({ type: 'report', report, guestEnd: end === null ? null : guestEnd(end), epoch: leaving.port.epoch });
         }, fail);
         break;
       }
@@ -122,9 +118,8 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
         departure?.cancel();
         break;
       case 'console-input':
-        inputsHeard++;
-        if (resident === null) earlyInput += message.data;
-        else resident.console.input(message.data);
+        if (resident !== null) resident.console.input(message);
+        else if (earlyInput.length < MAX_HELD_PIECES) earlyInput.push(message);
         break;
       case 'console-size':
         size = { cols: message.cols, rows: message.rows };
@@ -192,7 +187,10 @@ function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, 
         void underway.settled().then(() => post({ type: 'ended', ...guestEnd(end) }));
       });
       return {
-        console: new ConsoleGate(machine, (data) => post({ type: 'console', data }), luggage),
+        console: new ConsoleGate(machine, {
+          output: (data) => post({ type: 'console', data }),
+          applied: (writer, count) => post({ type: 'console-applied', writer, count }),
+        }, luggage),
         agent: new GuestAgent(machine.agent),
       };
     },

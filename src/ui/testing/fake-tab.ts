@@ -234,6 +234,8 @@ export class FakeTab implements Tab {
 
 class FakeConsole implements TerminalConsole {
   private fitting = { cols: 80, rows: 24 };
+  writeBytes(bytes: Uint8Array): void { this.write(new TextDecoder().decode(bytes)); }
+  waiting(): number { return 0; }
   size(): ReturnType<TerminalConsole['size']> { return { ...this.fitting, holder: SELF }; }
   fits(size: { cols: number; rows: number } | null): void { this.fitting = size ?? this.fitting; }
   used(): void { /* It is held here. */ }
