@@ -1,6 +1,7 @@
 import { DisposableBag } from '../shared/disposable.ts';
 import type { VmView } from '../host/scripting-interface.ts';
 import { consoleOverlay } from './console-overlay.ts';
+import { consoleVoice } from './console-voice.ts';
 import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
 import { keyBar } from './key-bar.ts';
 import { reach } from './reach.ts';
@@ -22,6 +23,8 @@ export function consolePanel(actions: Actions): Component<Scene> {
   let screen: { readonly vmId: string; readonly screen: VmScreen } | null = null;
   let mode: Mode = 'console';
   let last: Scene | null = null;
+  /** A VM that starts here, until it is ready. */
+  let starting: string | null = null;
 
   const title = el('h2', { class: 'console-title' });
   const where = el('span', { class: 'console-where' });
@@ -42,8 +45,13 @@ export function consolePanel(actions: Actions): Component<Scene> {
   }));
   const reaching = bag.add(reach());
   const body = el('div', { class: 'console-body' }, overlay.element);
+  // Tab belongs to the guest: a keyboard's way past the console, and what a screen reader hears of it.
+  const after = el('span', { tabindex: '-1' });
+  const skip = el('button', { type: 'button', class: 'skip', 'data-testid': 'skip-console' }, 'Skip the console');
+  bag.add(listen(skip, 'click', () => after.focus()));
+  const voice = bag.add(consoleVoice());
   const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
-    el('div', { class: 'console-head' }, title, where, typedWaiting, tabs), waiting, body, keys.element, reaching.element);
+    el('div', { class: 'console-head' }, title, where, typedWaiting, tabs), waiting, skip, body, after, voice.element, keys.element, reaching.element);
 
   let fitting: ReturnType<typeof setTimeout> | null = null;
   // The guest redraws its screen for each new size.
@@ -102,6 +110,17 @@ export function consolePanel(actions: Actions): Component<Scene> {
     }
   }
 
+  /** Somebody who starts a PC types into it next; if they do something else on the page by then, they are left alone. */
+  function focusWhenReady(vm: VmView | null): void {
+    if (vm?.here === true && vm.state === 'starting') starting = vm.id;
+    else if (starting !== null && vm?.id === starting && vm.state === 'running') {
+      starting = null;
+      const elsewhere = document.activeElement !== null && document.activeElement !== document.body;
+      // On a telephone the focus would open its keyboard.
+      if (!elsewhere && !window.matchMedia('(pointer: coarse)').matches) shownTerminal()?.focus();
+    }
+  }
+
   /** A canvas can be handed over only once, so a VM that comes back gets a new one. */
   function drawScreen(selected: VmView | null): void {
     const wanted = mode === 'screen' && selected?.here === true && !selected.ended ? selected : null;
@@ -133,6 +152,8 @@ export function consolePanel(actions: Actions): Component<Scene> {
     show(waiting, waiting.textContent !== '');
     drawTerminals(scene.view.vms, vm);
     drawScreen(vm);
+    focusWhenReady(vm);
+    voice.listenTo(vm === null || vm.ended ? null : actions.tab.console(vm.id), vm?.id ?? '');
     overlay.update(scene);
     reaching.update(scene);
   }

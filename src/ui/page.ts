@@ -13,6 +13,7 @@
  *   [data-testid=migration-log]                           the log
  *   [data-testid=migration-result][data-outcome][data-migration-id]  how the last migration of the VM shown went
  *   [data-testid=console][data-vm-id][data-cols][data-rows]  a VM's terminal; [data-testid=console-tab], [data-testid=screen-tab]
+ *   [data-testid=skip-console], [data-testid=console-voice]  a keyboard's way past it; what a screen reader hears
  *   [data-testid=typed-waiting]                           how much of what was typed has not reached the VM shown
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation

@@ -3,7 +3,9 @@ import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TerminalConsole } from '../host/scripting-interface.ts';
+import { copyText } from './copy-text.ts';
 import { el, listen, setAttribute } from './dom.ts';
+import { keyMeaning } from './terminal-keys.ts';
 import { fontSizeFor, scaledFontSizeFor, smallerFontSize } from './terminal-size.ts';
 
 /** Lines kept above the screen. */
@@ -24,7 +26,7 @@ export interface ConsoleTerminal extends Disposable {
 
 export interface TerminalPlace {
   readonly selfId: string;
-  /** What was typed was not taken, with a sentence. */
+  /** What was asked for was not done, with a sentence. */
   readonly refused: (error: Error) => void;
 }
 
@@ -53,8 +55,24 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   for (const id of [{ final: 'n' }, { prefix: '?', final: 'n' }, { final: 'c' }, { prefix: '>', final: 'c' }]) {
     bag.add(terminal.parser.registerCsiHandler(id, swallow));
   }
-  // Tab belongs to the guest; Shift+Tab leads out, so that nobody is caught inside with a keyboard only.
-  terminal.attachCustomKeyEventHandler((event) => !(event.key === 'Tab' && event.shiftKey));
+  terminal.attachCustomKeyEventHandler((event) => {
+    const meaning = keyMeaning(event, terminal.hasSelection());
+    if (meaning.kind === 'terminal') return true;
+    if (meaning.kind !== 'browser') event.preventDefault();
+    if (meaning.kind === 'copy') copySelection();
+    if (meaning.kind === 'character') terminal.input(meaning.text, true);
+    return false;
+  });
+
+  function copySelection(): void {
+    const text = terminal.getSelection();
+    if (text === '') return;
+    // The next Ctrl+C interrupts again.
+    terminal.clearSelection();
+    void copyText(text).then((copied) => {
+      if (!copied) refused(new Error('The browser does not let this page write to the clipboard. Copy with its own menu.'));
+    });
+  }
 
   function send(write: () => void): void {
     try {
@@ -101,9 +119,10 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     terminal.open(element);
     const { textarea } = terminal;
     if (textarea === undefined) return;
-    textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it.`);
+    textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it, Enter then skips it.`);
     bag.add(listen(textarea, 'focus', used));
     // The focus may have been here all the time, and another tab was used meanwhile.
+    bag.add(listen(element, 'pointerdown', used));
     bag.add(listen(textarea, 'keydown', used));
     bag.add(listen(textarea, 'input', used));
   }
