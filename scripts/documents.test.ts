@@ -41,7 +41,7 @@ describe('the documents', () => {
 
   it('cite only tests that exist in what they promise about threats', () => {
     const threats = read('THREATS.md');
-    const cited = [...threats.matchAll(/`((?:src|e2e)\/[^`]+\.ts)`: ((?:“[^”]+”(?:, )?)+)/g)].flatMap(([, file, titles]) => [...(titles ?? '').matchAll(/“([^”]+)”/g)].map(([, title]) => ({ file: file ?? '', title: title ?? '' })));
+    const cited = [...threats.matchAll(/`((?:src|e2e|guest)\/[^`]+\.ts)`: ((?:“[^”]+”(?:, )?)+)/g)].flatMap(([, file, titles]) => [...(titles ?? '').matchAll(/“([^”]+)”/g)].map(([, title]) => ({ file: file ?? '', title: title ?? '' })));
     expect(cited.length).toBeGreaterThan(20);
     // No citation is written in a way that this test does not read.
     expect(cited).toHaveLength(threats.match(/“/g)?.length ?? 0);

@@ -11,6 +11,7 @@
 #define NETWORK_MODULES "/etc/tabmotion/network-modules"
 #define SERVICES "/etc/tabmotion/services"
 #define SETTLE "/etc/tabmotion/settle"
+#define SELF "/bin/tabmotion-agent"
 #define MAX_LINE 1024
 #define MAX_FIELDS 16
 #define SEED_BYTES 64
@@ -45,6 +46,8 @@ struct interface_request {
 };
 
 static i32 port;
+/* The identity has come: this process is still the snapshot's, the same in every copy of it. */
+static i32 renewal_due;
 static struct line out;
 
 static void fail(const char *reason) {
@@ -373,6 +376,7 @@ static void on_identity(const struct request *request) {
     start(SERVICES, password);
     put_text(&out, "ok identity");
     answer();
+    renewal_due = 1;
 }
 
 static void on_clock(const struct request *request) {
@@ -437,6 +441,19 @@ static void resume_identity(void) {
     start(SERVICES, 0);
 }
 
+/*
+ * This program anew in the same process, with an address layout, AT_RANDOM and a stack of its own. The port stays open:
+ * what waits in it is read by the new one.
+ */
+static void renew(void) {
+    static char number[2];
+    number[0] = (char)('0' + port);
+    static char *environment[] = {0};
+    const char *arguments[] = {SELF, number, 0};
+    renewal_due = 0;
+    syscall3(SYS_execve, (u32)SELF, (u32)arguments, (u32)environment);
+}
+
 static void make_raw(void) {
     struct { u32 input, output, control, local; u8 discipline; u8 characters[19]; u32 rest[8]; } modes;
     memset(&modes, 0, sizeof modes);
@@ -449,12 +466,14 @@ static void make_raw(void) {
 }
 
 static i32 run(i32 count, char **arguments) {
-    (void)count, (void)arguments;
-    port = syscall3(SYS_open, (u32)PORT, 2 | 0400 /* read and write, not as controlling terminal */, 0);
-    if (port < 0) return 1;
-    make_raw();
-    syscall3(SYS_signal, 17 /* SIGCHLD */, 1 /* ignored: children vanish by themselves */, 0);
-    resume_identity();
+    if (count > 1) port = arguments[1][0] - '0';
+    else {
+        port = syscall3(SYS_open, (u32)PORT, 2 | 0400 /* read and write, not as controlling terminal */, 0);
+        if (port < 0) return 1;
+        make_raw();
+        syscall3(SYS_signal, 17 /* SIGCHLD */, 1 /* ignored: children vanish by themselves */, 0);
+        resume_identity();
+    }
 
     static char text[MAX_LINE];
     u32 used = 0, too_long = 0;
@@ -475,5 +494,6 @@ static i32 run(i32 count, char **arguments) {
             else if (used) handle(text);
             used = too_long = 0;
         }
+        if (renewal_due && !used && !too_long) renew();
     }
 }
