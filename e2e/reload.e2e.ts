@@ -1,4 +1,4 @@
-/** NR25: what became of a PC whose tab was reloaded or closed is said, to the tab itself and to the others. */
+/** NR26: what became of a PC whose tab was reloaded or closed is said, to the tab itself and to the others. */
 import { expect, test } from './harness/test.ts';
 
 test('a reloaded tab that was alone says that its PC ended and that the one it runs now is new, until that is dismissed', async ({ openHost, room, server }) => {

@@ -48,4 +48,10 @@ describe('the documents', () => {
     const missing = cited.filter(({ file, title }) => !read(file).replaceAll("\\'", "'").includes(title));
     expect(missing).toEqual([]);
   });
+
+  it('give every rule of the protocols a number of its own', () => {
+    const numbers = [...read('PROTOCOL.md').matchAll(/^- \*\*((?:MG|NR|GW)\d+)/gm)].map(([, number]) => number ?? '');
+    expect(numbers.length).toBeGreaterThan(100);
+    expect(numbers.filter((number, at) => numbers.indexOf(number) < at)).toEqual([]);
+  });
 });

@@ -25,7 +25,7 @@ const end = async (vm: CreatedVm, ending?: Ending): Promise<void> => {
 };
 const status = (): readonly EndedVm[] => lan.relay.roomStatus('default', lan.relay.defaultRoomKey)!.ended;
 
-describe('a VM that ended (NR25)', () => {
+describe('a VM that ended (NR26)', () => {
   it('is told to all and to who comes later, with its name, its host and how it ended, until anybody dismisses it', async () => {
     const vm = await lan.createVm(owner);
     await end(vm, { how: 'powered-off' });

@@ -109,7 +109,7 @@ describe('the server\'s time', () => {
     expect(pair.time.now()).toBeNull();
   });
 
-  it('comes over a port, also a target\'s, and again after a loss (NR25)', async () => {
+  it('comes over a port, also a target\'s, and again after a loss (NR28)', async () => {
     const lan = new VirtualLan();
     const vm = await lan.createVm(lan.host('a'));
     lan.host('b');
