@@ -69,6 +69,98 @@ test('a line feed goes straight down when the guest says so', async ({ openHost 
   expect(screen.slice(at, at + 2)).toEqual(['abc', '   def']);
 });
 
+const WINDOWS = [[1920, 1080], [1280, 800], [1024, 768], [800, 600], [390, 844]] as const;
+const PHONE = { width: 390, height: 844 };
+const FILE_LINES = 120;
+/** A file of long lines, each of which says which it is. */
+const MAKE_FILE = `awk 'BEGIN{for(i=1;i<=${FILE_LINES};i++){s=sprintf("%03d ",i);while(length(s)<244)s=s "0123456789";print s}}' > /tmp/lines`;
+const fileLine = (index: number): string => `${String(index + 1).padStart(3, '0')} ${'0123456789'.repeat(24)}`;
+
+interface Size {
+  readonly cols: number;
+  readonly rows: number;
+}
+
+async function sizeOf(host: HostPage): Promise<Size> {
+  const shown = host.page.locator('[data-testid=console]:not([hidden])');
+  return { cols: Number(await shown.getAttribute('data-cols')), rows: Number(await shown.getAttribute('data-rows')) };
+}
+
+/** Whether a screen is what the program shows at that size; its last line says where one is. */
+const PROGRAMS: Readonly<Record<string, (size: Size, screen: readonly string[]) => boolean>> = {
+  // Cuts lines at the window's edge.
+  'vi /tmp/lines': ({ cols, rows }, screen) => sameLines(screen.slice(0, -1), Array.from({ length: rows - 1 }, (_, row) => fileLine(row).slice(0, cols))),
+  // Wraps them.
+  'less /tmp/lines': ({ cols, rows }, screen) => {
+    const wrapped = Array.from({ length: FILE_LINES }, (_, row) => fileLine(row)).flatMap((line) => line.match(new RegExp(`.{1,${cols}}`, 'g')) ?? []);
+    // After a new size it shows another part.
+    return wrapped.some((_, start) => sameLines(screen.slice(0, -1), wrapped.slice(start, start + rows - 1).map((line) => line.trimEnd())));
+  },
+  // Fills the screen with a header and processes, and does not scroll.
+  'top -d 1': ({ rows }, screen) => screen[0]!.startsWith('Mem:') && screen[1]!.startsWith('CPU:') && screen.some((line) => /^ *PID +PPID/.test(line))
+    && screen.filter((line) => /^ +\d+ +\d+ /.test(line)).length >= Math.min(rows - 6, 20),
+};
+
+function sameLines(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((line, row) => line === b[row]);
+}
+
+/** Waits until the terminal shows the program as it should be at the terminal's size. */
+async function fills(host: HostPage, program: string): Promise<void> {
+  let seen = '';
+  await pollFor(`${program} to fill the terminal of ${host.label}`, async () => {
+    const [size, screen] = [await sizeOf(host), await screenOf(host)];
+    seen = `${size.cols} by ${size.rows}, drawn ${screen.length} rows:\n${screen.join('\n')}`;
+    return screen.length === size.rows && PROGRAMS[program]!(size, screen);
+  }).catch((error: unknown) => {
+    throw new Error(`${String(error)}; it shows, at ${seen}`);
+  });
+}
+
+test('full-screen programs and the shell fill the terminal, whatever the window', async ({ openHost }) => {
+  const a = await openHost();
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  await a.run(vmId, MAKE_FILE);
+  for (const program of Object.keys(PROGRAMS)) {
+    await a.type(vmId, `clear; ${program}\n`);
+    for (const [width, height] of WINDOWS) {
+      await a.page.setViewportSize({ width, height });
+      await fills(a, program);
+    }
+    await a.type(vmId, program.startsWith('vi') ? ':q\n' : 'q');
+    await pollFor('the shell', async () => (await screenOf(a)).some((line) => line.startsWith('guest#')));
+  }
+  // Now as narrow as a phone.
+  const { cols, rows } = await sizeOf(a);
+  expect(cols).toBeLessThan(60);
+  await a.type(vmId, 'clear; stty size\n');
+  await pollFor('the size', async () => (await screenOf(a)).includes(`${rows} ${cols}`));
+  await a.type(vmId, `clear\n`);
+  const line = `echo ${'0123456789'.repeat(12)}`;
+  await a.type(vmId, line);
+  const wanted = `guest# ${line}`.match(new RegExp(`.{1,${cols}}`, 'g')) ?? [];
+  await pollFor('the long command line', async () => sameLines((await screenOf(a)).slice(0, wanted.length), wanted));
+});
+
+test('the console has the size of the tab that used it last', async ({ openHost }) => {
+  const [a, b] = [await openHost(), await openHost()];
+  await b.page.setViewportSize(PHONE);
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  const guestSize = async (): Promise<string> => (await a.run(vmId, 'stty size')).output;
+  const large = await sizeOf(a);
+  await pollFor('the size at the watching tab', async () => (await sizeOf(b)).cols === large.cols);
+  expect(await guestSize()).toBe(`${large.rows} ${large.cols}`);
+  await b.page.locator('[data-testid=console] .xterm-screen').click();
+  await pollFor('the size of the tab that watches', async () => (await sizeOf(a)).cols < large.cols);
+  const small = await sizeOf(b);
+  await pollFor('the guest to know', async () => (await guestSize()) === `${small.rows} ${small.cols}`);
+  await a.page.locator('[data-testid=console] .xterm-screen').click();
+  await pollFor('the size of the tab that is used again', async () => (await guestSize()) === `${large.rows} ${large.cols}`);
+  expect(await sizeOf(a)).toEqual(large);
+});
+
 test('of what is typed in a watching tab while the server restarts, nothing is lost', async ({ openHost }) => {
   const first = await startServer();
   let server = first;
