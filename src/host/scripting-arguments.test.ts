@@ -10,17 +10,19 @@ const HOST = 'host-2';
 /** Calls that passed the check. */
 let passed: string[];
 let refusal: string | null;
+let hostName: string;
 let tab: TabMotion;
 
 beforeEach(() => {
   passed = [];
   refusal = null;
+  hostName = 'amber-fox';
   const pass = (member: string) => (...given: unknown[]): never => {
     passed.push(`${member} ${JSON.stringify(given)}`);
     return Promise.resolve({}) as never;
   };
   const inside: TabMotion = {
-    ready: Promise.resolve(), room: 'lab', host: { id: 'host-1', name: 'amber-fox' },
+    ready: Promise.resolve(), room: 'lab', get host() { return { id: 'host-1', name: hostName }; },
     hosts: () => [], vms: () => [] as TabMotionVm[],
     start: pass('start'), migrate: pass('migrate'), cancel: pass('cancel'), forwards: pass('forwards'),
     addForward: pass('addForward'), removeForward: pass('removeForward'), on: pass('on'),
@@ -125,6 +127,12 @@ describe('window.tabmotion and what does not fit', () => {
     expect(over.text()).toBe('printed');
     expect(await sentence(() => over.write('ls\n'))).toBe('This VM has ended; there is nobody to type for.');
     expect(passed).toEqual([]);
+  });
+
+  it('tells the name that this host has now, with the number that the relay put behind it', () => {
+    expect(tab.host.name).toBe('amber-fox');
+    hostName = 'amber-fox 2';
+    expect(tab.host.name).toBe('amber-fox 2');
   });
 
   it('passes on what fits', async () => {

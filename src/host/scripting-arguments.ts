@@ -35,6 +35,10 @@ export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(
   };
   return {
     ...tab,
+    // Not as it is now: the relay may put a number behind the name.
+    get host() {
+      return tab.host;
+    },
     start: async (given) => {
       joined();
       const options = optionsOf(given, 'start', ['name', 'memoryMiB']);
