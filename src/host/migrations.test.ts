@@ -134,6 +134,9 @@ describe('Migrations', () => {
     expect(await report).toMatchObject({ outcome: 'completed', from: A, to: B });
     c.present = Promise.resolve(false);
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ cause: 'unknown-host', reason: expect.stringContaining('is away') as string });
+    // A tab that is cut off itself knows nothing of the other one.
+    c.migrations.cutOff();
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ cause: 'unknown-host', reason: expect.stringContaining('or this tab, has lost the connection') as string });
   });
 
   it('tells a tab that joins later of past migrations, which are no news there', async () => {

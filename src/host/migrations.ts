@@ -18,6 +18,7 @@ import type { EndedMigration, MigrateOptions } from './scripting-interface.ts';
 const UNNOTICED_LOSS_MS = 30_000;
 /** A wish to cancel may cross the news of the end. */
 const JUST_NOW_MS = 5000;
+const OWNER_AWAY = 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.';
 const LOST_TEXTS = {
   'host-left': 'The tab that runs this VM has left the room before the migration ended.',
   'not-delivered': 'The tab that runs this VM cannot be reached: it, or this tab, has lost the connection to the server. Try again in a moment.',
@@ -241,7 +242,7 @@ export class Migrations implements Disposable {
     if (owner === this.options.self) return this.run(wish, targetId, options);
     const present = await Promise.race([this.options.whenPresent(owner), wish.cancelled]);
     if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
-    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.');
+    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', this.cutOffAt === null ? OWNER_AWAY : LOST_TEXTS['not-delivered']);
     // It may have moved, or ended, while this tab waited.
     if (this.options.ownerNow(vmId) !== owner) return this.fulfil(wish, targetId, options);
     const outcome = await this.asked.ask(owner, (requestId) => {
