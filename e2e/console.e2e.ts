@@ -81,6 +81,16 @@ interface Size {
   readonly rows: number;
 }
 
+/** Gives the tab's window another size, and waits until the terminal has taken what that leaves to it. */
+async function resize(host: HostPage, [width, height]: readonly [number, number]): Promise<void> {
+  const before = await sizeOf(host);
+  await host.page.setViewportSize({ width, height });
+  await pollFor(`a terminal of another size in a window of ${width}×${height}`, async () => {
+    const { cols, rows } = await sizeOf(host);
+    return cols !== before.cols || rows !== before.rows;
+  });
+}
+
 async function sizeOf(host: HostPage): Promise<Size> {
   const shown = host.page.locator('[data-testid=console]:not([hidden])');
   return { cols: Number(await shown.getAttribute('data-cols')), rows: Number(await shown.getAttribute('data-rows')) };
@@ -124,8 +134,8 @@ test('full-screen programs and the shell fill the terminal, whatever the window'
   await a.run(vmId, MAKE_FILE);
   for (const program of Object.keys(PROGRAMS)) {
     await a.type(vmId, `clear; ${program}\n`);
-    for (const [width, height] of WINDOWS) {
-      await a.page.setViewportSize({ width, height });
+    for (const window of WINDOWS) {
+      await resize(a, window);
       await fills(a, program);
     }
     await a.type(vmId, program.startsWith('vi') ? ':q\n' : 'q');

@@ -169,7 +169,7 @@ describe('Cancel', () => {
       for (const { cancelled, sentence } of answers) {
         seen.add(report?.outcome ?? '');
         expect(cancelled).toBe(report?.outcome === 'cancelled');
-        if (!cancelled) expect(sentence).toContain('too late to cancel: the VM runs on host-b');
+        if (!cancelled) expect(sentence).toContain('too late to cancel: the VM runs on the target now');
       }
     }
     expect([...seen].sort()).toEqual(['cancelled', 'completed']);
