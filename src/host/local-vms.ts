@@ -35,8 +35,10 @@ export interface LocalVmsOptions {
   readonly self: HostId;
   readonly spawn: () => Worker;
   readonly relay: RelayAccess;
-  /** The guest's parts; loaded once, awaited by the first VM. */
-  readonly guest: () => Promise<GuestSet>;
+  /** The guest's parts. A load that failed is tried anew. */
+  readonly loadGuest: () => Promise<GuestSet>;
+  /** They are here, whoever asked for them: VMs may arrive. Called once. */
+  readonly guestLoaded: () => void;
   /** The share of them that is here while they are loaded, 0 to 1; null if they are not being loaded. */
   readonly loadedShare: () => number | null;
   readonly room: RoomPort;
@@ -102,14 +104,19 @@ export class LocalVms {
     return this.states().size > 0;
   }
 
-  /** The guest's parts are here: VMs may arrive. */
-  setGuest(guest: GuestSet): void {
-    this.loaded = guest;
+  /** The guest's parts, loaded on first use. Rejects if they cannot be; a later call tries again. */
+  async guest(): Promise<GuestSet> {
+    const guest = await this.options.loadGuest();
+    if (this.loaded === null) {
+      this.loaded = guest;
+      this.options.guestLoaded();
+    }
+    return guest;
   }
 
   /** Starts a new VM here. Resolves once it has its identity; rejects with a sentence. */
   async start(name: string | undefined, memoryBytes: number): Promise<VmId> {
-    const guest = await this.options.guest();
+    const guest = await this.guest();
     if (memoryBytes !== guest.manifest.memoryBytes) {
       const mebibytes = guest.manifest.memoryBytes / 1024 / 1024;
       throw new Error(`This server has a base snapshot of a ${mebibytes} MiB machine only. Choose ${mebibytes} MiB.`);

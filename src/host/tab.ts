@@ -13,6 +13,7 @@ import type { HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
 import { HostReadiness } from './host-readiness.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import { loadOnce } from './load-once.ts';
 import { LocalVms } from './local-vms.ts';
 import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
@@ -117,7 +118,12 @@ export function openTab(options: TabOptions): OpenTab {
     self,
     spawn: options.spawnVmWorker,
     relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
-    guest: guest.load,
+    loadGuest: guest.load,
+    guestLoaded: () => {
+      // An earlier load may have failed.
+      trouble = room.refusal;
+      readiness.loaded();
+    },
     loadedShare: guest.share,
     room, log,
     consoles: consoles.output,
@@ -266,8 +272,7 @@ export function openTab(options: TabOptions): OpenTab {
   async function begin(emptyRoom: boolean): Promise<void> {
     try {
       starting = { text: 'Loading the PC', fraction: 0 };
-      localVms.setGuest(await guest.load());
-      readiness.loaded();
+      await localVms.guest();
       if (emptyRoom && options.address.searchParams.get('autostart') !== '0') {
         starting = { text: 'Starting the PC', fraction: null };
         changed();
@@ -419,24 +424,4 @@ export function openTab(options: TabOptions): OpenTab {
     runsVm: (vmId) => room.vm(vmId) !== undefined || localVms.getOrArriving(vmId as VmId) !== null,
     isVmName: (name) => room.vms.some((vm) => vm.name === name),
   });
-}
-
-/** Loads on first use; a failed load may be tried again. `share`: what is here of a load that has not failed, 0 to 1; otherwise null. */
-function loadOnce(load: (onProgress: (fraction: number) => void) => Promise<GuestSet>, onProgress: (fraction: number) => void): { load: () => Promise<GuestSet>; share: () => number | null } {
-  let loading: Promise<GuestSet> | null = null;
-  let share: number | null = null;
-  return {
-    load() {
-      share ??= 0;
-      loading ??= load((fraction) => {
-        share = Math.min(1, fraction);
-        onProgress(fraction);
-      }).catch((error: unknown) => {
-        loading = share = null;
-        throw error;
-      });
-      return loading;
-    },
-    share: () => share,
-  };
 }

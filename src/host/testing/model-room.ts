@@ -88,7 +88,8 @@ export class ModelRoom {
         return worker as unknown as Worker;
       },
       relay: {} as RelayAccess,
-      guest: () => Promise.resolve(GUEST),
+      loadGuest: () => Promise.resolve(GUEST),
+      guestLoaded: () => undefined,
       loadedShare: () => null,
       room: {
         createVm: () => this.ask(id, () => this.create(id)),
@@ -135,7 +136,7 @@ export class ModelRoom {
       changed: () => undefined,
       onProgress: () => undefined,
     });
-    localVms.setGuest(GUEST);
+    void localVms.guest();
     localVms.progressed.on((progress) => migrations.progressed(progress));
     localVms.reported.on((report) => migrations.finished(report));
     const tab: ModelTab = { id, vms: localVms, migrations, news, workers, listedVms };

@@ -1,0 +1,35 @@
+import { afterEach, expect, it, vi } from 'vitest';
+import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
+import { LocalVms, type LocalVmsOptions } from './local-vms.ts';
+
+const [A, B, VM, MOVE] = ['a' as HostId, 'b' as HostId, 'vm-1' as VmId, 'm' as MigrationId];
+
+afterEach(() => void vi.unstubAllGlobals());
+
+it('takes VMs in, and says so once, as soon as any load of the guest has succeeded', async () => {
+  // A browser without Web Locks.
+  vi.stubGlobal('navigator', {});
+  const worker = { postMessage: vi.fn(), terminate: vi.fn() };
+  let attempts = 0;
+  const guestLoaded = vi.fn();
+  const vms = new LocalVms({
+    self: A,
+    spawn: () => worker as unknown as Worker,
+    loadGuest: () => (attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve({ manifest: { memoryBytes: 1 } } as GuestSet)),
+    guestLoaded,
+    loadedShare: () => 1,
+    room: { createVm: () => Promise.reject(new Error('The room is full.')) },
+    changed: () => undefined,
+  } as unknown as LocalVmsOptions);
+  await expect(vms.guest()).rejects.toThrow('cannot be reached');
+  expect(vms.accept(B, MOVE, VM, 0, () => undefined)).toEqual({ loaded: 1 });
+  expect(guestLoaded).not.toHaveBeenCalled();
+  // The user presses Start: that loads again.
+  await expect(vms.start(undefined, 1)).rejects.toThrow('full');
+  const hand = vi.fn();
+  expect(vms.accept(B, MOVE, VM, 0, hand)).toBe('open');
+  expect(hand).toHaveBeenCalledTimes(1);
+  await vms.guest();
+  expect(guestLoaded).toHaveBeenCalledTimes(1);
+});
