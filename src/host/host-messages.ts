@@ -28,7 +28,8 @@ export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
 const MAX_LINK_ATTEMPT = 16;
 /** Four characters for three bytes. */
 const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), v.base64());
-const place = v.pipe(count, v.safeInteger());
+/** With a piece behind it, a place is still a whole number that can travel with the VM (worker/console-luggage.ts). */
+const place = v.pipe(count, v.safeInteger(), v.maxValue(Number.MAX_SAFE_INTEGER - MAX_CONSOLE_BYTES));
 
 export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
 
@@ -99,7 +100,7 @@ export const hostMessageSchema = v.variant('type', [
   /** To the host that runs the VM, in places of the sender's own stream of input; repeated until applied (console-outbox.ts). */
   v.object({ type: v.literal('console-input'), vmId, acknowledged: place, from: place, data: consoleBytes }),
   /** The guest has the first `count` bytes of what the receiver typed. */
-  v.object({ type: v.literal('console-applied'), vmId, count: place }),
+  v.object({ type: v.literal('console-applied'), vmId, count: v.pipe(count, v.safeInteger()) }),
 
   /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims. */
   v.object({
