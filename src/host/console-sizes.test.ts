@@ -12,7 +12,7 @@ const PHONE = { cols: 31, rows: 42 };
 
 /** A room of three tabs; the VM begins in A. Messages wait until they are delivered, in order between any two tabs. */
 function room() {
-  const state = { owner: A, present: new Set(IDS), guest: FIRST_SIZE };
+  const state = { owner: A, present: new Set(IDS), expected: new Set<HostId>(), listed: new Set([VM]), guest: FIRST_SIZE };
   const queues = new Map<string, HostMessage[]>();
   const tabs = new Map<HostId, ConsoleSizes>();
   for (const self of IDS) {
@@ -23,7 +23,8 @@ function room() {
     tabs.set(self, new ConsoleSizes({
       self, send,
       sendToRoom: (message) => IDS.filter((id) => id !== self).forEach((to) => send(to, message)),
-      isPresent: (id) => state.present.has(id),
+      isExpected: (id) => state.present.has(id) || state.expected.has(id),
+      isKnown: (vmId) => state.listed.has(vmId),
       local: () => (state.owner === self ? { resizeConsole: ({ cols, rows }: ConsoleSize) => (state.guest = { cols, rows }) } : null),
       changed: () => undefined,
     }));
@@ -103,6 +104,33 @@ describe('ConsoleSizes', () => {
     deliver();
     leave(A);
     expect(state.guest).toEqual(PHONE);
+  });
+
+  it('stays with a holder that is expected back after the server was away', () => {
+    const { state, tab, deliver, leave } = room();
+    tab(A).fits(VM, WIDE);
+    tab(B).fits(VM, PHONE);
+    tab(B).used(VM);
+    deliver();
+    state.expected.add(B);
+    leave(B);
+    expect(state.guest).toEqual(PHONE);
+    state.expected.clear();
+    tab(A).hostLeft();
+    expect(state.guest).toEqual(WIDE);
+  });
+
+  it('forgets what was claimed for a VM that the room does not have', () => {
+    const { state, tab } = room();
+    const other = 'vm-2' as VmId;
+    tab(B).receive({ type: 'console-size', vmId: other, ...PHONE, holder: C, turn: 1 });
+    tab(B).receive({ type: 'console-size', vmId: VM, ...WIDE, holder: C, turn: 1 });
+    tab(B).listed();
+    expect(tab(B).of(other)).toEqual({ ...FIRST_SIZE, holder: null });
+    expect(tab(B).of(VM)).toMatchObject({ ...WIDE, holder: C });
+    state.listed.clear();
+    tab(B).listed();
+    expect(tab(B).of(VM).holder).toBeNull();
   });
 
   it('is told to a tab that joins, and again after the relay was away', () => {

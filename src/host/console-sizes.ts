@@ -23,7 +23,10 @@ export interface ConsoleSizesOptions {
   readonly self: HostId;
   readonly sendToRoom: (message: HostMessage) => void;
   readonly send: (to: HostId, message: HostMessage) => void;
-  readonly isPresent: (hostId: HostId) => boolean;
+  /** It is in the room, or may still come back to it after the server was away. */
+  readonly isExpected: (hostId: HostId) => boolean;
+  /** The room lists the VM, or its worker is here. */
+  readonly isKnown: (vmId: VmId) => boolean;
   /** The VM's worker is here: it tells the guest. Otherwise null. */
   readonly local: (vmId: VmId) => { resizeConsole(size: ConsoleSize): void } | null;
   readonly changed: () => void;
@@ -70,6 +73,13 @@ export class ConsoleSizes {
     for (const vmId of this.fitting.keys()) this.takeIfNobodyHolds(vmId);
   }
 
+  /** The relay has told its list of VMs: what was claimed for others is forgotten. */
+  listed(): void {
+    for (const sizes of [this.claims, this.fitting]) {
+      for (const vmId of sizes.keys()) if (!this.options.isKnown(vmId)) sizes.delete(vmId);
+    }
+  }
+
   receive({ vmId, cols, rows, holder, turn }: HostMessageOf<'console-size'>): void {
     this.take(vmId, { cols, rows, holder, turn });
   }
@@ -90,7 +100,7 @@ export class ConsoleSizes {
 
   private takeIfNobodyHolds(vmId: VmId): void {
     const { holder } = this.of(vmId);
-    if ((holder === null || !this.options.isPresent(holder)) && this.options.local(vmId) !== null) this.claim(vmId);
+    if ((holder === null || !this.options.isExpected(holder)) && this.options.local(vmId) !== null) this.claim(vmId);
   }
 
   private claim(vmId: VmId): void {

@@ -33,3 +33,16 @@ it('takes VMs in, and says so once, as soon as any load of the guest has succeed
   await vms.guest();
   expect(guestLoaded).toHaveBeenCalledTimes(1);
 });
+
+it('forgets where a VM went, and what was told of it, once the room no longer lists it', () => {
+  const listed = new Set(['there']);
+  const room = { vm: (vmId: VmId) => (listed.has(vmId) ? { id: vmId } : undefined) };
+  const vms = new LocalVms({ self: A, room } as unknown as LocalVmsOptions);
+  for (const vmId of ['there', 'gone'] as VmId[]) {
+    vms.movedTo.set(vmId, B);
+    vms.details.set(vmId, { password: 'secret', waitingFor: null });
+  }
+  vms.listed();
+  expect([...vms.movedTo.keys()]).toEqual(['there']);
+  expect([...vms.details.keys()]).toEqual(['there']);
+});

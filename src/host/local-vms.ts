@@ -195,9 +195,12 @@ export class LocalVms {
     for (const vm of this.vms.values()) this.tellState(vm);
   }
 
-  /** The relay's list of VMs is another one. */
+  /** The relay has told its list of VMs: what is kept of those that are neither on it nor here is forgotten. */
   listed(): void {
     this.endings.tellAgain();
+    for (const news of [this.movedTo, this.details]) {
+      for (const vmId of news.keys()) if (this.options.room.vm(vmId) === undefined && !this.vms.has(vmId)) news.delete(vmId);
+    }
   }
 
   /** The tab goes, and its VMs with it: the relay need not wait for them to come back. */

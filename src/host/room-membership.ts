@@ -28,6 +28,8 @@ export class RoomMembership implements Disposable {
   readonly returned = new Emitter<void>();
   /** For good; with a sentence. */
   readonly refused = new Emitter<string>();
+  /** The relay has told its list of VMs; `changed` follows. What another tab says of a VM is about one that the next list has, or that is gone. */
+  readonly listed = new Emitter<void>();
   /** The list of hosts or of VMs is another one. */
   readonly changed = new Emitter<void>();
   /** A host is gone. After the server was away it has time to return before that is said. */
@@ -201,6 +203,7 @@ export class RoomMembership implements Disposable {
     this.vmList = now.vms;
     this.endedList = now.ended;
     for (const id of this.trafficByVm.keys()) if (this.vm(id) === undefined) this.trafficByVm.delete(id);
+    this.listed.emit();
     this.changed.emit();
   }
 

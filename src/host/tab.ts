@@ -105,11 +105,12 @@ export function openTab(options: TabOptions): OpenTab {
       movedTo: localVms.movedTo.get(vmId) ?? null,
     });
   };
+  const isExpected = (hostId: HostId): boolean => room.isPresent(hostId) || room.expectedHostIds().includes(hostId);
   const consoles = new VmConsoles({
     self, ownerOf, ownerNow, changed,
     send: sendToHost,
     sendToRoom: (message) => room.sendToRoom(message),
-    isPresent: (hostId) => room.isPresent(hostId),
+    isExpected,
     local: (vmId) => localVms.getOrArriving(vmId),
     inputLost: (vmId, characters) => log.add('bad', vmId, `The last ${characters === 1 ? 'character' : `${characters} characters`} typed here did not reach the PC before it ended.`),
   });
@@ -169,7 +170,7 @@ export function openTab(options: TabOptions): OpenTab {
     memoryBytesOf: (vmId) => room.vm(vmId)?.memoryBytes ?? 0,
     vmNameOf: (vmId) => room.vmNameOf(vmId),
     hostNameOf: (hostId) => room.hostNameOf(hostId),
-    isExpected: (hostId) => room.isPresent(hostId) || room.expectedHostIds().includes(hostId),
+    isExpected,
     whenPresent: (hostId) => room.whenPresent(hostId),
     localVm: (vmId) => localVms.get(vmId),
     arrival: (vmId) => {
@@ -220,10 +221,13 @@ export function openTab(options: TabOptions): OpenTab {
     readiness.forgetHost(hostId);
     migrations.forgetHost(hostId);
   });
+  room.listed.on(() => {
+    localVms.listed();
+    consoles.listed();
+  });
   room.changed.on(() => {
     links.meet([...room.hostIds(), ...room.expectedHostIds()]);
     endedVms.take(room.ended, room.hostIds());
-    localVms.listed();
     roomChanged();
   });
   room.heard.on(({ from, message }) => heard(from, message));

@@ -14,7 +14,8 @@ export interface VmConsolesOptions {
   readonly ownerOf: (vmId: VmId) => HostId | null;
   /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
   readonly ownerNow: (vmId: VmId) => HostId | null;
-  readonly isPresent: (hostId: HostId) => boolean;
+  /** It is in the room, or may still come back to it after the server was away. */
+  readonly isExpected: (hostId: HostId) => boolean;
   /** The VM, if its worker is here; `arriving` until it runs. */
   readonly local: (vmId: VmId) => (LocalConsole & { readonly printsHere: boolean; resizeConsole(size: ConsoleSize): void }) | null;
   readonly changed: () => void;
@@ -28,7 +29,7 @@ export class VmConsoles {
   readonly sizes: ConsoleSizes;
 
   constructor(options: VmConsolesOptions) {
-    const { self, send, sendToRoom, ownerOf, ownerNow, isPresent, local, changed, inputLost } = options;
+    const { self, send, sendToRoom, ownerOf, ownerNow, isExpected, local, changed, inputLost } = options;
     this.output = new RemoteConsoles({
       self, send, ownerOf,
       printsHere: (vmId) => local(vmId)?.printsHere ?? false,
@@ -36,7 +37,8 @@ export class VmConsoles {
     });
     this.input = new ConsoleInput({ self, send, ownerNow, local, changed, lost: inputLost });
     this.sizes = new ConsoleSizes({
-      self, send, sendToRoom, isPresent, changed,
+      self, send, sendToRoom, isExpected, changed,
+      isKnown: (vmId) => ownerOf(vmId) !== null || local(vmId) !== null,
       local: (vmId) => {
         const vm = local(vmId);
         return vm?.state.kind === 'arriving' ? null : vm;
@@ -85,6 +87,11 @@ export class VmConsoles {
         this.sizes.receive(message);
         break;
     }
+  }
+
+  /** The relay has told its list of VMs. */
+  listed(): void {
+    this.sizes.listed();
   }
 
   /** The lists of hosts or VMs are others now. */
