@@ -100,7 +100,7 @@ class Room {
       const { from, to, message } = next;
       if (this.cut.has(to)) continue;
       if (message.type === 'console-input') this.tab(to).receive(from, message);
-      if (message.type === 'console-applied') this.tab(to).acknowledged(message.vmId, message.count);
+      if (message.type === 'console-applied') this.tab(to).acknowledged(from, message.vmId, message.count);
     }
   }
 
@@ -110,7 +110,7 @@ class Room {
     this.tell();
     for (let round = 0; round < 4; round++) {
       this.deliver();
-      vi.advanceTimersByTime(1500);
+      vi.advanceTimersByTime(9000);
     }
     this.deliver();
   }
@@ -194,6 +194,61 @@ describe('ConsoleInput', () => {
     expect(room.lost).toEqual(['c 2']);
     expect(() => room.tab(C).write(VM, 'x')).toThrow('There is no such VM in this room.');
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('takes no word of what arrived from a host that has not got it', () => {
+    const room = new Room();
+    room.tab(C).write(VM, 'x');
+    room.tab(C).acknowledged(B, VM, 1);
+    vi.advanceTimersByTime(1000);
+    expect(room.tab(C).waitingFor(VM)).toBe(1);
+    room.tab(C).acknowledged(A, VM, 1);
+    expect(room.tab(C).waitingFor(VM)).toBe(0);
+  });
+
+  it('says of a text that never fits that it is to be written in parts', () => {
+    const room = new Room();
+    const sentence = 'At most 1024 KiB can be typed at once; write it in parts.';
+    expect(() => room.tab(A).write(VM, 'ż'.repeat(512 * 1024 + 1))).toThrow(sentence);
+    room.lose(C);
+    room.tab(C).write(VM, 'x');
+    expect(() => room.tab(C).write(VM, 'x'.repeat(1024 * 1024 + 1))).toThrow(sentence);
+    expect(() => room.tab(C).writeBytes(VM, new Uint8Array(1024 * 1024 + 1))).toThrow(sentence);
+    expect(() => room.tab(C).writeBytes(VM, new Uint8Array(1024 * 1024))).toThrow('1024 KiB wait for the VM already');
+  });
+
+  it('is sent again ever less often while nobody takes it, and at once when the relay answers again', () => {
+    const sentAt: number[] = [];
+    const begin = Date.now();
+    const input = new ConsoleInput({ self: C, send: () => sentAt.push(Date.now() - begin), ownerNow: () => A, local: () => null, changed: () => undefined, lost: () => undefined });
+    input.write(VM, 'x');
+    vi.advanceTimersByTime(40_000);
+    expect(sentAt).toEqual([0, 1000, 3000, 7000, 15_000, 23_000, 31_000, 39_000]);
+    sentAt.length = 0;
+    input.returned();
+    vi.advanceTimersByTime(2000);
+    expect(sentAt).toEqual([40_000, 41_000]);
+    input.acknowledged(A, VM, 1);
+    sentAt.length = 0;
+    input.write(VM, 'y');
+    vi.advanceTimersByTime(1000);
+    expect(sentAt).toEqual([42_000, 43_000]);
+    input.dispose();
+  });
+
+  it('keeps nothing of a VM that is gone', () => {
+    let owner: HostId | null = A;
+    const sent: HostMessage[] = [];
+    const input = new ConsoleInput({ self: C, send: (_to, message) => sent.push(message), ownerNow: () => owner, local: () => null, changed: () => undefined, lost: () => undefined });
+    input.write(VM, 'x');
+    input.acknowledged(A, VM, 1);
+    owner = null;
+    input.roomChanged();
+    owner = A;
+    input.write(VM, 'y');
+    // A stream that begins anew.
+    expect(sent.at(-1)).toMatchObject({ acknowledged: 0, from: 0 });
+    input.dispose();
   });
 
   it('gives every tab\'s input to the guest once and in order, whoever loses the relay and wherever the VM moves', () => {

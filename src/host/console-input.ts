@@ -10,6 +10,8 @@ import type { HostMessage, HostMessageOf } from './host-messages.ts';
 
 /** What is not acknowledged by then is sent again, and the page says that it waits. */
 const AGAIN_AFTER_MS = 1000;
+/** While nothing is acknowledged, each repetition waits twice as long as the one before, up to this. */
+const MAX_AGAIN_AFTER_MS = 8000;
 
 export interface ConsoleInputOptions {
   readonly self: HostId;
@@ -35,6 +37,7 @@ interface Typed {
   /** Where it was sent last. */
   to: HostId | null;
   again: ReturnType<typeof setTimeout> | null;
+  againAfterMs: number;
   /** It was sent again: the page says so. */
   late: boolean;
 }
@@ -49,11 +52,11 @@ export class ConsoleInput {
 
   /** Typed in this tab. Throws a sentence if the room has no such VM, or too much waits for it. */
   write(vmId: VmId, text: string): void {
-    this.put(vmId, (outbox) => outbox.write(text));
+    this.put(vmId, (outbox) => outbox.write(text), () => new TextEncoder().encode(text).length);
   }
 
   writeBytes(vmId: VmId, bytes: Uint8Array): void {
-    this.put(vmId, (outbox) => outbox.writeBytes(bytes));
+    this.put(vmId, (outbox) => outbox.writeBytes(bytes), () => bytes.length);
   }
 
   /** Characters typed here that have not reached the guest for a while. */
@@ -69,13 +72,14 @@ export class ConsoleInput {
 
   /** The VM's worker is here and has given the guest so many bytes of what this host typed. */
   applied(vmId: VmId, writer: HostId, count: number): void {
-    if (writer === this.options.self) this.acknowledged(vmId, count);
+    if (writer === this.options.self) this.acknowledged(writer, vmId, count);
     else this.options.send(writer, { type: 'console-applied', vmId, count });
   }
 
-  acknowledged(vmId: VmId, count: number): void {
+  /** Only the host that it was sent to last knows; one that had the VM before is asked no more. */
+  acknowledged(from: HostId, vmId: VmId, count: number): void {
     const typed = this.typed.get(vmId);
-    if (typed?.outbox.acknowledge(count) !== true) return;
+    if (typed === undefined || typed.to !== from || !typed.outbox.acknowledge(count)) return;
     const wasLate = typed.late;
     this.settle(typed);
     this.pump(vmId, typed);
@@ -86,18 +90,17 @@ export class ConsoleInput {
   roomChanged(): void {
     for (const [vmId, typed] of this.typed) {
       const to = this.options.ownerNow(vmId);
-      if (typed.outbox.isEmpty) continue;
       if (to === null && this.options.local(vmId) === null) {
         this.typed.delete(vmId);
         this.settle(typed);
-        this.options.lost(vmId, typed.outbox.waitingCharacters);
-      } else if (to !== typed.to) this.sendAgain(vmId, typed);
+        if (!typed.outbox.isEmpty) this.options.lost(vmId, typed.outbox.waitingCharacters);
+      } else if (!typed.outbox.isEmpty && to !== typed.to) this.sendAgainSoon(vmId, typed);
     }
   }
 
   /** The relay answers again. */
   returned(): void {
-    for (const [vmId, typed] of this.typed) if (!typed.outbox.isEmpty) this.sendAgain(vmId, typed);
+    for (const [vmId, typed] of this.typed) if (!typed.outbox.isEmpty) this.sendAgainSoon(vmId, typed);
   }
 
   dispose(): void {
@@ -105,15 +108,25 @@ export class ConsoleInput {
     this.typed.clear();
   }
 
-  private put(vmId: VmId, write: (outbox: ConsoleOutbox) => boolean): void {
+  private put(vmId: VmId, write: (outbox: ConsoleOutbox) => boolean, size: () => number): void {
     if (this.options.ownerNow(vmId) === null && this.options.local(vmId) === null) throw new Error('There is no such VM in this room.');
     let typed = this.typed.get(vmId);
     if (typed === undefined) {
-      typed = { outbox: new ConsoleOutbox(), to: null, again: null, late: false };
+      typed = { outbox: new ConsoleOutbox(), to: null, again: null, againAfterMs: AGAIN_AFTER_MS, late: false };
       this.typed.set(vmId, typed);
     }
-    if (!write(typed.outbox)) throw new Error(`This was not typed: ${MAX_WAITING_BYTES / 1024} KiB wait for the VM already, and it does not take them. Try again when it does.`);
+    if (!write(typed.outbox)) {
+      const atAll = MAX_WAITING_BYTES / 1024;
+      if (typed.outbox.isEmpty || size() > MAX_WAITING_BYTES) throw new Error(`At most ${atAll} KiB can be typed at once; write it in parts.`);
+      throw new Error(`This was not typed: ${atAll} KiB wait for the VM already, and it does not take them. Try again when it does.`);
+    }
     this.pump(vmId, typed);
+  }
+
+  /** There is hope again that it arrives: no long wait. */
+  private sendAgainSoon(vmId: VmId, typed: Typed): void {
+    this.stopWaiting(typed);
+    this.sendAgain(vmId, typed);
   }
 
   private sendAgain(vmId: VmId, typed: Typed): void {
@@ -129,10 +142,11 @@ export class ConsoleInput {
     if (typed.outbox.isEmpty) return;
     typed.again ??= setTimeout(() => {
       typed.again = null;
+      typed.againAfterMs = Math.min(2 * typed.againAfterMs, MAX_AGAIN_AFTER_MS);
       typed.late = true;
       this.options.changed();
       this.sendAgain(vmId, typed);
-    }, AGAIN_AFTER_MS);
+    }, typed.againAfterMs);
   }
 
   private deliver(vmId: VmId, to: HostId | null, piece: InputPiece): void {
@@ -141,8 +155,13 @@ export class ConsoleInput {
   }
 
   private settle(typed: Typed): void {
+    this.stopWaiting(typed);
+    typed.late = false;
+  }
+
+  private stopWaiting(typed: Typed): void {
     if (typed.again !== null) clearTimeout(typed.again);
     typed.again = null;
-    typed.late = false;
+    typed.againAfterMs = AGAIN_AFTER_MS;
   }
 }

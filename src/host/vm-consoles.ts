@@ -81,7 +81,7 @@ export class VmConsoles {
         this.input.receive(from, message);
         break;
       case 'console-applied':
-        this.input.acknowledged(message.vmId, message.count);
+        this.input.acknowledged(from, message.vmId, message.count);
         break;
       case 'console-size':
         this.sizes.receive(message);
