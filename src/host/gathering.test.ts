@@ -32,6 +32,16 @@ describe('hosts that find each other again', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('expects nobody any more once the server has refused this tab', async () => {
+    const { gathering } = room();
+    gathering.cutOff();
+    const present = gathering.whenPresent(OTHER);
+    gathering.refused();
+    expect(vi.getTimerCount()).toBe(0);
+    expect(await present).toBe(false);
+    expect(await gathering.whenPresent(OTHER)).toBe(false);
+  });
+
   it('takes it for gone when it had time to return', async () => {
     const { gathering, left } = room();
     gathering.begin();

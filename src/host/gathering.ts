@@ -18,6 +18,7 @@ export class Gathering implements Disposable {
   private readonly missing = new Map<string, HostInfo>();
   private ending: ReturnType<typeof setTimeout> | null = null;
   private isCutOff = false;
+  private isOver = false;
   private readonly waiting = new Set<{ readonly hostId: HostId; readonly settle: (present: boolean) => void }>();
 
   constructor(hosts: readonly HostInfo[]) {
@@ -60,8 +61,17 @@ export class Gathering implements Disposable {
     this.tell();
   }
 
+  /** The server has refused this tab for good: nobody can be reached any more. */
+  refused(): void {
+    this.isOver = true;
+    if (this.ending !== null) clearTimeout(this.ending);
+    this.ending = null;
+    for (const { settle } of [...this.waiting]) settle(false);
+  }
+
   /** Resolves with true once the host is there and the server answers; with false when that is not to be expected any more. */
   whenPresent(hostId: HostId): Promise<boolean> {
+    if (this.isOver) return Promise.resolve(false);
     if (this.isReachable(hostId)) return Promise.resolve(true);
     if (!this.isCutOff && this.ending === null) return Promise.resolve(false);
     return new Promise((resolve) => {
@@ -79,9 +89,7 @@ export class Gathering implements Disposable {
   }
 
   dispose(): void {
-    if (this.ending !== null) clearTimeout(this.ending);
-    this.ending = null;
-    for (const { settle } of [...this.waiting]) settle(false);
+    this.refused();
     this.left.dispose();
   }
 

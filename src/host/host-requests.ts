@@ -12,7 +12,7 @@ const MAX_PERFORMED = 256;
 
 /**
  * `not-delivered`: it never got there. `host-left`: it may have got there, but nobody is left to answer.
- * `left-the-room`: the asker itself has left.
+ * `left-the-room`: the asker itself has left, or was turned away for good.
  */
 export type Outcome<Answer> = { readonly answer: Answer } | { readonly lost: 'not-delivered' | 'host-left' | 'left-the-room' };
 
@@ -25,9 +25,11 @@ interface Pending<Answer> {
 
 export class AskedRequests<Answer> implements Disposable {
   private readonly pending = new Map<string, Pending<Answer>>();
+  private isOver = false;
 
   /** `send` is called with the request's id, again and again until there is an outcome. */
   ask(to: HostId, send: (requestId: string) => void): Promise<Outcome<Answer>> {
+    if (this.isOver) return Promise.resolve({ lost: 'left-the-room' });
     const requestId = randomId();
     return new Promise((settle) => {
       const pending: Pending<Answer> = {
@@ -56,7 +58,9 @@ export class AskedRequests<Answer> implements Disposable {
     for (const [requestId, { to }] of [...this.pending]) if (to === hostId) this.settle(requestId, { lost: 'host-left' });
   }
 
+  /** What is asked afterwards is settled at once. */
   dispose(): void {
+    this.isOver = true;
     for (const requestId of [...this.pending.keys()]) this.settle(requestId, { lost: 'left-the-room' });
   }
 

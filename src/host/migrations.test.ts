@@ -123,6 +123,20 @@ describe('Migrations', () => {
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', reason: 'No host of this room runs that VM. Choose one from the list of VMs.' });
   });
 
+  it('settles what waits for another tab when the server refuses this one for good, and what is asked after that', async () => {
+    const { c, moves } = threeTabs();
+    const sentence = 'The key of this room was changed.';
+    c.cutOff = true;
+    const move = c.migrations.migrate(VM, B, {});
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    const cancel = c.migrations.cancel(VM).catch((error: unknown) => (error as Error).message);
+    c.migrations.refused(sentence);
+    expect(await move).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: sentence });
+    expect(await cancel).toBe(sentence);
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', reason: sentence });
+    expect(moves()).toBe(0);
+  });
+
   it('waits for the tab that runs the VM while the hosts find each other again', async () => {
     const { c, moves } = threeTabs();
     let back: (present: boolean) => void = () => undefined;

@@ -64,6 +64,8 @@ export class Migrations implements Disposable {
   private readonly current = new Map<VmId, MigrationProgress>();
   private readonly history = new MigrationHistory();
   private cutOffAt: number | null = null;
+  /** Why this tab is in the room no longer; null while it is. */
+  private whyNot: string | null = null;
 
   constructor(options: MigrationsOptions) {
     this.options = options;
@@ -82,6 +84,12 @@ export class Migrations implements Disposable {
   /** The server does not answer. */
   cutOff(): void {
     this.cutOffAt ??= Date.now();
+  }
+
+  /** The server has refused this tab for good, with this sentence: what waits for another host ends. */
+  refused(reason: string): void {
+    this.whyNot = reason;
+    this.dispose();
   }
 
   /** It answers again: the room may have missed how migrations of this tab's VMs ended. */
@@ -203,7 +211,7 @@ export class Migrations implements Disposable {
 
   private async askToCancel(owner: HostId, vmId: VmId, migrateRequestId: string | null): Promise<string | null> {
     const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId, migrateRequestId }));
-    return 'answer' in outcome ? outcome.answer : LOST_TEXTS[outcome.lost];
+    return 'answer' in outcome ? outcome.answer : this.lostText(outcome.lost);
   }
 
   /** Another tab wants it. The request to migrate that it means may not have come yet; then it is answered when it comes. */
@@ -242,14 +250,18 @@ export class Migrations implements Disposable {
     if (owner === this.options.self) return this.run(wish, targetId, options);
     const present = await Promise.race([this.options.whenPresent(owner), wish.cancelled]);
     if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
-    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', this.cutOffAt === null ? OWNER_AWAY : LOST_TEXTS['not-delivered']);
+    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', this.whyNot ?? (this.cutOffAt === null ? OWNER_AWAY : LOST_TEXTS['not-delivered']));
     // It may have moved, or ended, while this tab waited.
     if (this.options.ownerNow(vmId) !== owner) return this.fulfil(wish, targetId, options);
     const outcome = await this.asked.ask(owner, (requestId) => {
       wish.asked = { owner, requestId };
       this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options });
     });
-    return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', LOST_TEXTS[outcome.lost]);
+    return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', this.lostText(outcome.lost));
+  }
+
+  private lostText(lost: keyof typeof LOST_TEXTS): string {
+    return lost === 'left-the-room' ? this.whyNot ?? LOST_TEXTS[lost] : LOST_TEXTS[lost];
   }
 
   /** Runs a migration of a VM of this tab. */

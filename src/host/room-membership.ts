@@ -102,6 +102,7 @@ export class RoomMembership implements Disposable {
   /** This tab is in no room, or no longer; every request of it fails with this sentence. */
   refuse(reason: string): void {
     this.whyNot = reason;
+    this.gathering.refused();
     this.refused.emit(reason);
   }
 

@@ -198,6 +198,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.refused.on((reason) => {
     trouble = reason;
     starting = null;
+    migrations.refused(reason);
     settleReady.reject(new Error(reason));
     changed();
   });
