@@ -2,7 +2,7 @@
 import type { Page, Route } from '@playwright/test';
 import type { MigrateOptions } from '../src/host/scripting-interface.ts';
 import type { MigrationPhase, MigrationReport } from '../src/migration/report.ts';
-import { badPagesIn, printedBy, recordWorkers, ticksIn, type Piece } from './harness/copies.ts';
+import { badPagesIn, printedBy, recordWorkers, ticksIn, toldPhase, type Piece } from './harness/copies.ts';
 import { Freezer } from './harness/freezer.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { pollFor } from './harness/poll-for.ts';
@@ -24,7 +24,7 @@ interface Scene {
   readonly vmId: string;
   /** Starts the migration and returns at once; the report, or null if the source is gone before it. */
   readonly migrate: (options?: MigrateOptions) => Promise<MigrationReport | null>;
-  /** Resolves once the source has told this phase. */
+  /** Resolves once the source's worker has told this phase. */
   readonly reached: (phase: MigrationPhase) => Promise<void>;
 }
 
@@ -43,16 +43,11 @@ async function scene(openHost: OpenHost, faults: { source?: WorkerFault; target?
   await target.waitForGuest();
   await source.type(vmId, 'ticker 50 & pagecheck 4 200 &\n');
   await source.waitForText(vmId, /ticker 20 /);
-  await source.page.evaluate(() => {
-    const store = window as unknown as { phases: string[] };
-    store.phases = [];
-    window.tabmotion.on('migration', (progress) => store.phases.push(progress.phase));
-  });
   return {
     source, target, targetId, vmId,
     migrate: (options = PATIENT) => source.migrate(vmId, targetId, options).catch(() => null),
     reached: async (phase) => {
-      await pollFor(`phase ${phase}`, () => source.page.evaluate((wanted) => (window as unknown as { phases: string[] }).phases.includes(wanted), phase), 60_000);
+      await pollFor(`phase ${phase}`, () => toldPhase(source, phase), 60_000);
     },
   };
 }

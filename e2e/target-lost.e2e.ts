@@ -1,5 +1,6 @@
 /** A9: the target's tab goes away before the commit, in each phase; the VM runs on and can be moved elsewhere. */
 import type { MigrationPhase } from '../src/migration/report.ts';
+import { recordWorkers, toldPhase } from './harness/copies.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { expect, test } from './harness/test.ts';
 import { shimWorkers } from './harness/worker-shim.ts';
@@ -11,21 +12,19 @@ const PHASES: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold',
 for (const phase of PHASES) {
   test(`A9: the target's tab is closed in phase ${phase}; the VM runs on at the source and then moves elsewhere`, async ({ openHost, room, server }) => {
     // The source falls silent in that phase, so that the phase lasts until the target is gone.
-    const source = await openHost({ label: 'source', before: (page) => shimWorkers(page, { fault: { at: { phase }, what: { type: 'silence' } } }) });
+    const source = await openHost({ label: 'source', before: async (page) => {
+      await shimWorkers(page, { fault: { at: { phase }, what: { type: 'silence' } } });
+      await recordWorkers(page);
+    } });
     const vm = await source.runningVm();
     await source.waitForPrompt(vm.id);
     const target = await openHost({ label: 'target' });
     const targetId = await target.id();
     await target.waitForGuest();
-    await source.page.evaluate(() => {
-      const store = window as unknown as { phases: string[] };
-      store.phases = [];
-      window.tabmotion.on('migration', (progress) => store.phases.push(progress.phase));
-    });
 
     // A pause as long as it takes on a busy machine: what is tested comes after it was decided on.
     const migration = source.migrate(vm.id, targetId, { maxPauseMs: 5000 });
-    await pollFor(`phase ${phase}`, () => source.page.evaluate((wanted) => (window as unknown as { phases: string[] }).phases.includes(wanted), phase), 60_000);
+    await pollFor(`phase ${phase}`, () => toldPhase(source, phase), 60_000);
     await target.page.close({ runBeforeUnload: false });
     const report = await Promise.race([migration, new Promise<null>((resolve) => setTimeout(() => resolve(null), NEWS_LIMIT_MS))]);
     expect(report, 'a report within the limit').not.toBeNull();

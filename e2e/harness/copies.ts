@@ -1,5 +1,6 @@
 /** How often a VM runs: what the VM workers of each tab print, so that two running copies would be seen by their tickers. */
 import type { Page } from '@playwright/test';
+import type { MigrationPhase } from '../../src/migration/report.ts';
 import type { HostPage } from './host-page.ts';
 
 /** What a VM worker printed, and when by the machine's clock. */
@@ -8,18 +9,27 @@ export interface Piece {
   readonly data: string;
 }
 
-/** Call it before the page loads anything, after `shimWorkers` with `stampOutput`. */
+/** What the VM workers of a page told it. */
+interface Told {
+  printedHere: Piece[];
+  /** Phases of migrations away from this tab; those that the page tells by itself, before the worker has begun, are not among them. */
+  phasesHere: MigrationPhase[];
+}
+
+/** Call it before the page loads anything, after `shimWorkers`; only with its `stampOutput` is it known when something was printed. */
 export async function recordWorkers(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    const store = window as unknown as { printedHere: Piece[] };
+    const store = window as unknown as Told;
     store.printedHere = [];
+    store.phasesHere = [];
     const Inner = window.Worker;
     window.Worker = class extends Inner {
       constructor(script: string | URL, options?: WorkerOptions) {
         super(script, options);
-        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: Uint8Array; printedAt?: number }>) => {
-          const { type, data, printedAt = 0 } = event.data;
+        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: Uint8Array; printedAt?: number; progress?: { phase: MigrationPhase } }>) => {
+          const { type, data, printedAt = 0, progress } = event.data;
           if (type === 'console') store.printedHere.push({ at: printedAt, data: new TextDecoder().decode(data) });
+          if (type === 'progress' && progress !== undefined) store.phasesHere.push(progress.phase);
         });
       }
     };
@@ -28,7 +38,12 @@ export async function recordWorkers(page: Page): Promise<void> {
 
 /** What VM workers of this tab printed, oldest first. */
 export async function printedBy(host: HostPage): Promise<readonly Piece[]> {
-  return host.page.evaluate(() => (window as unknown as { printedHere: Piece[] }).printedHere);
+  return host.page.evaluate(() => (window as unknown as Told).printedHere);
+}
+
+/** Whether a VM worker of this tab has told this phase of a migration. */
+export async function toldPhase(host: HostPage, phase: MigrationPhase): Promise<boolean> {
+  return host.page.evaluate((wanted) => (window as unknown as Told).phasesHere.includes(wanted), phase);
 }
 
 /** The ticker's numbers in what these tabs printed, oldest first. A line may be begun by one tab and ended by the next. */
