@@ -108,7 +108,13 @@ describe('UartSerialPort on v86\'s UART', () => {
     const troubles: string[] = [];
     port.onTrouble((sentence) => troubles.push(sentence));
     port.setRunning(true);
+    expect(port.room).toBe(INPUT_LIMIT_BYTES);
     port.write(new Uint8Array(INPUT_LIMIT_BYTES));
+    const room = port.room;
+    expect(room).toBeLessThanOrEqual(FIFO_BYTES);
+    port.write(new Uint8Array(room));
+    expect(port.room).toBe(0);
+    expect(troubles).toEqual([]);
     port.write(new Uint8Array(1000));
     port.write(new Uint8Array(1000));
     expect(troubles).toEqual(['The guest does not read its serial input: 1024 KiB wait for it, and what is typed now is dropped.']);

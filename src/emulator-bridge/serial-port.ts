@@ -10,7 +10,7 @@ import type { BusLike } from './v86-bus.ts';
 
 /** Bytes of console output kept for a terminal that opens later, and moved with the VM. */
 export const SCROLLBACK_BYTES = 64 * 1024;
-/** Input waiting for the guest; what is beyond is refused. A paste of 64 KiB fits many times. */
+/** Input waiting for the guest; there is room for no more. A paste of 64 KiB fits many times. */
 export const INPUT_LIMIT_BYTES = 1024 * 1024;
 /**
  * Depth of the UART's receive FIFO: what Linux's driver reads in one interrupt. A real UART's 16 bytes cost the guest
@@ -58,10 +58,14 @@ export class UartSerialPort implements SerialPort, Disposable {
     this.unhook = disposable(() => bus.unregister(event, byteSent));
   }
 
+  get room(): number {
+    return Math.max(0, INPUT_LIMIT_BYTES - this.waiting.length);
+  }
+
   /** Queues input for the guest; also while the machine is stopped. */
   write(bytes: Uint8Array): void {
-    const room = INPUT_LIMIT_BYTES - this.waiting.length;
-    this.waiting.pushAll(bytes.subarray(0, Math.max(0, room)));
+    const { room } = this;
+    this.waiting.pushAll(bytes.subarray(0, room));
     if (bytes.length > room && !this.overflowed) {
       this.overflowed = true;
       this.trouble.emit(`The guest does not read its serial input: ${INPUT_LIMIT_BYTES / 1024} KiB wait for it, and what is typed now is dropped.`);

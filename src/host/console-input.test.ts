@@ -23,6 +23,8 @@ class Room {
   private queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
   private home: { readonly host: HostId; readonly gate: ConsoleGate } | null;
   arrivingAt: HostId | null = null;
+  /** Bytes that the guest's serial port takes; it drops what is beyond. */
+  space = Infinity;
 
   constructor() {
     this.home = this.makeHome(A, new ConsoleInbox());
@@ -121,7 +123,13 @@ class Room {
   }
 
   private makeHome(host: HostId, inbox: ConsoleInbox): { readonly host: HostId; readonly gate: ConsoleGate } {
-    const machine = { console: { write: (bytes: Uint8Array) => void this.got.push(bytes), onData: () => ({ dispose: () => undefined }) }, scrollback: () => new Uint8Array(0) };
+    const takesBytes = (bytes: Uint8Array): void => {
+      const taken = bytes.subarray(0, this.space);
+      this.space -= taken.length;
+      this.got.push(taken);
+    };
+    const space = (): number => this.space;
+    const machine = { console: { get room() { return space(); }, write: takesBytes, onData: () => ({ dispose: () => undefined }) }, scrollback: () => new Uint8Array(0) };
     const gate = new ConsoleGate(machine, {
       output: () => undefined,
       applied: (writer, count) => this.tab(host).applied(VM, writer, count),
@@ -175,6 +183,26 @@ describe('ConsoleInput', () => {
     room.deliver();
     room.release();
     expect(room.text.at(-1)).toBe('z');
+  });
+
+  it('keeps what the guest does not read until its serial port has room for it', () => {
+    const room = new Room();
+    const typed = 'x0123456789'.repeat(20_000);
+    room.space = 100_000;
+    room.tab(A).write(VM, typed);
+    room.tab(C).write(VM, 'y');
+    room.settle();
+    expect(room.text).toBe(typed.slice(0, 100_000));
+    expect(room.tab(A).waitingFor(VM)).toBe(120_000);
+    expect(room.tab(C).waitingFor(VM)).toBe(1);
+    room.space = 30_000;
+    room.settle();
+    expect(room.tab(A).waitingFor(VM) + room.tab(C).waitingFor(VM)).toBe(90_001);
+    room.space = Infinity;
+    room.settle();
+    expect(room.text.replace('y', '')).toBe(typed);
+    expect(room.text).toContain('y');
+    expect(room.tab(A).waitingFor(VM)).toBe(0);
   });
 
   it('types into the source while the VM is on its way here', () => {
@@ -256,6 +284,7 @@ describe('ConsoleInput', () => {
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.tuple(fc.constant('type' as const), who) },
       fc.tuple(fc.constantFrom('lose' as const, 'back' as const, 'move' as const), who),
+      fc.tuple(fc.constantFrom('full' as const, 'roomy' as const), who),
       fc.tuple(fc.constantFrom('hold' as const, 'release' as const, 'tell' as const, 'wait' as const), who),
       { weight: 3, arbitrary: fc.tuple(fc.constant('deliver' as const), who) },
     );
@@ -268,10 +297,13 @@ describe('ConsoleInput', () => {
           const text = `${id}${count++}€ `;
           typed[id] = `${typed[id] ?? ''}${text}`;
           room.tab(id).write(VM, text);
-        } else if (what === 'wait') vi.advanceTimersByTime(700);
+        } else if (what === 'full') room.space = 0;
+        else if (what === 'roomy') room.space = Infinity;
+        else if (what === 'wait') vi.advanceTimersByTime(700);
         else if (what === 'tell' || what === 'hold' || what === 'release' || what === 'deliver') room[what]();
         else room[what](id);
       }
+      room.space = Infinity;
       room.settle();
       for (const id of [A, B, C]) expect(room.text.split(' ').filter((word) => word.startsWith(id)).map((word) => `${word} `).join('')).toBe(typed[id]);
       expect(room.text.length).toBe(Object.values(typed).join('').length);

@@ -89,12 +89,12 @@ export class ConsoleInbox {
     this.applied = new Map(applied);
   }
 
-  /** What of a piece is new, and how far the tab's stream is with the guest once it has been given that. */
-  take(writer: string, piece: InputPiece): { readonly fresh: Uint8Array; readonly applied: number } {
+  /** What of a piece is new, at most `room` bytes, and how far the tab's stream is with the guest once it has been given that. */
+  take(writer: string, piece: InputPiece, room = Infinity): { readonly fresh: Uint8Array; readonly applied: number } {
     // What was acknowledged and is not known here was given to a copy that is gone: it cannot come again.
     const known = Math.max(this.applied.get(writer) ?? 0, piece.acknowledged);
     // Without a gap: what is missing is sent again.
-    const fresh = piece.from > known ? new Uint8Array(0) : piece.data.subarray(known - piece.from);
+    const fresh = piece.from > known ? new Uint8Array(0) : piece.data.subarray(known - piece.from).subarray(0, room);
     const applied = known + fresh.length;
     this.applied.delete(writer);
     this.applied.set(writer, applied);

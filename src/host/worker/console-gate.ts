@@ -1,6 +1,7 @@
 /**
  * The VM worker's side of the console: output as bytes, in order and counted; input given to the guest once, and not
- * while the VM is stopped for a switchover: then it is not acknowledged, and reaches the guest wherever it runs next.
+ * while the VM is stopped for a switchover: then it is not acknowledged, and reaches the guest wherever it runs next. Nor
+ * is input for which the guest's serial port has no room; it is sent again until there is some.
  */
 import type { Machine } from '../../emulator-bridge/machine.ts';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -52,7 +53,7 @@ export class ConsoleGate implements Disposable {
       if (this.held.length < MAX_HELD_PIECES) this.held.push(heard);
       return;
     }
-    const { fresh, applied } = this.inbox.take(heard.writer, heard.piece);
+    const { fresh, applied } = this.inbox.take(heard.writer, heard.piece, this.machine.console.room);
     if (fresh.length > 0) this.machine.console.write(fresh);
     this.events.applied(heard.writer, applied);
   }

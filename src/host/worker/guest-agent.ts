@@ -35,7 +35,7 @@ export function hostname(name: string): string {
 }
 
 export class GuestAgent implements Disposable {
-  private readonly port: SerialPort;
+  private readonly port: Pick<SerialPort, 'write' | 'onData'>;
   private readonly listening: Disposable;
   private readonly services = new Emitter<undefined>();
   private line = '';
@@ -45,7 +45,7 @@ export class GuestAgent implements Disposable {
   /** It is in the queue and not sent. */
   private sizeQueued = false;
 
-  constructor(port: SerialPort) {
+  constructor(port: Pick<SerialPort, 'write' | 'onData'>) {
     this.port = port;
     this.listening = port.onData((bytes) => this.heard(bytes));
   }
