@@ -26,7 +26,7 @@ function twoTabs() {
       if (message.type === 'console-open' || message.type === 'console-data') (next.to === 'a' ? a : b).receive(next.from, message);
     }
   };
-  return { state, a, b, deliver };
+  return { state, a, b, deliver, queue };
 }
 
 describe('RemoteConsoles', () => {
@@ -44,6 +44,21 @@ describe('RemoteConsoles', () => {
     vi.runAllTimers();
     deliver();
     expect(seen.text()).toBe('one two three ');
+  });
+
+  it('asks once while it is opened again and again, and again a second later if nothing was shown', () => {
+    const { b, queue } = twoTabs();
+    for (let frame = 0; frame < 50; frame++) {
+      b.open(VM);
+      vi.advanceTimersByTime(16);
+    }
+    expect(queue.map(({ message }) => message.type)).toEqual(['console-open']);
+    vi.advanceTimersByTime(1000);
+    b.open(VM);
+    expect(queue).toHaveLength(2);
+    // The list of the room is another one.
+    b.followAll();
+    expect(queue).toHaveLength(3);
   });
 
   it('loses nothing and repeats nothing when the VM moves into the tab that watches it', () => {

@@ -9,6 +9,8 @@ import { MAX_CONSOLE_BYTES, type HostMessage, type HostMessageOf } from './host-
 
 /** Output for watchers is gathered for this long, so that a busy console costs the relay few messages. */
 const GATHER_MS = 30;
+/** Somebody who opens a console again and again asks its host no more often while it has not shown it. */
+const ASK_AGAIN_MS = 1000;
 
 export interface RemoteConsolesOptions {
   readonly send: (to: HostId, message: HostMessage) => void;
@@ -31,6 +33,8 @@ interface Watched {
   gathering: ReturnType<typeof setTimeout> | null;
   /** The host we asked to show us this console. */
   askedFrom: HostId | null;
+  /** When, by `performance.now()`. */
+  askedAt: number;
   /** It did, from the beginning; a piece of output before that would have a gap before it. */
   shown: boolean;
   /** Somebody in this tab looks at it. */
@@ -48,8 +52,9 @@ export class RemoteConsoles {
   /** The console of any VM of the room; from now on it is kept up to date here. */
   open(vmId: VmId): ConsoleStream {
     const watched = this.entry(vmId);
+    const askedLately = watched.wanted && performance.now() - watched.askedAt < ASK_AGAIN_MS;
     watched.wanted = true;
-    this.follow(vmId);
+    if (!askedLately) this.follow(vmId);
     return watched.stream;
   }
 
@@ -86,6 +91,7 @@ export class RemoteConsoles {
     // As long as nothing was shown, the question may have been lost.
     if (!watched.wanted || (owner === watched.askedFrom && (owner === null || watched.shown))) return;
     watched.askedFrom = owner;
+    watched.askedAt = performance.now();
     watched.shown = false;
     if (owner !== null) this.options.send(owner, { type: 'console-open', vmId });
   }
@@ -174,7 +180,7 @@ export class RemoteConsoles {
   private entry(vmId: VmId): Watched {
     let watched = this.consoles.get(vmId);
     if (watched === undefined) {
-      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: [], pendingBytes: 0, gathering: null, askedFrom: null, shown: false, wanted: false };
+      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: [], pendingBytes: 0, gathering: null, askedFrom: null, askedAt: -Infinity, shown: false, wanted: false };
       this.consoles.set(vmId, watched);
     }
     return watched;

@@ -1,5 +1,5 @@
 import { DisposableBag } from '../shared/disposable.ts';
-import type { VmView } from '../host/scripting-interface.ts';
+import type { TerminalConsole, VmView } from '../host/scripting-interface.ts';
 import { consoleOverlay } from './console-overlay.ts';
 import { consoleVoice } from './console-voice.ts';
 import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
@@ -8,6 +8,7 @@ import { reach } from './reach.ts';
 import { hostName, migrationOf, type Actions, type Scene } from './scene.ts';
 import { vmScreen, type VmScreen } from './screen.ts';
 import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
+import { attemptToType } from './typing.ts';
 import { hueOf } from './vm-chip.ts';
 import { typedWaitingText } from './words.ts';
 
@@ -16,31 +17,40 @@ const RESIZE_PAUSE_MS = 100;
 
 type Mode = 'console' | 'screen';
 
+export interface ConsolePanel extends Component<Scene> {
+  /** The console shown is where somebody types. */
+  hasFocus(): boolean;
+}
+
 /** The console of the VM shown, large; its VGA screen beside it as a second tab when the VM runs here. */
-export function consolePanel(actions: Actions): Component<Scene> {
+export function consolePanel(actions: Actions): ConsolePanel {
   const bag = new DisposableBag();
   const terminals = new Map<string, ConsoleTerminal>();
+  /** Opened once for each VM. */
+  const opened = new Map<string, TerminalConsole>();
   let screen: { readonly vmId: string; readonly screen: VmScreen } | null = null;
   let mode: Mode = 'console';
   let last: Scene | null = null;
   /** A VM that starts here, until it is ready. */
   let starting: string | null = null;
 
+  const refused = (error: Error): void => actions.attempt(() => Promise.reject(error));
   const title = el('h2', { class: 'console-title' });
   const where = el('span', { class: 'console-where' });
   const consoleTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'console-tab' }, 'Console');
   const screenTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'screen-tab' }, 'Screen');
   const tabs = el('div', { class: 'tabs', role: 'group', 'aria-label': 'Show' }, consoleTab, screenTab);
   const waiting = el('p', { class: 'waiting' });
+  // Always there: a screen reader hears only of what changes in a region it knows.
   const typedWaiting = el('span', { class: 'typed-waiting', role: 'status', 'data-testid': 'typed-waiting' });
   const overlay = bag.add(consoleOverlay(actions));
   const keys = bag.add(keyBar(({ text, code, control }) => {
     const vm = last?.selected;
     if (screen !== null) screen.screen.tap(code, control);
     else if (vm !== null && vm !== undefined) {
-      const shown = actions.tab.console(vm.id);
+      const shown = consoleOf(vm.id);
       shown.used();
-      shown.write(text);
+      attemptToType(() => shown.write(text), refused);
     }
   }));
   const reaching = bag.add(reach());
@@ -69,6 +79,12 @@ export function consolePanel(actions: Actions): Component<Scene> {
     },
   });
 
+  function consoleOf(vmId: string): TerminalConsole {
+    const console = opened.get(vmId) ?? actions.tab.console(vmId);
+    opened.set(vmId, console);
+    return console;
+  }
+
   function shownTerminal(): ConsoleTerminal | undefined {
     const vm = last?.selected;
     return vm === null || vm === undefined || mode !== 'console' ? undefined : terminals.get(vm.id);
@@ -85,6 +101,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
 
   function drawTerminals(vms: readonly VmView[], selected: VmView | null): void {
     const known = new Set(vms.map((vm) => vm.id));
+    for (const id of opened.keys()) if (!known.has(id)) opened.delete(id);
     for (const [id, terminal] of terminals) {
       if (known.has(id)) continue;
       terminal.dispose();
@@ -92,10 +109,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
     }
     const isNew = selected !== null && !terminals.has(selected.id);
     if (isNew) {
-      const terminal = consoleTerminal(selected.id, selected.name, actions.tab.console(selected.id), {
-        selfId: actions.tab.host.id,
-        refused: (error) => actions.attempt(() => Promise.reject(error)),
-      });
+      const terminal = consoleTerminal(selected.id, selected.name, consoleOf(selected.id), { selfId: actions.tab.host.id, refused });
       terminals.set(selected.id, terminal);
       body.prepend(terminal.element);
     }
@@ -147,13 +161,12 @@ export function consolePanel(actions: Actions): Component<Scene> {
     setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));
     // While it migrates, the panel of the migration says what is waited for.
     setText(waiting, vm === null || migrationOf(scene.view, vm.id) !== null ? '' : vm.waitingFor ?? '');
-    setText(typedWaiting, vm === null || vm.ended ? '' : typedWaitingText(actions.tab.console(vm.id).waiting()));
-    show(typedWaiting, typedWaiting.textContent !== '');
+    setText(typedWaiting, vm === null || vm.ended ? '' : typedWaitingText(consoleOf(vm.id).waiting()));
     show(waiting, waiting.textContent !== '');
     drawTerminals(scene.view.vms, vm);
     drawScreen(vm);
     focusWhenReady(vm);
-    voice.listenTo(vm === null || vm.ended ? null : actions.tab.console(vm.id), vm?.id ?? '');
+    voice.listenTo(vm === null || vm.ended ? null : consoleOf(vm.id), vm?.id ?? '');
     overlay.update(scene);
     reaching.update(scene);
   }
@@ -161,6 +174,7 @@ export function consolePanel(actions: Actions): Component<Scene> {
   return {
     element,
     update,
+    hasFocus: () => shownTerminal()?.element.contains(document.activeElement) ?? false,
     dispose() {
       screen?.screen.dispose();
       for (const terminal of terminals.values()) terminal.dispose();

@@ -111,7 +111,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const stage = el('div', { class: 'stage' },
     hosts.element,
     el('div', { class: 'work' },
-      // First in the order of the keyboard: Shift+Tab leads from the console to Migrate.
+      // Before the console in the order of the keyboard: Shift+Tab leads from the console to "Skip the console".
       el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
       consoles.element));
   const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, ended.element, trouble.element, stage);
@@ -122,7 +122,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
 
   function scene(): Scene {
     const view = tab.view();
-    selection = nextSelection(selection, view.vms);
+    selection = nextSelection(selection, view.vms, consoles.hasFocus());
     return {
       view,
       selfId: tab.host.id,

@@ -27,6 +27,13 @@ describe('which VM the console shows', () => {
     expect(nextSelection(working, [here, otherHere]).vmId).toBe('vm-1');
   });
 
+  it('stays with a VM elsewhere that somebody types into, whatever arrives', () => {
+    const typing = nextSelection({ vmId: 'vm-1', hereBefore: [] }, [away, otherHere], true);
+    expect(typing.vmId).toBe('vm-1');
+    expect(nextSelection(typing, [away, otherHere]).vmId).toBe('vm-1');
+    expect(nextSelection(typing, [otherHere], true).vmId).toBe('vm-2');
+  });
+
   it('leaves a VM that is gone', () => {
     const before = nextSelection(NOTHING_SELECTED, [here, other]);
     expect(nextSelection(before, [other]).vmId).toBe('vm-2');

@@ -11,13 +11,13 @@ export const NOTHING_SELECTED: Selection = { vmId: null, hereBefore: [] };
 
 /**
  * The next selection. What was selected stays, also when it moved away (its place shows "Moved to …"), with one
- * exception: a VM that arrives here takes the console, unless the one shown runs here too.
+ * exception: a VM that arrives here takes the console, unless the one shown runs here too or somebody types into it.
  */
-export function nextSelection(previous: Selection, vms: readonly VmView[]): Selection {
+export function nextSelection(previous: Selection, vms: readonly VmView[], consoleHasFocus = false): Selection {
   const here = vms.filter((vm) => vm.here).map((vm) => vm.id);
   const shown = vms.find((vm) => vm.id === previous.vmId);
   const arrived = here.find((id) => !previous.hereBefore.includes(id));
-  const vmId = shown !== undefined && (shown.here || arrived === undefined)
+  const vmId = shown !== undefined && (shown.here || consoleHasFocus || arrived === undefined)
     ? shown.id
     : arrived ?? here[0] ?? vms.find((vm) => vm.movedAway)?.id ?? vms[0]?.id ?? null;
   return { vmId, hereBefore: here };

@@ -7,6 +7,7 @@ import { copyText } from './copy-text.ts';
 import { el, listen, setAttribute } from './dom.ts';
 import { keyMeaning } from './terminal-keys.ts';
 import { fontSizeFor, scaledFontSizeFor, smallerFontSize } from './terminal-size.ts';
+import { attemptToType } from './typing.ts';
 
 /** Lines kept above the screen. */
 const SCROLL_BACK_LINES = 5_000;
@@ -74,13 +75,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     });
   }
 
-  function send(write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      refused(error instanceof Error ? error : new Error(String(error)));
-    }
-  }
+  const send = (write: () => void): void => attemptToType(write, refused);
   bag.add(terminal.onData((text) => send(() => source.write(text))));
   // Reports of the mouse: each character stands for a byte.
   bag.add(terminal.onBinary((text) => send(() => source.writeBytes(Uint8Array.from(text, (character) => character.charCodeAt(0))))));
