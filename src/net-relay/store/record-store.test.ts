@@ -303,6 +303,60 @@ describe('a store on a disk that fails', () => {
     expect(unsure).toBeGreaterThan(5);
   });
 
+  it('can be opened whichever steps fail while it grows, one or a few in a row', () => {
+    const fillUp = (disk: ModelDisk): { store: KeyValueStore; put: () => void; acknowledged: Record<string, unknown> } => {
+      const store = openRecordStore(disk);
+      const acknowledged: Record<string, unknown> = {};
+      let vm = 0;
+      const put = (): void => {
+        const key = `vm/default/vm-${++vm}`;
+        store.put(key, { text: 'x'.repeat(600) });
+        acknowledged[key] = { text: 'x'.repeat(600) };
+      };
+      return { store, put, acknowledged };
+    };
+    const sizes = (disk: ModelDisk): number => [...disk.files.values()].reduce((sum, { cached }) => sum + cached.length, 0);
+    // How many changes come before the one that makes it grow, and how many steps that one takes.
+    const rehearsal = new ModelDisk(new SeededRandom(1));
+    const rehearsed = fillUp(rehearsal);
+    let before = 0;
+    let steps = 0;
+    for (const size = sizes(rehearsal); sizes(rehearsal) === size; before++) {
+      const from = rehearsal.steps;
+      rehearsed.put();
+      steps = rehearsal.steps - from;
+    }
+    expect(steps).toBeGreaterThan(8);
+    let refused = 0;
+    for (let first = 1; first <= steps; first++) {
+      for (let last = first; last < first + 5; last++) {
+        const disk = new ModelDisk(new SeededRandom(1));
+        const { put, acknowledged } = fillUp(disk);
+        for (let change = 1; change < before; change++) put();
+        const from = disk.steps;
+        disk.fails = () => (disk.steps >= from + first && disk.steps <= from + last ? systemError('EIO') : null);
+        let failure: unknown = null;
+        try {
+          put();
+        } catch (error) {
+          failure = error;
+        }
+        disk.fails = () => null;
+        if (failure instanceof StoreUnsure) continue;
+        if (failure !== null) {
+          expect(failure).toBeInstanceOf(StoreRefusal);
+          refused += 1;
+        }
+        expect(content(disk), `steps ${first} to ${last}`).toEqual(acknowledged);
+        for (let more = 0; more < 3; more++) put();
+        expect(content(disk), `steps ${first} to ${last}, later`).toEqual(acknowledged);
+        disk.restart();
+        expect(content(disk), `steps ${first} to ${last}, after a loss of power`).toEqual(acknowledged);
+      }
+    }
+    expect(refused).toBeGreaterThan(5);
+  });
+
   it('that is full goes on moving and ending VMs, refuses new ones by name, and grows when there is space again', () => {
     const disk = new ModelDisk(new SeededRandom(1));
     disk.bytesFree = 192 * 1024;

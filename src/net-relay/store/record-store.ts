@@ -210,6 +210,9 @@ class RecordStore implements KeyValueStore {
     const before = this.header.sectors;
     this.moveToSpare(sectors);
     try {
+      // If it still has the header of its last time, that names another length.
+      writeWhole(this.spare.file, 0, UNWRITTEN);
+      this.spare.file.sync();
       writeWhole(this.spare.file, before * SECTOR_BYTES, new Uint8Array((sectors - before) * SECTOR_BYTES));
       this.spare.file.sync();
     } catch (error) {
@@ -255,10 +258,15 @@ class RecordStore implements KeyValueStore {
     this.dropSpareHeader();
   }
 
-  /** A larger spare that did not come about gives its space back. */
+  /** A larger spare that did not come about gives its space back. A header that it still has names its present length. */
   private shrinkSpare(): void {
+    const { file } = this.spare;
+    const bytes = this.header.sectors * SECTOR_BYTES;
     try {
-      this.spare.file.truncate(this.header.sectors * SECTOR_BYTES);
+      if ((file.size() ?? 0) <= bytes) return;
+      writeWhole(file, 0, UNWRITTEN);
+      file.sync();
+      file.truncate(bytes);
     } catch {
       // It stays larger than it needs to be until it is written the next time.
     }
