@@ -226,4 +226,29 @@ describe('a relay whose store cannot tell what is stored', () => {
     // Said once, not with every try.
     expect(lan.said.filter((line) => line.includes('cannot start'))).toHaveLength(1);
   });
+
+  it('is made anew once, by one try after another, when the store is unsure while the next relay is made', async () => {
+    await lan.createVm(a);
+    lan.storeError = new StoreUnsure('The disk failed in the middle of a write (EIO).');
+    lan.opensAnyway = true;
+    // The next relay has to store a key, and cannot.
+    lan.records.clear();
+    void a.createVm({ memoryBytes: 1 << 27 }).catch(() => undefined);
+    const before = lan.storesOpened;
+    await lan.pass(5500);
+    expect(lan.storesOpened - before).toBe(5);
+    expect(lan.said.filter((line) => line.includes('starts anew'))).toHaveLength(1);
+    expect(lan.said.at(-1)).toBe('The relay cannot start: The disk failed in the middle of a write (EIO). It tries again every second.');
+    lan.storeError = null;
+    await lan.pass(5000);
+    expect(lan.storesOpened - before).toBe(6);
+    expect(lan.said.filter((line) => line === 'The relay is back.')).toHaveLength(1);
+  });
+
+  it('cannot be made at all while its store is unsure, and says why', () => {
+    lan.storeError = new StoreUnsure('The disk failed in the middle of a write (EIO).');
+    lan.opensAnyway = true;
+    lan.records.clear();
+    expect(() => lan.startRelay()).toThrow(lan.storeError);
+  });
 });

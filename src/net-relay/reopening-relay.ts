@@ -20,29 +20,36 @@ export interface ReopeningRelay extends Relay {
   closeStore(): Promise<void>;
 }
 
-/** Throws what openStore throws, and StoreRefusal if the default room's key cannot be stored. */
+/** Throws what openStore throws, and StoreRefusal or StoreUnsure if the default room's key cannot be stored. */
 export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningRelay {
   let relay: Relay;
   let store: KeyValueStore;
   let retry: Disposable | null = null;
   let disposed = false;
+  /** A relay is being made: what its store throws reaches whoever makes it. */
+  let opening = false;
 
   const open = (): void => {
     const opened = options.openStore();
+    opening = true;
     try {
       relay = createRelay({ ...options, store: opened, onStoreUnsure: (error) => lost(error) });
       store = opened;
     } catch (error) {
       void opened.close();
       throw error;
+    } finally {
+      opening = false;
     }
   };
   const lost = (error: StoreUnsure): void => {
+    if (opening) return;
     options.log(`${error.message} The relay starts anew with what is stored; running VMs go on and come back to it.`);
     void store.close();
     tryAgain('');
   };
   const tryAgain = (saidBefore: string): void => {
+    retry?.dispose();
     retry = (options.clock ?? systemClock).setTimeout(() => {
       try {
         open();

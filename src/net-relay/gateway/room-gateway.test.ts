@@ -6,7 +6,7 @@ import { GATEWAY_MAC, lanAddress, type Lan, type LanVm } from '../lan.ts';
 import type { PortForward } from '../relay-protocol.ts';
 import { parsePcap } from './capture.ts';
 import type { Station } from '../station.ts';
-import { StoreRefusal } from '../store/key-value-store.ts';
+import { StoreRefusal, StoreUnsure } from '../store/key-value-store.ts';
 import { parseWantedForward, RoomGateways, type RoomGatewaysOptions } from './room-gateway.ts';
 import { ForwardError } from './port-forwards.ts';
 import { FrameGuest } from './testing/frame-guest.ts';
@@ -20,7 +20,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
   const pings: [string, number, number | null][] = [];
   let vms: LanVm[] = [];
   let station: Station | null = null;
-  const disk = { full: false };
+  const disk = { full: false, unsure: false };
   const copies = new Set<Station>();
   const guest: FrameGuest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => station?.receive(frame) });
   const set = (next: LanVm[]): void => {
@@ -46,6 +46,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
     reportPing: (vmId, seq, rttMs) => void pings.push([vmId, seq, rttMs]),
     setForwards(vmId, forwards) {
       if (disk.full) throw new StoreRefusal('full');
+      if (disk.unsure) throw new StoreUnsure('The disk failed in the middle of a write (EIO).');
       set(vms.map((vm) => (vm.id === vmId ? { ...vm, forwards } : vm)));
     },
   };
@@ -99,6 +100,20 @@ describe('the gateway of a room', () => {
     await gateway.addForward({ vm: 'vm1', guestPort: 8000, hostPort: 9000 });
     await gateway.removeForward(40_000);
     expect(world.forwards()).toEqual([{ guestPort: 80, hostPort: 40_001 }, { guestPort: 8000, hostPort: 9000 }]);
+  });
+
+  it('leaves nothing rejected behind when the store cannot say whether the ports are stored (NR25)', async () => {
+    const rejected: unknown[] = [];
+    const listener = (error: unknown): void => void rejected.push(error);
+    process.on('unhandledRejection', listener);
+    const world = room({ log: () => undefined });
+    world.disk.unsure = true;
+    world.set([vm()]);
+    await world.pass(0);
+    // Node tells of a rejection once the microtasks are done.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', listener);
+    expect(rejected).toEqual([]);
   });
 
   it('opens the ports a VM had before the relay was restarted, or others if they are taken (GW47)', async () => {

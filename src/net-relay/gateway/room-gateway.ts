@@ -6,7 +6,7 @@ import type { Clock } from '../../migration/ports.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
-import { StoreRefusal } from '../store/key-value-store.ts';
+import { StoreRefusal, StoreUnsure } from '../store/key-value-store.ts';
 import type { StationSocket } from '../station.ts';
 import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
 import type { HostNetwork } from './host-network.ts';
@@ -213,7 +213,10 @@ export class RoomGateway implements Disposable {
   private meet(vm: LanVm): KnownVm {
     const known: KnownVm = { ping: null, epoch: vm.epoch };
     this.known.set(vm.id, known);
-    void this.openForwards(vm);
+    void this.openForwards(vm).catch((error: unknown) => {
+      // A relay whose store is unsure is gone, this gateway with it, and it has said so.
+      if (!(error instanceof StoreUnsure)) this.options.log?.(`The ports of ${vm.name} could not be forwarded: ${error instanceof Error ? error.message : String(error)}`);
+    });
     return known;
   }
 
