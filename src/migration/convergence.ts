@@ -100,7 +100,7 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   });
 
   if (transferMs <= NEGLIGIBLE_TRANSFER_MS) return judge({ type: 'switch-over' });
-  const limit = figures.maxPauseMs * (memory.relaxed ? RELAXED_FACTOR : 1);
+  const limit = allowedPauseMs(memory, figures.maxPauseMs);
   const transferLimit = limit - fixedPauseMs + besideMs - devicesMs;
   if (transferMs <= Math.max(transferLimit, LEAST_TRANSFER_MS)) {
     return polishes(memory, figures)
@@ -129,6 +129,11 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   }
   if (!memory.relaxed) return relax();
   return judge({ type: 'give-up' });
+}
+
+/** The pause that is allowed by now, the distance not counted. */
+export function allowedPauseMs({ relaxed }: Pick<ConvergenceMemory, 'relaxed'>, maxPauseMs: number): number {
+  return maxPauseMs * (relaxed ? RELAXED_FACTOR : 1);
 }
 
 /** The decision in words, for the log; null when there is nothing to say. */

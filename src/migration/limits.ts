@@ -52,8 +52,12 @@ export const OFFER_LIMIT_MS = 45_000;
 export const PREPARE_LIMIT_MS = 60_000;
 /** The target's way to the relay is proved while the guest runs: a socket that broke has time to be opened again. */
 export const READY_LIMIT_MS = 5000;
-/** A proof older than this says nothing about the way as it is. */
+/**
+ * A proof older than this says nothing about the way as it is. More where a longer pause is allowed: a round that fits
+ * into it may take as long, and READY_FRESH_PAUSES times that is left for the one under way and its end.
+ */
 export const READY_FRESH_MS = 2000;
+export const READY_FRESH_PAUSES = 2;
 /** One answer of the relay. */
 export const HOLD_LIMIT_MS = 5000;
 /** CPU stop; v86 needs 0.3-12 ms. Disk drain has its own limit inside the port, which this must exceed. */

@@ -111,10 +111,8 @@ export function limitPassed(state: Live, at: number): SenderStep {
     case 'preparing':
       return fail(state, at, failed('prepare-failed', 'The target did not get ready in time. Its console says what it waits for.'), true);
     case 'copying':
-      // Only `readying` has a limit.
-      return fail(state, at, failed('relay-lost', state.readyAt === null
-        ? 'The target could not reach the relay, and so could not have taken the VM over. It was not stopped for it.'
-        : 'The last round could not be sent in time. The VM was not stopped.'), true);
+      // Only the wait for the target's word has a limit.
+      return fail(state, at, failed('relay-lost', 'The target could not reach the relay, and so could not have taken the VM over. It was not stopped for it.'), true);
     case 'reconnecting':
       return fail(state, at, failed('link-failed', 'The connection between the two hosts broke, and no other could be opened in time.'), false);
     case 'holding':
@@ -223,6 +221,10 @@ export function end(state: Live, failure: Failure, effects: readonly SenderEffec
 
 export function notConverging(trip: Trip): Failure {
   return failed('not-converging', `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed, and ${Math.round(trip.distanceMs)} ms for the distance.`);
+}
+
+export function neverReadyInTime(trip: Trip): Failure {
+  return failed('not-converging', `Each time that the target had proved its way to the relay, the next round took too long to rely on it. This was given up after ${trip.rounds.length} rounds; the VM was not stopped for it.`);
 }
 
 export function unexpected(type: string, state: Live): Failure {

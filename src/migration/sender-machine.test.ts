@@ -89,6 +89,28 @@ describe('The source\'s state machine', () => {
     expect(late.state).toMatchObject({ name: 'copying', step: 'readying', readyAt: null });
   });
 
+  it('gives the last round as long as it takes once the target said that it can commit (MG36)', () => {
+    const readied = play(reach('copying'), ...PATH.slice(2, 5), READY);
+    expect(readied.state.deadline).toBeNull();
+    expect(stepSender(readied.state, { type: 'deadline', at: at + 60_000 }).state.name).toBe('copying');
+    const { trip } = readied.state;
+    const patient = { ...readied.state, trip: { ...trip, plan: { ...trip.plan, maxPauseMs: 20_000 } } } as SenderState;
+    const after = (ms: number) => play(patient, { type: 'round-sent', at: at + ms }, { ...DIRTY_TAKEN, at: at + ms }).state;
+    expect(after(40_000).name).toBe('holding');
+    expect(after(40_001)).toMatchObject({ name: 'copying', step: 'readying', readyAt: null, deadline: at + 40_001 + 5000 });
+  });
+
+  it('does not ask for ever whether the target can commit when every answer is old at the end of the round (MG36)', () => {
+    let { state } = play(reach('copying'), ...PATH.slice(2, 5));
+    let asked = 1;
+    for (let now = at; state.name === 'copying' && asked <= 1000; now += 2500) {
+      state = play(state, { ...READY, at: now }, { type: 'round-sent', at: now + 2500 }, { ...DIRTY_TAKEN, at: now + 2500 }).state;
+      asked += 1;
+    }
+    expect(asked).toBe(300);
+    expect(state).toMatchObject({ name: 'ended', verdict: { outcome: 'failed', cause: 'not-converging', reason: expect.stringContaining('300 rounds') as string } });
+  });
+
   it('stops the CPU only after the relay holds, and sends on meanwhile (MG16)', () => {
     const holding = reach('holding');
     const meanwhile = play(holding, { type: 'round-sent', at }, DIRTY_TAKEN);

@@ -4,14 +4,14 @@
  * the state they were meant for change nothing. The ways out of a failure are in sender-failure.ts.
  */
 import { assertNever } from '../shared/assert-never.ts';
-import { decide, describeDecision, FIRST_MEMORY } from './convergence.ts';
+import { allowedPauseMs, decide, describeDecision, FIRST_MEMORY, MAX_ROUNDS } from './convergence.ts';
 import {
-  COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, READY_FRESH_MS, READY_LIMIT_MS, SCAN_LIMIT_MS,
-  SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
+  COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, READY_FRESH_MS, READY_FRESH_PAUSES,
+  READY_LIMIT_MS, SCAN_LIMIT_MS, SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
 } from './limits.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
-  cancelled, complete, end, fail, limitPassed, linkLost, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
+  cancelled, complete, end, fail, limitPassed, linkLost, neverReadyInTime, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
 } from './sender-failure.ts';
 import type {
   Aborting, Committing, Confirming, Copying, HandingOver, Holding, Offering, Preparing, Reconnecting, SenderEffect, SenderEvent,
@@ -71,7 +71,8 @@ function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message)
   if (state.name === 'preparing' && said.type === 'prepared') return prepared(state, event.at, said);
   if (state.name === 'copying' && state.step === 'readying' && state.readyAt === null && said.type === 'ready') {
     const trip: Trip = { ...state.trip, targetRelayMs: said.relayRoundTripMs };
-    return stay({ ...state, trip, readyAt: event.at });
+    // The round under way takes as long as it takes.
+    return stay({ ...state, trip, readyAt: event.at, deadline: null });
   }
   if (state.name === 'reconnecting' && state.link === 'resuming' && said.type === 'resumed') {
     return reconnected({ ...state, link: 'ready', messagesApplied: said.messages }, event.at);
@@ -153,6 +154,11 @@ function another(event: Progress): SenderEffect[] {
   return event.type === 'round-sent' ? [start('take-dirty')] : event.type === 'dirty-taken' ? [start('send-round')] : [];
 }
 
+/** How long the target's word that it can commit is good (rule MG36). */
+function readyIsFreshFor({ convergence, plan }: Trip): number {
+  return Math.max(READY_FRESH_MS, READY_FRESH_PAUSES * allowedPauseMs(convergence, plan.maxPauseMs));
+}
+
 /** The round that ended, added to the figures. */
 function withRound(trip: Trip, { totals, dirtied }: { totals: Trip['counted']; dirtied: number }, ms: number): Trip {
   const round = { pages: totals.pages - trip.counted.pages, bytes: totals.bytes - trip.counted.bytes, ms, dirtied };
@@ -182,7 +188,8 @@ function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Tri
     case 'throttle':
       return { state: onward, effects: [...said, { type: 'throttle', cpuFraction: decision.cpuFraction }, start('send-round')] };
     case 'switch-over':
-      if (state.readyAt === null || event.at - state.readyAt > READY_FRESH_MS) {
+      if (state.readyAt === null || event.at - state.readyAt > readyIsFreshFor(trip)) {
+        if (state.readyAt !== null && trip.rounds.length >= MAX_ROUNDS) return fail(onward, event.at, neverReadyInTime(trip), true);
         return {
           state: { ...onward, step: 'readying', deadline: event.at + READY_LIMIT_MS, readyAt: null },
           effects: [{ type: 'send', message: { type: 'can-commit' } }, start('send-round')],

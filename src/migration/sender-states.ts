@@ -84,7 +84,7 @@ export interface Copying extends Base<'copying'> {
   /** `readying`: what is left would fit into the pause; the target's word that it can commit is awaited, and rounds go on. */
   readonly step: 'opening' | 'sending' | 'collecting' | 'readying';
   readonly roundStartedAt: number;
-  /** When the target's word was heard last; null: not yet, or not since it was asked. */
+  /** When the target's word was heard last; null: not yet, or not since it was asked. Only while it is awaited there is a deadline. */
   readonly readyAt: number | null;
 }
 /** The link died and another is sought; the guest runs (again). */
