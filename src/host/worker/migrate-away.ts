@@ -30,13 +30,14 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
   const { migrationId } = order;
   const open = (ends: MigrationEnds, attempt: number): Link => openMigrationLink(ends, context.relay, { migrationId, attempt, side: 'source', peer: order.to });
   const link = open(order.ends, 0);
+  const lease = vm.port.sourceLease(migrationId, order.to);
   const others = new NextLinks();
   let attempts = 0;
   let { kind } = order.ends;
   const started = context.engines.then(({ compressor, pageHash }) =>
     startSender({
       vm: gated(vm.machine, vm.console),
-      lease: vm.port.sourceLease(migrationId, order.to),
+      lease,
       link,
       clock: systemClock,
       compressor,
@@ -77,6 +78,8 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       vm.wallClock.dispose();
       vm.agent.dispose();
       vm.port.dispose();
+    } else {
+      lease.dispose();
     }
     return report;
   });

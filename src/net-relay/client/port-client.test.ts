@@ -168,6 +168,31 @@ describe('a switchover through the clients', () => {
     });
   }
 
+  it('leaves nothing at the port for a move that ended, once what it held is released (MG34)', async () => {
+    const port = lan.own('a', vm, new TestNic());
+    await lan.pass(20);
+    const listeners = (): number => (port as unknown as { connection: { listeners: Set<unknown> } }).connection.listeners.size;
+    const before = listeners();
+    for (let move = 0; move < 3; move++) port.sourceLease(`early-${move}` as MigrationId, B).dispose();
+    expect(listeners()).toBe(before);
+    const lease = port.sourceLease(M, B);
+    await lan.settled(lease.hold());
+    lan.network.cut('a');
+    let released = false;
+    void lease.release().then(() => (released = true));
+    lease.dispose();
+    // Asked again over the next socket, though nobody waits for the move any more.
+    expect(listeners()).toBe(before + 1);
+    await lan.pass(3000);
+    expect(released).toBe(true);
+    expect(listeners()).toBe(before);
+    const next = port.sourceLease('m2' as MigrationId, B);
+    await lan.settled(next.hold());
+    await lan.settled(next.release());
+    next.dispose();
+    expect(listeners()).toBe(before);
+  });
+
   it('asks again over the next socket when a probe is lost with its own, and answers once the way is open (MG36, NR27)', async () => {
     const target = lan.target('b', vm, new TestNic(), M, 'a').targetLease();
     await lan.pass(20);

@@ -27,8 +27,8 @@ interface VmNetworkPort extends Disposable {
 export interface OwnerPort extends VmNetworkPort {
   /** Rises by two when a VM that was on its way comes back. */
   readonly epoch: LeaseEpoch;
-  /** One per migration. */
-  sourceLease(migrationId: MigrationId, targetHostId: HostId): SourceLease;
+  /** One per migration, to be disposed of at its end unless the port is. */
+  sourceLease(migrationId: MigrationId, targetHostId: HostId): SourceLease & Disposable;
 }
 
 export interface TargetPort extends VmNetworkPort {
@@ -91,7 +91,7 @@ class OwnerPortClient extends PortClient implements OwnerPort {
     return this.connection.epoch;
   }
 
-  sourceLease(migrationId: MigrationId, targetHostId: HostId): SourceLease {
+  sourceLease(migrationId: MigrationId, targetHostId: HostId): SourceLease & Disposable {
     return new RelaySourceLease(this.connection, migrationId, targetHostId);
   }
 }

@@ -14,7 +14,7 @@ import type { Attached, PortConnection, PortListener, PortState } from './port-c
 /** The relay knows for certain that the VM is not this host's. */
 const NOT_OURS: readonly string[] = ['unknown-vm', 'stale-epoch', 'not-owner'];
 
-export class RelaySourceLease implements SourceLease, PortListener {
+export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   readonly epoch: LeaseEpoch;
   private readonly port: PortConnection;
   private readonly migrationId: MigrationId;
@@ -30,6 +30,7 @@ export class RelaySourceLease implements SourceLease, PortListener {
   private returned: Uint8Array[] = [];
   private settled: LeaseOutcome | null = null;
   private told: string | null = null;
+  private isDisposed = false;
 
   constructor(port: PortConnection, migrationId: MigrationId, targetHostId: HostId) {
     this.port = port;
@@ -141,6 +142,12 @@ export class RelaySourceLease implements SourceLease, PortListener {
     this.waiting.dispose();
   }
 
+  /** The migration has ended. A hold that the relay has not ended yet is seen to its end before the port is left alone. */
+  dispose(): void {
+    this.isDisposed = true;
+    if (this.holding === null && this.aborting === null) this.listening.dispose();
+  }
+
   private get isOver(): boolean {
     return this.settled !== null;
   }
@@ -200,6 +207,7 @@ export class RelaySourceLease implements SourceLease, PortListener {
     this.holding = this.draining = this.releasing = null;
     this.returned = [];
     releasing.resolve(undefined);
+    if (this.isDisposed) this.dispose();
   }
 
   private rejectRequests(reason: string): void {
