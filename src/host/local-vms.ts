@@ -205,6 +205,7 @@ export class LocalVms {
 
   /** The tab goes, and its VMs with it: the relay need not wait for them to come back. */
   dispose(): void {
+    this.endings.dispose();
     for (const vm of [...this.vms.values()]) vm.remove('The tab that ran it was closed.');
   }
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VmInfo } from '../net-relay/relay-protocol.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 import { VmEndings } from './vm-endings.ts';
@@ -24,6 +24,30 @@ const away = (): Promise<void> => Promise.reject(new Error('The server cannot be
 const refuse = (): Promise<void> => Promise.reject(new Error('pc-1 belongs to another host now.', { cause: 'refused' }));
 
 describe('the end of a VM', () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it('is told every few seconds while the relay cannot store it, and is no sign that another host has the VM', async () => {
+    const { endings, relay } = tab();
+    relay.answer = () => Promise.reject(new Error("The server's disk is full.", { cause: 'not-stored' }));
+    expect(await endings.tell(VM, EPOCH, OFF)).toBe(false);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(relay.told).toEqual([1, 1, 1]);
+    relay.answer = () => Promise.resolve();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(relay.told).toEqual([1, 1, 1, 1]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('leaves no timer behind', async () => {
+    const { endings, relay } = tab();
+    relay.answer = away;
+    await endings.tell(VM, EPOCH, OFF);
+    endings.dispose();
+    await endings.tell(VM, EPOCH, OFF);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
   it('is told again when the relay, which was away, is back', async () => {
     const { endings, relay } = tab();
     relay.answer = away;

@@ -1,7 +1,11 @@
 /** Tells the relay which VMs of this tab are over, again if need be: it may have been away, or give one back to this tab afterwards. */
 import { wasRefused } from '../net-relay/client/host-client.ts';
 import type { Ending, VmInfo } from '../net-relay/relay-protocol.ts';
+import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
+
+/** A relay that is there but cannot store anything does not say when it can. */
+const TELL_AGAIN_MS = 5000;
 
 export interface EndingsPort {
   /** Rejects with an error for which wasRefused() holds if the VM is not this tab's at this epoch. */
@@ -10,11 +14,13 @@ export interface EndingsPort {
   vm(vmId: VmId): VmInfo | undefined;
 }
 
-export class VmEndings {
+export class VmEndings implements Disposable {
   private readonly self: HostId;
   private readonly room: EndingsPort;
   /** What the relay has not confirmed. */
   private readonly open = new Map<VmId, { readonly ending: Ending; asking: boolean }>();
+  private again: ReturnType<typeof setTimeout> | null = null;
+  private isDisposed = false;
 
   constructor(self: HostId, room: EndingsPort) {
     this.self = self;
@@ -31,6 +37,7 @@ export class VmEndings {
       return false;
     } catch (error) {
       entry.asking = false;
+      this.tellAgainLater();
       const listed = this.room.vm(vmId);
       // What is listed as this tab's at the epoch that was refused is an older list.
       return wasRefused(error) && listed !== undefined && (listed.hostId !== this.self || listed.epoch === (epoch as number));
@@ -44,9 +51,29 @@ export class VmEndings {
 
   /** The relay's list has changed, or it is back. */
   tellAgain(): void {
-    for (const [vmId, { ending, asking }] of this.open) {
+    for (const [vmId, ending, listed] of this.untold()) void this.tell(vmId, listed.epoch as LeaseEpoch, ending);
+  }
+
+  /** What is told from now on is told once. */
+  dispose(): void {
+    this.isDisposed = true;
+    if (this.again !== null) clearTimeout(this.again);
+    this.again = null;
+  }
+
+  private tellAgainLater(): void {
+    if (this.isDisposed || this.again !== null || this.untold().length === 0) return;
+    this.again = setTimeout(() => {
+      this.again = null;
+      this.tellAgain();
+    }, TELL_AGAIN_MS);
+  }
+
+  /** What is not confirmed, nor asked for now, while the relay lists the VM as this tab's. */
+  private untold(): [VmId, Ending, VmInfo][] {
+    return [...this.open].flatMap(([vmId, { ending, asking }]) => {
       const listed = this.room.vm(vmId);
-      if (!asking && listed?.hostId === this.self) void this.tell(vmId, listed.epoch as LeaseEpoch, ending);
-    }
+      return !asking && listed?.hostId === this.self ? [[vmId, ending, listed]] : [];
+    });
   }
 }

@@ -114,7 +114,9 @@ export class HostSession implements HostVoice<RelayToHost> {
       reply = { type: 'reply', requestId, ok: true, value: perform() };
     } catch (error) {
       if (!(error instanceof RequestRefused) && !(error instanceof StoreRefusal)) throw error;
-      reply = { type: 'reply', requestId, ok: false, reason: error instanceof StoreRefusal ? error.sentence : error.message };
+      reply = error instanceof StoreRefusal
+        ? { type: 'reply', requestId, ok: false, reason: error.sentence, cause: 'not-stored' }
+        : { type: 'reply', requestId, ok: false, reason: error.message };
     }
     this.room.hosts.remember(this.hostId, requestId, reply);
     this.send(reply);

@@ -1,7 +1,7 @@
 /** NR25: what the relay's disk does not take is refused by name, or waits; nobody is told what is not stored. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
-import type { HostClient } from './client/host-client.ts';
+import { wasRefused, type HostClient } from './client/host-client.ts';
 import type { OwnerPort, TargetPort } from './client/port-client.ts';
 import { GATEWAY_IP, GATEWAY_MAC } from './lan.ts';
 import type { CreatedVm } from './relay-protocol.ts';
@@ -59,7 +59,10 @@ describe('a relay whose disk is full', () => {
   it('keeps a VM that was to end, and ends it when there is space', async () => {
     const vm = await lan.createVm(a);
     lan.storeError = FULL;
-    expect(await settled(a.destroyVm(vm.vmId as VmId, vm.epoch as LeaseEpoch))).toBe(SAYS_FULL);
+    const error: unknown = await lan.settled(a.destroyVm(vm.vmId as VmId, vm.epoch as LeaseEpoch).catch((refusal: unknown) => refusal));
+    expect(error).toEqual(new Error(SAYS_FULL));
+    // It does not say that the VM is another host's.
+    expect(wasRefused(error)).toBe(false);
     expect(knownVms()).toEqual([vm.vmId]);
     lan.storeError = null;
     await lan.settled(a.destroyVm(vm.vmId as VmId, vm.epoch as LeaseEpoch));

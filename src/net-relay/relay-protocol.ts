@@ -129,7 +129,8 @@ export const relayToHostSchema = v.variant('type', [
   v.object({ type: v.literal('refused'), cause: v.picklist(hostRefusals), reason: text }),
   v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema), ended: v.array(endedVmSchema) }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(true), value: v.unknown() }),
-  v.object({ type: v.literal('reply'), requestId, ok: v.literal(false), reason: text }),
+  /** `not-stored`: the server's disk took no more, which says nothing about the request itself. */
+  v.object({ type: v.literal('reply'), requestId, ok: v.literal(false), reason: text, cause: v.optional(v.literal('not-stored')) }),
   v.object({ type: v.literal('from-host'), hostId: id, body: v.unknown() }),
   /** to-host could not be delivered: no such host in the room. */
   v.object({ type: v.literal('undeliverable'), hostId: id, body: v.unknown() }),

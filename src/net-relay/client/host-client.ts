@@ -28,7 +28,7 @@ export interface HostClientOptions {
 
 const REFUSED = 'refused';
 
-/** Whether a request failed because the relay answered and refused it, rather than did not answer. */
+/** Whether a request failed because the relay refused it for what it is, rather than did not answer or could not store it. */
 export function wasRefused(error: unknown): boolean {
   return error instanceof Error && error.cause === REFUSED;
 }
@@ -268,7 +268,7 @@ class RelayHostClient implements HostClient {
     this.pending.delete(reply.requestId);
     pending.limit.dispose();
     if (reply.ok) pending.settle(reply.value);
-    else pending.reject(new Error(reply.reason, { cause: REFUSED }));
+    else pending.reject(new Error(reply.reason, { cause: reply.cause ?? REFUSED }));
   }
 
   private forgetMovedVms(vms: readonly VmInfo[]): void {
