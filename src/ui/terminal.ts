@@ -11,6 +11,7 @@ import { attemptToType } from './typing.ts';
 
 /** Lines kept above the screen. */
 const SCROLL_BACK_LINES = 5_000;
+const IS_MAC = navigator.userAgent.includes('Macintosh');
 
 export interface ConsoleTerminal extends Disposable {
   readonly element: HTMLElement;
@@ -57,7 +58,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     bag.add(terminal.parser.registerCsiHandler(id, swallow));
   }
   terminal.attachCustomKeyEventHandler((event) => {
-    const meaning = keyMeaning(event, terminal.hasSelection());
+    const meaning = keyMeaning(event, terminal.hasSelection(), IS_MAC);
     if (meaning.kind === 'terminal') return true;
     if (meaning.kind !== 'browser') event.preventDefault();
     if (meaning.kind === 'copy') copySelection();
