@@ -1,14 +1,22 @@
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { copyButton } from './copy-button.ts';
-import { el, setAttribute, setText, show } from './dom.ts';
+import { el, listen, setAttribute, setText, show } from './dom.ts';
 import { loopbackAdvice, type Invitation } from './invitation.ts';
+import { isPlainClick } from './plain-click.ts';
 import { qrCode } from './qr-code.ts';
 
 /** Stands where the second host will be: says how to get one. */
 export function inviteCard(): { readonly element: HTMLElement; update(shown: Invitation): void } & Disposable {
   const bag = new DisposableBag();
   let address = '';
+  let openedHere = '';
   const link = el('a', { class: 'address', target: '_blank', rel: 'noopener', 'data-copy': true });
+  // A click opens the room here, where the address of this page is the better one: it is a secure context.
+  bag.add(listen(link, 'click', (event) => {
+    if (!isPlainClick(event)) return;
+    event.preventDefault();
+    window.open(openedHere, '_blank', 'noopener');
+  }));
   const copy = bag.add(copyButton('Copy', () => address, 'Copy the invitation'));
   const picture = el('div', { class: 'invite-qr' });
   const title = el('h2', { class: 'host-name' });
@@ -25,10 +33,11 @@ export function inviteCard(): { readonly element: HTMLElement; update(shown: Inv
       setText(title, next.othersCanJoin ? 'Open this address in a second tab or on another computer' : 'Open this address in a second tab or another browser');
       show(picture, next.othersCanJoin);
       show(advice, !next.othersCanJoin);
-      // A click opens it here, where the address of this page is the better one: it is a secure context.
-      setAttribute(link, 'href', next.address);
+      openedHere = next.address;
       if (next.invitation === address) return;
       address = next.invitation;
+      // What the browser's menu copies is what stands there.
+      setAttribute(link, 'href', address);
       setText(link, address);
       picture.replaceChildren(qrCode(address));
     },
