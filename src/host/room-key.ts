@@ -43,10 +43,6 @@ export function rememberKey(room: string, key: string, storage: KeyStorage | nul
   storage?.setItem(remembered(room), key);
 }
 
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname);
-}
-
 /** The whole address of the room, at the origin of `address`: who has it, is invited. */
 export function invitation(address: URL, room: string, key: string): string {
   const link = new URL(address.pathname, address);

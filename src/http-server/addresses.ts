@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { networkInterfaces } from 'node:os';
+import { isLoopback } from '../shared/loopback.ts';
 
 /** `http://host:port`, with an IPv6 address in brackets. */
 export function origin(secure: boolean, host: string, port: number): string {
@@ -9,10 +10,6 @@ export function origin(secure: boolean, host: string, port: number): string {
 /** The name under which people on this machine open the page; other addresses keep their own. */
 export function displayHost(host: string): string {
   return host === '127.0.0.1' || host === '::1' || host === '0.0.0.0' || host === '::' ? 'localhost' : host;
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 /** Interfaces to virtual machines and containers of this machine; other computers are seldom behind them. */
