@@ -22,15 +22,15 @@ export interface LocalVmEvents {
   consoleContinues(vm: LocalVm, scrollback: Uint8Array, printed: number): void;
   arrived(vm: LocalVm, from: HostId | null): void;
   progress(vm: LocalVm, progress: MigrationProgress): void;
-  /** A migration of this VM did not take place, and it runs on here. Told before whoever waits for the migration. */
+  /** A migration of this VM did not take place, and it runs on here. Told before those who wait for the migration. */
   stayed(vm: LocalVm, report: MigrationReport): void;
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
   /**
-   * The worker has ended; `was` is the state it ended in. Told before whoever waits for the VM. Resolves with whether another host has the VM now, as the relay says.
+   * The worker has ended; `was` is the state it ended in. Told before those who wait for the VM. Resolves with whether another host has the VM now, as the relay says.
    */
   ended(vm: LocalVm, was: LocalVmState, end: LocalVmEnd): Promise<boolean>;
-  /** How the migration ended that this VM was in when its worker ended. Told before whoever waits for the migration. */
+  /** How the migration ended that this VM was in when its worker ended. Told before those who wait for the migration. */
   endedMoving(vm: LocalVm, report: MigrationReport): void;
 }
 

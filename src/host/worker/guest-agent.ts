@@ -1,6 +1,6 @@
 /**
  * The host's side of the guest agent's line protocol (guest/AGENT.md), spoken over the VM's second serial port: gives a
- * restored snapshot its identity, and sets its wall clock after a hop.
+ * restored snapshot its identity, sets its wall clock after a hop, and tells it the size of the console's terminal.
  */
 import type { SerialPort } from '../../emulator-bridge/machine.ts';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -113,7 +113,7 @@ export class GuestAgent implements Disposable {
         if (this.waiting !== null && line.startsWith(this.waiting.answer)) this.waiting.settle(line);
         else if (line.startsWith('error ')) this.waiting?.settle(null);
         else if (line === SERVICES_UP) {
-          // A boot, or a shell that was started anew, has set a size of its own.
+          // A boot has set a size of its own.
           if (this.size !== null) this.resize(this.size);
           this.services.emit(undefined);
         }
