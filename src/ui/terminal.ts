@@ -103,7 +103,14 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
       if (room === undefined || smaller === null || (room.cols >= size.cols && room.rows >= size.rows)) break;
       setFontSize(smaller);
     }
+    // A new size rewraps lines, and can leave the view somewhere above the newest ones.
+    const { viewportY, baseY } = terminal.buffer.active;
     terminal.resize(size.cols, size.rows);
+    if (viewportY >= baseY) {
+      terminal.scrollToBottom();
+      // The terminal's own scroll bar follows in the next frame, and may take the view along.
+      requestAnimationFrame(() => terminal.scrollToBottom());
+    }
     setAttribute(element, 'data-cols', String(size.cols));
     setAttribute(element, 'data-rows', String(size.rows));
   }
