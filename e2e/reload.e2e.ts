@@ -28,7 +28,7 @@ test('in a shared room a reloaded tab offers a new PC in place of its own, and t
   await a.page.reload();
   await a.waitUntilReady();
   await a.waitForGuest();
-  for (const tab of [a, b]) await expect(tab.page.getByRole('status')).toContainText('No PC runs in this room any more.');
+  for (const tab of [a, b]) await expect(tab.page.getByTestId('headline')).toContainText('No PC runs in this room any more.');
   await expect(a.page.getByTestId('ended')).toContainText(`${name} ended when this tab was reloaded or left.`);
   await expect(b.page.getByTestId('ended')).toContainText(`${name} ended when its tab, tab A, was closed or reloaded.`);
   await expect(b.page.getByTestId('migration-log')).toContainText(`${name} ended when its tab, tab A, was closed or reloaded.`);

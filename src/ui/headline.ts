@@ -6,7 +6,7 @@ import type { Scene } from './scene.ts';
 export function headline(): Component<Scene> {
   const text = el('p', { class: 'headline-text' });
   const detail = el('p', { class: 'headline-detail' });
-  const element = el('div', { class: 'headline', role: 'status', 'aria-live': 'polite' }, text, detail);
+  const element = el('div', { class: 'headline', role: 'status', 'aria-live': 'polite', 'data-testid': 'headline' }, text, detail);
   return {
     element,
     update(scene) {

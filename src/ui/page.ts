@@ -10,6 +10,7 @@
  *   [data-testid=progress][data-phase]                    a running migration of the VM shown, with
  *   [data-testid=cancel-button]
  *   [data-testid=bring-back]                              on the "Moved to …" panel
+ *   [data-testid=headline]                                what the page says in one sentence
  *   [data-testid=migration-log]                           the log
  *   [data-testid=migration-result][data-outcome][data-migration-id]  how the last migration of the VM shown went
  *   [data-testid=console][data-vm-id][data-cols][data-rows]  a VM's terminal; [data-testid=console-tab], [data-testid=screen-tab]
