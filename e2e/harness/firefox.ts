@@ -93,22 +93,12 @@ async function stop(child: ChildProcess): Promise<void> {
 
 /** A tab of the room in Firefox. */
 export class FirefoxTab extends ScriptedTab {
-  private readonly connection: BidiConnection;
-  private readonly context: string;
-
   constructor(connection: BidiConnection, context: string, label: string) {
     super(new BidiScript(connection, context), label);
-    this.connection = connection;
-    this.context = context;
     connection.onEvent((method, given) => {
       const entry = given as { source?: { context?: string }; level?: string; text?: string | null };
       if (method === 'log.entryAdded' && entry.source?.context === context) this.messages.push(`${entry.level ?? ''}: ${entry.text ?? ''}`);
     });
-  }
-
-  async reload(): Promise<void> {
-    await this.connection.send('browsingContext.reload', { context: this.context, wait: 'complete' });
-    await this.waitUntilReady();
   }
 }
 
