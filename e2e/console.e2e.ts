@@ -216,7 +216,7 @@ test('of what is typed in a watching tab while the server restarts, nothing is l
     server = await startServer({ port: first.port, dataDir: first.dataDir });
     await b.type(vmId, `${typed.slice(140)}\n\x04`);
     await expect(b.page.locator('[data-testid=typed-waiting]')).toBeHidden();
-    await pollFor('the shell', async () => (await b.consoleText(vmId)).trimEnd().endsWith('guest#'));
+    await b.waitForPrompt(vmId);
     expect((await a.run(vmId, 'cat /tmp/typed')).output).toBe(typed);
   } finally {
     await server.stop();
