@@ -11,6 +11,8 @@ import { attemptToType } from './typing.ts';
 
 /** Lines kept above the screen. */
 const SCROLL_BACK_LINES = 5_000;
+/** After a change of size the newest lines stay in view for so long, if they were. */
+const FOLLOW_MS = 2000;
 const IS_MAC = navigator.userAgent.includes('Macintosh');
 
 export interface ConsoleTerminal extends Disposable {
@@ -89,6 +91,15 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     if (terminal.options.fontSize !== size) terminal.options.fontSize = size;
   }
 
+  const atBottom = (): boolean => terminal.buffer.active.viewportY >= terminal.buffer.active.baseY;
+  let followsUntil = 0;
+  /** A new size rewraps lines, and the terminal's scroll bar, some frames later, may take the view to older ones. */
+  function follow(): void {
+    if (performance.now() < followsUntil && !atBottom()) terminal.scrollToBottom();
+  }
+  bag.add(terminal.onRender(follow));
+  bag.add(terminal.onScroll(follow));
+
   /** Draws the size that the console has: as large as this page takes if it is this tab's, else scaled until all of it fits. */
   function adapt(): void {
     const size = source.size();
@@ -103,14 +114,9 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
       if (room === undefined || smaller === null || (room.cols >= size.cols && room.rows >= size.rows)) break;
       setFontSize(smaller);
     }
-    // A new size rewraps lines, and can leave the view somewhere above the newest ones.
-    const { viewportY, baseY } = terminal.buffer.active;
+    if (atBottom()) followsUntil = performance.now() + FOLLOW_MS;
     terminal.resize(size.cols, size.rows);
-    if (viewportY >= baseY) {
-      terminal.scrollToBottom();
-      // The terminal's own scroll bar follows in the next frame, and may take the view along.
-      requestAnimationFrame(() => terminal.scrollToBottom());
-    }
+    follow();
     setAttribute(element, 'data-cols', String(size.cols));
     setAttribute(element, 'data-rows', String(size.rows));
   }
