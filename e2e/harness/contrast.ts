@@ -50,6 +50,9 @@ async function force(devtools: CDPSession, nodeIds: readonly number[], states: r
 
 async function measure(page: Page, state: string): Promise<PaleText[]> {
   const pale = await page.evaluate((enough) => {
+    // A colour that changes is measured at its end; what inherits it may begin to change only then, level by level.
+    const changing = (): Animation[] => document.getAnimations().filter((one) => one instanceof CSSTransition);
+    for (let level = 0, now = changing(); now.length > 0 && level < 30; level++, now = changing()) for (const one of now) one.finish();
     type Colour = readonly [red: number, green: number, blue: number, alpha: number];
     const canvas = document.createElement('canvas');
     canvas.width = canvas.height = 1;
