@@ -147,6 +147,69 @@ describe('a switchover through the clients', () => {
     expect(await lan.settled(target.targetLease().commit())).toBe(2);
   });
 
+  for (const end of ['commit', 'abort'] as const) {
+    it(`leaves out, repeats and disorders no frame that comes while a switchover is asked for again after a restart of the relay: ${end} (I4)`, async () => {
+      const [nicA, nicB] = [new TestNic(), new TestNic()];
+      const source = lan.own('a', vm, nicA);
+      const target = lan.target('b', vm, nicB, M, 'a');
+      await lan.pass(20);
+      const lease = source.sourceLease(M, B);
+      // The CPU stands, and has not taken one frame.
+      nicA.running = false;
+      lan.lans.at(-1)!.plug(recordingStation(), { mac: GATEWAY_MAC }).send(ipFrame(gateway, vm, 0));
+      await lan.settled(lease.hold());
+      lan.crashRelay();
+      const drained = lease.drained();
+      const relay = lan.startRelay();
+      let isAttached = false;
+      lan.network.relay = {
+        connect: (kind, socket) => relay.connect(kind, {
+          ...socket,
+          sendText: (text) => {
+            socket.sendText(text);
+            isAttached ||= /"attached".*"owner"/.test(text);
+          },
+        }),
+      };
+      await lan.pass(0);
+      const sender = lan.lans.at(-1)!.plug(recordingStation(), { mac: GATEWAY_MAC });
+      // Once the relay has attached the port, a frame for the guest comes with every message that arrives anywhere.
+      let sent = 0;
+      const seen = { drained: false };
+      void drained.then(() => (seen.drained = true));
+      const deliverOne = (): boolean => {
+        for (const socket of [...lan.network.sockets]) {
+          for (const direction of ['toServer', 'toClient'] as const) {
+            const next = socket[direction].shift();
+            if (next === undefined) continue;
+            next();
+            if (isAttached && sent < 100) sender.send(ipFrame(gateway, vm, ++sent));
+            return true;
+          }
+        }
+        return false;
+      };
+      while (!seen.drained && lan.clock.now() < 10_000) {
+        if (!deliverOne()) lan.clock.fireNext();
+        await Promise.resolve();
+      }
+      await lan.settled(drained);
+      await lan.pass(3000);
+      const received = end === 'commit' ? nicB : nicA;
+      if (end === 'commit') {
+        expect(await lan.settled(target.targetLease().commit())).toBe(2);
+      } else {
+        expect(await lan.settled(lease.abort())).toMatchObject({ owner: 'source' });
+        nicA.running = true;
+      }
+      sender.send(ipFrame(gateway, vm, ++sent));
+      await lan.pass(20);
+      expect(sent).toBeGreaterThan(5);
+      // What is announced to the guest's neighbours has no number.
+      expect(received.received.map(numberOf).filter((number) => number <= sent)).toEqual(Array.from({ length: sent + 1 }, (_, index) => index));
+    });
+  }
+
   for (const { ms, takes } of [{ ms: 1500, takes: true }, { ms: 3000, takes: false }]) {
     it(`asks again who owns the VM when the answer to a commit comes ${ms / 1000} s late, and ${takes ? 'takes it' : 'lets go of one that was given back'} (MG29)`, async () => {
       const source = lan.own('a', vm, new TestNic());

@@ -1,6 +1,7 @@
 /**
  * The source's side of one switchover. Every request is repeated, in order, whenever the port is attached again, until
- * the relay answers: it takes a repeated request for what it is. Nothing here decides by time who owns the VM.
+ * the relay answers: it takes a repeated request for what it is. Behind a hold the rest waits for its answer, for frames
+ * still come until then (rule NR16). Nothing here decides by time who owns the VM.
  */
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { LeaseOutcome, SourceLease } from '../../migration/ports.ts';
@@ -26,6 +27,8 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   private draining: Deferred<undefined> | null = null;
   private releasing: Deferred<undefined> | null = null;
   private aborting: Deferred<LeaseOutcome> | null = null;
+  /** The relay has answered the hold over the present socket: no frame comes any more. */
+  private holdAnswered = false;
   /** Given back once the CPU had stopped; sent again with `drained`. */
   private returned: Uint8Array[] = [];
   private settled: LeaseOutcome | null = null;
@@ -49,7 +52,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
 
   drained(): Promise<void> {
     this.draining ??= new Deferred();
-    this.sendDrained();
+    if (this.holdAnswered) this.sendDrained();
     this.tellWaiting(this.port.state);
     return this.draining.promise;
   }
@@ -59,7 +62,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     // Never asked for a hold, or it is over: nothing is held.
     if (this.holding === null || this.settled !== null) return Promise.resolve();
     this.releasing ??= new Deferred();
-    this.port.send({ type: 'release', migrationId: this.migrationId });
+    this.sendEnd();
     this.tellWaiting(this.port.state);
     return this.releasing.promise;
   }
@@ -68,7 +71,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     if (this.settled !== null) return Promise.resolve(this.settled);
     this.aborting ??= new Deferred();
     const { promise } = this.aborting;
-    this.port.send({ type: 'abort', migrationId: this.migrationId });
+    this.sendEnd();
     this.state(this.port.state);
     return promise;
   }
@@ -91,9 +94,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     // As the former owner: the relay says by itself, in an `outcome`, how this switchover ended.
     if (message.as !== 'owner' || message.epoch !== this.epoch) return;
     if (this.holding !== null) this.sendHold();
-    if (this.draining !== null) this.sendDrained();
-    if (this.releasing !== null) this.port.send({ type: 'release', migrationId: this.migrationId });
-    if (this.aborting !== null) this.port.send({ type: 'abort', migrationId: this.migrationId });
+    this.sendEnd();
   }
 
   message(message: RelayToPort): void {
@@ -101,6 +102,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     switch (message.type) {
       case 'held':
         this.holding?.resolve(undefined);
+        this.afterHold();
         break;
       case 'drained-ok':
         this.returned = [];
@@ -111,6 +113,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
         break;
       case 'request-refused':
         this.refused(message.request, message.reason);
+        if (message.request === 'hold') this.afterHold();
         break;
       case 'outcome':
         this.outcome(message);
@@ -123,6 +126,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
 
   state(state: PortState): void {
     if (this.isOver) return;
+    if (state.kind !== 'connected') this.holdAnswered = false;
     if (state.kind === 'refused' && NOT_OURS.includes(state.cause)) {
       // The relay remembers a move for long; if it does not know this one any more, the VM has moved on or ended since.
       this.settle({ owner: 'target', epoch: (this.epoch + 1) as LeaseEpoch }, true);
@@ -153,7 +157,23 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   }
 
   private sendHold(): void {
+    this.holdAnswered = false;
     this.port.send({ type: 'hold', migrationId: this.migrationId, targetHostId: this.targetHostId });
+  }
+
+  private afterHold(): void {
+    if (this.holdAnswered || this.holding === null) return;
+    this.holdAnswered = true;
+    if (this.draining === null) return;
+    this.sendDrained();
+    this.sendEnd();
+  }
+
+  /** Release or abort, whichever was asked for; behind `drained`, so that the frames given back are where they belong. */
+  private sendEnd(): void {
+    if (this.draining !== null && !this.holdAnswered) return;
+    if (this.releasing !== null) this.port.send({ type: 'release', migrationId: this.migrationId });
+    if (this.aborting !== null) this.port.send({ type: 'abort', migrationId: this.migrationId });
   }
 
   private sendDrained(): void {
@@ -205,6 +225,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     if (releasing === null) return;
     this.rejectRequests('The switchover was called off.');
     this.holding = this.draining = this.releasing = null;
+    this.holdAnswered = false;
     this.returned = [];
     releasing.resolve(undefined);
     if (this.isDisposed) this.dispose();
