@@ -50,8 +50,14 @@ export const BULK_STALL_MS = 30_000;
 export const OFFER_LIMIT_MS = 45_000;
 /** The target loads the guest's files (perhaps over a slow network) and restores the base snapshot. */
 export const PREPARE_LIMIT_MS = 60_000;
-/** The target's way to the relay is proved while the guest runs: a socket that broke has time to be opened again. */
-export const READY_LIMIT_MS = 5000;
+/**
+ * The target's way to the relay is proved while the guest runs: a socket that broke has time to be opened again, and on a
+ * machine with far too much to do that takes long. A target that says nothing at all is given up earlier (SILENT_HEARTBEATS).
+ */
+export const READY_LIMIT_MS = 20_000;
+/** While it is awaited, round follows round for so long; from then on with a rest of READY_REST_MS before each. */
+export const READY_SOON_MS = 1000;
+export const READY_REST_MS = 200;
 /**
  * A proof older than this says nothing about the way as it is. More where a longer pause is allowed: a round that fits
  * into it may take as long, and READY_FRESH_PAUSES times that is left for the one under way and its end.
@@ -65,12 +71,18 @@ export const STOP_LIMIT_MS = 8000;
 /** From the switchover message to the relay's word, while the target is heard: restoring takes well under 1 s. */
 export const COMMIT_LIMIT_MS = 10_000;
 /**
- * Once the guest stands still, a target that is not heard for so long is given up. More where a longer pause was allowed:
- * PATIENCE_FACTOR times that.
+ * Once the guest stands still, a target that is not heard for so long is given up. More where a longer pause was allowed,
+ * or the ways there and to the relay take long: PATIENCE_FACTOR times both together.
  */
 export const SILENT_SWITCHOVER_MS = 2000;
 export const PATIENCE_FACTOR = 3;
-/** The target waits so long for the answer to its commit, over a way that has just been proved; then it says so, and the source asks for its VM. */
+/** A target that lives on a busy machine was silent before, while nothing was at stake: so long, and half as long again. */
+export const QUIET_FACTOR = 1.5;
+/**
+ * The target waits so long for the answer to its commit, over a way that has just been proved; then it says so, and the
+ * source asks for its VM. More where all is slow: PATIENCE_FACTOR times what that proof took, or as long as the target
+ * has needed from the switchover message to its commit.
+ */
 export const COMMIT_ANSWER_LIMIT_MS = 1500;
 /** In addition with `verify`, while both sides hash all memory: 4 GiB at a slow 150 MB/s. */
 export const SCAN_LIMIT_MS = 30_000;

@@ -64,6 +64,20 @@ describe('The target\'s state machine', () => {
     }
   });
 
+  it('waits for the answer to its commit for as long as the way and the switchover have shown to take (MG37)', () => {
+    const committing = (probeMs: number, restoreMs: number): ReceiverState => play(
+      reach('receiving'),
+      { type: 'message', at, message: { type: 'can-commit' } },
+      { type: 'probed', at, roundTripMs: probeMs },
+      { type: 'message', at, message: { type: 'switchover', bulkMessages: 3, deviceBytes: 5, digest: DIGEST, stoppedAt: 990 } },
+      { type: 'gathered', at, digest: DIGEST },
+      { type: 'restored', at: at + restoreMs },
+    ).state;
+    expect(committing(100, 200)).toMatchObject({ name: 'committing', deadline: at + 200 + 1500 });
+    expect(committing(1000, 200)).toMatchObject({ name: 'committing', deadline: at + 200 + 3000 });
+    expect(committing(100, 4000)).toMatchObject({ name: 'committing', deadline: at + 4000 + 4000 });
+  });
+
   it('commits only after everything is applied, equal and restored (MG20, MG21)', () => {
     const receiving = reach('receiving');
     const [, , , switchover, gathered, restored] = path(false);

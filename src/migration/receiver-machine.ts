@@ -5,7 +5,8 @@
  */
 import { assertNever } from '../shared/assert-never.ts';
 import {
-  ALIVE_LIMIT_MS, COMMIT_ANSWER_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PREPARE_LIMIT_MS, RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
+  ALIVE_LIMIT_MS, COMMIT_ANSWER_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS,
+  RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
 } from './limits.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
@@ -118,7 +119,7 @@ function message(state: Live, event: EventOf<'message'>): ReceiverStep {
       if (state.name !== 'interrupted' || state.link !== 'adopted' || heard.migrationId !== state.offer.migrationId) {
         return fail(state, unexpected('resume', state));
       }
-      return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null, asked: false }, effects: [{ type: 'send-resumed' }] };
+      return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null, asked: false, relayRoundTripMs: null }, effects: [{ type: 'send-resumed' }] };
     default:
       return assertNever(heard);
   }
@@ -189,7 +190,7 @@ function progress(state: Live, event: Progress): ReceiverStep {
       return proving(state, event);
     case 'receiving':
       if (event.type !== 'probed' || !state.asked) return stay(state);
-      return { state: { ...state, asked: false }, effects: [{ type: 'send', message: { type: 'ready', relayRoundTripMs: event.roundTripMs } }] };
+      return { state: { ...state, asked: false, relayRoundTripMs: event.roundTripMs }, effects: [{ type: 'send', message: { type: 'ready', relayRoundTripMs: event.roundTripMs } }] };
     case 'awaiting-offer':
     case 'interrupted':
       return stay(state);
@@ -210,15 +211,15 @@ function preparing(state: Preparing, event: Progress): ReceiverStep {
   }
   if (next.vm === null || !next.leaseAttached) return stay(next);
   return {
-    state: { name: 'receiving', offer, canReconnect, deadline: null, asked: false },
+    state: { name: 'receiving', offer, canReconnect, deadline: null, asked: false, relayRoundTripMs: null },
     effects: [{ type: 'send', message: { type: 'prepared', ...next.vm } }],
   };
 }
 
-function switchingOver({ offer, canReconnect }: Receiving, at: number, switchover: Restoring['switchover']): ReceiverStep {
+function switchingOver({ offer, canReconnect, relayRoundTripMs }: Receiving, at: number, switchover: Restoring['switchover']): ReceiverStep {
   const limit = RESTORE_LIMIT_MS + (offer.verify ? SCAN_LIMIT_MS : 0);
   return {
-    state: { name: 'restoring', offer, canReconnect, deadline: at + limit, step: 'gathering', switchover, sourceScan: null, targetScan: null },
+    state: { name: 'restoring', offer, canReconnect, deadline: at + limit, step: 'gathering', switchover, relayRoundTripMs, beganAt: at, sourceScan: null, targetScan: null },
     effects: [{ type: 'gather', bulkMessages: switchover.bulkMessages, deviceBytes: switchover.deviceBytes }],
   };
 }
@@ -245,9 +246,10 @@ function scansCompared(state: Restoring, at: number): ReceiverStep {
   return commit(state, at);
 }
 
-function commit({ offer, switchover }: Restoring, at: number): ReceiverStep {
+function commit({ offer, switchover, relayRoundTripMs, beganAt }: Restoring, at: number): ReceiverStep {
+  const patience = Math.max(COMMIT_ANSWER_LIMIT_MS, PATIENCE_FACTOR * (relayRoundTripMs ?? 0), at - beganAt);
   return {
-    state: { name: 'committing', offer, canReconnect: false, deadline: at + COMMIT_ANSWER_LIMIT_MS, stoppedAt: switchover.stoppedAt },
+    state: { name: 'committing', offer, canReconnect: false, deadline: at + patience, stoppedAt: switchover.stoppedAt },
     effects: [{ type: 'start', operation: 'commit' }],
   };
 }

@@ -40,6 +40,8 @@ export interface Preparing extends WithOffer<'preparing'> {
 export interface Receiving extends WithOffer<'receiving'> {
   /** The source asked whether a commit would reach the relay, and was not answered yet. */
   readonly asked: boolean;
+  /** What the last proof of the way to the relay took, there and back; null: none yet. */
+  readonly relayRoundTripMs: number | null;
 }
 /** The link died; the source may come back over another. */
 export interface Interrupted extends WithOffer<'interrupted'> {
@@ -49,6 +51,8 @@ export interface Interrupted extends WithOffer<'interrupted'> {
 export interface Restoring extends WithOffer<'restoring'> {
   readonly step: 'gathering' | 'devices' | 'scanning';
   readonly switchover: ToTargetOf<'switchover'>;
+  readonly relayRoundTripMs: number | null;
+  readonly beganAt: number;
   /** Digests of both sides' scans, as far as known; only with `verify`. */
   readonly sourceScan: string | null;
   readonly targetScan: string | null;

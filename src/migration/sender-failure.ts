@@ -159,6 +159,7 @@ export function operationFailed(state: Live, event: Extract<SenderEvent, { type:
     case 'open-epoch':
     case 'send-round':
     case 'take-dirty':
+    case 'rest':
       return state.name === 'copying' || state.name === 'holding' ? fail(state, at, failure, true) : { state, effects: [] };
     case 'stop':
     case 'drain-disk':

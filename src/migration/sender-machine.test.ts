@@ -69,13 +69,15 @@ describe('The source\'s state machine', () => {
     expect(fits.effects.at(-2)).toEqual({ type: 'send', message: { type: 'can-commit' } });
     const waiting = play(fits.state, { type: 'round-sent', at }, DIRTY_TAKEN, { type: 'round-sent', at }, DIRTY_TAKEN);
     expect(started(waiting.effects)).toEqual(['take-dirty', 'send-round', 'take-dirty', 'send-round']);
+    const slow = play(waiting.state, { type: 'round-sent', at: at + 1500 }, { ...DIRTY_TAKEN, at: at + 1500 }, { type: 'rested', at: at + 1700 });
+    expect(started(slow.effects)).toEqual(['take-dirty', 'rest', 'send-round']);
     const ready = play(waiting.state, READY, { type: 'round-sent', at }, DIRTY_TAKEN);
     expect(started(ready.effects)).toEqual(['take-dirty', 'hold', 'send-round']);
   });
 
   it('ends without having touched the VM if the target does not reach the relay (MG36)', () => {
     const fits = play(reach('copying'), ...PATH.slice(2, 5));
-    const late = stepSender(fits.state, { type: 'deadline', at: at + 5000 });
+    const late = stepSender(fits.state, { type: 'deadline', at: at + 20_000 });
     expect(late.state).toMatchObject({ name: 'ended', verdict: { cause: 'relay-lost' } });
     expect(started(late.effects)).toEqual([]);
   });
@@ -97,7 +99,7 @@ describe('The source\'s state machine', () => {
     const patient = { ...readied.state, trip: { ...trip, plan: { ...trip.plan, maxPauseMs: 20_000 } } } as SenderState;
     const after = (ms: number) => play(patient, { type: 'round-sent', at: at + ms }, { ...DIRTY_TAKEN, at: at + ms }).state;
     expect(after(40_000).name).toBe('holding');
-    expect(after(40_001)).toMatchObject({ name: 'copying', step: 'readying', readyAt: null, deadline: at + 40_001 + 5000 });
+    expect(after(40_001)).toMatchObject({ name: 'copying', step: 'readying', readyAt: null, deadline: at + 40_001 + 20_000 });
   });
 
   it('does not ask for ever whether the target can commit when every answer is old at the end of the round (MG36)', () => {
@@ -135,6 +137,15 @@ describe('The source\'s state machine', () => {
     const { trip } = standing as Extract<SenderState, { name: 'committing' }>;
     const patient = { ...standing, trip: { ...trip, plan: { ...trip.plan, maxPauseMs: 900 }, distanceMs: 100 } } as SenderState;
     expect(stepSender(patient, { type: 'heard', at: at + 100 }).state.deadline).toBe(at + 100 + 3000);
+  });
+
+  it('has more patience with a target that was silent for longer before, within bounds (MG37)', () => {
+    for (const [quietMs, patienceMs] of [[1000, 2000], [3000, 4500], [30_000, 10_000]] as const) {
+      const { state } = play(reach('holding'), { type: 'heard', at }, { type: 'heard', at: at + quietMs }, { type: 'heard', at: at + quietMs + 500 });
+      const since = at + quietMs + 500;
+      const standing = play({ ...state, askedAt: since, assumedRelayMs: 0 } as SenderState, { type: 'held', at: since }, { type: 'stopped', at: since }, { type: 'disk-drained', at: since }).state;
+      expect(standing).toMatchObject({ name: 'handing-over', deadline: since + patienceMs });
+    }
   });
 
   it('tells drained only once the disk is drained (MG17, MG18)', () => {

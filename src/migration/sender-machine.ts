@@ -6,8 +6,8 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { allowedPauseMs, decide, describeDecision, FIRST_MEMORY, MAX_ROUNDS } from './convergence.ts';
 import {
-  COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, READY_FRESH_MS, READY_FRESH_PAUSES,
-  READY_LIMIT_MS, SCAN_LIMIT_MS, SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
+  COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, QUIET_FACTOR, READY_FRESH_MS,
+  READY_FRESH_PAUSES, READY_LIMIT_MS, READY_SOON_MS, SCAN_LIMIT_MS, SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
 } from './limits.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
@@ -23,7 +23,8 @@ type EventOf<T extends SenderEvent['type']> = Extract<SenderEvent, { type: T }>;
 /** The first state, and the offer. */
 export function beginSending(plan: SenderPlan, at: number): SenderStep {
   const trip: Trip = {
-    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, distanceMs: 0, targetRelayMs: null, counted: { pages: 0, bytes: 0 }, reconnects: 0,
+    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, distanceMs: 0, targetRelayMs: null, heardAt: null, longestQuietMs: 0,
+    counted: { pages: 0, bytes: 0 }, reconnects: 0,
   };
   return { state: { name: 'offering', trip, deadline: at + OFFER_LIMIT_MS }, effects: [{ type: 'send', message: plan.offer }] };
 }
@@ -83,6 +84,7 @@ function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message)
 type Progress = Exclude<SenderEvent, { type: 'cancel' | 'link-lost' | 'failed' | 'deadline' | 'operation-failed' | 'lease' | 'abort-answered' | 'message' }>;
 
 function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progress): SenderStep {
+  if (event.type === 'heard' && (state.name === 'copying' || state.name === 'holding')) return stay({ ...state, trip: heard(state.trip, event.at) });
   switch (state.name) {
     case 'offering':
     case 'preparing':
@@ -135,7 +137,8 @@ function copying(state: Copying, event: Progress): SenderStep {
   if (event.type === 'round-sent' && state.step === 'sending') {
     return { state: { ...state, step: 'collecting' }, effects: [start('take-dirty')] };
   }
-  if (state.step === 'readying' && state.readyAt === null) return { state, effects: another(event) };
+  if (event.type === 'rested' && state.step === 'readying') return { state, effects: [start('send-round')] };
+  if (state.step === 'readying' && state.readyAt === null) return { state, effects: isSlow(state, event.at) ? another(event, 'rest') : another(event) };
   if (event.type === 'round-sent' && state.step === 'readying') return { state, effects: [start('take-dirty')] };
   if (event.type === 'dirty-taken' && state.step === 'readying') {
     return decideNext(state, event, withRound(trip, event, event.at - state.roundStartedAt));
@@ -150,8 +153,18 @@ function copying(state: Copying, event: Progress): SenderStep {
  * While another's word is awaited the rounds go on: little is left when it comes, and the link's congestion window stays
  * open. They count as one.
  */
-function another(event: Progress): SenderEffect[] {
-  return event.type === 'round-sent' ? [start('take-dirty')] : event.type === 'dirty-taken' ? [start('send-round')] : [];
+function another(event: Progress, next: 'send-round' | 'rest' = 'send-round'): SenderEffect[] {
+  return event.type === 'round-sent' ? [start('take-dirty')] : event.type === 'dirty-taken' ? [start(next)] : [];
+}
+
+/** The target's word has been awaited for so long that round upon round would only keep the machine from it. */
+function isSlow({ deadline }: Copying, at: number): boolean {
+  return deadline !== null && at > deadline - READY_LIMIT_MS + READY_SOON_MS;
+}
+
+/** The target's silences, as far as they say what to expect of it in the switchover. */
+function heard(trip: Trip, at: number): Trip {
+  return { ...trip, heardAt: at, longestQuietMs: Math.max(trip.longestQuietMs, at - (trip.heardAt ?? at)) };
 }
 
 /** How long the target's word that it can commit is good (rule MG36). */
@@ -282,8 +295,8 @@ function handedOver(state: HandingOver): SenderStep {
  * While the guest stands still: so long after the target was heard last, and never longer than a target that is heard
  * all the time may take (rule MG37). An abort is a compare-and-set, safe at any time.
  */
-function switchoverLimit({ trip: { plan, distanceMs }, stoppedAt }: Pick<HandingOver, 'trip' | 'stoppedAt'>, heardAt: number): number {
-  const patience = Math.max(SILENT_SWITCHOVER_MS, PATIENCE_FACTOR * (plan.maxPauseMs + distanceMs));
+function switchoverLimit({ trip: { plan, distanceMs, longestQuietMs }, stoppedAt }: Pick<HandingOver, 'trip' | 'stoppedAt'>, heardAt: number): number {
+  const patience = Math.max(SILENT_SWITCHOVER_MS, PATIENCE_FACTOR * (plan.maxPauseMs + distanceMs), Math.min(COMMIT_LIMIT_MS, QUIET_FACTOR * longestQuietMs));
   const longest = Math.max(COMMIT_LIMIT_MS, patience) + (plan.verify ? SCAN_LIMIT_MS : 0);
   return Math.min(heardAt + patience, stoppedAt + longest);
 }

@@ -58,6 +58,10 @@ export interface Trip {
   readonly distanceMs: number;
   /** Between target and relay, as the target measured it; null before. */
   readonly targetRelayMs: number | null;
+  /** When the target was last heard before the guest was stopped; null: not since it is prepared. */
+  readonly heardAt: number | null;
+  /** The longest that it was not heard in that time. */
+  readonly longestQuietMs: number;
   /** Totals when the current round began. */
   readonly counted: SentTotals;
   readonly reconnects: number;
@@ -153,7 +157,7 @@ export type TrackingState = Copying | Reconnecting | Holding | Stopping | Handin
 
 /** What the runner is asked to do asynchronously; the answer is the event of the same name, or `operation-failed`. */
 export type SenderOperation =
-  | 'open-epoch' | 'send-round' | 'take-dirty' | 'hold' | 'stop' | 'drain-disk' | 'send-last' | 'tell-drained' | 'release'
+  | 'open-epoch' | 'send-round' | 'take-dirty' | 'rest' | 'hold' | 'stop' | 'drain-disk' | 'send-last' | 'tell-drained' | 'release'
   | 'abort' | 'resume' | 'replace-link';
 
 export type SenderEvent = { readonly at: number } & (
@@ -170,6 +174,8 @@ export type SenderEvent = { readonly at: number } & (
   | { readonly type: 'operation-failed'; readonly operation: SenderOperation; readonly failure: Failure }
   | { readonly type: 'epoch-opened' }
   | { readonly type: 'round-sent' }
+  /** READY_REST_MS have passed. */
+  | { readonly type: 'rested' }
   | {
       readonly type: 'dirty-taken';
       readonly dirtied: number;

@@ -3,9 +3,9 @@
  * what came of it. It decides nothing.
  */
 import { assertNever } from '../shared/assert-never.ts';
-import { DisposableBag } from '../shared/disposable.ts';
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { ClockOffset } from './clock-offset.ts';
-import { BULK_STALL_MS, DEFAULT_FIXED_PAUSE_MS, DEFAULT_MAX_PAUSE_MS, HEARTBEAT_MS, MAX_EXTRA_BYTES, SILENT_HEARTBEATS, SILENT_HEARTBEATS_PREPARING, WITHDRAW_LIMIT_MS } from './limits.ts';
+import { BULK_STALL_MS, DEFAULT_FIXED_PAUSE_MS, DEFAULT_MAX_PAUSE_MS, HEARTBEAT_MS, MAX_EXTRA_BYTES, READY_REST_MS, SILENT_HEARTBEATS, SILENT_HEARTBEATS_PREPARING, WITHDRAW_LIMIT_MS } from './limits.ts';
 import { LinkSession } from './link-session.ts';
 import { MachineLoop } from './machine-loop.ts';
 import { parseToSource, type ToSource, type ToTarget } from './messages.ts';
@@ -31,6 +31,7 @@ const CAUSES: Readonly<Record<SenderOperation, MigrationCause>> = {
   'open-epoch': 'internal',
   'send-round': 'internal',
   'take-dirty': 'internal',
+  'rest': 'internal',
   'hold': 'hold-failed',
   'stop': 'internal',
   'drain-disk': 'disk-drain-failed',
@@ -74,6 +75,7 @@ class Sender {
   private readonly voice: SenderVoice;
   private readonly offset = new ClockOffset();
   private readonly bag = new DisposableBag();
+  private resting: Disposable | null = null;
   private readonly report: Settlable<MigrationReport>;
   private session: Session;
   private bytesOfClosedLinks = 0;
@@ -120,6 +122,7 @@ class Sender {
   run(): Promise<MigrationReport> {
     const { lease } = this.deps;
     this.bag.add(lease.onOutcome((outcome) => this.dispatch({ type: 'lease', at: this.now(), outcome })));
+    this.bag.add({ dispose: () => this.resting?.dispose() });
     this.bag.add(lease.onWaiting((what) => this.voice.leaseWaits(what)));
     this.voice.entered(this.loop.state);
     this.session.start();
@@ -243,6 +246,9 @@ class Sender {
         const { totals, bytesLeft, bytesPerSecond } = this.stream;
         return { type: 'dirty-taken', at: this.now(), dirtied, totals, bytesLeft, bytesPerSecond, roundTripMs: this.offset.roundTripMs ?? 0 };
       }
+      case 'rest':
+        await this.rest();
+        return { type: 'rested', at: this.now() };
       case 'hold':
         await lease.hold();
         return { type: 'held', at: this.now() };
@@ -274,6 +280,12 @@ class Sender {
       default:
         return assertNever(operation);
     }
+  }
+
+  private rest(): Promise<void> {
+    return new Promise((resolve) => {
+      this.resting = this.deps.clock.setTimeout(resolve, READY_REST_MS);
+    });
   }
 
   private sendSwitchover(stoppedAt: number): void {

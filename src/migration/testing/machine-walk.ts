@@ -17,7 +17,7 @@ export const PLAN: SenderPlan = {
 
 const FAILURE: Failure = { outcome: 'failed', cause: 'internal', reason: 'It did not work.' };
 const OPERATIONS: readonly SenderOperation[] = [
-  'open-epoch', 'send-round', 'take-dirty', 'hold', 'stop', 'drain-disk', 'send-last', 'tell-drained', 'release', 'abort', 'resume', 'replace-link',
+  'open-epoch', 'send-round', 'take-dirty', 'rest', 'hold', 'stop', 'drain-disk', 'send-last', 'tell-drained', 'release', 'abort', 'resume', 'replace-link',
 ];
 
 /** A random event for the source. */
