@@ -9,7 +9,7 @@ import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../share
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { ConsoleInput } from './console-input.ts';
 import type { Acceptance, HandOver } from './host-links.ts';
-import type { HostMessage } from './host-messages.ts';
+import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import { LocalVm, type LocalVmEnd, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
 import { randomPassword } from './random.ts';
 import type { RemoteConsoles } from './remote-consoles.ts';
@@ -179,6 +179,12 @@ export class LocalVms {
   setDetails(vmId: VmId, details: VmDetails): void {
     this.details.set(vmId, details);
     this.options.room.sendToRoom({ type: 'vm-details', vmId, ...details });
+    this.options.changed();
+  }
+
+  /** Another host tells of a VM; of one that runs here this tab knows better. */
+  heardDetails({ vmId, password, waitingFor }: HostMessageOf<'vm-details'>): void {
+    if (this.get(vmId) === null) this.details.set(vmId, { password, waitingFor });
     this.options.changed();
   }
 

@@ -16,6 +16,7 @@ import { HostReadiness } from './host-readiness.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { loadOnce } from './load-once.ts';
 import { LocalVms } from './local-vms.ts';
+import { routeMessage, routeUndeliverable } from './message-routing.ts';
 import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
 import { reportLine } from './report-text.ts';
@@ -232,12 +233,10 @@ export function openTab(options: TabOptions): OpenTab {
     endedVms.take(room.ended, room.hostIds());
     roomChanged();
   });
-  room.heard.on(({ from, message }) => heard(from, message));
+  const parts = { links, migrations, consoles, readiness, localVms };
+  room.heard.on(({ from, message }) => routeMessage(from, message, parts));
   room.misheard.on(({ from, reason }) => log.add('bad', null, `${room.hostNameOf(from)} sent a message this page does not understand (${reason}). Reload the older tab.`));
-  room.undeliverable.on(({ to, message }) => {
-    if (message.type === 'open-link') links.undeliverable(to, message);
-    if (message.type === 'migrate' || message.type === 'cancel') migrations.undeliverable(to, message);
-  });
+  room.undeliverable.on(({ to, message }) => routeUndeliverable(to, message, parts));
   room.pinged.on((sample) => events.ping.emit(sample));
   room.trafficTold.on((news) => {
     for (const one of news) events.traffic.emit(one);
@@ -290,50 +289,6 @@ export function openTab(options: TabOptions): OpenTab {
     }
     starting = null;
     changed();
-  }
-
-  function heard(from: HostId, message: HostMessage): void {
-    switch (message.type) {
-      case 'rtc-invite':
-      case 'rtc-expected':
-      case 'open-link':
-      case 'link-opened':
-      case 'link-refused':
-      case 'link-waits':
-      case 'link-abandoned':
-        links.receive(from, message);
-        break;
-      case 'migrate':
-      case 'migrated':
-      case 'cancel':
-      case 'cancelled':
-      case 'progress':
-      case 'report':
-      case 'past-reports':
-        migrations.receive(from, message);
-        break;
-      case 'console-open':
-      case 'console-close':
-      case 'console-data':
-      case 'console-input':
-      case 'console-applied':
-      case 'console-size':
-        consoles.receive(from, message);
-        break;
-      case 'vm-details':
-        if (localVms.get(message.vmId) === null) localVms.details.set(message.vmId, { password: message.password, waitingFor: message.waitingFor });
-        changed();
-        break;
-      case 'host-ready':
-        readiness.heard(from);
-        break;
-      case 'details-wanted':
-        localVms.tellDetails(from);
-        consoles.sizes.tell(from);
-        readiness.tell(from);
-        migrations.tellPast(from);
-        break;
-    }
   }
 
   function views(): VmView[] {

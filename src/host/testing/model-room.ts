@@ -8,7 +8,10 @@ import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
 import { HostLinks } from '../host-links.ts';
 import type { HostMessage } from '../host-messages.ts';
+import { HostReadiness } from '../host-readiness.ts';
+import { loadOnce } from '../load-once.ts';
 import { LocalVms } from '../local-vms.ts';
+import { routeMessage } from '../message-routing.ts';
 import { Migrations } from '../migrations.ts';
 import type { RemoteConsoles } from '../remote-consoles.ts';
 import type { ConsoleInput } from '../console-input.ts';
@@ -23,13 +26,23 @@ import { ModelVm } from './model-guest.ts';
 /** From a tab to the relay, or back. */
 const RELAY_MS = 8;
 const TELL_ROOM_MS = 20;
+/** How often a tab hears how much of the guest it has. */
+const LOAD_STEPS = 4;
 const GUEST = { manifest: { memoryBytes: 1 } } as unknown as GuestSet;
+
+/** How long a tab's page loads the guest, and whether it then has it. */
+export interface GuestLoad {
+  readonly ms: number;
+  readonly fails: boolean;
+}
 
 export interface ModelTab {
   readonly id: HostId;
   readonly vms: LocalVms;
   readonly migrations: Migrations;
   readonly news: EndedMigration[];
+  /** What it heard of targets that still load the guest: how much of it they have. */
+  readonly targetsLoaded: number[];
   readonly workers: FakeVmWorker[];
   listedVms(): TabMotionVm[];
 }
@@ -40,6 +53,8 @@ export class ModelRoom {
   readonly random: SeededRandom;
   /** Of the tab that is made next. */
   withoutEngines = false;
+  /** Of the tab that is made next. */
+  guestLoad: GuestLoad = { ms: 0, fails: false };
   private readonly arrivals = new Map<MigrationId, FakeVmWorker>();
   private readonly receivers = new Map<HostId, (from: HostId, message: HostMessage) => void>();
   private readonly hears = new Map<HostId, (vms: readonly VmInfo[], hosts: readonly HostInfo[]) => void>();
@@ -69,8 +84,11 @@ export class ModelRoom {
   addTab(id: HostId): ModelTab {
     let vms: readonly VmInfo[] = this.list();
     let hosts: readonly HostInfo[] = [];
+    const { withoutEngines, guestLoad } = this;
+    const guest = loadOnce((onProgress) => loadFor(guestLoad, onProgress), () => undefined);
     const workers: FakeVmWorker[] = [];
     const news: EndedMigration[] = [];
+    const targetsLoaded: number[] = [];
     const log = new RoomLog(() => undefined);
     const ownerOf = (vmId: VmId): HostId | null => (vms.find((vm) => vm.id === vmId)?.hostId ?? null) as HostId | null;
     const send = (to: HostId, message: HostMessage): void => this.transmit(id, to, message);
@@ -88,9 +106,9 @@ export class ModelRoom {
         return worker as unknown as Worker;
       },
       relay: {} as RelayAccess,
-      loadGuest: () => Promise.resolve(GUEST),
-      guestLoaded: () => undefined,
-      loadedShare: () => null,
+      loadGuest: guest.load,
+      guestLoaded: () => readiness.loaded(),
+      loadedShare: guest.share,
       room: {
         createVm: () => this.ask(id, () => this.create(id)),
         destroyVm: (vmId, epoch) => this.ask(id, () => this.destroy(id, vmId, epoch)),
@@ -108,7 +126,6 @@ export class ModelRoom {
       viewOf: () => undefined,
       changed: () => undefined,
     });
-    const { withoutEngines } = this;
     const links = new HostLinks({
       self: id, connections: null, presence: null, send,
       accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
@@ -134,33 +151,18 @@ export class ModelRoom {
       ended: (migration) => news.push(migration),
       recalled: () => undefined,
       changed: () => undefined,
-      onProgress: () => undefined,
+      onProgress: ({ targetLoaded }) => {
+        if (targetLoaded !== undefined) targetsLoaded.push(targetLoaded);
+      },
     });
-    void localVms.guest();
+    const readiness = new HostReadiness({ self: id, sendToHost: send, sendToRoom, changed: () => undefined });
+    const parts = { links, migrations, readiness, localVms, consoles: { receive: () => undefined, sizes: { tell: () => undefined } } };
+    void localVms.guest().catch(() => undefined);
     localVms.progressed.on((progress) => migrations.progressed(progress));
     localVms.reported.on((report) => migrations.finished(report));
-    const tab: ModelTab = { id, vms: localVms, migrations, news, workers, listedVms };
+    const tab: ModelTab = { id, vms: localVms, migrations, news, targetsLoaded, workers, listedVms };
     this.tabs.set(id, tab);
-    this.receivers.set(id, (from, message) => {
-      switch (message.type) {
-        case 'open-link':
-        case 'link-opened':
-        case 'link-refused':
-        case 'link-abandoned':
-          links.receive(from, message);
-          break;
-        case 'migrate':
-        case 'migrated':
-        case 'cancel':
-        case 'cancelled':
-        case 'progress':
-        case 'report':
-          migrations.receive(from, message);
-          break;
-        default:
-          break;
-      }
-    });
+    this.receivers.set(id, (from, message) => routeMessage(from, message, parts));
     this.hears.set(id, (newVms, newHosts) => {
       vms = newVms;
       hosts = newHosts;
@@ -217,4 +219,13 @@ export class ModelRoom {
     this.lastAt.set(lane, at);
     setTimeout(deliver, at - Date.now());
   }
+}
+
+async function loadFor({ ms, fails }: GuestLoad, onProgress: (fraction: number) => void): Promise<GuestSet> {
+  for (let step = 1; step <= LOAD_STEPS; step++) {
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms / LOAD_STEPS));
+    onProgress(step / LOAD_STEPS);
+  }
+  if (fails) throw new Error('The PC could not be loaded.');
+  return GUEST;
 }
