@@ -1,6 +1,7 @@
 /** The serial console: what the guest prints and what a terminal shows of it, in the tab that runs the PC and in others. */
 import { FULL } from '../src/shared/testing/full.ts';
 import type { HostPage } from './harness/host-page.ts';
+import { createNamespace, namespaceObstacle } from './harness/network-namespace.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { startServer } from './harness/server-process.ts';
 import { expect, test } from './harness/test.ts';
@@ -177,6 +178,39 @@ test('full-screen programs and the shell fill the terminal, whatever the window'
   await pollFor('the long command line', async () => sameLines((await screenOf(a)).slice(0, wanted.length), wanted));
 });
 
+test('full-screen programs look the same before and after a move, in a wide window and on a phone', async ({ openHost }) => {
+  const [a, b] = [await openHost(), await openHost()];
+  const { id: vmId } = await a.runningVm();
+  await a.waitForPrompt(vmId);
+  await a.run(vmId, MAKE_FILE);
+  let [here, there] = [a, b];
+  for (const [width, height] of FULL ? WINDOWS : [[1280, 800], [PHONE.width, PHONE.height]] as const) {
+    for (const tab of [a, b]) await tab.page.setViewportSize({ width, height });
+    for (const program of Object.keys(PROGRAMS)) {
+      // What stood on the screen must not pass for what the program draws.
+      await here.type(vmId, 'clear; stty size\n');
+      await pollFor('the guest to have the size of the window', async () => {
+        const { cols, rows } = await sizeOf(here);
+        if ((await screenOf(here)).includes(`${rows} ${cols}`)) return true;
+        await here.type(vmId, 'clear; stty size\n');
+        return false;
+      });
+      await here.type(vmId, `clear; ${program}\n`);
+      await fills(here, program);
+      const before = await screenOf(here);
+      await moved(here, there, vmId);
+      for (const tab of [there, here]) {
+        await fills(tab, program);
+        // The processes that `top` shows change of themselves.
+        if (!program.startsWith('top')) expect(await screenOf(tab)).toEqual(before);
+      }
+      [here, there] = [there, here];
+      await here.type(vmId, program.startsWith('vi') ? ':q\n' : 'q');
+      await pollFor('the shell', async () => (await screenOf(here)).some((line) => line.startsWith('guest#')));
+    }
+  }
+});
+
 test('the console has the size of the tab that used it last', async ({ openHost }) => {
   const [a, b] = [await openHost(), await openHost()];
   await b.page.setViewportSize(PHONE);
@@ -269,4 +303,63 @@ test('the console has the focus once its PC is ready, takes AltGr, dead keys and
     return [!shown.contains(now), (shown.compareDocumentPosition(now) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0];
   });
   expect([outside, behind]).toEqual([true, true]);
+});
+
+/** Copies words of the console by both keys, and pastes them into a program of the guest. */
+async function copiesAndPastes(host: HostPage): Promise<void> {
+  const { id: vmId } = await host.runningVm();
+  await host.waitForPrompt(vmId);
+  const { keyboard } = host.page;
+  await host.type(vmId, 'clear; echo first""-words second""-words; cat\n');
+  const row = host.page.locator('[data-testid=console]:not([hidden]) .xterm-rows > div').filter({ hasText: /^first-words second-words/ });
+  await expect(row).toBeVisible();
+  const select = async (text: string): Promise<void> => {
+    const { x, y, width } = await row.evaluate((line, wanted) => {
+      const range = document.createRange();
+      const holder = [...line.querySelectorAll('span')].find((span) => span.textContent.includes(wanted))?.firstChild;
+      if (holder == null) throw new Error(`no ${wanted} in ${line.innerHTML}`);
+      const at = holder.textContent?.indexOf(wanted) ?? 0;
+      range.setStart(holder, at);
+      range.setEnd(holder, at + wanted.length);
+      const box = range.getBoundingClientRect();
+      return { x: box.x, y: box.y + box.height / 2, width: box.width };
+    }, text);
+    await host.page.mouse.move(x + 1, y);
+    await host.page.mouse.down();
+    await host.page.mouse.move(x + width - 1, y, { steps: 4 });
+    await host.page.mouse.up();
+  };
+  for (const [text, keys] of [['first-words', 'Control+Shift+C'], ['second-words', 'Control+C']] as const) {
+    await select(text);
+    await keyboard.press(keys);
+    // The page's clipboard interface takes its time; without it, copying is done at once.
+    await pollFor(`${text} on the clipboard`, () => host.page.evaluate(async (wanted) => !window.isSecureContext || (await navigator.clipboard.readText()) === wanted, text));
+    await keyboard.press('Control+V');
+    await keyboard.press('Enter');
+    // Once as it is typed, and once by the program, which the keys have not ended.
+    await host.waitForText(vmId, new RegExp(`\r\n${text}\r\n${text}\r\n`));
+  }
+  // With nothing selected any more it interrupts.
+  await keyboard.press('Control+C');
+  await host.waitForText(vmId, /\^C\r\n/);
+}
+
+test('what is selected in the console is copied by Ctrl+Shift+C and by Ctrl+C, and pasted by Ctrl+V', async ({ openHost, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await copiesAndPastes(await openHost());
+});
+
+test('over plain http from a network, where the page has no clipboard interface, the console copies and pastes all the same', async ({ openHost }) => {
+  const obstacle = await namespaceObstacle();
+  test.skip(obstacle !== null, `needs an address of this machine that is not loopback: ${obstacle ?? ''}`);
+  const elsewhere = await createNamespace(10);
+  const server = await startServer({ args: ['--host', elsewhere.serverAddress] });
+  try {
+    const host = await openHost({ server });
+    expect(await host.page.evaluate(() => [window.isSecureContext, 'clipboard' in navigator])).toEqual([false, false]);
+    await copiesAndPastes(host);
+  } finally {
+    await server.stop();
+    await elsewhere.dispose();
+  }
 });

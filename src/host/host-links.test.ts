@@ -93,7 +93,7 @@ describe('HostLinks', () => {
     const opening = expect(open()).rejects.toMatchObject({ cause: 'link-failed' });
     await passing(20_000);
     deaf.add(B);
-    await passing(20_000);
+    await passing(35_000);
     await opening;
   });
 
@@ -206,7 +206,7 @@ describe('HostLinks', () => {
     const stays = twoTabs();
     stays.targetCutOff();
     const failed = expect(stays.open()).rejects.toMatchObject({ cause: 'unknown-host', message: expect.stringContaining('cannot be reached') as string });
-    await passing(15_000);
+    await passing(30_000);
     await failed;
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -215,7 +215,7 @@ describe('HostLinks', () => {
     const withoutServer = twoTabs();
     withoutServer.cutOff();
     const first = expect(withoutServer.open()).rejects.toMatchObject({ cause: 'relay-lost', message: expect.stringContaining('server') as string });
-    await passing(15_000);
+    await passing(30_000);
     await first;
 
     const withoutTarget = twoTabs();
@@ -224,7 +224,7 @@ describe('HostLinks', () => {
     const second = expect(withoutTarget.open()).rejects.toMatchObject({ cause: 'unknown-host', message: expect.stringContaining('cannot be reached') as string });
     await passing(100);
     withoutTarget.returns();
-    await passing(15_000);
+    await passing(30_000);
     await second;
   });
 
@@ -232,7 +232,7 @@ describe('HostLinks', () => {
     const { open, deaf } = twoTabs();
     deaf.add(B);
     const link = expect(open()).rejects.toMatchObject({ cause: 'link-failed', message: expect.stringContaining('frozen or hidden') as string });
-    await passing(15_000);
+    await passing(30_000);
     await link;
   });
 });

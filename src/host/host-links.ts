@@ -20,7 +20,7 @@ import type { MigrationEnds } from './vm-worker-messages.ts';
 /** Hosts connected ahead of time; in a larger room the rest are connected when somebody migrates to them. */
 const MAX_CONNECTED_AHEAD = 8;
 /** How long the other host may take to open its ends. Begins anew when the server answers again. */
-const OPEN_LIMIT_MS = 15_000;
+const OPEN_LIMIT_MS = 30_000;
 /** Either host may be cut off for a moment, noticed or not, and a request or its answer be lost. */
 const ASK_AGAIN_MS = 500;
 const UNREACHABLE = 'The other host cannot be reached: its tab is closed, frozen or has lost its connection.';
