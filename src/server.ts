@@ -41,7 +41,7 @@ async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
   // Port, data directory and records come first: what is wrong with them should be known before a guest is built for a minute.
-  const listener = await listen({ host: options.host, port: options.port, tls, log: complain });
+  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, log: complain });
   const closing: Closing = { last: [] };
   const stopping = stopOnSignal(open, listener, closing);
   open.add(await claimDataDirectory(options.dataDir));
@@ -99,7 +99,7 @@ async function run(options: ServerOptions): Promise<void> {
       onError: (error) => complain(error.stack ?? error.message),
     }),
   );
-  dispatchUpgrades(listener.server, {
+  dispatchUpgrades(listener.server, listener.allowsHost, {
     '/peerjs': signalling.upgrade,
     '/relay': (request, socket, head) => {
       if (!relay.handleUpgrade(request, socket, head)) refuseUpgrade(socket, 404);
@@ -134,7 +134,7 @@ function withTap(open: OpenGateway, device: string): OpenGateway {
 
 interface Page {
   readonly handler: RequestHandler;
-  readonly upgrades: Parameters<typeof dispatchUpgrades>[1];
+  readonly upgrades: Parameters<typeof dispatchUpgrades>[2];
   dispose(): void;
 }
 

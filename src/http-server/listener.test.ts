@@ -1,5 +1,7 @@
 import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { sentenceForListenError } from './listen-error.ts';
 import { listen } from './listener.ts';
@@ -11,6 +13,22 @@ describe('the listener', () => {
     expect(early.status).toBe(503);
     listener.serve((_request, response) => response.end('ready'));
     expect(await (await fetch(`http://127.0.0.1:${listener.port}/`)).text()).toBe('ready');
+    await listener.close();
+  });
+
+  it('refuses a request that names a host it does not go by, and says how to allow it (NR1)', async () => {
+    const listener = await listen({ host: '127.0.0.1', port: 0, tls: null, allowedHosts: ['nas'] });
+    const status = async (host: string): Promise<[number, string]> => {
+      const sent = request({ host: '127.0.0.1', port: listener.port, headers: { Host: host }, agent: false }).end();
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      return [response.statusCode ?? 0, await text(response)];
+    };
+    // A page that is still being prepared is as little for other sites as a finished one.
+    expect(await status('evil.example')).toEqual([421, expect.stringContaining('--allowed-host evil.example')]);
+    listener.serve((_request, response) => response.end('ready'));
+    expect(await status('evil.example:8686')).toEqual([421, expect.stringContaining('--allowed-host evil.example')]);
+    expect(await status(`nas:${listener.port}`)).toEqual([200, 'ready']);
+    expect(await status(`localhost:${listener.port}`)).toEqual([200, 'ready']);
     await listener.close();
   });
 

@@ -1,22 +1,39 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { allowHosts, refuseForeignHost, type HostCheck } from './host-names.ts';
 import { ListenError, sentenceForListenError } from './listen-error.ts';
 
 export interface Listener {
   readonly server: Server;
   /** The real port, also when 0 was asked for. */
   readonly port: number;
+  /** What it holds requests to; upgrades do not pass through `serve` and are to be held to it as well. */
+  readonly allowsHost: HostCheck;
   /** Answers every request from now on; until then they get "503, being prepared". */
   serve(handler: (request: IncomingMessage, response: ServerResponse) => void): void;
   /** Stops listening and cuts every connection, upgraded ones too. */
   close(): Promise<void>;
 }
 
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+  /** Names it goes by besides loopback's and `host`. */
+  readonly allowedHosts?: readonly string[];
+  readonly log?: (line: string) => void;
+}
+
 /** Opens the port. Rejects with a ListenError whose message is for the person who started the server. */
-export async function listen(options: { readonly host: string; readonly port: number; readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null; readonly log?: (line: string) => void }): Promise<Listener> {
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const allowsHost = allowHosts([options.host, ...(options.allowedHosts ?? [])]);
   let handler = beingPrepared;
-  const dispatch = (request: IncomingMessage, response: ServerResponse): void => handler(request, response);
+  const dispatch = (request: IncomingMessage, response: ServerResponse): void => {
+    const { host } = request.headers;
+    if (allowsHost(host)) handler(request, response);
+    else refuseForeignHost(host, response);
+  };
   const server = makeServer(options.tls, dispatch);
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
@@ -32,6 +49,7 @@ export async function listen(options: { readonly host: string; readonly port: nu
   return {
     server,
     port: (server.address() as AddressInfo).port,
+    allowsHost,
     serve: (next) => {
       handler = next;
     },

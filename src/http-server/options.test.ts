@@ -22,6 +22,11 @@ describe('the server\'s command line', () => {
     expect(() => options('--tls', 'a.pem')).toThrow('--tls needs the key file after it.');
   });
 
+  it('collects the names it may be reached by, in the form browsers send', () => {
+    expect(options().allowedHosts).toEqual([]);
+    expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual(['tabmotion.example', 'xn--bcher-kva.example']);
+  });
+
   it('collects forwards and refuses a host port that is named twice', () => {
     expect(options('--forward', '8080:web:80', '--forward', '8022:web:22').forwards).toEqual([
       { hostPort: 8080, vm: 'web', guestPort: 80 },
@@ -48,6 +53,10 @@ describe('the server\'s command line', () => {
     ['--guest-url', 'ftp://example.org'],
     ['--guest-url', 'guest'],
     ['--host', ' '],
+    ['--allowed-host', 'https://tabmotion.example'],
+    ['--allowed-host', 'tabmotion.example:443'],
+    ['--allowed-host', '*'],
+    ['--allowed-host', ''],
     ['--tap', 'a name with blanks'],
     ['--tap', 'longer-than-fifteen'],
   ])('refuses %s %s with a sentence that names the option', (name, value) => {

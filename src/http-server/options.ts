@@ -1,4 +1,5 @@
 /** The server's command line, parsed once into typed values. */
+import { hostName } from './host-names.ts';
 import { createOutboundPolicy, OutboundRuleError } from '../net-relay/gateway/outbound-policy.ts';
 import { DEVICE_NAME } from '../net-relay/gateway/tap-station.ts';
 import { parseWantedForward, type WantedForward } from '../net-relay/gateway/room-gateway.ts';
@@ -8,6 +9,8 @@ export interface ServerOptions {
   readonly port: number;
   /** Address to listen on. */
   readonly host: string;
+  /** Names under which it may be reached besides that and loopback's, e.g. a proxy's. */
+  readonly allowedHosts: readonly string[];
   /** Beat of the gateway's ping to every guest, in milliseconds. */
   readonly pingMs: number;
   /** Where a finished guest set is downloaded from; null = built here. */
@@ -49,6 +52,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --port N                  TCP and UDP port (default ${DEFAULT_PORT}; 0 = any free one)
   --host ADDRESS            address to listen on (default ${DEFAULT_HOST}: this machine only;
                             0.0.0.0 = every network this machine is in)
+  --allowed-host NAME       a name under which browsers reach this server, besides localhost, addresses and --host;
+                            may be given several times, and is needed behind a proxy
   --tls CERT KEY            serve https with this certificate and key (PEM files)
   --guest-url URL           use the finished guest set found at URL instead of building one
                             (or the environment variable TABMOTION_GUEST_URL)
@@ -75,6 +80,7 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
 export function parseOptions(args: readonly string[], environment: Readonly<Record<string, string | undefined>> = {}): ParsedOptions {
   let port = DEFAULT_PORT;
   let host = DEFAULT_HOST;
+  const allowedHosts: string[] = [];
   let pingMs = DEFAULT_PING_MS;
   let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
   const forwards: WantedForward[] = [];
@@ -93,6 +99,9 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
         break;
       case '--host':
         host = nonEmpty(word.name, words.value(word));
+        break;
+      case '--allowed-host':
+        allowedHosts.push(allowedHost(words.value(word)));
         break;
       case '--ping-ms':
         pingMs = integer(word.name, words.value(word), MIN_PING_MS, MAX_PING_MS);
@@ -138,7 +147,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   }
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
-  return { kind: 'run', options: { port, host, pingMs, guestUrl, forwards, outbound, tap, tls, dev, dataDir, moveDamagedStoreAside } };
+  return { kind: 'run', options: { port, host, allowedHosts, pingMs, guestUrl, forwards, outbound, tap, tls, dev, dataDir, moveDamagedStoreAside } };
 }
 
 interface Word {
@@ -188,6 +197,12 @@ function integer(name: string, text: string, lowest: number, highest: number): n
 function nonEmpty(name: string, text: string): string {
   if (text.trim() === '') throw new OptionError(`${name} needs a value that is not empty.`);
   return text;
+}
+
+function allowedHost(text: string): string {
+  const name = hostName(text);
+  if (name === null) throw new OptionError(`--allowed-host takes a host's name alone, such as tabmotion.example, not ${JSON.stringify(text)}.`);
+  return name;
 }
 
 function deviceName(text: string): string {

@@ -36,7 +36,7 @@ describe('signalling beside other WebSockets on one port', () => {
     listener = await listen({ host: '127.0.0.1', port: 0, tls: null });
     const signalling = createSignalling(() => undefined);
     listener.serve(express().use('/peerjs', signalling.routes));
-    dispatchUpgrades(listener.server, {
+    dispatchUpgrades(listener.server, listener.allowsHost, {
       '/peerjs': signalling.upgrade,
       '/relay': (incoming, socket) => {
         upgraded.push(incoming.url ?? '');
@@ -60,6 +60,13 @@ describe('signalling beside other WebSockets on one port', () => {
     expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=b&token=t', { Origin: own })).toBe(101);
     expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=c&token=t', { Origin: 'http://other.example' })).toBe(403);
     expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=d&token=t', { Origin: 'null' })).toBe(403);
+  });
+
+  it('refuses an upgrade that names a host it does not go by, wherever it leads (NR1)', async () => {
+    for (const path of ['/peerjs/peerjs?key=peerjs&id=r&token=t', '/relay/host', '/']) {
+      expect(await upgradeStatus(listener.port, path, { Host: 'evil.example', Origin: 'http://evil.example' })).toBe(421);
+    }
+    expect(upgraded).toEqual([]);
   });
 
   it('leaves the relay\'s upgrades to the relay', async () => {

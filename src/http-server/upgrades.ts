@@ -1,13 +1,20 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { FOREIGN_HOST_STATUS, foreignHostSentence, type HostCheck } from './host-names.ts';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /**
- * Gives each WebSocket upgrade to the one handler whose path prefix (e.g. `/relay/`) it has, and refuses all others.
+ * Gives each WebSocket upgrade to the one handler whose path prefix (e.g. `/relay/`) it has, and refuses all others and
+ * those that name a host that is not ours.
  */
-export function dispatchUpgrades(server: Server, handlers: Readonly<Record<string, UpgradeHandler>>): void {
+export function dispatchUpgrades(server: Server, allowsHost: HostCheck, handlers: Readonly<Record<string, UpgradeHandler>>): void {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const { host } = request.headers;
+    if (!allowsHost(host)) {
+      refuseUpgrade(socket, FOREIGN_HOST_STATUS, foreignHostSentence(host));
+      return;
+    }
     const path = (request.url ?? '').split('?')[0] ?? '';
     const handler = Object.entries(handlers).find(([prefix]) => path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`))?.[1];
     if (handler === undefined) refuseUpgrade(socket, 404);
@@ -25,8 +32,8 @@ export function isForeign(request: IncomingMessage): boolean {
   return !URL.canParse(origin) || new URL(origin).host !== (host ?? '').toLowerCase();
 }
 
-/** Answers an upgrade with a plain refusal. */
-export function refuseUpgrade(socket: Duplex, status: number): void {
+/** Answers an upgrade with a plain refusal; `sentence` is its body, in ASCII. */
+export function refuseUpgrade(socket: Duplex, status: number, sentence = ''): void {
   socket.on('error', () => undefined);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${sentence.length}\r\n\r\n${sentence}`);
 }
