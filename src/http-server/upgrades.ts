@@ -1,5 +1,7 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../migration/ports.ts';
+import { systemClock } from '../net-relay/system-clock.ts';
 import { FOREIGN_HOST_STATUS, foreignHostSentence, type HostCheck } from './host-names.ts';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -32,8 +34,18 @@ export function isForeign(request: IncomingMessage): boolean {
   return !URL.canParse(origin) || new URL(origin).host !== (host ?? '').toLowerCase();
 }
 
-/** Answers an upgrade with a plain refusal; `sentence` is its body, in ASCII. */
-export function refuseUpgrade(socket: Duplex, status: number, sentence = ''): void {
-  socket.on('error', () => undefined);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${sentence.length}\r\n\r\n${sentence}`);
+/** An answer of a few hundred bytes that was not taken in this time is not wanted. */
+export const REFUSAL_LIMIT_MS = 3000;
+
+/**
+ * Answers an upgrade with a plain refusal; `sentence` is its body, in ASCII. The socket is gone once the answer is
+ * written, or after REFUSAL_LIMIT_MS: Node leaves an upgraded socket to us, and the other side need never close it.
+ */
+export function refuseUpgrade(socket: Duplex, status: number, sentence = '', clock: Pick<Clock, 'setTimeout'> = systemClock): void {
+  const limit = clock.setTimeout(() => socket.destroy(), REFUSAL_LIMIT_MS);
+  socket.once('close', () => limit.dispose());
+  socket.on('error', () => socket.destroy());
+  // What still comes in is thrown away: bytes that nobody read would make the system cut off the answer.
+  socket.resume();
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${sentence.length}\r\n\r\n${sentence}`, () => socket.destroy());
 }

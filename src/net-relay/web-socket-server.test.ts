@@ -1,9 +1,12 @@
-import { connect, type Socket } from 'node:net';
+import { createServer } from 'node:http';
+import { connect, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket, type RawData } from 'ws';
+import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import { MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION } from './relay-protocol.ts';
 import { RelayHarness, until } from './testing/relay-harness.ts';
+import { CLOSE_LIMIT_MS, createWebSocketAcceptor } from './web-socket-server.ts';
 
 let harness: RelayHarness;
 beforeEach(async () => {
@@ -57,6 +60,30 @@ it('closes a socket that sends more than a message may have, and stays well (A10
   socket.send('x'.repeat(MAX_TEXT_MESSAGE_BYTES + 1));
   expect([1006, 1009]).toContain(await closed(socket));
   expect((await harness.host('after')).client.state.kind).toBe('connected');
+});
+
+it('gives back the descriptor of a refused socket whose other side never closes (NR1)', async () => {
+  const clock = new VirtualClock();
+  const acceptor = createWebSocketAcceptor(clock);
+  const server = createServer().listen(0, '127.0.0.1');
+  server.on('upgrade', (request, socket, head) => acceptor.accept(request, socket, head, (refused) => {
+    refused.close(4400, 'refused');
+    return { text: () => undefined, binary: () => undefined, closed: () => undefined };
+  }));
+  await once(server, 'listening');
+  const taken = once(server, 'connection');
+  const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true });
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+  const [ours] = (await taken) as [Socket];
+  await once(socket, 'data');
+  const gone = once(ours, 'close');
+  expect(clock.nextAt).toBe(clock.now() + CLOSE_LIMIT_MS);
+  clock.fireNext();
+  await gone;
+  expect(clock.pending).toBe(0);
+  socket.destroy();
+  server.close();
+  acceptor.dispose();
 });
 
 it('survives sockets that speak no WebSocket, or stop in the middle of it (A10)', async () => {

@@ -2,9 +2,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
+import type { Clock } from '../migration/ports.ts';
 import { MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES } from './relay-protocol.ts';
 import type { ServerSocket, ServerSocketEvents } from './server-socket.ts';
+import { systemClock } from './system-clock.ts';
 
+/** A peer that was told to close has this long to answer; then its descriptor is given back. `ws` itself waits for 30 s. */
+export const CLOSE_LIMIT_MS = 3000;
 /** Close codes of a page that was closed, left or reloaded, or whose script said goodbye. */
 const ORDERLY_CODES: readonly number[] = [1000, 1001];
 
@@ -14,7 +18,7 @@ export interface WebSocketAcceptor {
   dispose(): void;
 }
 
-export function createWebSocketAcceptor(): WebSocketAcceptor {
+export function createWebSocketAcceptor(clock: Pick<Clock, 'setTimeout'> = systemClock): WebSocketAcceptor {
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -27,7 +31,7 @@ export function createWebSocketAcceptor(): WebSocketAcceptor {
       // A peer that resets the connection during the handshake must not end the process.
       socket.on('error', () => socket.destroy());
       server.handleUpgrade(request, socket, head, (webSocket) => {
-        const events = connect(wrap(webSocket));
+        const events = connect(wrap(webSocket, clock));
         webSocket.on('message', (data, isBinary) => {
           const bytes = toBytes(data);
           if (isBinary) events.binary(bytes);
@@ -49,7 +53,7 @@ function toBytes(data: RawData): Buffer {
   return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
 }
 
-function wrap(webSocket: WebSocket): ServerSocket {
+function wrap(webSocket: WebSocket, clock: Pick<Clock, 'setTimeout'>): ServerSocket {
   return {
     get backlogBytes() {
       return webSocket.bufferedAmount;
@@ -57,7 +61,12 @@ function wrap(webSocket: WebSocket): ServerSocket {
     // A socket that closes meanwhile reports through `close`; the callback keeps ws from throwing.
     sendText: (text) => webSocket.send(text, { binary: false }, () => undefined),
     sendBinary: (bytes) => webSocket.send(bytes, { binary: true }, () => undefined),
-    close: (code, reason) => webSocket.close(code, reason),
+    close: (code, reason) => {
+      if (webSocket.readyState === webSocket.CLOSED) return;
+      const limit = clock.setTimeout(() => webSocket.terminate(), CLOSE_LIMIT_MS);
+      webSocket.once('close', () => limit.dispose());
+      webSocket.close(code, reason);
+    },
     terminate: () => webSocket.terminate(),
   };
 }
