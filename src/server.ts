@@ -19,6 +19,7 @@ import { createRoutes } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
 import { sentenceForSystemError } from './http-server/start-error.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
+import { createTerminalLog, printable } from './http-server/terminal-log.ts';
 import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
 import { plugTap } from './net-relay/gateway/room-stations.ts';
@@ -36,12 +37,15 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 const say = (line: string): void => console.log(line);
 const complain = (line: string): void => console.error(line);
+/** For whatever others can cause. */
+const log = createTerminalLog(complain, systemClock);
 
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
   // Port, data directory and records come first: what is wrong with them should be known before a guest is built for a minute.
-  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, log: complain });
+  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, log: log.about('connections') });
+  open.add(log);
   const closing: Closing = { last: [] };
   const stopping = stopOnSignal(open, listener, closing);
   open.add(await claimDataDirectory(options.dataDir));
@@ -65,8 +69,9 @@ async function run(options: ServerOptions): Promise<void> {
     forwards: options.forwards,
     outbound: options.outbound,
     learnNeighbours: (room) => options.tap !== null && room === DEFAULT_ROOM,
-    log: complain,
+    log: log.about('gateways'),
   });
+  const relayTrouble = log.about('the relay');
   const relay = open.add(createReopeningRelay({
     openStore() {
       const opened = records ?? openRelayRecords(options.dataDir, { moveDamagedAside: false, say: complain });
@@ -74,12 +79,14 @@ async function run(options: ServerOptions): Promise<void> {
       return opened;
     },
     openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
-    onTrouble: (error) => complain(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    onTrouble: (error) => relayTrouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     log: complain,
   }));
   closing.last.push(() => relay.closeStore());
-  for (const record of relay.stats().unreadable) complain(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`);
-  const signalling = createSignalling((error) => complain(`Signalling: ${error.message}`));
+  for (const record of relay.stats().unreadable) complain(printable(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`));
+  const signallingTrouble = log.about('signalling');
+  const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`));
+  const requestTrouble = log.about('requests');
   listener.serve(
     createRoutes({
       secure: tls !== null,
@@ -96,7 +103,7 @@ async function run(options: ServerOptions): Promise<void> {
       },
       signalling: signalling.routes,
       page: page.handler,
-      onError: (error) => complain(error.stack ?? error.message),
+      onError: (error) => requestTrouble(error.stack ?? error.message),
     }),
   );
   dispatchUpgrades(listener.server, listener.allowsHost, {
@@ -176,7 +183,7 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
   return stopping.signal;
 }
 
-surviveOwnErrors(process, complain);
+surviveOwnErrors(process, log.about('errors of its own'));
 try {
   const parsed = parseOptions(process.argv.slice(2), process.env);
   if (parsed.kind === 'help') say(HELP);

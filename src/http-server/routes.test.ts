@@ -1,5 +1,5 @@
 import express from 'express';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createRoutes } from './routes.ts';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
 import type { RoomControls } from './rooms-api.ts';
@@ -45,9 +45,15 @@ describe('the routes', () => {
   const controls = new FakeControls();
 
   beforeAll(async () => {
+    // In a test environment Express prints no errors.
+    vi.stubEnv('NODE_ENV', 'production');
     const page = express.Router();
     page.get('/broken', () => {
       throw new Error('inner detail');
+    });
+    page.get('/broken-late', (_request, response) => {
+      response.write('half of it');
+      throw new Error('too late');
     });
     server = await serveApp(
       createRoutes({
@@ -60,7 +66,10 @@ describe('the routes', () => {
       }),
     );
   });
-  afterAll(() => server.close());
+  afterAll(() => {
+    vi.unstubAllEnvs();
+    return server.close();
+  });
 
   it('answers /healthz', async () => {
     const answer = await server.get('/healthz');
@@ -154,6 +163,14 @@ describe('the routes', () => {
     expect(answer.status).toBe(500);
     expect(answer.body.toString()).not.toContain('inner detail');
     expect(errors).toEqual(['inner detail']);
+  });
+
+  it('cuts an answer that broke off, and says so nowhere but where it is told', async () => {
+    const printed = vi.spyOn(console, 'error').mockImplementation(() => undefined);
+    errors.length = 0;
+    await expect(server.get('/broken-late')).rejects.toThrow();
+    expect(errors).toEqual(['too late']);
+    expect(printed).not.toHaveBeenCalled();
   });
 
   it('answers a path that cannot be decoded, or is not there', async () => {

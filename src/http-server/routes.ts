@@ -38,11 +38,13 @@ export function createRoutes(parts: RoutesParts): Express {
 
 /** Visitors get the status and nothing of the server's inside. */
 function lastResort(onError: (error: Error) => void): ErrorRequestHandler {
-  return (error: unknown, _request, response, next) => {
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows an error handler by its four parameters.
+  return (error: unknown, request, response, _next) => {
     const status = typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number' ? error.status : 500;
     if (status >= 500) onError(error instanceof Error ? error : new Error(String(error)));
     if (response.headersSent) {
-      next(error);
+      // Handed on, Express would print it as it stands, past the terminal's limits.
+      request.socket.destroy();
       return;
     }
     response.status(status).type('text/plain').send(status >= 500 ? 'The server could not answer this; its terminal says why.\n' : 'This request cannot be answered as it stands.\n');

@@ -26,6 +26,7 @@ export async function serveApp(app: Express): Promise<ServedApp> {
         const sent = request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {
           const chunks: Buffer[] = [];
           response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('error', reject);
           response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
         });
         sent.on('error', reject);
