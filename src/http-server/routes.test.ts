@@ -178,6 +178,19 @@ describe('the routes', () => {
     expect((await server.get('/nothing')).status).toBe(404);
   });
 
+  it('takes from the page what it never uses of the browser, and leaves it the clipboard', async () => {
+    const policy = String((await server.get('/healthz')).headers['permissions-policy']);
+    for (const feature of ['camera', 'microphone', 'geolocation', 'usb', 'serial', 'display-capture']) expect(policy).toContain(`${feature}=()`);
+    expect(policy).not.toMatch(/clipboard|fullscreen/);
+  });
+
+  it('keeps windows of other sites from holding on to the page, where browsers heed that', async () => {
+    const policy = async (headers: Record<string, string>): Promise<unknown> => (await server.get('/healthz', headers)).headers['cross-origin-opener-policy'];
+    expect(await policy({ 'Sec-Fetch-Mode': 'navigate' })).toBe('same-origin');
+    // Over plain http from another computer it would only be an error in the browser's console.
+    expect(await policy({})).toBeUndefined();
+  });
+
   it('sends a policy that lets the page connect to this server only', () => {
     expect(contentSecurityPolicy('10.0.0.1:8686')).toContain("connect-src 'self' ws://10.0.0.1:8686 wss://10.0.0.1:8686;");
     expect(contentSecurityPolicy('x; script-src *')).toContain("connect-src 'self';");

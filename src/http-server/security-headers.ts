@@ -23,12 +23,23 @@ export function contentSecurityPolicy(host: string | undefined): string {
   ].join('; ');
 }
 
+/** What of the browser the page never uses. The clipboard and the full screen stay its own; a guest has no sound and no camera. */
+export const PERMISSIONS_POLICY = [
+  'accelerometer', 'camera', 'display-capture', 'encrypted-media', 'geolocation', 'gyroscope', 'hid', 'identity-credentials-get',
+  'idle-detection', 'local-fonts', 'magnetometer', 'microphone', 'midi', 'payment', 'publickey-credentials-create',
+  'publickey-credentials-get', 'screen-wake-lock', 'serial', 'usb', 'window-management', 'xr-spatial-tracking',
+].map((feature) => `${feature}=()`).join(', ');
+
 export function securityHeaders(options: { readonly secure: boolean }): RequestHandler {
   return (request, response, next) => {
     response.setHeader('Content-Security-Policy', contentSecurityPolicy(request.headers.host));
     response.setHeader('X-Content-Type-Options', 'nosniff');
     // The room's key stands in the fragment, which is never sent; the room's name need not be told to others either.
     response.setHeader('Referrer-Policy', 'no-referrer');
+    response.setHeader('Permissions-Policy', PERMISSIONS_POLICY);
+    // No window of another site holds on to ours. Browsers heed it over https and on their own computer alone, complain
+    // about it elsewhere, and send Sec-Fetch-Mode in just these cases, also through a proxy that ends the TLS.
+    if (options.secure || request.headers['sec-fetch-mode'] !== undefined) response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     if (options.secure) response.setHeader('Strict-Transport-Security', 'max-age=86400');
     next();
   };
