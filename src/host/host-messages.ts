@@ -3,9 +3,9 @@
  * at the edge; a body that does not fit is dropped and named in the log.
  */
 import * as v from 'valibot';
+import { idSchema as id } from '../net-relay/relay-protocol.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
-const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
 const hostId = v.pipe(id, v.transform((value) => value as HostId));
 const vmId = v.pipe(id, v.transform((value) => value as VmId));
 const migrationId = v.pipe(id, v.transform((value) => value as MigrationId));

@@ -24,7 +24,10 @@ export const MAX_TEXT_MESSAGE_BYTES = 256 * 1024;
 
 export const FrameMessageKind = { frames: 0, returned: 1 } as const;
 
-const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
+/** Ids are keys of objects in places: the stored tokens, the links of a page. What every object has is lost or found there by mistake. */
+const PROPERTIES_OF_ALL = new Set([...Object.getOwnPropertyNames(Object.prototype), 'prototype']);
+export const idSchema = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/), v.check((name) => !PROPERTIES_OF_ALL.has(name)));
+const id = idSchema;
 const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const epoch = v.pipe(v.number(), v.integer(), v.minValue(1));
 const requestId = v.pipe(v.number(), v.integer(), v.minValue(0));

@@ -90,6 +90,25 @@ describe('a room of the relay', () => {
     expect(names(newer)).toEqual(['a']);
   });
 
+  it.each(['__proto__', 'constructor', 'prototype', 'toString', '__defineGetter__'])('takes no host under an id that every object has as a property: %s (NR7)', async (id) => {
+    const before = Object.getOwnPropertyNames(Object.prototype);
+    const owner = lan.host('a');
+    const odd = lan.host(id);
+    await lan.pass(20);
+    expect(odd.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
+    // Stored beside the lease, such an id's token would be lost with a restart, and the next to come would own its VMs.
+    owner.sendToHost(id as HostId, 'hello');
+    await lan.pass(20);
+    lan.crashRelay();
+    lan.startRelay();
+    await lan.pass(5000);
+    const thief = lan.host(id, 'default', lan.relay.defaultRoomKey, 'another-token-000001');
+    await lan.pass(20);
+    expect(thief.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
+    expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
+    expect(lan.relay.roomStatus('default', lan.relay.defaultRoomKey)?.hosts.map((host) => host.id)).not.toContain(id);
+  });
+
   it('keeps a host\'s newer socket when the hello of one that it has given up arrives late (NR7)', async () => {
     const client = lan.host('a');
     const deliverOldHello = await lan.giveUpHello('a');
