@@ -11,7 +11,7 @@ import { developmentPage } from './http-server/development-page.ts';
 import { ListenError } from './http-server/listen-error.ts';
 import { listen, type Listener } from './http-server/listener.ts';
 import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
-import { surviveOwnErrors } from './http-server/own-errors.ts';
+import { surviveOwnErrors, type OwnError } from './http-server/own-errors.ts';
 import { pageFiles } from './http-server/page-files.ts';
 import { watchParent } from './http-server/parent-watch.ts';
 import { openRelayRecords } from './http-server/relay-records.ts';
@@ -21,6 +21,7 @@ import { sentenceForSystemError } from './http-server/start-error.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
 import { createTerminalLog, printable } from './http-server/terminal-log.ts';
 import { dispatchUpgrades, refuseUpgrade } from './http-server/upgrades.ts';
+import { Counters } from './net-relay/counters.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
 import { plugTap } from './net-relay/gateway/room-stations.ts';
 import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts';
@@ -39,6 +40,7 @@ const say = (line: string): void => console.log(line);
 const complain = (line: string): void => console.error(line);
 /** For whatever others can cause. */
 const log = createTerminalLog(complain, systemClock);
+const ownErrors = new Counters<OwnError>();
 
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
@@ -86,7 +88,11 @@ async function run(options: ServerOptions): Promise<void> {
   for (const record of relay.stats().unreadable) complain(printable(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`));
   const signallingTrouble = log.about('signalling');
   const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`));
-  const requestTrouble = log.about('requests');
+  const requestLog = log.about('requests');
+  const failed = (what: 'failed-request' | 'failed-upgrade') => (error: unknown) => {
+    ownErrors.add(what);
+    requestLog(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  };
   listener.serve(
     createRoutes({
       secure: tls !== null,
@@ -99,14 +105,14 @@ async function run(options: ServerOptions): Promise<void> {
         controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
         // Asked anew each time: a laptop changes its network.
         addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
-        figures: (key) => (relay.checkKey('default', key) ? relay.stats() : null),
+        figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), ownErrors: ownErrors.toJSON() } : null),
       },
       signalling: signalling.routes,
       page: page.handler,
-      onError: (error) => requestTrouble(error.stack ?? error.message),
+      onError: failed('failed-request'),
     }),
   );
-  dispatchUpgrades(listener.server, listener.allowsHost, {
+  dispatchUpgrades(listener.server, listener.allowsHost, failed('failed-upgrade'), {
     '/peerjs': signalling.upgrade,
     '/relay': (request, socket, head) => {
       if (!relay.handleUpgrade(request, socket, head)) refuseUpgrade(socket, 404);
@@ -141,7 +147,7 @@ function withTap(open: OpenGateway, device: string): OpenGateway {
 
 interface Page {
   readonly handler: RequestHandler;
-  readonly upgrades: Parameters<typeof dispatchUpgrades>[2];
+  readonly upgrades: Parameters<typeof dispatchUpgrades>[3];
   dispose(): void;
 }
 
@@ -183,7 +189,7 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
   return stopping.signal;
 }
 
-surviveOwnErrors(process, log.about('errors of its own'));
+surviveOwnErrors(process, log.about('errors of its own'), ownErrors);
 try {
   const parsed = parseOptions(process.argv.slice(2), process.env);
   if (parsed.kind === 'help') say(HELP);

@@ -9,11 +9,16 @@ export interface ErrorSource {
   off(event: 'uncaughtException' | 'unhandledRejection', listener: (error: unknown) => void): unknown;
 }
 
-/** Says every error that reached nobody, and goes on. `now` in milliseconds. */
-export function surviveOwnErrors(source: ErrorSource, complain: (line: string) => void, now: () => number = () => performance.now()): Disposable {
+/** Errors that nobody expected, since the start: by where they were met. */
+export type OwnError = 'uncaught-exception' | 'unhandled-rejection' | 'failed-request' | 'failed-upgrade';
+
+const EVENTS = { uncaughtException: 'uncaught-exception', unhandledRejection: 'unhandled-rejection' } as const;
+
+/** Says and counts every error that reached nobody, and goes on. `now` in milliseconds. */
+export function surviveOwnErrors(source: ErrorSource, complain: (line: string) => void, counters: { add(name: OwnError): void }, now: () => number = () => performance.now()): Disposable {
   const said = new Map<string, { at: number; unsaid: number }>();
-  const listener = (error: unknown): void => {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const say = (error: unknown): void => {
+    const text = described(error);
     const before = said.get(text);
     if (before !== undefined && now() - before.at < SAY_AGAIN_AFTER_MS) {
       before.unsaid += 1;
@@ -25,8 +30,24 @@ export function surviveOwnErrors(source: ErrorSource, complain: (line: string) =
     const often = before === undefined || before.unsaid === 0 ? '' : ` (${before.unsaid} times more since it was last said)`;
     complain(`The server met an error of its own and goes on${often}. Please report it: ${text}`);
   };
-  for (const event of ['uncaughtException', 'unhandledRejection'] as const) source.on(event, listener);
-  return disposable(() => {
-    for (const event of ['uncaughtException', 'unhandledRejection'] as const) source.off(event, listener);
+  const listeners = (['uncaughtException', 'unhandledRejection'] as const).map((event) => {
+    const listener = (error: unknown): void => {
+      counters.add(EVENTS[event]);
+      say(error);
+    };
+    source.on(event, listener);
+    return disposable(() => void source.off(event, listener));
   });
+  return disposable(() => {
+    for (const listener of listeners) listener.dispose();
+  });
+}
+
+/** Whatever was thrown: even an object that cannot be made a string must not end the process. */
+function described(error: unknown): string {
+  try {
+    return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  } catch {
+    return 'something that cannot be shown';
+  }
 }

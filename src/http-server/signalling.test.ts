@@ -36,7 +36,7 @@ describe('signalling beside other WebSockets on one port', () => {
     listener = await listen({ host: '127.0.0.1', port: 0, tls: null });
     const signalling = createSignalling(() => undefined);
     listener.serve(express().use('/peerjs', signalling.routes));
-    dispatchUpgrades(listener.server, listener.allowsHost, {
+    dispatchUpgrades(listener.server, listener.allowsHost, () => undefined, {
       '/peerjs': signalling.upgrade,
       '/relay': (incoming, socket) => {
         upgraded.push(incoming.url ?? '');

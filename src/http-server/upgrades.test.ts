@@ -10,11 +10,17 @@ import { dispatchUpgrades, REFUSAL_LIMIT_MS, refuseUpgrade } from './upgrades.ts
 
 describe('a refused upgrade (NR1)', () => {
   let listener: Listener;
+  const troubles: unknown[] = [];
   beforeAll(async () => {
     listener = await listen({ host: '127.0.0.1', port: 0, tls: null });
     const signalling = createSignalling(() => undefined);
     listener.serve(express().use('/peerjs', signalling.routes));
-    dispatchUpgrades(listener.server, listener.allowsHost, { '/peerjs': signalling.upgrade });
+    dispatchUpgrades(listener.server, listener.allowsHost, (error) => troubles.push(error), {
+      '/peerjs': signalling.upgrade,
+      '/broken': () => {
+        throw new Error('inner detail');
+      },
+    });
   });
   afterAll(() => listener.close());
 
@@ -53,6 +59,16 @@ describe('a refused upgrade (NR1)', () => {
     await ends;
     expect(others.filter((other) => other.writableEnded)).toEqual([]);
     for (const other of others) other.destroy();
+  });
+
+  it('ends with its socket alone when the server fails at it', async () => {
+    const other = await halfOpen('/broken', 'Host: localhost');
+    let answer = '';
+    other.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+    other.on('error', () => undefined);
+    await Promise.race([once(other, 'end'), once(other, 'close')]);
+    other.destroy();
+    expect([answer, troubles]).toEqual(['', [new Error('inner detail')]]);
   });
 
   it('is cut off if the answer is not taken', () => {

@@ -8,9 +8,9 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 
 /**
  * Gives each WebSocket upgrade to the one handler whose path prefix (e.g. `/relay/`) it has, and refuses all others and
- * those that name a host that is not ours.
+ * those that name a host that is not ours. A handler that throws costs its own socket only, and `onError` is told.
  */
-export function dispatchUpgrades(server: Server, allowsHost: HostCheck, handlers: Readonly<Record<string, UpgradeHandler>>): void {
+export function dispatchUpgrades(server: Server, allowsHost: HostCheck, onError: (error: unknown) => void, handlers: Readonly<Record<string, UpgradeHandler>>): void {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { host } = request.headers;
     if (!allowsHost(host)) {
@@ -19,8 +19,16 @@ export function dispatchUpgrades(server: Server, allowsHost: HostCheck, handlers
     }
     const path = (request.url ?? '').split('?')[0] ?? '';
     const handler = Object.entries(handlers).find(([prefix]) => path === prefix || path.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`))?.[1];
-    if (handler === undefined) refuseUpgrade(socket, 404);
-    else handler(request, socket, head);
+    if (handler === undefined) {
+      refuseUpgrade(socket, 404);
+      return;
+    }
+    try {
+      handler(request, socket, head);
+    } catch (error) {
+      socket.destroy();
+      onError(error);
+    }
   });
 }
 
