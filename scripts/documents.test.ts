@@ -50,7 +50,7 @@ describe('the documents', () => {
   });
 
   it('give every rule of the protocols a number of its own', () => {
-    const numbers = [...read('PROTOCOL.md').matchAll(/^- \*\*((?:MG|NR|GW)\d+)/gm)].map(([, number]) => number ?? '');
+    const numbers = [...read('PROTOCOL.md').matchAll(/^- \*\*((?:MG|NR|GW|SG)\d+)/gm)].map(([, number]) => number ?? '');
     expect(numbers.length).toBeGreaterThan(100);
     expect(numbers.filter((number, at) => numbers.indexOf(number) < at)).toEqual([]);
   });

@@ -105,7 +105,7 @@ async function run(options: ServerOptions): Promise<void> {
         controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
         // Asked anew each time: a laptop changes its network.
         addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
-        figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), ownErrors: ownErrors.toJSON() } : null),
+        figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), ownErrors: ownErrors.toJSON() } : null),
       },
       signalling: signalling.routes,
       page: page.handler,

@@ -1,33 +1,76 @@
+import { EventEmitter } from 'node:events';
 import { createServer } from 'node:http';
-import { ExpressPeerServer } from 'peer';
+import { ExpressPeerServer, type IConfig } from 'peer';
 import type { RequestHandler } from 'express';
+import type { Clock } from '../migration/ports.ts';
+import { systemClock } from '../net-relay/system-clock.ts';
+import { createWebSocketAcceptor } from '../net-relay/web-socket-server.ts';
+import { callerAddress } from './caller-address.ts';
+import { ABSENT_CLEANUP_MS, ABSENT_EXPIRE_MS, ALIVE_TIMEOUT_MS, MAX_MESSAGE_BYTES, MAX_SOCKETS, type SignallingRefusal } from './signalling-limits.ts';
+import { readSignallingName } from './signalling-message.ts';
+import { SignallingSockets, type PeerSocket, type SignallingFigures } from './signalling-sockets.ts';
 import { isForeign, refuseUpgrade, type UpgradeHandler } from './upgrades.ts';
 
-/** A tab sends a heartbeat every 5 s; one that missed nine is gone. */
-const ALIVE_TIMEOUT_MS = 45_000;
-/** More tabs than any room full of people has; keeps a flood of connections from growing the server without bound. */
-const MAX_CLIENTS = 2_000;
+type PeersWebSocketServer = ReturnType<NonNullable<IConfig['createWebSocketServer']>>;
+
+const STATUS: Partial<Record<SignallingRefusal, number>> = { origin: 403, 'address-full': 429, full: 503 };
 
 export interface Signalling {
   /** Mount it under /peerjs. */
   readonly routes: RequestHandler;
-  /** Takes over the WebSocket upgrade of a request under /peerjs. */
+  /** Takes over the WebSocket upgrade of a request under /peerjs, once `routes` are mounted. */
   readonly upgrade: UpgradeHandler;
+  figures(): SignallingFigures;
 }
 
 /**
- * PeerJS's signalling server. It wants to listen on an HTTP server of its own and then refuses every upgrade that is not
- * meant for it; so it gets one that never listens, and is handed only its own upgrades.
+ * PeerJS's signalling server. It would open a WebSocket server of its own, without limits; it gets one that hands it
+ * sockets which SignallingSockets guards. `onError` hears of errors that no visitor can be blamed for.
  */
-export function createSignalling(onError: (error: Error) => void): Signalling {
-  const server = createServer();
-  const app = ExpressPeerServer(server, { path: '/', alive_timeout: ALIVE_TIMEOUT_MS, concurrent_limit: MAX_CLIENTS, allow_discovery: false, corsOptions: { origin: false } });
+export function createSignalling(onError: (error: Error) => void, clock: Clock = systemClock): Signalling {
+  const sockets = new SignallingSockets(clock);
+  const acceptor = createWebSocketAcceptor(clock, { maxMessageBytes: MAX_MESSAGE_BYTES, onTooLong: () => sockets.refusals.add('too-long') });
+  /** What peer takes for its WebSocket server. */
+  const peers = new EventEmitter();
+  let path: string | undefined;
+  const app = ExpressPeerServer(createServer(), {
+    path: '/',
+    alive_timeout: ALIVE_TIMEOUT_MS,
+    expire_timeout: ABSENT_EXPIRE_MS,
+    cleanup_out_msgs: ABSENT_CLEANUP_MS,
+    concurrent_limit: MAX_SOCKETS,
+    allow_discovery: false,
+    corsOptions: { origin: false },
+    createWebSocketServer: (options) => {
+      path = options.path;
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- peer declares a class of ws, and calls nothing but `on`
+      return peers as PeersWebSocketServer;
+    },
+  });
   app.on('error', onError);
+  app.on('connection', (client) => sockets.arrived(client.getId(), client.getSocket() as unknown as PeerSocket));
+  app.on('disconnect', (client) => sockets.left(client.getId()));
   return {
     routes: app,
+    figures: () => sockets.figures(),
     upgrade: (request, socket, head) => {
-      if (isForeign(request)) refuseUpgrade(socket, 403);
-      else server.emit('upgrade', request, socket, head);
+      const [asked] = (request.url ?? '').split('?');
+      if (path === undefined || asked !== path) {
+        refuseUpgrade(socket, 404);
+        return;
+      }
+      const address = callerAddress(request.socket.remoteAddress);
+      const refusal = isForeign(request) ? 'origin' : readSignallingName(request.url ?? '') === null ? 'malformed' : sockets.obstacle(address);
+      if (refusal !== null) {
+        sockets.refusals.add(refusal);
+        refuseUpgrade(socket, STATUS[refusal] ?? 400);
+        return;
+      }
+      acceptor.accept(request, socket, head, (webSocket) => {
+        const { events, peer } = sockets.connect(webSocket, address);
+        peers.emit('connection', peer, request);
+        return events;
+      });
     },
   };
 }

@@ -2,7 +2,8 @@
 export interface ServerSocket {
   /** Bytes accepted by send…() that have not left yet. */
   readonly backlogBytes: number;
-  sendText(text: string): void;
+  /** `onSent`: once, when it was handed to the system's own buffers, or the socket broke. */
+  sendText(text: string, onSent?: () => void): void;
   sendBinary(bytes: Uint8Array): void;
   close(code: number, reason: string): void;
   /** At once, without waiting for the other side. */

@@ -12,19 +12,37 @@ export const CLOSE_LIMIT_MS = 3000;
 /** Close codes of a page that was closed, left or reloaded, or whose script said goodbye. */
 const ORDERLY_CODES: readonly number[] = [1000, 1001];
 
+/** Parts in which one message may come. Browsers send a long one in a few; each part costs some 200 bytes beside its own. */
+const MAX_FRAGMENTS = 1024;
+/** Pieces of one part, as TCP brings them: 256 KiB in packets of 536 bytes are 490. */
+const MAX_CHUNKS = 4096;
+
+const TOO_LONG_CODES: readonly unknown[] = ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH', 'WS_ERR_TOO_MANY_BUFFERED_PARTS'];
+
 export interface WebSocketAcceptor {
   /** Completes the handshake; `connect` gets the socket and returns what it wants to hear. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, connect: (socket: ServerSocket) => ServerSocketEvents): void;
   dispose(): void;
 }
 
-export function createWebSocketAcceptor(clock: Pick<Clock, 'setTimeout'> = systemClock): WebSocketAcceptor {
+export interface AcceptorOptions {
+  /** What a socket that sends a longer message is closed for. */
+  readonly maxMessageBytes: number;
+  /** A message was too long, or came in too many parts. */
+  readonly onTooLong?: () => void;
+}
+
+const RELAY_MESSAGES: AcceptorOptions = { maxMessageBytes: Math.max(MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES) };
+
+export function createWebSocketAcceptor(clock: Pick<Clock, 'setTimeout'> = systemClock, options: AcceptorOptions = RELAY_MESSAGES): WebSocketAcceptor {
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
     // Frames are small and often already compressed; deflate would cost more time than it saves bytes.
     perMessageDeflate: false,
-    maxPayload: Math.max(MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES),
+    maxPayload: options.maxMessageBytes,
+    maxFragments: MAX_FRAGMENTS,
+    maxBufferedChunks: MAX_CHUNKS,
   });
   return {
     accept(request, socket, head, connect) {
@@ -38,7 +56,10 @@ export function createWebSocketAcceptor(clock: Pick<Clock, 'setTimeout'> = syste
           else events.text(bytes.toString('utf8'));
         });
         // Too long a payload, bad UTF-8, bad framing: ws closes the socket itself and reports it here first.
-        webSocket.on('error', () => webSocket.terminate());
+        webSocket.on('error', (error: Error & { readonly code?: string }) => {
+          if (TOO_LONG_CODES.includes(error.code)) options.onTooLong?.();
+          webSocket.terminate();
+        });
         webSocket.on('close', (code) => events.closed(ORDERLY_CODES.includes(code)));
       });
     },
@@ -59,7 +80,7 @@ function wrap(webSocket: WebSocket, clock: Pick<Clock, 'setTimeout'>): ServerSoc
       return webSocket.bufferedAmount;
     },
     // A socket that closes meanwhile reports through `close`; the callback keeps ws from throwing.
-    sendText: (text) => webSocket.send(text, { binary: false }, () => undefined),
+    sendText: (text, onSent) => webSocket.send(text, { binary: false }, () => onSent?.()),
     sendBinary: (bytes) => webSocket.send(bytes, { binary: true }, () => undefined),
     close: (code, reason) => {
       if (webSocket.readyState === webSocket.CLOSED) return;

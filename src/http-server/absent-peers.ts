@@ -1,0 +1,47 @@
+import type { Clock } from '../migration/ports.ts';
+import { ABSENT_CLEANUP_MS, ABSENT_EXPIRE_MS, MAX_ABSENT_BYTES, MAX_ABSENT_BYTES_PER_PEER } from './signalling-limits.ts';
+
+/** When peer has surely thrown a message away: its queue expires as a whole, at a beat, and the beat may be a little late. */
+const GONE_MS = ABSENT_EXPIRE_MS + 2 * ABSENT_CLEANUP_MS;
+
+interface Absent {
+  bytes: number;
+}
+
+/** Counts what waits in peer's queues for peers that are not there. The queues themselves are peer's and have no limit. */
+export class AbsentPeers {
+  private readonly clock: Pick<Clock, 'setTimeout'>;
+  private readonly absent = new Map<string, Absent>();
+  private total = 0;
+
+  constructor(clock: Pick<Clock, 'setTimeout'>) {
+    this.clock = clock;
+  }
+
+  get bytes(): number {
+    return this.total;
+  }
+
+  /** Counts a message for `id`; false if too much waits already. */
+  add(id: string, bytes: number): boolean {
+    const known = this.absent.get(id);
+    if ((known?.bytes ?? 0) + bytes > MAX_ABSENT_BYTES_PER_PEER || this.total + bytes > MAX_ABSENT_BYTES) return false;
+    const peer = known ?? { bytes: 0 };
+    this.absent.set(id, peer);
+    peer.bytes += bytes;
+    this.total += bytes;
+    this.clock.setTimeout(() => {
+      if (this.absent.get(id) !== peer) return;
+      peer.bytes -= bytes;
+      this.total -= bytes;
+      if (peer.bytes === 0) this.absent.delete(id);
+    }, GONE_MS);
+    return true;
+  }
+
+  /** `id` is there now and was given what waited. */
+  arrived(id: string): void {
+    this.total -= this.absent.get(id)?.bytes ?? 0;
+    this.absent.delete(id);
+  }
+}

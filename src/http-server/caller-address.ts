@@ -1,0 +1,17 @@
+import { isIPv6 } from 'node:net';
+import { isLoopback } from '../shared/loopback.ts';
+
+/**
+ * Who calls, for limits per address: an IPv4 address, or the /64 of an IPv6 one, for one household or server commonly
+ * has all of that. Null for this machine itself: a proxy on it speaks for everybody.
+ */
+export function callerAddress(remoteAddress: string | undefined): string | null {
+  const address = (remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
+  if (isLoopback(address)) return null;
+  if (!isIPv6(address)) return address;
+  const [head = '', tail] = address.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const groups = tail === undefined ? before : [...before, ...Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0'), ...after];
+  return groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+}
