@@ -6,6 +6,7 @@ import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
+import { CaptureDownloads } from './http-server/capture-downloads.ts';
 import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
 import { developmentPage } from './http-server/development-page.ts';
 import { ListenError } from './http-server/listen-error.ts';
@@ -93,6 +94,7 @@ async function run(options: ServerOptions): Promise<void> {
     ownErrors.add(what);
     requestLog(error instanceof Error ? (error.stack ?? error.message) : String(error));
   };
+  const downloads = new CaptureDownloads(systemClock);
   listener.serve(
     createRoutes({
       secure: tls !== null,
@@ -105,8 +107,9 @@ async function run(options: ServerOptions): Promise<void> {
         controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
         // Asked anew each time: a laptop changes its network.
         addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
-        figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), ownErrors: ownErrors.toJSON() } : null),
+        figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() } : null),
       },
+      downloads,
       signalling: signalling.routes,
       page: page.handler,
       onError: failed('failed-request'),

@@ -1,5 +1,6 @@
 import express, { Router, type Request, type Response } from 'express';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
+import type { CaptureDownloads } from './capture-downloads.ts';
 
 /** What the relay tells about a room. */
 export interface RoomDescription {
@@ -57,6 +58,11 @@ const MAX_BODY = '2kb';
 /** Ports below need root, and belong to the machine's own services: who merely has a room's key does not get them. */
 const FIRST_OPEN_HOST_PORT = 1024;
 
+const DOWNLOAD_REFUSALS = {
+  'room-busy': 'The capture of this room is being downloaded; try again when that is done.',
+  'downloads-full': 'The server sends as many captures as it can at a time; try again in a while.',
+} as const;
+
 /** The key that a request carries; otherwise answers it with 401 and returns null. */
 export function bearerKey(request: Request, response: Response): string | null {
   response.setHeader('Cache-Control', 'no-store');
@@ -76,10 +82,10 @@ export function bearerKey(request: Request, response: Response): string | null {
  *   DELETE /:name/forwards/:hostPort    one less
  *   GET    /:name/capture               whether frames are captured, and how many
  *   PUT    /:name/capture               starts a capture, anew if there is one
- *   GET    /:name/capture.pcap          what was captured so far
+ *   GET    /:name/capture.pcap          what was captured so far; 429 while it is downloaded already, 503 while too many are
  *   DELETE /:name/capture               ends it and forgets the frames
  */
-export function roomsApi(rooms: Rooms): Router {
+export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
   const router = Router();
   const controls = (request: Request<{ name: string }>, response: Response): RoomControls | null => {
     const key = bearerKey(request, response);
@@ -149,12 +155,24 @@ export function roomsApi(rooms: Rooms): Router {
       response.status(409).json({ error: error instanceof Error ? error.message : String(error) });
     }
   });
-  router.get('/:name/capture.pcap', (request, response) => {
+  router.get('/:name/capture.pcap', async (request, response) => {
     const room = controls(request, response);
     if (room === null) return;
-    const file = room.captured();
-    if (file === null) response.status(404).json({ error: 'Nothing is captured in this room.' });
-    else response.type('application/vnd.tcpdump.pcap').attachment(`${request.params.name}.pcap`).send(Buffer.from(file));
+    if (!room.captureState().running) {
+      response.status(404).json({ error: 'Nothing is captured in this room.' });
+      return;
+    }
+    const { name } = request.params;
+    const begun = downloads.begin(name);
+    if (begun !== 'begun') {
+      response.status(begun === 'room-busy' ? 429 : 503).json({ error: DOWNLOAD_REFUSALS[begun] });
+      return;
+    }
+    await downloads.send(name, () => {
+      const file = room.captured() ?? new Uint8Array();
+      response.type('application/vnd.tcpdump.pcap').attachment(`${name}.pcap`).setHeader('Content-Length', file.length);
+      return request.method === 'HEAD' ? new Uint8Array() : file;
+    }, response);
   });
   router.delete('/:name/capture', (request, response) => {
     const room = controls(request, response);

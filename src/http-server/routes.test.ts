@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../net-relay/system-clock.ts';
+import { CaptureDownloads } from './capture-downloads.ts';
 import { createRoutes } from './routes.ts';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
 import type { RoomControls } from './rooms-api.ts';
@@ -34,7 +38,8 @@ class FakeControls implements RoomControls {
   stopCapture(): void {
     this.capturing = false;
   }
-  captured = (): Uint8Array | null => (this.capturing ? FILE : null);
+  file: Uint8Array = FILE;
+  captured = (): Uint8Array | null => (this.capturing ? this.file : null);
 }
 
 const ROOM = { hosts: [{ id: 'h1', name: 'Ada' }], vms: [], ended: [] };
@@ -43,6 +48,7 @@ describe('the routes', () => {
   let server: ServedApp;
   const errors: string[] = [];
   const controls = new FakeControls();
+  const downloads = new CaptureDownloads(systemClock);
 
   beforeAll(async () => {
     // In a test environment Express prints no errors.
@@ -60,6 +66,7 @@ describe('the routes', () => {
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
         rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        downloads,
         signalling: (_request, response) => void response.send('signalling'),
         page,
         onError: (error) => errors.push(error.message),
@@ -134,6 +141,26 @@ describe('the routes', () => {
     expect(await answer({ vm: 'pc1', guestPort: 80, hostPort: 443 })).toEqual([400, 'The host port must be 0 (any free one) or at least 1024; only --forward opens lower ones.']);
     expect((await ask('POST', 'default/forwards', '{ broken')).status).toBe(400);
     expect((await ask('POST', 'default/forwards', { vm: 'x'.repeat(10_000), guestPort: 1 })).status).toBe(413);
+  });
+
+  it('refuses a second download of a capture while the first is not read (GW60)', async () => {
+    controls.startCapture();
+    controls.file = new Uint8Array(32 * 1024 * 1024);
+    const first = request({ host: '127.0.0.1', port: server.port, path: '/api/rooms/default/capture.pcap', headers: { Authorization: `Bearer ${KEY}` }, agent: false });
+    first.end();
+    const [begun] = (await once(first, 'response')) as [IncomingMessage];
+    expect([begun.statusCode, begun.headers['content-length']]).toEqual([200, String(controls.file.length)]);
+    const second = await ask('GET', 'default/capture.pcap');
+    expect([second.status, await second.json()]).toEqual([429, { error: 'The capture of this room is being downloaded; try again when that is done.' }]);
+    expect(downloads.figures()).toEqual({ open: 1, refusals: { 'room-busy': 1 } });
+    // Read now, it is whole, and the next one may come.
+    let bytes = 0;
+    for await (const piece of begun) bytes += (piece as Buffer).length;
+    expect(bytes).toBe(controls.file.length);
+    controls.file = FILE;
+    const size = await ask('HEAD', 'default/capture.pcap');
+    expect([size.status, size.headers.get('content-length')]).toEqual([200, String(FILE.length)]);
+    controls.stopCapture();
   });
 
   it('captures a room\'s frames and gives them as a file, to who has its key (GW60)', async () => {

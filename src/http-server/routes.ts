@@ -1,4 +1,5 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { CaptureDownloads } from './capture-downloads.ts';
 import { guestFiles, type GuestFile } from './guest-files.ts';
 import { relayApi, roomsApi, type Rooms } from './rooms-api.ts';
 import { securityHeaders } from './security-headers.ts';
@@ -7,6 +8,7 @@ export interface RoutesParts {
   readonly secure: boolean;
   readonly guest: { readonly directory: string; readonly files: readonly GuestFile[] };
   readonly rooms: Rooms;
+  readonly downloads: CaptureDownloads;
   /** PeerJS's routes. */
   readonly signalling: RequestHandler;
   /** The built page, or the development server. */
@@ -24,7 +26,7 @@ export function createRoutes(parts: RoutesParts): Express {
     response.setHeader('Cache-Control', 'no-store');
     response.json({ status: 'ok' });
   });
-  app.use('/api/rooms', roomsApi(parts.rooms));
+  app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads));
   app.use('/api/relay', relayApi(parts.rooms));
   app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
   app.use('/peerjs', parts.signalling);

@@ -1,0 +1,81 @@
+import type { Writable } from 'node:stream';
+import type { Clock } from '../migration/ports.ts';
+import { Counters } from '../net-relay/counters.ts';
+
+/** `downloads-full`: at once, of all rooms. Each holds a copy of a capture, 32 MiB, until it is read; as many rooms are captured at a time. */
+export const MAX_DOWNLOADS = 8;
+/** Given to the connection at a time. */
+export const PIECE_BYTES = 256 * 1024;
+/** `not-read`: a piece must be taken in this time. 17 KB/s are enough, and a whole capture is through in half an hour at most. */
+export const PIECE_LIMIT_MS = 15_000;
+
+/** `room-busy`: the room has a download already. */
+export type DownloadRefusal = 'room-busy' | 'downloads-full' | 'not-read';
+
+export interface DownloadFigures {
+  readonly open: number;
+  readonly refusals: Readonly<Partial<Record<DownloadRefusal, number>>>;
+}
+
+/** Downloads of captures: one of a room at once, sent as it is read, ended when it is not. */
+export class CaptureDownloads {
+  private readonly clock: Pick<Clock, 'setTimeout'>;
+  private readonly rooms = new Set<string>();
+  private readonly refusals = new Counters<DownloadRefusal>();
+
+  constructor(clock: Pick<Clock, 'setTimeout'>) {
+    this.clock = clock;
+  }
+
+  /** Takes the room's place for a download, which `send` gives back; or says, and counts, why it cannot be had. */
+  begin(room: string): 'begun' | 'room-busy' | 'downloads-full' {
+    const refusal = this.rooms.has(room) ? 'room-busy' : this.rooms.size >= MAX_DOWNLOADS ? 'downloads-full' : null;
+    if (refusal !== null) {
+      this.refusals.add(refusal);
+      return refusal;
+    }
+    this.rooms.add(room);
+    return 'begun';
+  }
+
+  /** Sends the file, asked for now, and ends `out`, which is destroyed if it is not read. Rejects with what `open` throws. */
+  async send(room: string, open: () => Uint8Array, out: Writable): Promise<void> {
+    try {
+      const file = open();
+      for (let at = 0; at < file.length; at += PIECE_BYTES) {
+        const taken = await this.piece(file.subarray(at, at + PIECE_BYTES), out);
+        if (taken === 'gone') return;
+        if (taken === 'not-read') {
+          this.refusals.add('not-read');
+          out.destroy();
+          return;
+        }
+      }
+      out.end();
+    } finally {
+      this.rooms.delete(room);
+    }
+  }
+
+  figures(): DownloadFigures {
+    return { open: this.rooms.size, refusals: this.refusals.toJSON() };
+  }
+
+  private piece(bytes: Uint8Array, out: Writable): Promise<'taken' | 'not-read' | 'gone'> {
+    return new Promise((resolve) => {
+      if (out.destroyed) {
+        resolve('gone');
+        return;
+      }
+      const settle = (how: 'taken' | 'not-read' | 'gone'): void => {
+        limit.dispose();
+        out.off('close', gone);
+        resolve(how);
+      };
+      const gone = (): void => settle('gone');
+      const limit = this.clock.setTimeout(() => settle('not-read'), PIECE_LIMIT_MS);
+      out.once('close', gone);
+      out.write(bytes, (error) => settle(error ? 'gone' : 'taken'));
+    });
+  }
+}
