@@ -13,6 +13,12 @@ describe('a panic that the kernel reported', () => {
     expect(panicStage(REASON + REST, 100_000_000)).toEqual({ kind: 'over', sentence: SENTENCE });
   });
 
+  it('is not over in the middle of the last line', () => {
+    for (let length = 0; length < END.length; length++) {
+      expect(panicStage(REASON + REST + END.slice(0, length), 1000)).toEqual({ kind: 'printing' });
+    }
+  });
+
   it('is not over when the kernel restarts the machine itself', () => {
     expect(panicStage(`${REASON}${REST}[   12.8] Rebooting in 5 seconds..`, 200_000_000)).toEqual({ kind: 'restarts' });
   });

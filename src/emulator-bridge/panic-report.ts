@@ -3,9 +3,12 @@
  * that the device reported is looked at: the same text printed by a program means nothing.
  */
 
-/** Linux's words (kernel/panic.c): the reason as the first thing, the same again as the last. */
+/**
+ * Linux's words (kernel/panic.c): the reason as the first thing, the same again as the last. They are its last only
+ * with the end of their line: a tick may end in the middle of it.
+ */
 const REASON = /(?<!end )Kernel panic - not syncing: ([^\r\n]*)/g;
-const LAST_WORDS = '---[ end Kernel panic';
+const LAST_LINE = /---\[ end Kernel panic[^\n]*\n/;
 /** With `kernel.panic` set above 0, the kernel restarts the machine itself. */
 const RESTARTS = /Rebooting in \d+ seconds/;
 /** A kernel that has not printed its last words after so many instructions, about a second, never will. */
@@ -26,7 +29,7 @@ export function panicStage(printed: string, instructions: number): PanicStage {
   const last = [...printed.matchAll(REASON)].at(-1);
   const after = last === undefined ? '' : printed.slice(last.index + last[0].length);
   if (RESTARTS.test(after)) return { kind: 'restarts' };
-  if (!after.includes(LAST_WORDS) && instructions < PRINTING_LIMIT_INSTRUCTIONS) return { kind: 'printing' };
+  if (!LAST_LINE.test(after) && instructions < PRINTING_LIMIT_INSTRUCTIONS) return { kind: 'printing' };
   return { kind: 'over', sentence: panicSentence(last?.[1]) };
 }
 
