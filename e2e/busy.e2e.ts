@@ -66,6 +66,7 @@ test('F4: PCs that compute move among four tabs and Firefox on a machine that is
     burners.start(availableParallelism() * LOAD_PER_CORE - tabs.length);
 
     const told: string[] = [];
+    const notMoved: string[] = [];
     const placeOf = async (vmId: string): Promise<number> => pollFor(`${vmId} to be at a tab`, async () => {
       const vm = await tabs[0]?.vm(vmId);
       return vm?.state === 'running' ? [ids.indexOf(vm.hostId)] : null;
@@ -76,10 +77,12 @@ test('F4: PCs that compute move among four tabs and Firefox on a machine that is
       const place = await placeOf(id);
       const to = (place + 1 + (Math.floor(count / vms.length) % (tabs.length - 1))) % tabs.length;
       const report = await (tabs[place] as ScriptedTab).migrate(id, ids[to] ?? '', { verify: true });
-      told.push(`${tabs[place]?.label ?? ''} to ${tabs[to]?.label ?? ''}: ${report.outcome}${report.cause === undefined ? '' : ` (${report.cause}: ${report.reason ?? ''})`} ${Math.round(report.pauseMs)}/${Math.round(report.totalMs)} ms, ${report.rounds.length} rounds, ${report.link}`);
-      expect(report, told.join('\n')).toMatchObject({ outcome: 'completed', verified: true });
+      const line = `${tabs[place]?.label ?? ''} to ${tabs[to]?.label ?? ''}: ${report.outcome}${report.cause === undefined ? '' : ` (${report.cause}: ${report.reason ?? ''})`} ${Math.round(report.pauseMs)}/${Math.round(report.totalMs)} ms, ${report.rounds.length} rounds, ${report.link}`;
+      told.push(line);
+      if (report.outcome !== 'completed' || report.verified !== true) notMoved.push(line);
     }
     console.log(`load ${loadavg()[0]?.toFixed(1) ?? ''}:\n${told.join('\n')}`);
+    expect(notMoved).toEqual([]);
     await burners.stop();
     // The PCs live, and their tickers left out and repeated no number.
     for (const id of vms) {

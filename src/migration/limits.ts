@@ -80,7 +80,7 @@ export const PATIENCE_FACTOR = 3;
 export const QUIET_FACTOR = 1.5;
 /**
  * The target waits so long for the answer to its commit, over a way that has just been proved; then it says so, and the
- * source asks for its VM. More where all is slow: PATIENCE_FACTOR times what that proof took, or as long as the target
+ * source asks for its VM, while the target waits on for NEVER_RAN_LIMIT_MS: the answer may only be late. More where all is slow: PATIENCE_FACTOR times what that proof took, or as long as the target
  * has needed from the switchover message to its commit.
  */
 export const COMMIT_ANSWER_LIMIT_MS = 1500;
@@ -100,7 +100,7 @@ export const FIRST_MESSAGE_LIMIT_MS = 45_000;
 export const RESTORE_LIMIT_MS = 10_000;
 /** The guest's first instructions after the commit. Far longer than the 2 s after which the relay takes a silent VM back. */
 export const ALIVE_LIMIT_MS = 10_000;
-/** A target whose CPU did not start waits so long to be told that its source has the VM again: the relay's 2 s, or the 10 s after its restart, and some. */
+/** A target whose commit is not answered, or whose CPU did not start, waits so long to be told that its source has the VM again: the relay's 2 s, or the 10 s after its restart, and some. */
 export const NEVER_RAN_LIMIT_MS = 15_000;
 /** A wait longer than this is said in the log with what is waited for. */
 export const SAY_WAITING_AFTER_MS = 3000;

@@ -1,9 +1,20 @@
 /**
  * Runs a pure state machine: events go in one after another, effects are performed in order, and the timer of the
  * state's deadline is kept. What an effect causes at once is queued, never nested.
+ *
+ * A limit is there to notice that the others are silent, so a time in which this thread itself stood still, and could
+ * hear nobody, does not count (rule MG38): the wait for a deadline is cut into short steps, a step that took far longer
+ * than it should counts as one step, and what arrived meanwhile has its turn before the limit passes.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from './ports.ts';
+
+/** The steps in which a limit is waited for. */
+export const STEP_MS = 250;
+/** A step that ends so much later than it should was one in which this thread stood still. */
+export const LATE_MS = 100;
+/** Further steps that a thread which stands still again and again may add to one limit. */
+export const MAX_FURTHER_STEPS = 120;
 
 interface Timed {
   readonly deadline: number | null;
@@ -73,12 +84,24 @@ export class MachineLoop<State extends Timed, Event, Effect> {
     if (this.timer?.deadline === deadline) return;
     this.timer?.handle.dispose();
     this.timer = null;
-    if (deadline === null) return;
+    if (deadline !== null) this.wait(deadline, Math.max(0, deadline - this.options.clock.now()), MAX_FURTHER_STEPS);
+  }
+
+  /** `left`: of the limit, in ms. `further`: steps that standing still may yet add. */
+  private wait(deadline: number, left: number, further: number): void {
     const { clock, deadlinePassed } = this.options;
+    const step = Math.min(left, STEP_MS);
+    const from = clock.now();
     const handle = clock.setTimeout(() => {
+      const stoodStill = clock.now() - from > step + LATE_MS && further > 0;
+      const rest = left - step;
+      if (rest > 0 || stoodStill) {
+        this.wait(deadline, stoodStill ? Math.max(rest, STEP_MS) : rest, stoodStill ? further - 1 : further);
+        return;
+      }
       this.timer = null;
       this.dispatch(deadlinePassed(Math.max(clock.now(), deadline)));
-    }, Math.max(0, deadline - clock.now()));
+    }, step);
     this.timer = { deadline, handle };
   }
 }

@@ -13,7 +13,7 @@
  *     [last pages, devices]  ====== bulk ===========>
  *     switchover       ----------------------------->
  *     scan             ----------------------------->           only with `verify`
- *                      <-----------------------------  running
+ *                      <-----------------------------  running, before it perhaps unanswered
  *
  *   ping / pong at any time after `accepted`; `end` from either side; resume / resumed first over a replaced link
  */
@@ -97,6 +97,8 @@ const toSourceSchema = v.variant('type', [
   v.object({ type: v.literal('applied'), messages: count }),
   /** Bulk messages applied of the link that died. */
   v.object({ type: v.literal('resumed'), messages: count }),
+  /** The relay has not answered the commit yet: the source had better ask for its VM. */
+  v.object({ type: v.literal('unanswered') }),
   /** The CPU runs here since `at` (the target's clock). `verified`: both scans were equal; null without `verify`. */
   v.object({ type: v.literal('running'), epoch: v.pipe(count, v.minValue(1)), at: time, verified: v.nullable(v.boolean()) }),
   v.object({ type: v.literal('pong'), at: time, received: time, sent: time }),

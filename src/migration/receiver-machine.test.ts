@@ -121,9 +121,19 @@ describe('The target\'s state machine', () => {
     }
   });
 
+  it('tells the source that its commit is not answered, and still runs the VM if it was only late (MG37)', () => {
+    const told = stepReceiver(reach('committing'), { type: 'deadline', at: at + 5000 });
+    expect(told).toMatchObject({ state: { name: 'committing', deadline: at + 20_000 }, effects: [{ type: 'send', message: { type: 'unanswered' } }] });
+    expect(stepReceiver(told.state, { type: 'committed', at: at + 6000, epoch: 2 as LeaseEpoch }).effects).toEqual([{ type: 'run', stoppedAt: 990 }]);
+    const refused = stepReceiver(told.state, { type: 'operation-failed', at: at + 6000, operation: 'commit', failure: { ...FAILURE, cause: 'commit-refused' } });
+    expect(refused.state).toMatchObject({ name: 'ended', verdict: { cause: 'commit-refused' } });
+    expect(types(refused.effects)).toContain('discard-vm');
+  });
+
   it('never runs a VM whose commit is in doubt (MG29)', () => {
+    const told = stepReceiver(reach('committing'), { type: 'deadline', at: at + 5000 }).state;
     for (const event of [{ type: 'deadline', at: at + 1e6 } as const, { type: 'operation-failed', at, operation: 'commit', failure: { ...FAILURE, cause: 'relay-lost' } } as const]) {
-      const step = stepReceiver(reach('committing'), event);
+      const step = stepReceiver(told, event);
       expect(step.state).toMatchObject({ name: 'ended', verdict: { cause: 'relay-lost' } });
       expect(types(step.effects)).toContain('discard-vm');
       expect(types(stepReceiver(step.state, { type: 'committed', at, epoch: 2 as LeaseEpoch }).effects)).toEqual([]);

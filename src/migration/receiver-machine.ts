@@ -42,7 +42,7 @@ export function stepReceiver(state: ReceiverState, event: ReceiverEvent): Receiv
     case 'link-offered':
       return linkOffered(state, event.at);
     case 'deadline':
-      return state.deadline === null || event.at < state.deadline ? stay(state) : limitPassed(state);
+      return state.deadline === null || event.at < state.deadline ? stay(state) : limitPassed(state, event.at);
     case 'operation-failed':
       return operationFailed(state, event);
     case 'revoked':
@@ -249,7 +249,7 @@ function scansCompared(state: Restoring, at: number): ReceiverStep {
 function commit({ offer, switchover, relayRoundTripMs, beganAt }: Restoring, at: number): ReceiverStep {
   const patience = Math.max(COMMIT_ANSWER_LIMIT_MS, PATIENCE_FACTOR * (relayRoundTripMs ?? 0), at - beganAt);
   return {
-    state: { name: 'committing', offer, canReconnect: false, deadline: at + patience, stoppedAt: switchover.stoppedAt },
+    state: { name: 'committing', offer, canReconnect: false, deadline: at + patience, stoppedAt: switchover.stoppedAt, toldUnanswered: false },
     effects: [{ type: 'start', operation: 'commit' }],
   };
 }
@@ -275,7 +275,14 @@ function fail(state: Live, failure: Failure, tell = true): ReceiverStep {
 }
 
 /** A state has lasted longer than it may. */
-function limitPassed(state: Live): ReceiverStep {
+function limitPassed(state: Live, at: number): ReceiverStep {
+  if (state.name === 'committing' && !state.toldUnanswered) {
+    // The relay decides between the source, which asks for its VM now, and the commit, whose answer may only be late.
+    return {
+      state: { ...state, toldUnanswered: true, deadline: at + NEVER_RAN_LIMIT_MS },
+      effects: [{ type: 'send', message: { type: 'unanswered' } }],
+    };
+  }
   if (state.name === 'proving') {
     // The CPU was started. If the relay has given the VM back meanwhile, it refuses, and the VM goes.
     return { state: { ...state, step: 'telling', deadline: null }, effects: [{ type: 'start', operation: 'tell-alive' }] };

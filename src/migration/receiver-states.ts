@@ -60,6 +60,8 @@ export interface Restoring extends WithOffer<'restoring'> {
 /** The relay was asked to move the lease. */
 export interface Committing extends WithOffer<'committing'> {
   readonly stoppedAt: number;
+  /** Whether the source was told that the relay does not answer. */
+  readonly toldUnanswered: boolean;
 }
 /** The lease is here; the CPU is being started. */
 export interface Starting extends WithOffer<'starting'> {

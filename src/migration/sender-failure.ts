@@ -220,6 +220,10 @@ export function end(state: Live, failure: Failure, effects: readonly SenderEffec
   };
 }
 
+export function commitUnanswered(): Failure {
+  return failed('relay-lost', 'The relay did not answer the target in time, so the VM was asked for again.');
+}
+
 export function notConverging(trip: Trip): Failure {
   return failed('not-converging', `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed, and ${Math.round(trip.distanceMs)} ms for the distance.`);
 }

@@ -57,6 +57,18 @@ const CANCEL: SenderEvent = { type: 'cancel', at, reason: 'Enough.' };
 const LINK_LOST: SenderEvent = { type: 'link-lost', at, failure: { outcome: 'failed', cause: 'link-failed', reason: 'It broke.' } };
 
 describe('The source\'s state machine', () => {
+  it('asks for its VM when the target says that its commit is not answered, and goes by the relay\'s word (MG37)', () => {
+    const unanswered: SenderEvent = { type: 'message', at, message: { type: 'unanswered' } };
+    const asked = stepSender(reach('committing'), unanswered);
+    expect(asked.state.name).toBe('aborting');
+    expect(started(asked.effects)).toEqual(['abort']);
+    expect(stepSender(asked.state, unanswered).effects).toEqual([]);
+    const ours = stepSender(asked.state, { type: 'abort-answered', at, outcome: TO_SOURCE });
+    expect(ours.state).toMatchObject({ name: 'withdrawing', failure: { cause: 'relay-lost' } });
+    const theirs = play(asked.state, { type: 'abort-answered', at, outcome: TO_TARGET }, { type: 'target-runs', at, runsSince: at }, { type: 'lease', at, outcome: TO_TARGET });
+    expect(theirs.state).toMatchObject({ name: 'ended', verdict: { outcome: 'completed' } });
+  });
+
   it('opens the epoch before it reads what differs from the base (MG11)', () => {
     const opened = play(reach('preparing'), PATH[1]!, PATH[2]!);
     expect(started(opened.effects)).toEqual(['open-epoch', 'send-round']);

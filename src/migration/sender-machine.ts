@@ -11,7 +11,7 @@ import {
 } from './limits.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
-  cancelled, complete, end, fail, limitPassed, linkLost, neverReadyInTime, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
+  cancelled, commitUnanswered, complete, end, fail, limitPassed, linkLost, neverReadyInTime, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
 } from './sender-failure.ts';
 import type {
   Aborting, Committing, Confirming, Copying, HandingOver, Holding, Offering, Preparing, Reconnecting, SenderEffect, SenderEvent,
@@ -74,6 +74,9 @@ function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message)
     const trip: Trip = { ...state.trip, targetRelayMs: said.relayRoundTripMs };
     // The round under way takes as long as it takes.
     return stay({ ...state, trip, readyAt: event.at, deadline: null });
+  }
+  if (said.type === 'unanswered' && (state.name === 'committing' || state.name === 'aborting' || state.name === 'confirming')) {
+    return fail(state, event.at, commitUnanswered(), false);
   }
   if (state.name === 'reconnecting' && state.link === 'resuming' && said.type === 'resumed') {
     return reconnected({ ...state, link: 'ready', messagesApplied: said.messages }, event.at);

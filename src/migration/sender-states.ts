@@ -161,7 +161,7 @@ export type SenderOperation =
   | 'abort' | 'resume' | 'replace-link';
 
 export type SenderEvent = { readonly at: number } & (
-  | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'ready' | 'resumed' | 'end'> }
+  | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'ready' | 'resumed' | 'unanswered' | 'end'> }
   /** The target said something, whatever it was. */
   | { readonly type: 'heard' }
   | { readonly type: 'target-runs'; readonly runsSince: number }
