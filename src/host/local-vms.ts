@@ -248,6 +248,8 @@ export class LocalVms {
       this.options.log.add(end.kind === 'guest-ended' && end.orderly ? 'info' : 'bad', vmId, end.reason);
     }
     const over = end.kind !== 'moved' && was.kind !== 'arriving' && was.kind !== 'gone' ? was : null;
+    // It may have been committed here a moment before.
+    if (was.kind === 'arriving' && end.kind !== 'moved') this.endings.isOverIfHere(vmId, endingOf(end));
     if (over !== null && view !== null && end.kind !== 'removed') this.ended.set(vmId, { ...view, here: true, ended: true, state: 'paused' });
     this.options.changed();
     return over === null || end.kind === 'moved' ? false : this.endings.tell(vmId, over.epoch, endingOf(end));

@@ -39,6 +39,20 @@ describe('the end of a VM', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('is told of one that was only arriving as soon as the relay lists it as this tab\'s, at the epoch listed', async () => {
+    const { endings, relay } = tab();
+    relay.listed = { hostId: B, epoch: 1 } as unknown as VmInfo;
+    endings.isOverIfHere(VM, OFF);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(relay.told).toEqual([]);
+    relay.listed = { hostId: A, epoch: 2 } as unknown as VmInfo;
+    endings.tellAgain();
+    expect(relay.told).toEqual([2]);
+    endings.isComing(VM);
+    endings.tellAgain();
+    expect(relay.told).toEqual([2]);
+  });
+
   it('leaves no timer behind', async () => {
     const { endings, relay } = tab();
     relay.answer = away;

@@ -44,6 +44,12 @@ export class VmEndings implements Disposable {
     }
   }
 
+  /** It was on its way here, and is over if the relay lists it as this tab's, now or later. */
+  isOverIfHere(vmId: VmId, ending: Ending): void {
+    this.open.set(vmId, { ending, asking: false });
+    this.tellAgain();
+  }
+
   /** It is on its way here again, alive: the relay will list it as this tab's, and be right. */
   isComing(vmId: VmId): void {
     this.open.delete(vmId);

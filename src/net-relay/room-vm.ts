@@ -15,7 +15,7 @@ import { GATEWAY_IP, GATEWAY_MAC } from './lan.ts';
 import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from './lease-keeper.ts';
 import { admitOwner, admitTarget, moveFrom, newLease, type Lease, type LeaseEffect } from './lease-table.ts';
 import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
-import type { PortForward, VmState } from './relay-protocol.ts';
+import type { Ending, PortForward, VmState } from './relay-protocol.ts';
 import type { StoredLease, StoredVm } from './relay-store.ts';
 import type { Switch } from './switch.ts';
 import { VmPort, type PortDrop } from './vm-port.ts';
@@ -29,6 +29,9 @@ const CONFIRM_BEATS_AFTER_RESTART = 40;
 const ANNOUNCE_AT_MS = [0, 50, 150, 300, 550];
 /** Prospective targets of one VM at a time. */
 const MAX_TARGETS = 8;
+/** Beats of a second in which a target may still take a VM whose owner ended it in the switchover; fewer while none is attached. */
+const COMMIT_AFTER_END_BEATS = 60;
+const COMMIT_AFTER_END_BEATS_WITHOUT_TARGET = 10;
 const REPLACED = 'A newer connection of the same host took this place.';
 
 export interface RoomVmWorld {
@@ -60,6 +63,12 @@ export interface RoomVmIdentity {
   readonly createdBy: { readonly hostId: HostId; readonly requestId: number };
 }
 
+/** What its owner said of a VM's end; null of one that never came to be. */
+export interface OwnersEnding {
+  readonly hostId: HostId;
+  readonly ending: Ending | null;
+}
+
 export class RoomVm implements PortOwner {
   readonly identity: RoomVmIdentity;
   readonly port: VmPort;
@@ -72,6 +81,9 @@ export class RoomVm implements PortOwner {
   private readonly announcements = new Set<Disposable>();
   private readonly keeper: LeaseKeeper;
   private confirmTimer: Disposable | null = null;
+  /** Its owner has ended it in a switchover: so it ends, unless the target takes it. */
+  private ending: OwnersEnding | null = null;
+  private endingBeats = 0;
 
   constructor(identity: RoomVmIdentity, ownerHostId: HostId, world: RoomVmWorld, stored?: StoredVm) {
     this.identity = identity;
@@ -124,6 +136,32 @@ export class RoomVm implements PortOwner {
 
   hasSessionOf(hostId: HostId): boolean {
     return [...this.sessions].some((session) => session.hostId === hostId);
+  }
+
+  /** The owner has ended it: true if a switchover is on that may still move it, and that is waited for (NR29). */
+  endsAfterSwitchover(ending: OwnersEnding): boolean {
+    if (this.lease.state !== 'drained') return false;
+    if (this.ending === null) this.endingBeats = 0;
+    this.ending = ending;
+    return true;
+  }
+
+  /** Once a beat: how its owner ended it, if that was in a switchover that did not move it. */
+  endedInSwitchover(): OwnersEnding | null {
+    const { ending, lease } = this;
+    if (ending === null || lease.state === 'committed-unconfirmed') return null;
+    if (lease.ownerHostId !== ending.hostId) {
+      this.ending = null;
+      return null;
+    }
+    const beats = [...this.sessions].some((session) => session.role === 'target') ? COMMIT_AFTER_END_BEATS : COMMIT_AFTER_END_BEATS_WITHOUT_TARGET;
+    return lease.state === 'drained' && ++this.endingBeats < beats ? null : ending;
+  }
+
+  /** The target has ended it before it gave a sign of life: nobody waits for one any more (NR29). */
+  givesNoSignOfLife(): void {
+    this.stopConfirming();
+    this.confirmExpired();
   }
 
   /** Throws StoreRefusal; then they are what they were. */
@@ -362,10 +400,14 @@ export class RoomVm implements PortOwner {
     this.stopConfirming();
     this.confirmTimer = this.world.clock.setTimeout(() => {
       if (beats > 1) this.confirmAfter(beats - 1);
-      else if (this.lease.state === 'committed-unconfirmed') {
-        this.keeper.apply({ type: 'confirm-expired', sourcePresent: this.formerOwner(this.lease.sourceHostId, this.lease.sourceEpoch) !== null });
-      }
+      else this.confirmExpired();
     }, CONFIRM_BEAT_MS);
+  }
+
+  private confirmExpired(): void {
+    const { lease } = this;
+    if (lease.state !== 'committed-unconfirmed') return;
+    this.keeper.apply({ type: 'confirm-expired', sourcePresent: this.formerOwner(lease.sourceHostId, lease.sourceEpoch) !== null });
   }
 
   private stopConfirming(): void {

@@ -12,7 +12,7 @@ import type { CreatedVm, EndedVm, Ending, PortForward, RelayToHost, VmInfo, VmSt
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
 import { RoomHosts } from './room-hosts.ts';
-import { RoomVm, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
+import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from './switch.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
@@ -145,8 +145,15 @@ export class Room implements Disposable {
   destroyVm(hostId: HostId, vmId: string, epoch: number, ending?: Ending): void {
     const vm = this.vm(vmId);
     if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
-    if (vm.ownerHostId !== hostId || vm.epoch !== epoch) throw new RequestRefused(`${vm.identity.name} belongs to another host now.`);
-    this.forget(vm, `${vm.identity.name} has ended.`, ending ?? null);
+    const { name } = vm.identity;
+    if (vm.ownerHostId !== hostId || vm.epoch !== epoch) throw new RequestRefused(`${name} belongs to another host now.`);
+    const told: OwnersEnding = { hostId, ending: ending ?? null };
+    if (vm.endsAfterSwitchover(told)) throw new RequestRefused(`${name} is being handed over; it ends if no other host takes it.`);
+    if (vm.leaseState === 'committed-unconfirmed') {
+      vm.givesNoSignOfLife();
+      throw new RequestRefused(`${name} goes back to the host that it came from.`);
+    }
+    this.end(vm, told);
   }
 
   /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence, or StoreRefusal. */
@@ -183,13 +190,18 @@ export class Room implements Disposable {
   beat(): boolean {
     let changed = this.hosts.beat((id) => [...this.vms.values()].some((vm) => vm.hosts.includes(id) || vm.hasSessionOf(id)));
     for (const vm of [...this.vms.values()]) {
+      const ended = vm.endedInSwitchover();
+      if (ended !== null && this.triesTo(() => this.end(vm, ended))) {
+        changed = true;
+        continue;
+      }
       if (this.isOwnerPresent(vm)) {
         vm.awayBeats = 0;
         continue;
       }
       vm.awayBeats += 1;
       if (vm.awayBeats >= EXPIRE_HELD_BEATS) vm.port.expire();
-      if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) changed = this.expire(vm) || changed;
+      if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) changed = this.triesTo(() => this.expire(vm)) || changed;
     }
     if (changed) this.changed();
     this.tellTraffic();
@@ -274,6 +286,10 @@ export class Room implements Disposable {
     this.world.store.putVm(this.name, id, { name, mac, ip, memoryBytes, createdBy: { ...createdBy }, lease, tokens, forwards: [...forwards] }, use);
   }
 
+  private end(vm: RoomVm, { ending }: OwnersEnding): void {
+    this.forget(vm, `${vm.identity.name} has ended.`, ending);
+  }
+
   /** `ending` null: a VM that never came to be, of which nobody needs to hear. Throws StoreRefusal: then it is still there. */
   private forget(vm: RoomVm, reason: string, ending: Pick<EndedVm, 'how'> & { readonly why?: string | undefined } | null): void {
     const { ownerHostId: hostId, identity: { id, name } } = vm;
@@ -285,10 +301,14 @@ export class Room implements Disposable {
     this.changed();
   }
 
+  private expire(vm: RoomVm): void {
+    this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
+  }
+
   /** False if the disk does not take it: the next beat tries again. */
-  private expire(vm: RoomVm): boolean {
+  private triesTo(change: () => void): boolean {
     try {
-      this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
+      change();
       return true;
     } catch (error) {
       if (!(error instanceof StoreRefusal)) throw error;

@@ -229,6 +229,21 @@ export const FULL_DISK: Disturbance = {
   },
 };
 
+/** A tab is closed: the same as a crash, but it says so as it goes (NR26, NR29). Apart from the others, as the full disk is. */
+export const CLOSED_TABS: readonly Disturbance[] = (['source', 'target'] as const).map((side) => ({
+  party: side,
+  trouble: 'crash',
+  canStrike: ({ staging }) => staging[side].isUp,
+  strike({ staging, arbiter }, struck) {
+    staging.world.note(`the ${side}'s tab is closed, and says so`);
+    arbiter.mayHaveLost = true;
+    arbiter.lastWord(side);
+    staging.kill(side, true);
+    for (const socket of arbiter.sockets(side)) socket.die('client', true);
+    struck();
+  },
+}));
+
 function away({ staging }: Scene): number {
   return staging.world.random.pick(AWAY_MS);
 }

@@ -10,7 +10,7 @@ import { Staging } from '../../../migration/testing/staging.ts';
 import { World } from '../../../migration/testing/world.ts';
 import type { PageSpace } from '../../../migration/ports.ts';
 import type { Coverage, Row } from './coverage.ts';
-import { DISTURBANCES, FULL_DISK, type Disturbance, type Scene } from './disturbances.ts';
+import { CLOSED_TABS, DISTURBANCES, FULL_DISK, type Disturbance, type Scene } from './disturbances.ts';
 import { RelayArbiter } from './relay-arbiter.ts';
 import { leadTo } from './routes.ts';
 
@@ -33,7 +33,9 @@ export type Plan =
   | { readonly row: Row; readonly disturbance: Disturbance; /** At the state's first step; otherwise perhaps later. */ readonly atOnce: boolean }
   | 'random'
   /** The same, and the relay's disk is full for a while. */
-  | 'random with a full disk';
+  | 'random with a full disk'
+  /** The same, and one of the two tabs is closed. */
+  | 'random with a closed tab';
 
 export interface Outcome {
   /** How it ended, for statistics. */
@@ -64,7 +66,7 @@ class FaultMachine implements Scene {
     this.world = staging.world;
     this.coverage = coverage;
     this.invariants = new Invariants(staging);
-    this.each = typeof plan === 'string' ? this.anything(plan !== 'random') : this.directed(plan);
+    this.each = typeof plan === 'string' ? this.anything(plan) : this.directed(plan);
   }
 
   static async open(seed: number, plan: Plan, coverage: Coverage): Promise<FaultMachine> {
@@ -180,13 +182,14 @@ class FaultMachine implements Scene {
     };
   }
 
-  private anything(fullDisk: boolean): () => void {
+  private anything(kind: Extract<Plan, string>): () => void {
     const { random } = this.world;
     const plan = Array.from({ length: 1 + random.below(4) }, () => ({
       at: random.below(random.chance(0.7) ? 200 : 500),
       trouble: random.chance(0.85) ? random.pick(DISTURBANCES) : random.pick(INNER_FAULTS),
     }));
-    if (fullDisk) {
+    if (kind === 'random with a closed tab') plan.push({ at: random.below(200), trouble: random.pick(CLOSED_TABS) });
+    if (kind === 'random with a full disk') {
       for (let times = 1 + random.below(2); times > 0; times--) plan.push({ at: random.below(300), trouble: FULL_DISK });
     }
     let steps = 0;

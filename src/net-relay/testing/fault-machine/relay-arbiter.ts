@@ -13,7 +13,7 @@ import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../../s
 import { connectHost } from '../../client/host-client.ts';
 import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../../client/port-client.ts';
 import { GATEWAY_IP, GATEWAY_MAC } from '../../lan.ts';
-import type { CreatedVm } from '../../relay-protocol.ts';
+import { RELAY_PROTOCOL_VERSION, type CreatedVm, type HostToRelay } from '../../relay-protocol.ts';
 import { createRelay, type Relay } from '../../relay-server.ts';
 import type { StoredVm } from '../../relay-store.ts';
 import { memoryKeyValueStore, StoreRefusal } from '../../store/key-value-store.ts';
@@ -176,6 +176,19 @@ export class RelayArbiter implements Arbiter {
     this.process.addSource(() => [...this.arrivals(null, 'toServer'), ...this.outside()]);
   }
 
+  /** The host's tab says as it is closed that the VM it has is over, if it has one and reaches the relay (NR26). */
+  lastWord(side: Owner): void {
+    const port = side === 'source' ? this.sourcePort : this.portOfTarget();
+    if (!this.isUp || this.unreachable.has(side) || port === null) return;
+    const { room, key, hostId, hostToken } = this.portOptions(side).credentials;
+    const nowhere = { backlogBytes: 0, sendText: () => undefined, sendBinary: () => undefined, close: () => undefined, terminate: () => undefined };
+    const socket = this.relay.connect('host', nowhere);
+    const say = (message: HostToRelay): void => socket.text(JSON.stringify(message));
+    say({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, name: side });
+    say({ type: 'destroy-vm', requestId: 99, vmId: this.vmId, epoch: port.epoch, ending: { how: 'tab-closed' } });
+    socket.closed(true);
+  }
+
   /** The host's connections break and no other comes about until join(). */
   part(side: Owner): void {
     this.mayHaveLost = true;
@@ -196,7 +209,11 @@ export class RelayArbiter implements Arbiter {
   }
 
   private get ownersPort(): OwnerPort | null {
-    if (this.owner === 'source') return this.sourcePort;
+    return this.owner === 'source' ? this.sourcePort : this.portOfTarget();
+  }
+
+  /** Once the target has learnt that the VM is its own. */
+  private portOfTarget(): OwnerPort | null {
     try {
       return this.targetPort?.asOwner() ?? null;
     } catch {
