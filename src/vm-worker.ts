@@ -1,6 +1,7 @@
-/** Entry of the VM's dedicated worker; everything is in src/host/worker. */
-import type { FromVmWorker, ToVmWorker } from './host/vm-worker-messages.ts';
-import { runVmWorker } from './host/worker/vm-worker-main.ts';
+/** Entry of a VM's worker in the browser; everything is in src/vm-host. */
+import { openBrowserSocket } from './net-relay/client/open-socket.ts';
+import type { FromVmWorker, ToVmWorker } from './vm-host/vm-worker-messages.ts';
+import { runVmHost } from './vm-host/vm-host.ts';
 
 const scope = globalThis as unknown as {
   postMessage(message: FromVmWorker): void;
@@ -10,9 +11,10 @@ const scope = globalThis as unknown as {
 
 scope.onmessageerror = () => scope.postMessage({ type: 'unreadable' });
 
-runVmWorker(
-  (message) => scope.postMessage(message),
-  (heard) => {
+runVmHost({
+  post: (message) => scope.postMessage(message),
+  listen(heard) {
     scope.onmessage = (event) => heard(event.data);
   },
-);
+  openSocket: openBrowserSocket,
+});

@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { concatenated } from './console-bytes.ts';
 import { ConsoleInput } from './console-input.ts';
-import { ConsoleInbox, type InputPiece } from './console-outbox.ts';
+import { ConsoleInbox, type InputPiece } from '../vm-host/console-inbox.ts';
 import type { HostMessage } from './host-messages.ts';
 import { vmOwner } from './vm-owner.ts';
-import { ConsoleGate } from './worker/console-gate.ts';
+import { ConsoleGate } from '../vm-host/console-gate.ts';
 
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];

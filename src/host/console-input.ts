@@ -5,7 +5,8 @@
  */
 import type { HostId, VmId } from '../shared/ids.ts';
 import { fromBase64, toBase64 } from './console-bytes.ts';
-import { ConsoleOutbox, MAX_WAITING_BYTES, type InputPiece } from './console-outbox.ts';
+import type { InputPiece } from '../vm-host/console-inbox.ts';
+import { ConsoleOutbox, MAX_WAITING_BYTES } from './console-outbox.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
 
 /** What is not acknowledged by then is sent again, and the page says that it waits. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { concatenated } from './console-bytes.ts';
-import { ConsoleInbox, ConsoleOutbox, MAX_PIECE_BYTES, MAX_WAITING_BYTES, MAX_WRITERS, type InputPiece } from './console-outbox.ts';
+import { ConsoleInbox, MAX_WRITERS, type InputPiece } from '../vm-host/console-inbox.ts';
+import { ConsoleOutbox, MAX_PIECE_BYTES, MAX_WAITING_BYTES } from './console-outbox.ts';
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HostId, VmId } from '../shared/ids.ts';
-import { ConsoleSizes, FIRST_SIZE, type ConsoleSize } from './console-sizes.ts';
+import type { ConsoleSize } from '../vm-host/vm-worker-messages.ts';
+import { ConsoleSizes, FIRST_SIZE } from './console-sizes.ts';
 import type { HostMessage } from './host-messages.ts';
 
 const VM = 'vm-1' as VmId;

@@ -7,12 +7,8 @@
  * same one, so that they agree whatever the order in which they hear of them.
  */
 import type { HostId, VmId } from '../shared/ids.ts';
+import type { ConsoleSize } from '../vm-host/vm-worker-messages.ts';
 import { MAX_COLUMNS, MAX_ROWS, type HostMessage, type HostMessageOf } from './host-messages.ts';
-
-export interface ConsoleSize {
-  readonly cols: number;
-  readonly rows: number;
-}
 
 /** What the guest's terminal has until somebody claims it (guest/root/etc/init.d/start). */
 export const FIRST_SIZE: ConsoleSize = { cols: 80, rows: 24 };

@@ -9,7 +9,7 @@ import { settlable } from '../migration/settlable.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HandOver, LinkAttempt, LinkWaiter } from './host-links.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
-import type { MigrationEnds } from './vm-worker-messages.ts';
+import type { MigrationEnds } from '../vm-host/vm-worker-messages.ts';
 
 export interface DepartureOrder {
   readonly id: MigrationId;

@@ -13,9 +13,9 @@ import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
-import { linkIdOf } from './link-id.ts';
+import { linkIdOf } from '../link/link-id.ts';
 import { randomId } from './random.ts';
-import type { MigrationEnds } from './vm-worker-messages.ts';
+import type { MigrationEnds } from '../vm-host/vm-worker-messages.ts';
 
 /** Hosts connected ahead of time; in a larger room the rest are connected when somebody migrates to them. */
 const MAX_CONNECTED_AHEAD = 8;

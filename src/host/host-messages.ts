@@ -28,7 +28,7 @@ export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
 const MAX_LINK_ATTEMPT = 16;
 /** Four characters for three bytes. */
 const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), v.base64());
-/** With a piece behind it, a place is still a whole number that can travel with the VM (worker/console-luggage.ts). */
+/** With a piece behind it, a place is still a whole number that can travel with the VM (vm-host/console-luggage.ts). */
 const place = v.pipe(count, v.safeInteger(), v.maxValue(Number.MAX_SAFE_INTEGER - MAX_CONSOLE_BYTES));
 
 export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import { LocalVm, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
-import type { FromVmWorker, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
+import type { FromVmWorker, ToVmWorker, VmIdentity } from '../vm-host/vm-worker-messages.ts';
 
 const [VM, MOVE, A, B] = ['vm-1' as VmId, 'm' as MigrationId, 'a' as HostId, 'b' as HostId];
 const IDENTITY = { vmId: VM } as VmIdentity;

@@ -7,12 +7,11 @@ import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { settlable } from '../migration/settlable.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
-import type { InputPiece } from './console-outbox.ts';
-import type { ConsoleSize } from './console-sizes.ts';
+import type { InputPiece } from '../vm-host/console-inbox.ts';
 import { Departure, type DepartureOrder, type OpenLink } from './departure.ts';
 import type { HandOver } from './host-links.ts';
 import { VmHandle } from './vm-handle.ts';
-import type { FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
+import type { ConsoleSize, FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from '../vm-host/vm-worker-messages.ts';
 
 export interface LocalVmEvents {
   output(vm: LocalVm, data: Uint8Array): void;

@@ -15,7 +15,7 @@ import { randomPassword } from './random.ts';
 import type { RemoteConsoles } from './remote-consoles.ts';
 import type { RoomLog } from './room-log.ts';
 import type { TabMotionVmState, VmView } from './scripting-interface.ts';
-import type { RelayAccess, VmIdentity } from './vm-worker-messages.ts';
+import type { RelayAccess, VmIdentity } from '../vm-host/vm-worker-messages.ts';
 import { VmEndings } from './vm-endings.ts';
 import type { VmDetails } from './vm-views.ts';
 

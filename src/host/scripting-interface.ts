@@ -1,4 +1,5 @@
 /** `window.tabmotion`: the promise to demo scripts, exercises and tests. Documented in README.md; kept stable. */
+import type { MigrateOptions } from '../vm-host/vm-worker-messages.ts';
 import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
 
 export interface TabMotionHost {
@@ -24,16 +25,7 @@ export interface TabMotionVm {
   readonly epoch: number;
 }
 
-export interface MigrateOptions {
-  /** Longest pause the switchover may be expected to take. Default 100. */
-  readonly maxPauseMs?: number;
-  /** Only 'pre-copy' so far. */
-  readonly mode?: 'pre-copy';
-  /** Upper limit for the bulk lane; default none. */
-  readonly bandwidthBytesPerSecond?: number;
-  /** Hash all of RAM, video memory and overlay on both sides at the switchover. Default false. */
-  readonly verify?: boolean;
-}
+export type { MigrateOptions };
 
 export interface PingSample {
   readonly vmId: string;

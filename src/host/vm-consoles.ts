@@ -1,7 +1,8 @@
 /** The consoles of the room's VMs as this tab has them: what they print, what is typed, and how large they are. */
 import type { HostId, VmId } from '../shared/ids.ts';
 import { ConsoleInput, type LocalConsole } from './console-input.ts';
-import { ConsoleSizes, type ConsoleSize } from './console-sizes.ts';
+import type { ConsoleSize } from '../vm-host/vm-worker-messages.ts';
+import { ConsoleSizes } from './console-sizes.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
 import { RemoteConsoles } from './remote-consoles.ts';
 import type { TerminalConsole } from './scripting-interface.ts';

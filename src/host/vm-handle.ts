@@ -2,7 +2,7 @@
 import { transferables } from '../link/lane-end.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
-import type { FromVmWorker, ToVmWorker } from './vm-worker-messages.ts';
+import type { FromVmWorker, ToVmWorker } from '../vm-host/vm-worker-messages.ts';
 
 export class VmHandle implements Disposable {
   readonly messages = new Emitter<FromVmWorker>();

@@ -6,7 +6,8 @@ import * as v from 'valibot';
 import { guestManifestSchema, type GuestArtefact, type GuestManifest } from '../guest-manifest.ts';
 import type { BaseDisk, MachineParts } from '../machine.ts';
 
-const GUEST_SET = fileURLToPath(new URL('../../../.cache/guest', import.meta.url));
+/** Where `npm run guest` leaves it. */
+export const GUEST_SET = fileURLToPath(new URL('../../../.cache/guest', import.meta.url));
 
 export interface GuestParts {
   readonly manifest: GuestManifest;

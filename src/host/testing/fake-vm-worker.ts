@@ -5,7 +5,7 @@
 import type { SeededRandom } from '../../migration/testing/seeded-random.ts';
 import type { MigrationPhase, MigrationReport } from '../../migration/report.ts';
 import type { HostId, MigrationId } from '../../shared/ids.ts';
-import type { FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
+import type { FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from '../../vm-host/vm-worker-messages.ts';
 import type { ModelVm } from './model-guest.ts';
 
 type Migrate = Extract<ToVmWorker, { type: 'migrate' }>;

@@ -19,7 +19,7 @@ import { RoomLog } from '../room-log.ts';
 import type { EndedMigration, TabMotionVm } from '../scripting-interface.ts';
 import { publicVm, vmViews } from '../vm-views.ts';
 import { vmOwner } from '../vm-owner.ts';
-import type { RelayAccess } from '../vm-worker-messages.ts';
+import type { RelayAccess } from '../../vm-host/vm-worker-messages.ts';
 import { FakeVmWorker } from './fake-vm-worker.ts';
 import { ModelVm } from './model-guest.ts';
 

@@ -1,19 +1,18 @@
 /** A real relay on a loopback port, with clients and network cards to hold in a test's hand. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { WebSocket as NodeWebSocket } from 'ws';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
 import { connectHost, type HostClient } from '../client/host-client.ts';
 import type { PortNic } from '../client/inbound-queue.ts';
-import { socketOpener } from '../client/open-socket.ts';
 import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../client/port-client.ts';
+import { openNodeSocket } from '../node-socket.ts';
 import { createRelay, type Relay, type RelayOptions } from '../relay-server.ts';
 import { memoryKeyValueStore } from '../store/key-value-store.ts';
 import type { CreatedVm } from '../relay-protocol.ts';
 
-export const openSocket = socketOpener(NodeWebSocket as unknown as typeof WebSocket);
+export const openSocket = openNodeSocket;
 
 /** A network card whose guest takes frames while `running`. */
 export class TestNic implements PortNic {

@@ -1,18 +1,18 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
-import type { Machine } from '../../emulator-bridge/machine.ts';
-import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import type { Link, SourceVm } from '../../migration/ports.ts';
-import { asMigrationError } from '../../migration/migration-error.ts';
-import type { MigrationReport } from '../../migration/report.ts';
-import { startSender, type SenderHandle } from '../../migration/sender.ts';
-import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
+import type { Machine } from '../emulator-bridge/machine.ts';
+import { systemClock } from '../emulator-bridge/system-clock.ts';
+import type { Link, SourceVm } from '../migration/ports.ts';
+import { asMigrationError } from '../migration/migration-error.ts';
+import type { MigrationReport } from '../migration/report.ts';
+import { startSender, type SenderHandle } from '../migration/sender.ts';
+import type { MigrationEnds, ToVmWorker } from './vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
 import { packLuggage } from './console-luggage.ts';
 import type { CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
 import { NextLinks } from './next-links.ts';
 import { openMigrationLink } from './open-migration-link.ts';
-import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
+import type { ResidentVm, WorkerContext } from './vm-host.ts';
 
 export interface Departure {
   /** Never rejects. */
@@ -28,7 +28,7 @@ export interface Departure {
 
 export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm: ResidentVm, context: WorkerContext): Departure {
   const { migrationId } = order;
-  const open = (ends: MigrationEnds, attempt: number): Link => openMigrationLink(ends, context.relay, { migrationId, attempt, side: 'source', peer: order.to });
+  const open = (ends: MigrationEnds, attempt: number): Link => openMigrationLink(ends, context, { migrationId, attempt, side: 'source', peer: order.to });
   const link = open(order.ends, 0);
   const lease = vm.port.sourceLease(migrationId, order.to);
   const others = new NextLinks();

@@ -3,10 +3,10 @@
  * while the VM is stopped for a switchover: then it is not acknowledged, and reaches the guest wherever it runs next. Nor
  * is input for which the guest's serial port has no room; it is sent again until there is some.
  */
-import type { Machine } from '../../emulator-bridge/machine.ts';
-import type { Disposable } from '../../shared/disposable.ts';
-import type { HostId } from '../../shared/ids.ts';
-import { ConsoleInbox, type InputPiece } from '../console-outbox.ts';
+import type { Machine } from '../emulator-bridge/machine.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import type { HostId } from '../shared/ids.ts';
+import { ConsoleInbox, type InputPiece } from './console-inbox.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
 
 /** Pieces kept while the VM is stopped, so that it need not wait for them to be sent again. */

@@ -1,19 +1,19 @@
 /** The target's side of a migration in the VM's worker: the machine waits at the base snapshot, the engine fills it. */
-import type { Machine } from '../../emulator-bridge/machine.ts';
-import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import { asMigrationError, MigrationError } from '../../migration/migration-error.ts';
-import type { TargetVm } from '../../migration/ports.ts';
-import { startReceiver } from '../../migration/receiver.ts';
-import { attachTarget, type TargetPort } from '../../net-relay/client/port-client.ts';
-import type { OpenedLink } from '../../link/lane-end.ts';
-import type { MigrationEnds, ToVmWorker } from '../vm-worker-messages.ts';
+import type { Machine } from '../emulator-bridge/machine.ts';
+import { systemClock } from '../emulator-bridge/system-clock.ts';
+import { asMigrationError, MigrationError } from '../migration/migration-error.ts';
+import type { TargetVm } from '../migration/ports.ts';
+import { startReceiver } from '../migration/receiver.ts';
+import { attachTarget, type TargetPort } from '../net-relay/client/port-client.ts';
+import type { OpenedLink } from '../link/lane-end.ts';
+import type { MigrationEnds, ToVmWorker } from './vm-worker-messages.ts';
 import { GuestWallClock } from './guest-wall-clock.ts';
 import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
 import { unpackLuggage, type ConsoleLuggage } from './console-luggage.ts';
 import { NextLinks } from './next-links.ts';
 import { nextTask } from './next-task.ts';
 import { openMigrationLink } from './open-migration-link.ts';
-import type { ResidentVm, WorkerContext } from './vm-worker-main.ts';
+import type { ResidentVm, WorkerContext } from './vm-host.ts';
 
 /** What is known once the guest is about to run. */
 interface Arrival {
@@ -33,7 +33,7 @@ export interface Arriving {
 
 export function receiveVm(order: Extract<ToVmWorker, { type: 'receive' }>, building: Promise<Machine>, context: WorkerContext): Arriving {
   const open = (ends: MigrationEnds, attempt: number): OpenedLink =>
-    openMigrationLink(ends, context.relay, { migrationId: order.migrationId, attempt, side: 'target', peer: order.from });
+    openMigrationLink(ends, context, { migrationId: order.migrationId, attempt, side: 'target', peer: order.from });
   const links = { current: open(order.ends, 0), others: new NextLinks() };
   return {
     done: receive(order, links, building, context).finally(() => links.others.dispose()),
@@ -77,7 +77,7 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
       const { url, ...credentials } = context.relay;
       port = attachTarget({
         url: `${url}/port`, credentials, vmId: offer.vmId, epoch, migrationId: offer.migrationId, fromHostId: order.from,
-        nic: network, clock: systemClock,
+        nic: network, clock: systemClock, openSocket: context.openSocket,
       });
       return port.targetLease();
     },

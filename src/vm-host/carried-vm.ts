@@ -1,8 +1,8 @@
 /** What travels with a migration's offer beside the machine. The target checks it before it believes it. */
 import * as v from 'valibot';
-import { MigrationError } from '../../migration/migration-error.ts';
-import type { LeaseEpoch, MacAddress, VmId } from '../../shared/ids.ts';
-import type { VmIdentity } from '../vm-worker-messages.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { LeaseEpoch, MacAddress, VmId } from '../shared/ids.ts';
+import type { VmIdentity } from './vm-worker-messages.ts';
 
 export interface CarriedVm {
   readonly identity: VmIdentity;

@@ -3,8 +3,13 @@ import type { LinkEnds } from '../link/lane-end.ts';
 import type { LinkKind, MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
-import type { InputPiece } from './console-outbox.ts';
-import type { MigrateOptions } from './scripting-interface.ts';
+import type { InputPiece } from './console-inbox.ts';
+
+/** Columns and rows of the terminal that shows a console. */
+export interface ConsoleSize {
+  readonly cols: number;
+  readonly rows: number;
+}
 
 /** How the worker opens its own port at the relay. */
 export interface RelayAccess {
@@ -24,6 +29,18 @@ export interface VmIdentity {
   readonly netmask: string;
   readonly gateway: string;
   readonly password: string;
+}
+
+/** How a migration is to be made; part of the scripting interface. */
+export interface MigrateOptions {
+  /** Longest pause the switchover may be expected to take. Default 100. */
+  readonly maxPauseMs?: number;
+  /** Only 'pre-copy' so far. */
+  readonly mode?: 'pre-copy';
+  /** Upper limit for the bulk lane; default none. */
+  readonly bandwidthBytesPerSecond?: number;
+  /** Hash all of RAM, video memory and overlay on both sides at the switchover. Default false. */
+  readonly verify?: boolean;
 }
 
 /** How the worker opens a migration's link; through the relay it needs nothing from the page. */

@@ -2,11 +2,10 @@
  * The host's side of the guest agent's line protocol (guest/AGENT.md), spoken over the VM's second serial port: gives a
  * restored snapshot its identity, sets its wall clock after a hop, and tells it the size of the console's terminal.
  */
-import type { SerialPort } from '../../emulator-bridge/machine.ts';
-import type { Disposable } from '../../shared/disposable.ts';
-import { Emitter } from '../../shared/emitter.ts';
-import type { ConsoleSize } from '../console-sizes.ts';
-import type { VmIdentity } from '../vm-worker-messages.ts';
+import type { SerialPort } from '../emulator-bridge/machine.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { ConsoleSize, VmIdentity } from './vm-worker-messages.ts';
 
 /** An answer later than this is reported; a cold guest needs well under a second. */
 const ANSWER_LIMIT_MS = 10_000;

@@ -3,11 +3,11 @@
  * rebooted, when what is known of the server's clock changes, and from time to time, for the guest's own clock is as
  * good as the host's.
  */
-import type { Machine } from '../../emulator-bridge/machine.ts';
-import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import type { Clock } from '../../migration/ports.ts';
-import type { ServerTime } from '../../net-relay/client/server-time.ts';
-import { DisposableBag, type Disposable } from '../../shared/disposable.ts';
+import type { Machine } from '../emulator-bridge/machine.ts';
+import { systemClock } from '../emulator-bridge/system-clock.ts';
+import type { Clock } from '../migration/ports.ts';
+import type { ServerTime } from '../net-relay/client/server-time.ts';
+import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { GuestAgent, Moment } from './guest-agent.ts';
 
 /** A computer's clock that is wrong by 200 ppm, far more than usual, is off by 6 ms then. */

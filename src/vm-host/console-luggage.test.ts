@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import * as v from 'valibot';
-import { fromBase64, toBase64 } from '../console-bytes.ts';
-import { ConsoleInbox } from '../console-outbox.ts';
-import { hostMessageSchema, MAX_CONSOLE_BYTES } from '../host-messages.ts';
+import { fromBase64, toBase64 } from '../host/console-bytes.ts';
+import { ConsoleInbox } from './console-inbox.ts';
+import { hostMessageSchema, MAX_CONSOLE_BYTES } from '../host/host-messages.ts';
 import { packLuggage, unpackLuggage } from './console-luggage.ts';
 
 describe('the console\'s luggage', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { VirtualClock } from '../../migration/testing/virtual-clock.ts';
-import { Emitter } from '../../shared/emitter.ts';
+import { VirtualClock } from '../migration/testing/virtual-clock.ts';
+import { Emitter } from '../shared/emitter.ts';
 import type { Moment } from './guest-agent.ts';
 import { GuestWallClock } from './guest-wall-clock.ts';
 

@@ -7,8 +7,8 @@
  *     +--------+----------------------+------------------
  */
 import * as v from 'valibot';
-import { MigrationError } from '../../migration/migration-error.ts';
-import { MAX_WRITERS } from '../console-outbox.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import { MAX_WRITERS } from './console-inbox.ts';
 
 const MAX_JSON_BYTES = 64 * 1024;
 const HEADER_BYTES = 4;

@@ -1,7 +1,7 @@
 /** The links that the page opens for a migration after its first has died. */
-import { MigrationError } from '../../migration/migration-error.ts';
-import type { Link } from '../../migration/ports.ts';
-import type { Disposable } from '../../shared/disposable.ts';
+import { MigrationError } from '../migration/migration-error.ts';
+import type { Link } from '../migration/ports.ts';
+import type { Disposable } from '../shared/disposable.ts';
 
 interface Waiting {
   readonly resolve: (link: Link) => void;

@@ -1,17 +1,18 @@
 /**
- * The VM's worker: one machine, its port at the relay, its agent, its console, and its migrations. Composes what the
- * adapters offer; talks to the page in `vm-worker-messages.ts`.
+ * What runs in a VM's worker: one machine, its port at the relay, its agent, its console, and its migrations. Composes
+ * what the adapters offer; talks to its host in `vm-worker-messages.ts`. It runs in a browser's Worker and in one of
+ * Node's: what differs between them is handed in (`VmHostPlatform`).
  */
-import { createMachine } from '../../emulator-bridge/create-machine.ts';
-import { openGuestDisk, type GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
-import type { Machine, MachineEnd } from '../../emulator-bridge/machine.ts';
-import { createCompressor, createPageHash } from '../../emulator-bridge/page-codec-engines.ts';
-import { systemClock } from '../../emulator-bridge/system-clock.ts';
-import { attachOwner, type OwnerPort } from '../../net-relay/client/port-client.ts';
-import { disposable, DisposableBag, type Disposable } from '../../shared/disposable.ts';
-import type { LeaseEpoch } from '../../shared/ids.ts';
-import type { ConsoleSize } from '../console-sizes.ts';
-import type { FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
+import { createMachine } from '../emulator-bridge/create-machine.ts';
+import { openGuestDisk, type GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { Machine, MachineEnd } from '../emulator-bridge/machine.ts';
+import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
+import { systemClock } from '../emulator-bridge/system-clock.ts';
+import type { OpenSocket } from '../net-relay/client/open-socket.ts';
+import { attachOwner, type OwnerPort } from '../net-relay/client/port-client.ts';
+import { disposable, DisposableBag, type Disposable } from '../shared/disposable.ts';
+import type { LeaseEpoch } from '../shared/ids.ts';
+import type { ConsoleSize, FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
 import { ConsoleGate, MAX_HELD_PIECES, type ConsoleInputHeard } from './console-gate.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
 import { GuestAgent } from './guest-agent.ts';
@@ -29,8 +30,18 @@ export interface ResidentVm {
   readonly console: ConsoleGate;
 }
 
+/** What the runtime gives. */
+export interface VmHostPlatform {
+  /** To the host that made the worker. */
+  readonly post: (message: FromVmWorker) => void;
+  /** Called once; `heard` with every message of the host's, in order. */
+  readonly listen: (heard: (message: ToVmWorker) => void) => void;
+  readonly openSocket: OpenSocket;
+}
+
 export interface WorkerContext {
   readonly relay: RelayAccess;
+  readonly openSocket: OpenSocket;
   readonly post: (message: FromVmWorker) => void;
   readonly engines: Promise<MigrationEngines>;
   /** Keeps console, agent and state of a machine connected to the page. */
@@ -46,8 +57,8 @@ export interface MigrationEngines {
 
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
 
-/** Runs the worker on this message channel; `post` and `listen` are the worker's own. */
-export function runVmWorker(post: (message: FromVmWorker) => void, listen: (heard: (message: ToVmWorker) => void) => void): void {
+/** Serves the worker's host for as long as the worker lives. */
+export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
   let context: WorkerContext | null = null;
   let machine: Promise<Machine> = Promise.reject(new Error('The worker was not prepared.'));
   machine.catch(() => undefined);
@@ -71,7 +82,7 @@ export function runVmWorker(post: (message: FromVmWorker) => void, listen: (hear
   listen((message) => {
     switch (message.type) {
       case 'prepare':
-        context = makeContext(message.relay, post, {
+        context = makeContext(message.relay, openSocket, post, {
           vmEnded: (reason) => departure?.vmEnded(reason),
           settled: () => (departure ?? arriving)?.done ?? Promise.resolve(),
         });
@@ -171,12 +182,13 @@ interface Underway {
   settled(): Promise<unknown>;
 }
 
-function makeContext(relay: RelayAccess, post: (message: FromVmWorker) => void, underway: Underway): WorkerContext {
+function makeContext(relay: RelayAccess, openSocket: OpenSocket, post: (message: FromVmWorker) => void, underway: Underway): WorkerContext {
   const engines = Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash }));
   // A migration that needs them says why they are not there.
   engines.catch(() => undefined);
   return {
     relay,
+    openSocket,
     post,
     engines,
     connect(machine, luggage) {
@@ -221,7 +233,7 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   const { console, agent } = context.connect(machine);
   machine.network.setMac(identity.mac);
   const { url, ...credentials } = context.relay;
-  const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: systemClock });
+  const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: systemClock, openSocket: context.openSocket });
   context.watchPort(port);
   context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);

@@ -1,0 +1,24 @@
+/** Opens the link of a migration in the VM's worker, whichever of the kinds its host chose. */
+import { openLink, type OpenedLink } from '../link/lane-end.ts';
+import { openRelayLink } from '../net-relay/client/relay-lane.ts';
+import type { HostId, MigrationId } from '../shared/ids.ts';
+import { linkIdOf } from '../link/link-id.ts';
+import type { WorkerContext } from './vm-host.ts';
+import type { MigrationEnds } from './vm-worker-messages.ts';
+
+export interface LinkUse {
+  readonly migrationId: MigrationId;
+  /** 0 for a migration's first link. */
+  readonly attempt: number;
+  readonly side: 'source' | 'target';
+  readonly peer: HostId;
+}
+
+export function openMigrationLink(ends: MigrationEnds, { relay, openSocket }: Pick<WorkerContext, 'relay' | 'openSocket'>, use: LinkUse): OpenedLink {
+  if (ends.kind !== 'relay') return openLink(ends);
+  const { url, ...credentials } = relay;
+  const link = openRelayLink({ url: `${url}/lane`, credentials, linkId: linkIdOf(use.migrationId, use.attempt), side: use.side, peerHostId: use.peer, openSocket });
+  // A relayed lane tells its end only after what was sent has left.
+  const closed = Promise.all([link.control, link.bulk].map((lane) => new Promise((resolve) => lane.onClose(resolve))));
+  return { ...link, closed: closed.then(() => undefined) };
+}
