@@ -29,7 +29,7 @@ import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts'
 import { createReopeningRelay } from './net-relay/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
 import { StoreRefusal, type KeyValueStore } from './net-relay/store/key-value-store.ts';
-import { systemClock } from './net-relay/system-clock.ts';
+import { systemClock } from './shared/system-clock.ts';
 import { disposable, DisposableBag } from './shared/disposable.ts';
 import type { RoomName } from './shared/ids.ts';
 

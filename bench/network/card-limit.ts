@@ -10,7 +10,7 @@ import { InboundQueue, type PortClientDrop } from '../../src/net-relay/client/in
 import { Counters } from '../../src/net-relay/counters.ts';
 import { createGateway, type Gateway } from '../../src/net-relay/gateway/gateway.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK } from '../../src/net-relay/lan.ts';
-import { systemClock } from '../../src/net-relay/system-clock.ts';
+import { systemClock } from '../../src/shared/system-clock.ts';
 import { disposable } from '../../src/shared/disposable.ts';
 import type { MacAddress } from '../../src/shared/ids.ts';
 import { median } from '../statistics.ts';

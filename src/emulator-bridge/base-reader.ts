@@ -4,7 +4,7 @@
  */
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { BaseDisk } from './machine.ts';
 
 /** Chunk size when the base image names none. */

@@ -1,5 +1,5 @@
 /** Loads a known number of bytes over HTTP: never more, and never waiting without end. */
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { MachineError, type MachineErrorCode } from './machine-error.ts';
 
 /** A server that sends nothing for this long has gone silent; it is asked again, or the owner is told. */

@@ -4,13 +4,13 @@
  */
 import { createSHA256 } from 'hash-wasm';
 import * as v from 'valibot';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { fetchBounded, platformFetch, type Fetch } from './bounded-fetch.ts';
 import { guestManifestSchema, type GuestArtefact, type GuestManifest } from './guest-manifest.ts';
 import { openHttpDisk } from './http-disk.ts';
 import type { BaseDisk, MachineParts } from './machine.ts';
 import { MachineError } from './machine-error.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { V86_VERSION } from './v86-version.ts';
 
 /** A manifest lists some hundred packages; this is far above. */

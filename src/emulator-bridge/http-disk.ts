@@ -3,12 +3,12 @@
  * before anybody sees it. The address is immutable, so the browser's own cache keeps what was read.
  */
 import { createSHA256 } from 'hash-wasm';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { fetchBounded, platformFetch, type Fetch } from './bounded-fetch.ts';
 import { runChunkRequests, type ChunkRun } from './chunk-requests.ts';
 import type { BaseDisk } from './machine.ts';
 import { MachineError } from './machine-error.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 /** Largest request: neighbouring chunks are asked for together up to this size. */
 export const REQUEST_BYTES = 1024 * 1024;

@@ -9,11 +9,11 @@
 import { Bitmap } from '../shared/bitmap.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { PAGE_SIZE } from '../shared/page.ts';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { BaseReader, byteRanges, type BaseReaderOptions } from './base-reader.ts';
 import type { BaseDisk } from './machine.ts';
 import { MachineError } from './machine-error.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 /** Unit of the overlay. */
 const BLOCK_BYTES = PAGE_SIZE;

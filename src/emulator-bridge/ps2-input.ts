@@ -4,7 +4,7 @@
  * with every key and button let go, since nobody at the target would ever let them go.
  */
 import type { Disposable } from '../shared/disposable.ts';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { ByteQueue } from './byte-queue.ts';
 import { HeldKeys } from './held-keys.ts';
 import { MachineError } from './machine-error.ts';

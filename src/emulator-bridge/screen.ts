@@ -3,10 +3,10 @@
  * it lives, and costs nothing while no canvas is attached.
  */
 import type { Disposable } from '../shared/disposable.ts';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Screen } from './machine.ts';
 import { Ps2Input, type Ps2Like } from './ps2-input.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { TextScreen } from './text-screen.ts';
 import type { BusLike } from './v86-bus.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { ABSENT_CLEANUP_MS, ABSENT_EXPIRE_MS, MAX_ABSENT_BYTES, MAX_ABSENT_BYTES_PER_PEER } from './signalling-limits.ts';
 
 /** When peer has surely thrown a message away: its queue expires as a whole, at a beat, and the beat may be a little late. */

@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { Counters } from '../net-relay/counters.ts';
 
 /** `downloads-full`: at once, of all rooms. Each holds a copy of a capture, 32 MiB, until it is read; as many rooms are captured at a time. */

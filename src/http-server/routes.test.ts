@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../net-relay/system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { CaptureDownloads } from './capture-downloads.ts';
 import { createRoutes } from './routes.ts';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';

@@ -3,7 +3,7 @@
  * knows no limits, and gives that each socket as a PeerSocket. It knows neither `ws` nor `peer`.
  */
 import { EventEmitter } from 'node:events';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { Counters } from '../net-relay/counters.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from '../net-relay/server-socket.ts';
 import { TokenBucket } from '../net-relay/token-bucket.ts';

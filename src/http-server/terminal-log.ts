@@ -3,7 +3,7 @@
  * text of a message that is no JSON) and how often it happens, so a line is shown in plain characters and is cut, and
  * there are only so many a minute.
  */
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 
 /** Of each topic: enough to see what goes on, few enough to read. */

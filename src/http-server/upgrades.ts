@@ -1,7 +1,7 @@
 import { STATUS_CODES, type IncomingMessage, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../migration/ports.ts';
-import { systemClock } from '../net-relay/system-clock.ts';
+import type { Clock } from '../shared/clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { FOREIGN_HOST_STATUS, foreignHostSentence, type HostCheck } from './host-names.ts';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;

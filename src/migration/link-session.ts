@@ -7,7 +7,8 @@ import type { MigrationId } from '../shared/ids.ts';
 import { HEARTBEAT_MS, LAST_WORD_MS, SILENT_HEARTBEATS } from './limits.ts';
 import { serializeControl, type ToSource, type ToTarget } from './messages.ts';
 import { asMigrationError, MigrationError } from './migration-error.ts';
-import type { Clock, Link } from './ports.ts';
+import type { Link } from './ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { HANDSHAKE_VERSION, hashMigrationId, MessageType, nextSequence, parseMessage, serializeMessage, type Envelope } from './wire.ts';
 
 /** Messages of the handshake may come with its version at any time; everything else with the agreed one. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Clock } from './ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { LATE_MS, MachineLoop, MAX_FURTHER_STEPS, STEP_MS } from './machine-loop.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 import { VirtualClock } from './testing/virtual-clock.ts';

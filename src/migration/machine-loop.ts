@@ -7,7 +7,7 @@
  * than it should counts as one step, and what arrived meanwhile has its turn before the limit passes.
  */
 import type { Disposable } from '../shared/disposable.ts';
-import type { Clock } from './ports.ts';
+import type { Clock } from '../shared/clock.ts';
 
 /** The steps in which a limit is waited for. */
 export const STEP_MS = 250;

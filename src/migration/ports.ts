@@ -144,12 +144,6 @@ export interface TargetLease {
   dispose(): void;
 }
 
-/** Monotonic time in milliseconds, and timers; virtual in tests. */
-export interface Clock {
-  now(): number;
-  setTimeout(callback: () => void, ms: number): Disposable;
-}
-
 /** Block compression (zstd level 1 in the product). */
 export interface Compressor {
   compress(data: Uint8Array): Uint8Array;

@@ -1,7 +1,8 @@
 /** What startReceiver() (receiver.ts) takes and gives. */
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import type { Clock, Compressor, Link, PageHash, TargetLease, TargetVm } from './ports.ts';
+import type { Compressor, Link, PageHash, TargetLease, TargetVm } from './ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { ReceiverState } from './receiver-states.ts';
 import type { MigrationCause, MigrationProgress } from './report.ts';
 

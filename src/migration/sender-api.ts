@@ -1,6 +1,7 @@
 /** What startSender() (sender.ts) takes and gives. */
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
-import type { Clock, Compressor, Link, PageHash, SourceLease, SourceVm } from './ports.ts';
+import type { Compressor, Link, PageHash, SourceLease, SourceVm } from './ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { MigrationProgress, MigrationReport } from './report.ts';
 import type { SenderState } from './sender-states.ts';
 

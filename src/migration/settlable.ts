@@ -1,4 +1,4 @@
-import type { Clock } from './ports.ts';
+import type { Clock } from '../shared/clock.ts';
 
 /** A promise that is resolved from outside. */
 export interface Settlable<T> {

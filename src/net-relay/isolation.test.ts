@@ -9,7 +9,7 @@ import { RoomGateways } from './gateway/room-gateway.ts';
 import { GATEWAY_IP, GATEWAY_MAC, type Lan } from './lan.ts';
 import { RELAY_PROTOCOL_VERSION, type RelayToPort } from './relay-protocol.ts';
 import { encodeBatches } from './relay-wire.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { ipFrame, numberOf, recordingStation, RelayHarness, TestNic, until, type TestVm } from './testing/relay-harness.ts';
 
 let harness: RelayHarness;

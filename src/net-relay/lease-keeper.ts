@@ -2,7 +2,7 @@
  * Keeps the lease of one VM, in memory and in the store: a change of owner is stored before anybody hears of it, or it
  * has not taken place (NR25). A commit is then refused; a sign of life or a give-back waits until the store takes it.
  */
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import { stepLease, type Lease, type LeaseEffect, type LeaseEvent, type UnconfirmedLease } from './lease-table.ts';

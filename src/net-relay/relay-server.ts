@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName } from '../shared/ids.ts';
 import { isOverdue } from './attempt.ts';
@@ -22,7 +22,7 @@ import { StoreRefusal, StoreUnsure, type KeyValueStore } from './store/key-value
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
 
 /** Sockets open at once: a few hundred tabs with a few VMs each. */

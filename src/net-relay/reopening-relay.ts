@@ -5,7 +5,7 @@
 import type { Disposable } from '../shared/disposable.ts';
 import { createRelay, type Relay, type RelayOptions } from './relay-server.ts';
 import { StoreRefusal, type KeyValueStore, type StoreUnsure } from './store/key-value-store.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const TRY_AGAIN_MS = 1000;
 

@@ -3,7 +3,7 @@
  * it. Performs the effects the lease asks for; decides nothing about ownership itself. Every change of owner is
  * stored before anybody hears of it, or refused (NR25).
  */
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { assertNever } from '../shared/assert-never.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, Ipv4Address, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';

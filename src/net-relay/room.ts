@@ -1,7 +1,7 @@
 /**
  * One room: a LAN of its own, the hosts that see each other, the VMs they run. Nothing of one room reaches another.
  */
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, Ipv4Address, MacAddress, RoomName, VmId } from '../shared/ids.ts';

@@ -6,7 +6,7 @@
  *
  * "Confirmed" is apart from that: after a move, frames handed to the target are kept until it gave a sign of life.
  */
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { Ipv4Address, MacAddress } from '../shared/ids.ts';
 import type { Counters } from './counters.ts';

@@ -2,10 +2,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
-import type { Clock } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import { MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES } from './relay-protocol.ts';
 import type { ServerSocket, ServerSocketEvents } from './server-socket.ts';
-import { systemClock } from './system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 /** A peer that was told to close has this long to answer; then its descriptor is given back. `ws` itself waits for 30 s. */
 export const CLOSE_LIMIT_MS = 3000;

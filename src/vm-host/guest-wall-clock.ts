@@ -4,8 +4,8 @@
  * good as the host's.
  */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import { systemClock } from '../emulator-bridge/system-clock.ts';
-import type { Clock } from '../migration/ports.ts';
+import { systemClock } from '../shared/system-clock.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { ServerTime } from '../net-relay/client/server-time.ts';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { GuestAgent, Moment } from './guest-agent.ts';

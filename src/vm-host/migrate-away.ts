@@ -1,6 +1,6 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import { systemClock } from '../emulator-bridge/system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import type { Link, SourceVm } from '../migration/ports.ts';
 import { asMigrationError } from '../migration/migration-error.ts';
 import type { MigrationReport } from '../migration/report.ts';

@@ -1,6 +1,6 @@
 /** The target's side of a migration in the VM's worker: the machine waits at the base snapshot, the engine fills it. */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import { systemClock } from '../emulator-bridge/system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { asMigrationError, MigrationError } from '../migration/migration-error.ts';
 import type { TargetVm } from '../migration/ports.ts';
 import { startReceiver } from '../migration/receiver.ts';

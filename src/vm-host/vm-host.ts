@@ -7,7 +7,7 @@ import { createMachine } from '../emulator-bridge/create-machine.ts';
 import { openGuestDisk, type GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { Machine, MachineEnd } from '../emulator-bridge/machine.ts';
 import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
-import { systemClock } from '../emulator-bridge/system-clock.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import type { OpenSocket } from '../net-relay/client/open-socket.ts';
 import { attachOwner, type OwnerPort } from '../net-relay/client/port-client.ts';
 import { disposable, DisposableBag, type Disposable } from '../shared/disposable.ts';

@@ -1,5 +1,5 @@
 import { disposable, type Disposable } from '../../shared/disposable.ts';
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 
 /** Virtual time: nothing happens until advance() is called, and then in the order of the timers' times. */
 export class ManualClock implements Clock {

@@ -1,5 +1,5 @@
 import { disposable, type Disposable } from '../../shared/disposable.ts';
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 
 interface Timer {
   readonly at: number;

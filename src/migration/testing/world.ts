@@ -3,7 +3,7 @@
  * of the event loop, a timer) is an action that waits until the schedule picks it. With a seed, the same run every time.
  */
 import { disposable, type Disposable } from '../../shared/disposable.ts';
-import type { Clock } from '../ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { SeededRandom } from './seeded-random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 

@@ -1,6 +1,6 @@
 /** A tab's membership of a room: who is here, which VMs there are, messages between hosts. Runs in the page. */
 import * as v from 'valibot';
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../../shared/ids.ts';
@@ -8,7 +8,7 @@ import {
   createdVmSchema, MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToHostSchema,
   type CreatedVm, type EndedVm, type Ending, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
 } from '../relay-protocol.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 import type { OpenSocket } from './open-socket.ts';
 import { RelaySocket, type RelaySocketState } from './relay-socket.ts';
 

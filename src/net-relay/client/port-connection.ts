@@ -2,7 +2,7 @@
  * One VM's port at the relay, seen from the VM's worker: frames both ways, the attachment as owner or target, and the
  * messages of the leases that use it. Which of them mean what is the leases' business.
  */
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import { DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
@@ -10,7 +10,7 @@ import type { Attempt } from '../attempt.ts';
 import { Counters } from '../counters.ts';
 import { MAX_BATCH_FRAMES, MAX_FRAME_BYTES, RELAY_PROTOCOL_VERSION, relayToPortSchema, type PortToRelay, type RelayToPort } from '../relay-protocol.ts';
 import { decodeFrames, encodeBatches, encodeFrames } from '../relay-wire.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 import { InboundQueue, type PortClientDrop, type PortNic } from './inbound-queue.ts';
 import type { OpenSocket } from './open-socket.ts';
 import { RelaySocket, type RelaySocketState } from './relay-socket.ts';

@@ -4,12 +4,13 @@
  * by itself when it is lost: the migration goes on over another link.
  */
 import { MigrationError } from '../../migration/migration-error.ts';
-import type { Clock, Lane, Link } from '../../migration/ports.ts';
+import type { Lane, Link } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import type { HostId } from '../../shared/ids.ts';
 import { LANE_WINDOW_BYTES, MAX_LANE_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToLaneSchema, type LaneToRelay, type RelayToLane } from '../relay-protocol.ts';
 import { decodeText } from '../relay-wire.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 import { openBrowserSocket, webSocketUrl, type ClientSocket, type OpenSocket } from './open-socket.ts';
 import type { PortCredentials } from './port-connection.ts';
 

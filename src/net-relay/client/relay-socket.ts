@@ -3,14 +3,14 @@
  * again with growing pauses. It knows neither hosts nor ports.
  */
 import type * as v from 'valibot';
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import { MAX_BINARY_MESSAGE_BYTES } from '../relay-protocol.ts';
 import type { Attempt } from '../attempt.ts';
 import { decodeText } from '../relay-wire.ts';
 import { openBrowserSocket, webSocketUrl, type ClientSocket, type OpenSocket } from './open-socket.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 
 export type RelaySocketState =
   | { readonly kind: 'connecting' }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { shiftedClock, VirtualClock } from '../../migration/testing/virtual-clock.ts';
 import { TestNic } from '../testing/relay-harness.ts';
 import { VirtualLan } from '../testing/virtual-lan.ts';

@@ -4,7 +4,7 @@
  * is known to be from a certain span of time; it is taken for the middle and is wrong by half of it at most. The one
  * that can be least wrong counts, and what it can be wrong by grows with its age, for two clocks never go quite alike.
  */
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 

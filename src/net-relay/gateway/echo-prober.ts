@@ -2,7 +2,7 @@
  * Pings guests on a steady beat. A sample is reported once for each beat: with its round trip as soon as the answer
  * comes, or as lost when none came within a limit that is longer than any pause of a switchover.
  */
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import type { GatewayCounters } from './counters.ts';
 import { IcmpType, serializeIcmp, type IcmpMessage } from './icmp.ts';

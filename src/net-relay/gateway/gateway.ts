@@ -8,7 +8,7 @@
  * gateway to a room of the relay.
  */
 import { randomInt } from 'node:crypto';
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Counters } from '../counters.ts';
 import type { Station } from '../station.ts';

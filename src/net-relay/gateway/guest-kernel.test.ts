@@ -11,7 +11,7 @@ import type { MacAddress } from '../../shared/ids.ts';
 import { InboundQueue, type PortClientDrop } from '../client/inbound-queue.ts';
 import { Counters } from '../counters.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK } from '../lan.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { collect, ending, sha256 } from './testing/kernel-lan.ts';
 import { impaired, LossyWire, type Impairment } from './testing/lossy-wire.ts';

@@ -2,7 +2,7 @@
  * What the gateway does with the packets of its LAN: ping, DHCP and DNS at its own address; TCP and UDP to the outside, if
  * that is allowed; a refusal that says why for the rest.
  */
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { TokenBucket } from '../token-bucket.ts';
 import { BROADCAST_IP } from './address.ts';

@@ -2,7 +2,7 @@
  * UDP from guests to the outside: one socket of the host machine for each port of a guest. Answers are let in only from
  * an address and port the guest has sent to (RFC 4787's address and port-dependent filtering).
  */
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { parseIpv4Address } from './address.ts';
 import type { GatewayCounters } from './counters.ts';
 import type { HostDatagrams, HostNetwork } from './host-network.ts';

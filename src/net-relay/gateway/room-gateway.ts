@@ -2,7 +2,7 @@
  * Joins gateways to the rooms of a relay: one gateway per room, its port forwards opened as VMs come (the same host ports
  * as before, if the relay knew the VM already), its pings reported to the room.
  */
-import type { Clock } from '../../migration/ports.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { disposable } from '../../shared/disposable.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK } from '../lan.ts';
 import { Switch } from '../switch.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 import { formatIpv4Address, formatMacAddress } from './address.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { createTapStation } from './tap-station.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../migration/testing/seeded-random.ts';
 import { GATEWAY_MAC } from '../lan.ts';
 import { Switch } from '../switch.ts';
-import { systemClock } from '../system-clock.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 import { formatIpv4Address, formatMacAddress } from './address.ts';
 import { FrameGuest } from './testing/frame-guest.ts';
 import { GATEWAY_ADDRESS, GATEWAY_MAC_NUMBER } from './testing/gateway-world.ts';

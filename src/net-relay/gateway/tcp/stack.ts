@@ -2,7 +2,7 @@
  * All TCP connections of a gateway: finds the one a segment belongs to, offers new ones to their owner, resets what
  * belongs to none (RFC 9293 §3.10.7.1).
  */
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import type { Ipv4Packet } from '../ipv4.ts';
 import { BufferBudget } from './buffer-budget.ts';
 import type { ByteRing } from './byte-ring.ts';

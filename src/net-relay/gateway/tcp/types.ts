@@ -1,5 +1,5 @@
 /** What a TCP connection tells its owner, and what it needs from the stack. */
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import type { BufferBudget } from './buffer-budget.ts';
 import type { ByteRing } from './byte-ring.ts';
 import type { TcpHeader } from './segment.ts';

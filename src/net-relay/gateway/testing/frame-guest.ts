@@ -2,7 +2,7 @@
  * A guest made of frames: it has a MAC and an IP address, a TCP stack, and remembers every frame it was sent. Frames
  * between it and the gateway pass at once, or as the test wires them.
  */
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import { Counters } from '../../counters.ts';
 import { formatIpv4Address, formatMacAddress } from '../address.ts';

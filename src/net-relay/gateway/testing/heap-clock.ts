@@ -1,4 +1,4 @@
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { disposable, type Disposable } from '../../../shared/disposable.ts';
 
 interface Timer {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import type { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 
 export interface Impairment {

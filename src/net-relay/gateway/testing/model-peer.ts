@@ -2,7 +2,7 @@
  * A guest's TCP as the standard's text has it, written apart from the gateway's: no timestamps, no SACK, no scaling, no
  * congestion control, everything kept in plain arrays. It checks what it receives against its own window, and is slow.
  */
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import type { Disposable } from '../../../shared/disposable.ts';
 import { TcpFlag, type TcpSegment } from '../tcp/segment.ts';
 

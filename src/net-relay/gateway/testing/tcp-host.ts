@@ -1,5 +1,5 @@
 /** One end of a TCP conversation in virtual time: a stack of ours with a name, an address and a wire. */
-import type { Clock } from '../../../migration/ports.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import type { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import { Counters } from '../../counters.ts';
 import type { CounterName } from '../counters.ts';
