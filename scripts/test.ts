@@ -1,28 +1,31 @@
 /**
- * `npm test`: types, lint, the model, unit tests, then the end-to-end tests in real browsers with the real guest. The last line is
- * computed from the runners' own JSON reports; whatever breaks outside a test counts as failed.
+ * `npm test`: types, lint, the fast unit tests (one of them moves a real guest between two hosts in Node), and one
+ * migration in a real browser; the model too, if what it stands for has changed. Two minutes or three.
  *
- *   npm test -- --full    the long versions of the long tests
+ *   npm test -- --all     everything: all unit tests, the model, all end-to-end tests in real browsers
+ *   npm test -- --full    everything, and the long versions of the long tests
+ *
+ * The last line is computed from the runners' own JSON reports; whatever breaks outside a test counts as failed.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ensureGuest } from '../guest/ensure-guest.ts';
 import { buildPage } from './build-page.ts';
 import { addCounts, NONE, readPlaywright, readVitest, summaryLine, tally, type Counts, type Tally } from './count-results.ts';
 import { findChromium } from './find-chromium.ts';
+import { QUICK_BROWSER_TEST } from './long-tests.ts';
+import { setChecked, wasChecked } from './model-digest.ts';
 import { HOW_TO_GET_SPIN, missingPrograms, verifyModel } from './verify-model.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REPORTS = `${ROOT}test-results/reports`;
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
+const WORDS = ['--all', '--full'];
 
 const problems: string[] = [];
+const durations: string[] = [];
 let counts = NONE;
-
-function heading(title: string): void {
-  console.log(`\n== ${title}`);
-}
 
 function fail(problem: string): void {
   problems.push(problem);
@@ -30,14 +33,40 @@ function fail(problem: string): void {
   console.error(problem);
 }
 
-function runNode(script: string, args: readonly string[], environment: Record<string, string> = {}): number | null {
-  const result = spawnSync(process.execPath, [`${ROOT}node_modules/${script}`, ...args], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...environment } });
-  return result.status;
-}
-
 function count(found: Tally): void {
   problems.push(...found.problems);
   counts = addCounts(counts, found.counts);
+}
+
+/** One part of the whole, with its time. */
+async function part<T>(title: string, work: () => Promise<T>): Promise<T> {
+  console.log(`\n== ${title}`);
+  const began = performance.now();
+  try {
+    return await work();
+  } finally {
+    durations.push(`${title.toLowerCase()} ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  }
+}
+
+interface End {
+  /** null: killed by a signal. */
+  readonly status: number | null;
+  /** What it printed, if that was kept. */
+  readonly printed: string;
+}
+
+/** Runs a program of node_modules. `keep`: its output is returned instead of shown, as others run beside it. */
+function runNode(script: string, args: readonly string[], { keep = false, environment = {} }: { keep?: boolean; environment?: Record<string, string> } = {}): Promise<End> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [`${ROOT}node_modules/${script}`, ...args], {
+      cwd: ROOT, stdio: ['inherit', keep ? 'pipe' : 'inherit', keep ? 'pipe' : 'inherit'], env: { ...process.env, ...environment },
+    });
+    let printed = '';
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => void (printed += data.toString()));
+    child.on('error', (error) => resolve({ status: null, printed: String(error) }));
+    child.on('close', (status) => resolve({ status, printed }));
+  });
 }
 
 function readReport(name: string): unknown {
@@ -49,19 +78,34 @@ function readReport(name: string): unknown {
 }
 
 /** Runs a step of preparation; false if it failed. */
-async function prepare(title: string, step: () => Promise<unknown>): Promise<boolean> {
-  heading(title);
-  try {
-    await step();
-    return true;
-  } catch (error) {
-    fail(`${title}: ${error instanceof Error ? error.message : String(error)}`);
-    return false;
+function prepare(title: string, step: () => Promise<unknown>): Promise<boolean> {
+  return part(title, async () => {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      fail(`${title}: ${error instanceof Error ? error.message : String(error)}`);
+      return false;
+    }
+  });
+}
+
+async function checkTypes(): Promise<void> {
+  for (const project of ['tsconfig.core.json', 'tsconfig.web.json', 'tsconfig.json']) {
+    const { status, printed } = await runNode('typescript/bin/tsc', ['-p', project], { keep: true });
+    if (status !== 0) fail(`${printed}Types: ${project} does not compile.`);
   }
 }
 
+/** A rule that looks at types may judge an unchanged file by what was true before: only the quick run takes its word. */
+async function lint(cached: boolean): Promise<void> {
+  const cache = ['--cache', '--cache-strategy', 'content', '--cache-location', 'node_modules/.cache/eslint/'];
+  const { status, printed } = await runNode('eslint/bin/eslint.js', ['.', '--max-warnings', '0', ...(cached ? cache : [])], { keep: true });
+  if (status !== 0) fail(`${printed}Lint: see above.`);
+}
+
 /** The model of a migration; skipped, and said so, where its checker is missing. */
-function checkModel(): void {
+async function checkModel(): Promise<void> {
   const missing = missingPrograms();
   if (missing.length > 0) {
     console.log(`SKIPPED: the model was not checked: ${missing.join(' and ')} not found. ${HOW_TO_GET_SPIN}`);
@@ -69,47 +113,48 @@ function checkModel(): void {
     return;
   }
   try {
-    counts = addCounts(counts, verifyModel((line) => console.log(line)));
+    const found = verifyModel((line) => console.log(line));
+    counts = addCounts(counts, found);
+    if (found.failed === 0) await setChecked();
   } catch (error) {
     fail(`Model: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
+async function unitTests(): Promise<void> {
+  const { status } = await runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit.json`]);
+  count(tally('Vitest', { status, report: readReport('unit.json') }, readVitest));
+}
+
+async function browserTests(some: readonly string[]): Promise<void> {
+  const { status } = await runNode('@playwright/test/cli.js', ['test', '--reporter=list,json', ...some], { environment: { PLAYWRIGHT_JSON_OUTPUT_FILE: `${REPORTS}/e2e.json` } });
+  count(tally('Playwright', { status, report: readReport('e2e.json') }, readPlaywright));
+}
+
 async function main(): Promise<void> {
-  const unknown = process.argv.slice(2).filter((word) => word !== '--full');
+  const words = process.argv.slice(2);
+  const unknown = words.filter((word) => !WORDS.includes(word));
   if (unknown.length > 0) {
-    fail(`npm test takes only --full; there is no ${unknown.join(' ')}. Single tests: npm run test:unit -- NAME, npm run test:e2e -- NAME.`);
+    fail(`npm test takes only ${WORDS.join(' or ')}; there is no ${unknown.join(' ')}. Single tests: npm run test:unit -- NAME, npm run test:e2e -- NAME.`);
     return;
   }
-  if (process.argv.includes('--full')) process.env['TABMOTION_FULL'] = '1';
+  const all = words.length > 0;
+  if (words.includes('--full')) process.env['TABMOTION_FULL'] = '1';
+  if (!all) process.env['TABMOTION_QUICK'] = '1';
   rmSync(REPORTS, { recursive: true, force: true });
   mkdirSync(REPORTS, { recursive: true });
 
-  heading('Types');
-  for (const project of ['tsconfig.core.json', 'tsconfig.web.json', 'tsconfig.json']) {
-    if (runNode('typescript/bin/tsc', ['-p', project]) !== 0) fail(`Types: ${project} does not compile.`);
-  }
-  heading('Lint');
-  if (runNode('eslint/bin/eslint.js', ['.', '--max-warnings', '0']) !== 0) fail('Lint: see above.');
-
+  await part('Types and lint', () => Promise.all([checkTypes(), lint(!all)]));
   const guestReady = await prepare('Guest', () => ensureGuest({ onProgress: (line) => console.log(line) }));
   const pageReady = await prepare('Page', () => buildPage({ testBuild: true, onProgress: (line) => console.log(line) }));
   const chromiumReady = await prepare('Chromium', () => {
     console.log(findChromium());
     return Promise.resolve();
   });
-
-  heading('Model');
-  checkModel();
-
-  heading('Unit tests');
-  const unitStatus = runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit.json`]);
-  count(tally('Vitest', { status: unitStatus, report: readReport('unit.json') }, readVitest));
-
-  heading('End-to-end tests');
+  if (all || !(await wasChecked())) await part('Model', checkModel);
+  await part('Unit tests', unitTests);
   if (guestReady && pageReady && chromiumReady) {
-    const status = runNode('@playwright/test/cli.js', ['test', '--reporter=list,json'], { PLAYWRIGHT_JSON_OUTPUT_FILE: `${REPORTS}/e2e.json` });
-    count(tally('Playwright', { status, report: readReport('e2e.json') }, readPlaywright));
+    await part(all ? 'End-to-end tests' : 'A migration in Chromium', () => browserTests(all ? [] : ['--project=loopback', '--grep', QUICK_BROWSER_TEST]));
   } else {
     fail('The end-to-end tests were not run: what they need could not be prepared (see above).');
   }
@@ -117,5 +162,6 @@ async function main(): Promise<void> {
 
 await main();
 if (problems.length > 0) console.log(`\nBeyond failed tests:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+console.log(`\n${durations.join(', ')}`);
 console.log(`\n${summaryLine(counts)}`);
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;

@@ -3,12 +3,12 @@
  * seeded schedules of crashes, freezes, cuts, late duplicates and cancels (MG23-MG35, NR8-NR17; I1-I5 of PROTOCOL.md).
  */
 import { describe, expect, it } from 'vitest';
-import { FULL } from '../shared/testing/full.ts';
+import { FULL, QUICK } from '../shared/testing/full.ts';
 import { Coverage, reasonAgainst, ROWS, type Row } from './testing/fault-machine/coverage.ts';
 import { DISTURBANCES, FULL_DISK, type Party, type Trouble } from './testing/fault-machine/disturbances.ts';
 import { runSchedule, type Plan } from './testing/fault-machine/fault-machine.ts';
 
-const SCHEDULES = FULL ? 20_000 : 2000;
+const SCHEDULES = FULL ? 20_000 : QUICK ? 500 : 2000;
 
 /** Named trouble in every state, again and again; what is left of the number is trouble of any kind at any time. */
 const DIRECTED = ROWS.flatMap((row) => [...DISTURBANCES, FULL_DISK]
@@ -73,7 +73,8 @@ describe('A migration over the real relay, whatever fails', () => {
     }, 3_600_000);
   }
 
-  it('was met in every state by every trouble of every party', () => {
+  // Fewer schedules do not meet everything.
+  it.skipIf(QUICK)('was met in every state by every trouble of every party', () => {
     console.log(`${run} schedules, ${ends.size} different ends\n${coverage.table()}`);
     expect(run).toBe(SCHEDULES);
     expect(coverage.errors()).toEqual([]);

@@ -1,5 +1,7 @@
-/** How long the long tests are: as `npm test` runs them, or `npm test -- --full`. */
+/** How long the long tests are: as `npm test -- --all` runs them, or `npm test -- --full`. */
 export const FULL = process.env['TABMOTION_FULL'] === '1';
+/** `npm test`: fewer schedules of what has thousands. */
+export const QUICK = process.env['TABMOTION_QUICK'] === '1';
 /** Seeded hostile inputs for each decoder (C7). */
 export const FUZZ_RUNS = FULL ? 200_000 : 20_000;
 /** Of a test that takes them all, on a slow machine that is busy with other tests. */

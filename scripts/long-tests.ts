@@ -1,0 +1,20 @@
+/**
+ * Test files that `npm test` leaves to `npm test -- --all`, because they boot guests, or speak with real kernels in
+ * namespaces, for many seconds each.
+ */
+export const LONG_TESTS: readonly string[] = [
+  'guest/forks.test.ts',
+  'guest/guest.test.ts',
+  'src/emulator-bridge/create-machine.test.ts',
+  'src/emulator-bridge/guest-devices.test.ts',
+  'src/emulator-bridge/guest-end.test.ts',
+  'src/emulator-bridge/twin.test.ts',
+  'src/emulator-bridge/write-tracking.test.ts',
+  'src/emulator-bridge/x87-control.test.ts',
+  'src/net-relay/gateway/guest-kernel.test.ts',
+  'src/net-relay/gateway/kernel.test.ts',
+  'src/net-relay/gateway/tap-tcp.test.ts',
+];
+
+/** The one test in a browser that `npm test` runs: a real guest moves from tab to tab. */
+export const QUICK_BROWSER_TEST = 'A2:';

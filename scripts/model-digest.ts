@@ -1,0 +1,37 @@
+/**
+ * Whether the model was checked against the code as it stands: `model/checked.sha256` holds the digest of what the model
+ * stands for, as it was when `npm run model` passed last.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { sourceDigest } from './source-digest.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const CHECKED = `${ROOT}model/checked.sha256`;
+
+/** The model, its checker, and the code whose states, requests and messages it tells. */
+export const MODELLED: readonly string[] = [
+  'model/handover.pml',
+  'scripts/model-report.ts',
+  'scripts/verify-model.ts',
+  'src/migration/receiver-machine.ts',
+  'src/migration/receiver-states.ts',
+  'src/migration/sender-failure.ts',
+  'src/migration/sender-machine.ts',
+  'src/migration/sender-states.ts',
+  'src/net-relay/client/port-connection.ts',
+  'src/net-relay/client/source-lease.ts',
+  'src/net-relay/client/target-lease.ts',
+  'src/net-relay/lease-keeper.ts',
+  'src/net-relay/lease-table.ts',
+  'src/net-relay/room-vm.ts',
+];
+
+export async function wasChecked(): Promise<boolean> {
+  return readFileSync(CHECKED, 'utf8').trim() === (await sourceDigest(ROOT, MODELLED));
+}
+
+/** To be called once every check has passed. */
+export async function setChecked(): Promise<void> {
+  writeFileSync(CHECKED, `${await sourceDigest(ROOT, MODELLED)}\n`);
+}
