@@ -31,11 +31,13 @@ describe(`${COUNT} PCs of one snapshot`, () => {
       guests.push(guest);
       await guest.machine.run(0);
       await guest.widen();
+      expect(guest.console.position, 'what was printed before the seed').toBe(0);
       const seed = String(index).repeat(2).repeat(64);
       // No answer of the agent is lost while it renews itself: the next line is on its way already.
       const size = guest.agent.printed('ok size', GUEST_LIMIT_MS, guest.agent.position);
       await guest.agent.ask(`identity mac=02:5a:00:00:00:0${index} hostname=pc${index} ip=10.77.0.${index + 2}/24 time=1763840000000 seed=${seed} password=x\nsize cols=900 rows=30`, 'ok identity', GUEST_LIMIT_MS);
       await size;
+      await guest.console.printed('guest# ', GUEST_LIMIT_MS);
     }
   }, GUEST_LIMIT_MS);
 
@@ -51,6 +53,8 @@ describe(`${COUNT} PCs of one snapshot`, () => {
 
   it.each([
     ['the agent', '$(pidof tabmotion-agent)'],
+    ['the shell on the serial console', '$$'],
+    ['the shell on the screen', '$(for p in $(pidof sh); do [ "$(readlink /proc/$p/fd/0)" = /dev/tty1 ] && echo $p; done)'],
     ['a program started at the prompt', '$(ticker 100000 >/dev/null & while ! grep -q ticker /proc/$!/comm; do :; done; echo $!)'],
   ])('differ in address layout and randomness of all that was started since: %s', async (_, pid) => {
     const secrets = await allOf(pid);

@@ -67,8 +67,7 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
     counted.last = now;
   });
   try {
-    await guest.machine.run(0);
-    await guest.widen();
+    await guest.begin();
     await guest.agent.ask(`identity mac=${MAC} hostname=pc ip=${IP}/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=${Date.now()} seed=${'cd'.repeat(64)} password=x`, 'ok identity', GUEST_LIMIT_MS);
     await guest.agent.printed('event services', GUEST_LIMIT_MS);
     await guest.shell(serveCommand(mebibytes));

@@ -52,10 +52,11 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
         if (child.exitCode !== null) throw new Error('QEMU ended.');
         return line.text().includes(what);
       }, BOOT_LIMIT_MS);
-    await heard(console, PROMPT);
+    await heard(agent, 'event ready');
     agent.write(`identity mac=${MAC} hostname=pc ip=10.0.2.15/24 gateway=10.0.2.2 dns=10.0.2.3 time=${Date.now()} seed=${'cd'.repeat(64)} password=x\n`);
     await heard(agent, 'ok identity');
     await heard(agent, 'event services');
+    await heard(console, PROMPT);
     // The mark is put together by printf, so that the echo of the typed line is not taken for it.
     console.write(`${serveCommand(mebibytes)}; printf '%s-%s\\n' transfers can-begin\n`);
     await heard(console, DONE);

@@ -4,6 +4,7 @@
  * /etc/tabmotion/services in the background.
  */
 #include "../programs/guest.h"
+#include "unseeded.h"
 
 #define PORT "/dev/ttyS1"
 #define CONSOLE "/dev/ttyS0"
@@ -46,7 +47,7 @@ struct interface_request {
 };
 
 static i32 port;
-/* The identity has come: this process is still the snapshot's, the same in every copy of it. */
+/* The seed has come: this process is still the snapshot's, the same in every copy of it. */
 static i32 renewal_due;
 static struct line out;
 
@@ -189,6 +190,38 @@ static i32 add_seed(const u8 *seed) {
     i32 reseeded = syscall3(SYS_ioctl, (u32)device, RNDRESEEDCRNG, 0);
     syscall3(SYS_close, (u32)device, 0, 0);
     return added == 0 && reseeded == 0;
+}
+
+/*
+ * Lets the shells begin that wait for the seed (shell.c). Opened for reading too, the pipe does not wait for them; it stays
+ * open until this process is renewed, for one that has found its name and not opened it yet.
+ */
+static void start_shells(void) {
+    syscall3(SYS_open, (u32)UNSEEDED, 2 | 02000000 /* read and write, closed by execve */, 0);
+    syscall3(SYS_unlink, (u32)UNSEEDED, 0, 0);
+}
+
+/* NULL, or what is wrong with the request. */
+static const char *parse_seed(const struct request *request, u8 *seed) {
+    const char *text = get(request, "seed");
+    return text && parse_hex(text, seed, SEED_BYTES, 0) ? 0 : "bad seed";
+}
+
+/* Everything that begins from here on has randomness of its own. NULL, or what went wrong. */
+static const char *apply_seed(const u8 *seed) {
+    if (!add_seed(seed)) return "the random seed is refused";
+    start_shells();
+    renewal_due = 1;
+    return 0;
+}
+
+static void on_seed(const struct request *request) {
+    u8 seed[SEED_BYTES];
+    const char *wrong = parse_seed(request, seed);
+    if (!wrong) wrong = apply_seed(seed);
+    if (wrong) return fail(wrong);
+    put_text(&out, "ok seed");
+    answer();
 }
 
 static i32 write_file(const char *path, i32 mode, struct line *content) {
@@ -344,19 +377,20 @@ static const char *apply_network(const struct network *network) {
 }
 
 static void on_identity(const struct request *request) {
-    const char *seed_text = get(request, "seed"), *password = get(request, "password");
+    const char *password = get(request, "password");
     u8 seed[SEED_BYTES];
     u64 time;
     if (!parse_time(request, &time)) return fail("bad time");
-    if (!seed_text || !parse_hex(seed_text, seed, SEED_BYTES, 0)) return fail("bad seed");
+    const char *wrong = parse_seed(request, seed);
+    if (wrong) return fail(wrong);
     if (!plain(password, 64)) return fail("bad password");
     struct network network;
-    const char *wrong = parse_network(request, &network);
+    wrong = parse_network(request, &network);
     if (wrong) return fail(wrong);
 
     set_clock(time);
-    if (!add_seed(seed)) return fail("the random seed is refused");
-    wrong = apply_network(&network);
+    wrong = apply_seed(seed);
+    if (!wrong) wrong = apply_network(&network);
     if (wrong) return fail(wrong);
 
     static struct line file;
@@ -376,7 +410,6 @@ static void on_identity(const struct request *request) {
     start(SERVICES, password);
     put_text(&out, "ok identity");
     answer();
-    renewal_due = 1;
 }
 
 static void on_clock(const struct request *request) {
@@ -410,7 +443,8 @@ static void handle(char *text) {
     if (same_text(request.verb, "hello")) {
         put_text(&out, "tabmotion-agent 1");
         answer();
-    } else if (same_text(request.verb, "identity")) on_identity(&request);
+    } else if (same_text(request.verb, "seed")) on_seed(&request);
+    else if (same_text(request.verb, "identity")) on_identity(&request);
     else if (same_text(request.verb, "clock")) on_clock(&request);
     else if (same_text(request.verb, "size")) on_size(&request);
     else if (same_text(request.verb, "settle")) {
@@ -473,6 +507,8 @@ static i32 run(i32 count, char **arguments) {
         make_raw();
         syscall3(SYS_signal, 17 /* SIGCHLD */, 1 /* ignored: children vanish by themselves */, 0);
         resume_identity();
+        put_text(&out, "event ready");
+        answer();
     }
 
     static char text[MAX_LINE];

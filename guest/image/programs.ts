@@ -12,7 +12,7 @@ export function programNames(guestFolder: string): string[] {
   return readdirSync(join(guestFolder, 'programs')).filter((name) => name.endsWith('.c')).map((name) => name.slice(0, -2)).sort();
 }
 
-/** Fills `folder`: programs/NAME, agent, init, mbr.bin, loader.bin. */
+/** Fills `folder`: programs/NAME, agent, shell, init, mbr.bin, loader.bin. */
 export async function compilePrograms(guestFolder: string, folder: string, report: (text: string) => void): Promise<void> {
   const compile = async (source: string, output: string): Promise<void> => {
     report(source);
@@ -22,6 +22,7 @@ export async function compilePrograms(guestFolder: string, folder: string, repor
   await runCommand('mkdir', ['-p', join(folder, 'programs')]);
   for (const name of programNames(guestFolder)) await compile(`programs/${name}.c`, join(folder, 'programs', name));
   await compile('agent/agent.c', join(folder, 'agent'));
+  await compile('agent/shell.c', join(folder, 'shell'));
   await compile('initrd/init.c', join(folder, 'init'));
 
   report('boot loader');

@@ -109,6 +109,7 @@ export function busyboxApplets(binary: Buffer): string[] {
 function addPrograms(tree: FileTree, folder: string): void {
   for (const name of readdirSync(join(folder, 'programs'))) tree.file(`/bin/${name}`, readFileSync(join(folder, 'programs', name)), 0o755);
   tree.file('/bin/tabmotion-agent', readFileSync(join(folder, 'agent')), 0o755);
+  tree.file('/bin/tabmotion-shell', readFileSync(join(folder, 'shell')), 0o755);
 }
 
 function addModules(tree: FileTree, { kernel, kernelFolder }: RootParts): void {

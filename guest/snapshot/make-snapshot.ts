@@ -1,4 +1,4 @@
-/** Boots the guest once, without a page, and saves it at its ready prompt before it has an identity. */
+/** Boots the guest once, without a page, and saves it with its agent waiting, before it has a seed, a shell or an identity. */
 import { copyFileSync, constants, openSync, closeSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { saveBaseSnapshot } from '../../src/emulator-bridge/base-snapshot.ts';
@@ -14,6 +14,8 @@ const BOOT_LIMIT_MS = 300_000;
 const ANSWER_LIMIT_MS = 60_000;
 /** After the last answer, so that timers and writes it caused are over. */
 const SETTLE_MS = 1000;
+/** Of a machine that is thrown away. */
+const TRIAL_SEED = '00'.repeat(64);
 /** Blocks of the disk copied at once. */
 const COPY_PAGES = 256;
 
@@ -45,11 +47,11 @@ export async function makeSnapshot(parts: SnapshotParts, folder: string, report:
 }
 
 async function bootAndSave(parts: SnapshotParts, finalDisk: string, report: (text: string, fraction?: number) => void): Promise<{ snapshot: Uint8Array; figures: Omit<SnapshotFigures, 'restoreMs'> }> {
-  return withMachine(parts, async (machine, console, agent) => {
+  return withMachine(parts, async (machine, _console, agent) => {
     report('booting');
     const began = performance.now();
     await machine.run(0);
-    await console.printed('guest# ', BOOT_LIMIT_MS);
+    await agent.printed('event ready', BOOT_LIMIT_MS);
     const figures = { bootInstructions: machine.instructionCount(), bootMs: Math.round(performance.now() - began) };
     await agent.ask('hello', 'tabmotion-agent 1', ANSWER_LIMIT_MS);
     report('settling');
@@ -99,6 +101,8 @@ async function tryOut(parts: SnapshotParts, snapshot: Uint8Array): Promise<numbe
     const began = performance.now();
     await machine.loadBaseSnapshot(snapshot);
     await machine.run(0);
+    await agent.ask(`seed seed=${TRIAL_SEED}`, 'ok seed', ANSWER_LIMIT_MS);
+    await console.printed('guest# ', ANSWER_LIMIT_MS);
     await console.ask('echo snapshot-$((40 + 2))', 'snapshot-42', ANSWER_LIMIT_MS);
     const took = performance.now() - began;
     await agent.ask('hello', 'tabmotion-agent 1', ANSWER_LIMIT_MS);

@@ -13,6 +13,7 @@ import { SerialWatch } from '../snapshot/serial-watch.ts';
 
 const DIRECTORY = join(fileURLToPath(new URL('../..', import.meta.url)), '.cache/guest');
 const PROMPT = 'guest# ';
+const SEED = 'ef'.repeat(64);
 /** A busy machine may be many times slower than an idle one; nothing but a hang takes this long. */
 export const GUEST_LIMIT_MS = 600_000;
 
@@ -27,7 +28,9 @@ export interface RestoredGuest extends Disposable {
   readonly machine: Machine;
   readonly console: SerialWatch;
   readonly agent: SerialWatch;
-  /** Makes the console so wide that the shell does not wrap what is typed. Before the first shell(), and after a reboot. */
+  /** Runs the machine and gives it a random seed, and so a shell; resolves at the prompt of a wide console. */
+  begin(): Promise<void>;
+  /** Makes the console so wide that the shell does not wrap what is typed: begin() does, and it is needed after a reboot. */
   widen(): Promise<void>;
   /** Types a command; resolves with what it printed, once the prompt is back. */
   shell(command: string): Promise<string>;
@@ -49,12 +52,19 @@ export async function restoredGuest(): Promise<RestoredGuest> {
   const console = new SerialWatch(machine.console);
   const agent = new SerialWatch(machine.agent);
   const type = (text: string): void => machine.console.write(new TextEncoder().encode(text));
+  const widen = (): Promise<void> => agent.ask('size cols=1000 rows=24', 'ok size', GUEST_LIMIT_MS);
   return {
     machine,
     console,
     agent,
     type,
-    widen: () => agent.ask('size cols=1000 rows=24', 'ok size', GUEST_LIMIT_MS),
+    widen,
+    async begin() {
+      await machine.run(0);
+      await widen();
+      await agent.ask(`seed seed=${SEED}`, 'ok seed', GUEST_LIMIT_MS);
+      await console.printed(PROMPT, GUEST_LIMIT_MS);
+    },
     async shell(command) {
       const from = console.position;
       type(`${command}\n`);

@@ -1,5 +1,5 @@
 /**
- * The base snapshot: a machine's RAM, video memory and devices at the ready prompt. Made once by the guest's recipe;
+ * The base snapshot: a machine's RAM, video memory and devices before its first prompt. Made once by the guest's recipe;
  * every machine starts from it, so that a migration only sends what differs.
  *
  *      0        4        8       12       16       20       24       28

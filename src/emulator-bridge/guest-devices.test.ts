@@ -33,7 +33,7 @@ async function started(parts: GuestParts, disk?: BaseDisk): Promise<{ machine: M
   const machine = await fresh(parts, disk);
   const console = new GuestConsole(machine);
   await machine.run(0);
-  await console.ready();
+  await console.begin();
   return { machine, console };
 }
 

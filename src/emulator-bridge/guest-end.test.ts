@@ -29,7 +29,7 @@ async function started(parts: GuestParts): Promise<{ machine: Machine; console: 
   const machine = await fresh(parts);
   const console = new GuestConsole(machine);
   await machine.run(0);
-  await console.ready();
+  await console.begin();
   return { machine, console };
 }
 

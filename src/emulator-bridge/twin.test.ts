@@ -107,7 +107,7 @@ describe('a moved PC and its twin', () => {
     beforeAll(async () => {
       [source, target] = [await fromBase(guest), await fromBase(guest)];
       await source.host.at(() => source.machine.run(0));
-      await runUntil(source, new GuestConsole(source.machine).ready());
+      await runUntil(source, new GuestConsole(source.machine).begin());
       await runUntil(source, plugIn(source));
     });
 

@@ -88,7 +88,7 @@ describe.skipIf(guest === null)('write tracking, against a copy of all memory', 
   afterAll(() => machine.discard());
 
   it('reports every page that the first seconds after a restore change', async () => {
-    const verdict = await observe(machine, () => console.ready());
+    const verdict = await observe(machine, () => console.begin());
     expect(verdict.missed).toEqual([]);
     expect(verdict.changed).toBeGreaterThan(0);
   }, WORKLOAD_LIMIT_MS);
@@ -119,6 +119,7 @@ describe.skipIf(guest === null)('the oracle', () => {
     try {
       const workload: Workload = { title: leaveOut, command, ...(command.startsWith('writes') ? { end: '' } : {}) };
       const verdict = await observe(machine, async () => {
+        await console.begin();
         await startWorkload(console, workload);
       });
       expect(verdict.missed.length).toBeGreaterThan(50);

@@ -142,7 +142,7 @@ describe.skipIf(guest === null)('a program of the real guest', () => {
     let machine = await freshGuest();
     let console = new GuestConsole(machine);
     await machine.run(0);
-    await console.ready();
+    await console.begin();
     await console.run(`echo ${compileProgram('rounding.S').toString('base64')} | base64 -d > /tmp/rounding; chmod 755 /tmp/rounding`);
     // Downward, upward, and to nearest with 53 and 24 bits, by the number of arguments.
     for (const words of ['', 'x', 'x x', 'x x x']) {

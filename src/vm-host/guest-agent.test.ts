@@ -43,6 +43,19 @@ describe('GuestAgent', () => {
     guest.dispose();
   });
 
+  it('sends a seed of 64 random bytes, another one at each boot: the guest starts no shell before', async () => {
+    const { agent: guest, sent, says } = agent();
+    const asked = guest.seed();
+    await vi.waitFor(() => expect(sent).toHaveLength(1));
+    await says('ok seed');
+    expect(await asked).toBe('ok seed');
+    await says('event ready');
+    await vi.waitFor(() => expect(sent).toHaveLength(2));
+    for (const line of sent) expect(line).toMatch(/^seed seed=[0-9a-f]{128}\n$/);
+    expect(sent[1]).not.toBe(sent[0]);
+    guest.dispose();
+  });
+
   it('takes a refusal for an answer, and goes on with the next question', async () => {
     const { agent: guest, sent, says } = agent();
     guest.resize({ cols: 80, rows: 24 });

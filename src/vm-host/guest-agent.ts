@@ -1,6 +1,6 @@
 /**
  * The host's side of the guest agent's line protocol (guest/AGENT.md), spoken over the VM's second serial port: gives a
- * restored snapshot its identity, sets its wall clock after a hop, and tells it the size of the console's terminal.
+ * restored snapshot its seed and its identity, sets its wall clock after a hop, and tells it the size of the console's terminal.
  */
 import type { SerialPort } from '../emulator-bridge/machine.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -13,6 +13,7 @@ const ANSWER_LIMIT_MS = 10_000;
 const MAX_LINE_CHARACTERS = 1024;
 const SEED_BYTES = 64;
 const SERVICES_UP = 'event services';
+const BOOTED = 'event ready';
 
 /** One moment on the two clocks by which the guest's is set. */
 export interface Moment {
@@ -26,6 +27,9 @@ const timeFields = ({ wallMs, timeStamp }: Moment): string => `time=${Math.round
 /** Prefix length of a netmask such as 255.255.255.0. */
 const prefixLength = (netmask: string): number =>
   netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
+
+const randomSeed = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** A VM's name as a host name: letters, digits and hyphens. */
 export function hostname(name: string): string {
@@ -49,11 +53,15 @@ export class GuestAgent implements Disposable {
     this.listening = port.onData((bytes) => this.heard(bytes));
   }
 
+  /** Gives the VM a random seed of its own, and so its shells: the guest starts none before. Resolves as identity() does. */
+  seed(): Promise<string | null> {
+    return this.ask('ok seed', () => `seed seed=${randomSeed()}`);
+  }
+
   /** Gives the VM its identity, a random seed of its own and the time. Resolves with the agent's answer; null if none came. */
   identity(vm: VmIdentity, now: () => Moment): Promise<string | null> {
-    const seed = [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
     return this.ask('ok identity', () =>
-      `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} ${timeFields(now())} seed=${seed} password=${vm.password}`);
+      `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} ${timeFields(now())} seed=${randomSeed()} password=${vm.password}`);
   }
 
   /** Sets the guest's wall clock. */
@@ -111,6 +119,7 @@ export class GuestAgent implements Disposable {
         this.line = '';
         if (this.waiting !== null && line.startsWith(this.waiting.answer)) this.waiting.settle(line);
         else if (line.startsWith('error ')) this.waiting?.settle(null);
+        else if (line === BOOTED) void this.seed();
         else if (line === SERVICES_UP) {
           // A boot has set a size of its own.
           if (this.size !== null) this.resize(this.size);

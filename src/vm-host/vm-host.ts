@@ -238,7 +238,8 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);
   const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime });
-  // The shell answers before the identity is complete: the page need not wait for it to let people type.
+  // The shell starts with the seed: it does not wait for the server's time, which the identity needs.
+  void agent.seed();
   void wallClock.known().then(() => agent.identity(identity, wallClock.moment)).then((answer) => {
     void wallClock.begin();
     if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take its identity; it may have no network. Start another VM.' });

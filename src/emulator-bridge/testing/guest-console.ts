@@ -2,6 +2,8 @@
 import type { Disposable } from '../../shared/disposable.ts';
 import type { Machine } from '../machine.ts';
 
+/** Without a random seed the guest starts no shell (guest/AGENT.md). */
+const SEED = '5e'.repeat(64);
 /** The shell asks the terminal for its size behind the prompt. */
 const PROMPT = /guest# (?:\x1b\[6n)?$/;
 
@@ -49,6 +51,26 @@ export class GuestConsole implements Disposable {
     this.type(`${command}\n`);
     const output = await this.until(PROMPT, from);
     return output.slice(output.indexOf('\n') + 1).replace(PROMPT, '').replaceAll('\r', '');
+  }
+
+  /** Gives a guest that has just begun to run its random seed, and waits for the first prompt. */
+  async begin(): Promise<void> {
+    this.machine.agent.write(new TextEncoder().encode(`seed seed=${SEED}\n`));
+    await this.until(PROMPT);
+  }
+
+  /** Resolves at the prompt after the guest's next boot. */
+  async booted(): Promise<void> {
+    let heard = '';
+    await new Promise<void>((resolve) => {
+      const listening = this.machine.agent.onData((bytes) => {
+        heard += String.fromCharCode(...bytes);
+        if (!heard.includes('event ready')) return;
+        listening.dispose();
+        resolve();
+      });
+    });
+    await this.begin();
   }
 
   /** Asks for a prompt, and waits for it. */

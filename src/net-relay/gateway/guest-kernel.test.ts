@@ -61,8 +61,7 @@ describe('our TCP and the kernel of the real guest', { timeout: GUEST_LIMIT_MS }
     });
     // The emulator may use its buffer again.
     network.onFrame((frame) => toGateway.send(frame.slice()));
-    await guest.machine.run(0);
-    await guest.widen();
+    await guest.begin();
     await guest.agent.ask(`identity mac=${MAC} hostname=pc ip=${IP}/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=1763840000000 seed=${'cd'.repeat(64)} password=x`, 'ok identity', GUEST_LIMIT_MS);
     await guest.agent.printed('event services', GUEST_LIMIT_MS);
     await guest.shell('pattern 10 7 > /tmp/ten');
