@@ -29,6 +29,7 @@ class Visitor {
     const { events, peer } = sockets.connect({
       backlogBytes: 0,
       sendText: (_text, onSent) => void this.unread.push(() => onSent?.()),
+      sendUtf8: () => undefined,
       sendBinary: () => undefined,
       close: (_code, reason) => void (this.end ??= reason),
       terminate: () => void (this.end ??= 'cut'),

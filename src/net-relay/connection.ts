@@ -2,7 +2,7 @@
  * One socket at the relay: text in and out by schema, heartbeats, bounds. It knows nothing of rooms or leases.
  */
 import type * as v from 'valibot';
-import { decodeText, type TextRefusal } from './relay-wire.ts';
+import { decodeText, type EncodedText, type TextRefusal } from './relay-wire.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 
 /** The relay's heartbeat, answered by every client. */
@@ -81,16 +81,12 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   }
 
   send(message: Out): void {
-    if (!this.open) return;
-    this.beforeText();
-    if (this.socket.backlogBytes > MAX_TEXT_BACKLOG_BYTES) {
-      this.count('too-slow');
-      this.drop(CloseCode.tooSlow, 'too-slow');
-      // A goodbye would only wait behind the rest.
-      this.socket.terminate();
-      return;
-    }
-    this.socket.sendText(JSON.stringify(message));
+    if (this.isReadyForText()) this.socket.sendText(JSON.stringify(message));
+  }
+
+  /** A message that goes to others too, encoded once for all of them. */
+  sendEncoded(message: EncodedText<Out>): void {
+    if (this.isReadyForText()) this.socket.sendUtf8(message.utf8);
   }
 
   /** False if the socket is too far behind (`maxBacklogBytes`; frames may be lost, a lane's window bounds it already). */
@@ -136,6 +132,20 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     this.open = false;
     this.socket.close(code, reason);
     this.onClosed(false);
+  }
+
+  /** False if the socket is closed, or so far behind that it is closed now. */
+  private isReadyForText(): boolean {
+    if (!this.open) return false;
+    this.beforeText();
+    if (this.socket.backlogBytes > MAX_TEXT_BACKLOG_BYTES) {
+      this.count('too-slow');
+      this.drop(CloseCode.tooSlow, 'too-slow');
+      // A goodbye would only wait behind the rest.
+      this.socket.terminate();
+      return false;
+    }
+    return true;
   }
 
   private hearEcho(message: unknown): void {

@@ -4,6 +4,7 @@ import type { HostId } from '../shared/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { Connection } from './connection.ts';
 import { MAX_TEXT_MESSAGE_BYTES, type HostToRelay, type hostToRelaySchema, type RelayToHost } from './relay-protocol.ts';
+import type { EncodedText } from './relay-wire.ts';
 import type { HostVoice } from './room-hosts.ts';
 import { StoreRefusal } from './store/key-value-store.ts';
 import { RequestRefused, type Room } from './room.ts';
@@ -33,6 +34,10 @@ export class HostSession implements HostVoice<RelayToHost> {
 
   send(message: RelayToHost): void {
     this.connection.send(message);
+  }
+
+  sendEncoded(message: EncodedText<RelayToHost>): void {
+    this.connection.sendEncoded(message);
   }
 
   replaced(): void {

@@ -247,6 +247,7 @@ describe('bad input at the relay', () => {
     const events = lan.relay.connect(kind, {
       backlogBytes: 0,
       sendText: (text) => void heard.push(JSON.parse(text) as { type: string }),
+      sendUtf8: (utf8) => void heard.push(JSON.parse(new TextDecoder().decode(utf8)) as { type: string }),
       sendBinary: () => undefined,
       close: (_code, reason) => void closed.push(reason),
       terminate: () => void closed.push('terminated'),
@@ -321,7 +322,7 @@ describe('bad input at the relay', () => {
   it('lets go of a client that does not read, rather than keep its messages (NR18)', async () => {
     const heard: string[] = [];
     let backlogBytes = 0;
-    const events = lan.relay.connect('host', { get backlogBytes() { return backlogBytes; }, sendText: (text) => void heard.push(text), sendBinary: () => undefined, close: (_code, reason) => void heard.push(reason), terminate: () => void heard.push('terminated') });
+    const events = lan.relay.connect('host', { get backlogBytes() { return backlogBytes; }, sendText: (text) => void heard.push(text), sendUtf8: () => undefined, sendBinary: () => undefined, close: (_code, reason) => void heard.push(reason), terminate: () => void heard.push('terminated') });
     events.text(JSON.stringify(hello()));
     backlogBytes = 100 * 1024 * 1024;
     await lan.pass(1100);

@@ -64,6 +64,17 @@ export function decodeFrames(message: Uint8Array): DecodedFrames {
   return { ok: true, kind, frames };
 }
 
+/** A message `M` as the bytes that every socket carries. */
+export interface EncodedText<M> {
+  readonly utf8: Uint8Array;
+  /** Never there: it keeps the messages of one kind of socket from another. */
+  readonly message?: M;
+}
+
+export function encodeText<M>(message: M): EncodedText<M> {
+  return { utf8: new TextEncoder().encode(JSON.stringify(message)) };
+}
+
 export type DecodedText<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: TextRefusal };
 
 /** Parses a text message against a schema of relay-protocol.ts. */

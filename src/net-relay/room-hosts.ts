@@ -5,6 +5,7 @@
 import type { HostId } from '../shared/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { HostInfo } from './relay-protocol.ts';
+import type { EncodedText } from './relay-wire.ts';
 
 /** Beats of a second that a host may be away before it is shown as gone. */
 const AWAY_BEATS = 10;
@@ -19,6 +20,7 @@ const MAX_REPLIES = 64;
 export interface HostVoice<Message> {
   readonly attempt?: Attempt | undefined;
   send(message: Message): void;
+  sendEncoded(message: EncodedText<Message>): void;
   replaced(): void;
 }
 

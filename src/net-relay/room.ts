@@ -9,6 +9,7 @@ import type { EndedVms } from './ended-vms.ts';
 import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGateway } from './lan.ts';
 import { RoomLanes } from './lane-session.ts';
 import type { CreatedVm, EndedVm, Ending, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
+import { encodeText } from './relay-wire.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
 import { RoomHosts } from './room-hosts.ts';
@@ -175,7 +176,7 @@ export class Room implements Disposable {
   }
 
   toRoom(from: HostId, message: RelayToHost): void {
-    for (const [id, voice] of this.hosts.voices()) if (id !== from) voice.send(message);
+    this.tellAll(message, from);
   }
 
   changed(): void {
@@ -251,8 +252,10 @@ export class Room implements Disposable {
     return vm.port.attached || this.hosts.isPresent(vm.ownerHostId);
   }
 
-  private tellAll(message: RelayToHost): void {
-    for (const [, voice] of this.hosts.voices()) voice.send(message);
+  /** Encoded once, however many hear it. */
+  private tellAll(message: RelayToHost, besides: HostId | null = null): void {
+    const encoded = encodeText(message);
+    for (const [id, voice] of this.hosts.voices()) if (id !== besides) voice.sendEncoded(encoded);
   }
 
   private tellTraffic(): void {

@@ -4,6 +4,8 @@ export interface ServerSocket {
   readonly backlogBytes: number;
   /** `onSent`: once, when it was handed to the system's own buffers, or the socket broke. */
   sendText(text: string, onSent?: () => void): void;
+  /** A text that is encoded already. It is not copied: nobody may change it any more. */
+  sendUtf8(utf8: Uint8Array): void;
   sendBinary(bytes: Uint8Array): void;
   close(code: number, reason: string): void;
   /** At once, without waiting for the other side. */

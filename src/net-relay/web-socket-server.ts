@@ -81,6 +81,7 @@ function wrap(webSocket: WebSocket, clock: Pick<Clock, 'setTimeout'>): ServerSoc
     },
     // A socket that closes meanwhile reports through `close`; the callback keeps ws from throwing.
     sendText: (text, onSent) => webSocket.send(text, { binary: false }, () => onSent?.()),
+    sendUtf8: (utf8) => webSocket.send(utf8, { binary: false }, () => undefined),
     sendBinary: (bytes) => webSocket.send(bytes, { binary: true }, () => undefined),
     close: (code, reason) => {
       if (webSocket.readyState === webSocket.CLOSED) return;

@@ -41,6 +41,7 @@ export class MemorySocket {
       this.server = relay.connect(kind, {
         backlogBytes: 0,
         sendText: (text) => this.push(this.toClient, () => this.client.text(text)),
+        sendUtf8: (utf8) => this.push(this.toClient, () => this.client.text(new TextDecoder().decode(utf8))),
         sendBinary: (bytes) => {
           const copy = bytes.slice();
           this.push(this.toClient, () => this.client.binary(copy));
