@@ -112,6 +112,16 @@ export default tseslint.config(
   },
   ...FOLDERS.map(importRules),
   {
+    // What waits for something must be tested in virtual time.
+    files: ['migration', 'link', 'vm-host', 'host'].map((name) => `src/${name}/**/*.ts`),
+    ignores: ['**/*.test.ts', '**/testing/**'],
+    rules: {
+      'no-restricted-globals': ['error', ...['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval', 'performance'].map((name) => ({
+        name, message: 'Take a Clock (src/shared/clock.ts) as a parameter; for what comes again and again there is src/shared/repeat.ts.',
+      }))],
+    },
+  },
+  {
     files: ['**/*.test.ts', 'e2e/**/*.ts', '**/testing/**'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off', 'max-lines': ['error', 600] },
   },

@@ -11,6 +11,7 @@ import { PeerConnections } from '../../src/link/peer-connections.ts';
 import { PeerSignalling } from '../../src/link/peer-signalling.ts';
 import type { Lane } from '../../src/migration/ports.ts';
 import type { HostId } from '../../src/shared/ids.ts';
+import { systemClock } from '../../src/shared/system-clock.ts';
 
 /** As large as the product's own messages. */
 const MESSAGE_BYTES = 64 * 1024;
@@ -59,8 +60,8 @@ window.stopAndCopy = {
     emulator.add_listener('serial0-output-byte', (byte) => {
       printed += String.fromCharCode(byte);
     });
-    const signalling = new PeerSignalling(self as HostId, self, { host: base.hostname, port: Number(base.port), path: '/peerjs', secure: false });
-    const connections = new PeerConnections(self as HostId, signalling);
+    const signalling = new PeerSignalling(self as HostId, self, { host: base.hostname, port: Number(base.port), path: '/peerjs', secure: false }, systemClock);
+    const connections = new PeerConnections(self as HostId, signalling, systemClock);
     await opened(connections, other as HostId, dials);
     const lanes = connections.createLanes(other as HostId, FIRST_CHANNEL);
     if (lanes === null) throw new Error('No WebRTC connection');

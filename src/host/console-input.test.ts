@@ -7,6 +7,7 @@ import { ConsoleInbox, type InputPiece } from '../vm-host/console-inbox.ts';
 import type { HostMessage } from './host-messages.ts';
 import { vmOwner } from './vm-owner.ts';
 import { ConsoleGate } from '../vm-host/console-gate.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
@@ -30,6 +31,7 @@ class Room {
     this.home = this.makeHome(A, new ConsoleInbox());
     for (const self of [A, B, C]) {
       this.inputs.set(self, new ConsoleInput({
+        clock: systemClock,
         self,
         send: (to, message) => {
           if (!this.cut.has(self)) this.queue.push({ from: self, to, message });
@@ -248,7 +250,7 @@ describe('ConsoleInput', () => {
   it('is sent again ever less often while nobody takes it, and at once when the relay answers again', () => {
     const sentAt: number[] = [];
     const begin = Date.now();
-    const input = new ConsoleInput({ self: C, send: () => sentAt.push(Date.now() - begin), ownerNow: () => A, local: () => null, changed: () => undefined, lost: () => undefined });
+    const input = new ConsoleInput({ self: C, clock: systemClock, send: () => sentAt.push(Date.now() - begin), ownerNow: () => A, local: () => null, changed: () => undefined, lost: () => undefined });
     input.write(VM, 'x');
     vi.advanceTimersByTime(40_000);
     expect(sentAt).toEqual([0, 1000, 3000, 7000, 15_000, 23_000, 31_000, 39_000]);
@@ -267,7 +269,7 @@ describe('ConsoleInput', () => {
   it('keeps nothing of a VM that is gone', () => {
     let owner: HostId | null = A;
     const sent: HostMessage[] = [];
-    const input = new ConsoleInput({ self: C, send: (_to, message) => sent.push(message), ownerNow: () => owner, local: () => null, changed: () => undefined, lost: () => undefined });
+    const input = new ConsoleInput({ self: C, clock: systemClock, send: (_to, message) => sent.push(message), ownerNow: () => owner, local: () => null, changed: () => undefined, lost: () => undefined });
     input.write(VM, 'x');
     input.acknowledged(A, VM, 1);
     owner = null;

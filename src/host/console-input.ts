@@ -3,6 +3,8 @@
  * its worker in this tab or the host that has it, and again until the VM's inbox has it (console-outbox.ts). So typing
  * outlives a lost relay, a lost message and a move; only a VM that is gone ends it.
  */
+import type { Disposable } from '../shared/disposable.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { fromBase64, toBase64 } from './console-bytes.ts';
 import type { InputPiece } from '../vm-host/console-inbox.ts';
@@ -16,6 +18,7 @@ const MAX_AGAIN_AFTER_MS = 8000;
 
 export interface ConsoleInputOptions {
   readonly self: HostId;
+  readonly clock: Clock;
   readonly send: (to: HostId, message: HostMessage) => void;
   /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
   readonly ownerNow: (vmId: VmId) => HostId | null;
@@ -37,7 +40,7 @@ interface Typed {
   readonly outbox: ConsoleOutbox;
   /** Where it was sent last. */
   to: HostId | null;
-  again: ReturnType<typeof setTimeout> | null;
+  again: Disposable | null;
   againAfterMs: number;
   /** It was sent again: the page says so. */
   late: boolean;
@@ -141,7 +144,7 @@ export class ConsoleInput {
     typed.to = to;
     for (let piece = typed.outbox.next(); piece !== null; piece = typed.outbox.next()) this.deliver(vmId, to, piece);
     if (typed.outbox.isEmpty) return;
-    typed.again ??= setTimeout(() => {
+    typed.again ??= this.options.clock.setTimeout(() => {
       typed.again = null;
       typed.againAfterMs = Math.min(2 * typed.againAfterMs, MAX_AGAIN_AFTER_MS);
       typed.late = true;
@@ -161,7 +164,7 @@ export class ConsoleInput {
   }
 
   private stopWaiting(typed: Typed): void {
-    if (typed.again !== null) clearTimeout(typed.again);
+    typed.again?.dispose();
     typed.again = null;
     typed.againAfterMs = AGAIN_AFTER_MS;
   }

@@ -6,6 +6,7 @@
 import { CAUSE_SENTENCES, MigrationError } from '../migration/migration-error.ts';
 import type { LinkKind, MigrationCause, MigrationPhase, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { settlable } from '../migration/settlable.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HandOver, LinkAttempt, LinkWaiter } from './host-links.ts';
 import type { MigrateOptions } from './scripting-interface.ts';
@@ -47,15 +48,18 @@ export class Departure {
   private readonly port: DeparturePort;
   private readonly ending = settlable<MigrationReport>();
   private readonly giveUp = new AbortController();
-  private readonly began = performance.now();
+  private readonly clock: Clock;
+  private readonly began: number;
   private link: LinkKind = 'webrtc';
   private newest: MigrationProgress | null = null;
   private doubtSince: number | null = null;
 
-  constructor(order: DepartureOrder, openLink: OpenLink, port: DeparturePort) {
+  constructor(order: DepartureOrder, openLink: OpenLink, port: DeparturePort, clock: Clock) {
     this.order = order;
     this.openLink = openLink;
     this.port = port;
+    this.clock = clock;
+    this.began = clock.now();
     this.done = this.ending.promise;
   }
 
@@ -97,7 +101,7 @@ export class Departure {
 
   progressed(progress: MigrationProgress): void {
     this.newest = progress;
-    this.doubtSince = IN_DOUBT.includes(progress.phase) ? this.doubtSince ?? performance.now() : null;
+    this.doubtSince = IN_DOUBT.includes(progress.phase) ? this.doubtSince ?? this.clock.now() : null;
   }
 
   /** What the worker told last leaves open whose the VM is. */
@@ -120,7 +124,7 @@ export class Departure {
 
   /** The worker ended before it could tell that the target has the VM. The pause is what it was at most. */
   arrivedUnseen(): MigrationReport {
-    return { ...this.figures(), outcome: 'completed', pauseMs: performance.now() - (this.doubtSince ?? this.began) };
+    return { ...this.figures(), outcome: 'completed', pauseMs: this.clock.now() - (this.doubtSince ?? this.began) };
   }
 
   private waits(targetLoaded?: number): void {
@@ -134,7 +138,7 @@ export class Departure {
   private figures(): Omit<MigrationReport, 'outcome'> {
     const { id, vmId, from, to, memoryBytes } = this.order;
     return {
-      id, vmId, from, to, rounds: [], pauseMs: 0, totalMs: performance.now() - this.began,
+      id, vmId, from, to, rounds: [], pauseMs: 0, totalMs: this.clock.now() - this.began,
       bytesOnWire: this.newest?.bytesSent ?? 0, memoryBytes, link: this.link, verified: null,
     };
   }

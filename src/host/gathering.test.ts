@@ -1,13 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId } from '../shared/ids.ts';
 import { GATHER_MS, Gathering, WAIT_LIMIT_MS } from './gathering.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const [A, B] = [{ id: 'a', name: 'one' }, { id: 'b', name: 'two' }];
 const OTHER = B.id as HostId;
 
 /** The room of tab A, in which B was, too. */
 function room() {
-  const gathering = new Gathering([A, B]);
+  const gathering = new Gathering([A, B], systemClock);
   const left: string[] = [];
   gathering.left.on((host) => left.push(host.name));
   return { gathering, left };

@@ -3,6 +3,7 @@
  * server that restarted names only those who are back. The others are not taken for gone until they had time to return.
  */
 import type { HostInfo } from '../net-relay/relay-protocol.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId } from '../shared/ids.ts';
@@ -16,13 +17,15 @@ export class Gathering implements Disposable {
   readonly left = new Emitter<HostInfo>();
   private hosts: readonly HostInfo[];
   private readonly missing = new Map<string, HostInfo>();
-  private ending: ReturnType<typeof setTimeout> | null = null;
+  private readonly clock: Clock;
+  private ending: Disposable | null = null;
   private isCutOff = false;
   private isOver = false;
   private readonly waiting = new Set<{ readonly hostId: HostId; readonly settle: (present: boolean) => void }>();
 
-  constructor(hosts: readonly HostInfo[]) {
+  constructor(hosts: readonly HostInfo[], clock: Clock) {
     this.hosts = hosts;
+    this.clock = clock;
   }
 
   get present(): readonly HostInfo[] {
@@ -45,8 +48,8 @@ export class Gathering implements Disposable {
   /** The server answers, again or for the first time. */
   begin(): void {
     this.isCutOff = false;
-    if (this.ending !== null) clearTimeout(this.ending);
-    this.ending = setTimeout(() => this.end(), GATHER_MS);
+    this.ending?.dispose();
+    this.ending = this.clock.setTimeout(() => this.end(), GATHER_MS);
     this.tell();
   }
 
@@ -64,7 +67,7 @@ export class Gathering implements Disposable {
   /** The server has refused this tab for good: nobody can be reached any more. */
   refused(): void {
     this.isOver = true;
-    if (this.ending !== null) clearTimeout(this.ending);
+    this.ending?.dispose();
     this.ending = null;
     for (const { settle } of [...this.waiting]) settle(false);
   }
@@ -78,12 +81,12 @@ export class Gathering implements Disposable {
       const one = {
         hostId,
         settle: (present: boolean) => {
-          clearTimeout(limit);
+          limit.dispose();
           this.waiting.delete(one);
           resolve(present);
         },
       };
-      const limit = setTimeout(() => one.settle(false), WAIT_LIMIT_MS);
+      const limit = this.clock.setTimeout(() => one.settle(false), WAIT_LIMIT_MS);
       this.waiting.add(one);
     });
   }

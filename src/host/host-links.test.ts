@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const [A, B] = ['a', 'b'] as [HostId, HostId];
 const [MOVE, VM] = ['move-1' as MigrationId, 'vm-1' as VmId];
@@ -17,6 +18,7 @@ function twoTabs() {
   const loading: { share: number | null } = { share: null };
   const shares: number[] = [];
   const tab = (self: HostId): HostLinks => new HostLinks({
+    clock: systemClock,
     self,
     connections: null,
     presence: null,

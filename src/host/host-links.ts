@@ -9,6 +9,8 @@ import type { LaneChannels, PeerConnections } from '../link/peer-connections.ts'
 import { bridgeToPort } from '../link/port-lane.ts';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { LinkKind } from '../migration/report.ts';
+import { repeat } from '../shared/repeat.ts';
+import type { Clock } from '../shared/clock.ts';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
@@ -66,8 +68,8 @@ interface Opening {
   readonly waiter: LinkWaiter;
   readonly resolve: (kind: LinkKind) => void;
   readonly reject: (error: MigrationError) => void;
-  readonly again: ReturnType<typeof setInterval>;
-  limit: ReturnType<typeof setTimeout>;
+  readonly again: Disposable;
+  limit: Disposable;
   /** This tab was cut off meanwhile: that the other one is not in the room yet does not mean that it left. */
   wasCutOff: boolean;
   /** A request came back. */
@@ -76,6 +78,7 @@ interface Opening {
 
 export interface HostLinksOptions {
   readonly self: HostId;
+  readonly clock: Clock;
   /** Null where the browser has no WebRTC. */
   readonly connections: PeerConnections | null;
   readonly presence: LocalPresence | null;
@@ -92,7 +95,7 @@ export class HostLinks implements Disposable {
   private readonly known = new Set<HostId>();
   private readonly openings = new Map<MigrationId, Opening>();
   private readonly bag = new DisposableBag();
-  private readonly retries = new Map<HostId, ReturnType<typeof setTimeout>>();
+  private readonly retries = new Map<HostId, Disposable>();
   private readonly answered = new Set<string>();
   private turn = 0;
   private isCutOff = false;
@@ -114,7 +117,7 @@ export class HostLinks implements Disposable {
     for (const hostId of this.known) {
       if (present.has(hostId)) continue;
       this.known.delete(hostId);
-      clearTimeout(this.retries.get(hostId));
+      this.retries.get(hostId)?.dispose();
       this.retries.delete(hostId);
       this.options.connections?.forget(hostId);
     }
@@ -135,7 +138,7 @@ export class HostLinks implements Disposable {
   returned(): void {
     this.isCutOff = false;
     for (const [migrationId, opening] of this.openings) {
-      clearTimeout(opening.limit);
+      opening.limit.dispose();
       opening.limit = this.openLimit(migrationId);
       this.ask(opening);
     }
@@ -162,7 +165,7 @@ export class HostLinks implements Disposable {
     return new Promise((resolve, reject) => {
       const opening: Opening = {
         targetId, message, handOver, waiter, resolve, reject,
-        again: setInterval(() => this.ask(opening), ASK_AGAIN_MS), limit: this.openLimit(migrationId), wasCutOff: this.isCutOff, undelivered: false,
+        again: repeat(this.options.clock, ASK_AGAIN_MS, () => this.ask(opening)), limit: this.openLimit(migrationId), wasCutOff: this.isCutOff, undelivered: false,
       };
       this.openings.set(migrationId, opening);
       waiter.signal.addEventListener('abort', () => {
@@ -208,7 +211,7 @@ export class HostLinks implements Disposable {
 
   dispose(): void {
     for (const id of [...this.openings.keys()]) this.giveUp(id, new MigrationError('cancelled', 'This tab is closing.'));
-    for (const retry of this.retries.values()) clearTimeout(retry);
+    for (const retry of this.retries.values()) retry.dispose();
     this.bag.dispose();
     this.changed.dispose();
     this.options.connections?.dispose();
@@ -222,7 +225,7 @@ export class HostLinks implements Disposable {
 
   private retryLater(hostId: HostId): void {
     if (this.retries.has(hostId) || this.options.self > hostId) return;
-    this.retries.set(hostId, setTimeout(() => {
+    this.retries.set(hostId, this.options.clock.setTimeout(() => {
       this.retries.delete(hostId);
       if (this.known.has(hostId) && this.options.connections?.state(hostId) === 'failed') this.connect(hostId);
     }, RETRY_MS));
@@ -262,8 +265,8 @@ export class HostLinks implements Disposable {
     return new MigrationError('link-failed', `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`);
   }
 
-  private openLimit(migrationId: MigrationId): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
+  private openLimit(migrationId: MigrationId): Disposable {
+    return this.options.clock.setTimeout(() => {
       const opening = this.openings.get(migrationId);
       if (opening !== undefined) this.giveUp(migrationId, this.notOpened(opening));
     }, OPEN_LIMIT_MS);
@@ -295,7 +298,7 @@ export class HostLinks implements Disposable {
   private targetWaits(from: HostId, { migrationId, loaded }: HostMessageOf<'link-waits'>): void {
     const opening = this.openings.get(migrationId);
     if (opening?.targetId !== from) return;
-    clearTimeout(opening.limit);
+    opening.limit.dispose();
     opening.limit = this.openLimit(migrationId);
     opening.waiter.targetLoading(loaded);
   }
@@ -330,8 +333,8 @@ export class HostLinks implements Disposable {
     const opening = this.openings.get(migrationId);
     if (opening === undefined) return null;
     this.openings.delete(migrationId);
-    clearTimeout(opening.limit);
-    clearInterval(opening.again);
+    opening.limit.dispose();
+    opening.again.dispose();
     return opening;
   }
 

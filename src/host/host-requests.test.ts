@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId } from '../shared/ids.ts';
 import { AskedRequests, PerformedRequests, type Outcome } from './host-requests.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const [A, B] = ['a', 'b'] as [HostId, HostId];
 
@@ -16,7 +17,7 @@ describe('a request to another host', () => {
         const pass = (deliver: () => void): void => {
           if (losses.next().value !== true) setTimeout(deliver, 5);
         };
-        const asked = new AskedRequests<string>();
+        const asked = new AskedRequests<string>(systemClock);
         const performed = new PerformedRequests<string>();
         let times = 0;
         const action = (): Promise<string> => {
@@ -37,7 +38,7 @@ describe('a request to another host', () => {
   });
 
   it('ends at once if the first message cannot be delivered, and not if a repeated one cannot', async () => {
-    const asked = new AskedRequests<string>();
+    const asked = new AskedRequests<string>(systemClock);
     const sent: string[] = [];
     const first = asked.ask(B, (id) => sent.push(id));
     asked.undeliverable(A, sent[0]!);
@@ -53,7 +54,7 @@ describe('a request to another host', () => {
   });
 
   it('ends when the host that was asked leaves, and takes an answer from no other', async () => {
-    const asked = new AskedRequests<string>();
+    const asked = new AskedRequests<string>(systemClock);
     let id = '';
     const outcome = asked.ask(B, (requestId) => (id = requestId));
     asked.answered(A, id, 'of another');
@@ -91,7 +92,7 @@ describe('a request to another host', () => {
   });
 
   it('is repeated no more once the tab closes', () => {
-    const asked = new AskedRequests<string>();
+    const asked = new AskedRequests<string>(systemClock);
     void asked.ask(B, () => undefined);
     asked.dispose();
     expect(vi.getTimerCount()).toBe(0);

@@ -2,8 +2,10 @@
  * Requests from one host to another, over a relay that loses messages while either is cut off: the asker repeats a
  * request until it is answered, and the host that was asked performs it once and gives the same answer again.
  */
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId } from '../shared/ids.ts';
+import { repeat } from '../shared/repeat.ts';
 import { randomId } from './random.ts';
 
 const REPEAT_EVERY_MS = 3000;
@@ -19,13 +21,18 @@ export type Outcome<Answer> = { readonly answer: Answer } | { readonly lost: 'no
 interface Pending<Answer> {
   readonly to: HostId;
   readonly settle: (outcome: Outcome<Answer>) => void;
-  readonly repeating: ReturnType<typeof setInterval>;
+  readonly repeating: Disposable;
   sent: number;
 }
 
 export class AskedRequests<Answer> implements Disposable {
+  private readonly clock: Clock;
   private readonly pending = new Map<string, Pending<Answer>>();
   private isOver = false;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+  }
 
   /** `send` is called with the request's id, again and again until there is an outcome. */
   ask(to: HostId, send: (requestId: string) => void): Promise<Outcome<Answer>> {
@@ -34,10 +41,10 @@ export class AskedRequests<Answer> implements Disposable {
     return new Promise((settle) => {
       const pending: Pending<Answer> = {
         to, settle, sent: 1,
-        repeating: setInterval(() => {
+        repeating: repeat(this.clock, REPEAT_EVERY_MS, () => {
           pending.sent++;
           send(requestId);
-        }, REPEAT_EVERY_MS),
+        }),
       };
       this.pending.set(requestId, pending);
       send(requestId);
@@ -68,7 +75,7 @@ export class AskedRequests<Answer> implements Disposable {
     const pending = this.pending.get(requestId);
     if (pending === undefined) return;
     this.pending.delete(requestId);
-    clearInterval(pending.repeating);
+    pending.repeating.dispose();
     pending.settle(outcome);
   }
 }

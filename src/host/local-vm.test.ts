@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import { LocalVm, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
 import type { FromVmWorker, ToVmWorker, VmIdentity } from '../vm-host/vm-worker-messages.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const [VM, MOVE, A, B] = ['vm-1' as VmId, 'm' as MigrationId, 'a' as HostId, 'b' as HostId];
 const IDENTITY = { vmId: VM } as VmIdentity;
@@ -23,7 +24,7 @@ function vmIn(state: LocalVmState, elsewhere = false) {
     heard.push(`${String(name)} ${vm.printsHere}`);
     return Promise.resolve(elsewhere);
   } }) as LocalVmEvents;
-  const vm = new LocalVm(VM, state, () => worker as unknown as Worker, { type: 'prepare' } as ToVmWorker, events);
+  const vm = new LocalVm(VM, state, () => worker as unknown as Worker, { type: 'prepare' } as ToVmWorker, events, systemClock);
   return { vm, heard, worker, say: (data: FromVmWorker) => worker.onmessage?.({ data }) };
 }
 

@@ -6,6 +6,7 @@
 import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { settlable } from '../migration/settlable.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import type { InputPiece } from '../vm-host/console-inbox.ts';
 import { Departure, type DepartureOrder, type OpenLink } from './departure.ts';
@@ -54,12 +55,14 @@ export class LocalVm {
   /** The guest's output comes from this tab's worker: from the moment an arriving VM has all its state, before the tab hears that it runs. */
   printsHere: boolean;
   private readonly handle: VmHandle;
+  private readonly clock: Clock;
   private readonly events: LocalVmEvents;
   /** Resolves with null once the VM runs here, or with the sentence why it will not. */
   private readonly here = settlable<string | null>();
 
-  constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents) {
+  constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents, clock: Clock) {
     this.vmId = vmId;
+    this.clock = clock;
     this.state = state;
     this.printsHere = state.kind !== 'arriving';
     this.events = events;
@@ -94,7 +97,7 @@ export class LocalVm {
       notBegun: (report) => {
         this.stay(departure, report, state.epoch);
       },
-    });
+    }, this.clock);
     this.state = { kind: 'migrating', identity: state.identity, epoch: state.epoch, departure };
     departure.start();
     return departure;

@@ -2,6 +2,7 @@ import { afterEach, expect, it, vi } from 'vitest';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import { LocalVms, type LocalVmsOptions } from './local-vms.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const [A, B, VM, MOVE] = ['a' as HostId, 'b' as HostId, 'vm-1' as VmId, 'm' as MigrationId];
 
@@ -14,6 +15,7 @@ it('takes VMs in, and says so once, as soon as any load of the guest has succeed
   let attempts = 0;
   const guestLoaded = vi.fn();
   const vms = new LocalVms({
+    clock: systemClock,
     self: A,
     spawn: () => worker as unknown as Worker,
     loadGuest: () => (attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve({ manifest: { memoryBytes: 1 } } as GuestSet)),
@@ -37,7 +39,7 @@ it('takes VMs in, and says so once, as soon as any load of the guest has succeed
 it('forgets where a VM went, and what was told of it, once the room no longer lists it', () => {
   const listed = new Set(['there']);
   const room = { vm: (vmId: VmId) => (listed.has(vmId) ? { id: vmId } : undefined) };
-  const vms = new LocalVms({ self: A, room } as unknown as LocalVmsOptions);
+  const vms = new LocalVms({ self: A, clock: systemClock, room } as unknown as LocalVmsOptions);
   for (const vmId of ['there', 'gone'] as VmId[]) {
     vms.movedTo.set(vmId, B);
     vms.details.set(vmId, { password: 'secret', waitingFor: null });

@@ -4,6 +4,7 @@
  */
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type VmInfo, type VmState } from '../net-relay/relay-protocol.ts';
+import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
@@ -33,6 +34,7 @@ export interface RoomPort {
 
 export interface LocalVmsOptions {
   readonly self: HostId;
+  readonly clock: Clock;
   readonly spawn: () => Worker;
   readonly relay: RelayAccess;
   /** The guest's parts. A load that failed is tried anew. */
@@ -69,7 +71,7 @@ export class LocalVms {
 
   constructor(options: LocalVmsOptions) {
     this.options = options;
-    this.endings = new VmEndings(options.self, options.room);
+    this.endings = new VmEndings(options.self, options.room, options.clock);
     this.events = this.makeEvents();
   }
 
@@ -224,7 +226,7 @@ export class LocalVms {
   /** Throws, and leaves nothing behind, if no worker can be made. */
   private spawn(vmId: VmId, state: LocalVmState, guest: GuestSet): LocalVm {
     try {
-      const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay }, this.events);
+      const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay }, this.events, this.options.clock);
       this.vms.set(vmId, vm);
       if (state.kind === 'arriving') this.endings.isComing(vmId);
       return vm;

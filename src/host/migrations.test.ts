@@ -8,6 +8,7 @@ import type { LocalVm } from './local-vm.ts';
 import { Migrations } from './migrations.ts';
 import type { EndedMigration } from './scripting-interface.ts';
 import { vmOwner } from './vm-owner.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
@@ -57,6 +58,7 @@ function threeTabs() {
     const tab: TabModel = {
       owner: A, here: false, arrival: null, movedTo: null, cutOff: false, present: Promise.resolve(true), onSend: null, news: [], recalled: [],
       migrations: new Migrations({
+        clock: systemClock,
         self,
         links: { open: () => Promise.resolve('webrtc') } as unknown as HostLinks,
         send: (to, message) => {

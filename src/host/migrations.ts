@@ -3,6 +3,7 @@
  */
 import { CAUSE_SENTENCES, MigrationError } from '../migration/migration-error.ts';
 import type { MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import type { HostLinks } from './host-links.ts';
@@ -27,6 +28,7 @@ const LOST_TEXTS = {
 
 export interface MigrationsOptions {
   readonly self: HostId;
+  readonly clock: Clock;
   readonly links: HostLinks;
   readonly send: (to: HostId, message: HostMessage) => void;
   readonly sendToRoom: (message: HostMessage) => void;
@@ -55,8 +57,8 @@ export interface MigrationsOptions {
 
 export class Migrations implements Disposable {
   private readonly options: MigrationsOptions;
-  private readonly asked = new AskedRequests<MigrationReport>();
-  private readonly cancelsAsked = new AskedRequests<string | null>();
+  private readonly asked: AskedRequests<MigrationReport>;
+  private readonly cancelsAsked: AskedRequests<string | null>;
   private readonly performed = new PerformedRequests<MigrationReport>();
   private readonly cancelsPerformed = new PerformedRequests<string | null>();
   /** Moves asked for in this tab, by its page or by another tab, that have not ended. */
@@ -69,6 +71,8 @@ export class Migrations implements Disposable {
 
   constructor(options: MigrationsOptions) {
     this.options = options;
+    this.asked = new AskedRequests(options.clock);
+    this.cancelsAsked = new AskedRequests(options.clock);
   }
 
   /** Migrations under way anywhere in the room. */

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, VmId } from '../shared/ids.ts';
 import type { HostMessage } from './host-messages.ts';
 import { RemoteConsoles } from './remote-consoles.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const VM = 'vm-1' as VmId;
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -12,6 +13,7 @@ function twoTabs() {
   const state = { owner: 'a' as HostId, printsAt: 'a' as HostId | null, arrivingAt: null as HostId | null };
   const queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
   const tab = (self: HostId) => new RemoteConsoles({
+    clock: systemClock,
     self,
     send: (to, message) => queue.push({ from: self, to, message }),
     ownerOf: () => state.owner,
@@ -198,6 +200,7 @@ class LosableRelay {
 
   constructor() {
     const tab = (self: string): RemoteConsoles => new RemoteConsoles({
+    clock: systemClock,
       self: self as HostId,
       send: (to, message) => {
         if (this.connected.has(self) && this.connected.has(to)) this.queue.push({ from: self, to, message });

@@ -2,6 +2,8 @@
  * Consoles across tabs: every VM of the room has one ConsoleStream here. A VM that runs in this tab feeds it directly
  * and is shown to the tabs that watch it; one that runs elsewhere is watched through the relay once somebody asks.
  */
+import type { Disposable } from '../shared/disposable.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { concatenated, fromBase64, toBase64 } from './console-bytes.ts';
 import { ConsoleStream } from './console-stream.ts';
@@ -13,6 +15,7 @@ const GATHER_MS = 30;
 const ASK_AGAIN_MS = 1000;
 
 export interface RemoteConsolesOptions {
+  readonly clock: Clock;
   readonly send: (to: HostId, message: HostMessage) => void;
   /** Who runs the VM now; null when nobody is known to. */
   readonly ownerOf: (vmId: VmId) => HostId | null;
@@ -30,10 +33,10 @@ interface Watched {
   /** Output that the watchers have not been sent yet. */
   pending: Uint8Array[];
   pendingBytes: number;
-  gathering: ReturnType<typeof setTimeout> | null;
+  gathering: Disposable | null;
   /** The host we asked to show us this console. */
   askedFrom: HostId | null;
-  /** When, by `performance.now()`. */
+  /** When, by the clock. */
   askedAt: number;
   /** It did, from the beginning; a piece of output before that would have a gap before it. */
   shown: boolean;
@@ -52,7 +55,7 @@ export class RemoteConsoles {
   /** The console of any VM of the room; from now on it is kept up to date here. */
   open(vmId: VmId): ConsoleStream {
     const watched = this.entry(vmId);
-    const askedLately = watched.wanted && performance.now() - watched.askedAt < ASK_AGAIN_MS;
+    const askedLately = watched.wanted && this.options.clock.now() - watched.askedAt < ASK_AGAIN_MS;
     watched.wanted = true;
     if (!askedLately) this.follow(vmId);
     return watched.stream;
@@ -71,7 +74,7 @@ export class RemoteConsoles {
     if (watched.watchers.size === 0) return;
     watched.pending.push(data);
     watched.pendingBytes += data.length;
-    watched.gathering ??= setTimeout(() => this.flush(vmId, watched), GATHER_MS);
+    watched.gathering ??= this.options.clock.setTimeout(() => this.flush(vmId, watched), GATHER_MS);
   }
 
   /** A VM is about to run here; this is the end of what its console printed so far. What its former host still sends is part of it. */
@@ -91,7 +94,7 @@ export class RemoteConsoles {
     // As long as nothing was shown, the question may have been lost.
     if (!watched.wanted || (owner === watched.askedFrom && (owner === null || watched.shown))) return;
     watched.askedFrom = owner;
-    watched.askedAt = performance.now();
+    watched.askedAt = this.options.clock.now();
     watched.shown = false;
     if (owner !== null) this.options.send(owner, { type: 'console-open', vmId });
   }
@@ -163,7 +166,7 @@ export class RemoteConsoles {
 
   private flush(vmId: VmId, watched: Watched): void {
     if (watched.gathering === null) return;
-    clearTimeout(watched.gathering);
+    watched.gathering.dispose();
     watched.gathering = null;
     const whole = concatenated(watched.pending);
     watched.pending = [];

@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
 import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../net-relay/relay-protocol.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
@@ -16,6 +17,7 @@ export interface RoomMembershipOptions {
   readonly self: HostId;
   readonly name: string;
   readonly hostToken: string;
+  readonly clock: Clock;
   /** The relay's socket for hosts. */
   readonly url: string;
 }
@@ -50,7 +52,7 @@ export class RoomMembership implements Disposable {
 
   constructor(options: RoomMembershipOptions) {
     this.options = options;
-    this.gathering = new Gathering([{ id: options.self, name: options.name }]);
+    this.gathering = new Gathering([{ id: options.self, name: options.name }], options.clock);
     this.gathering.left.on(({ id }) => {
       this.hostLeft.emit(id as HostId);
       this.changed.emit();

@@ -5,9 +5,11 @@
 import { LocalPresence } from '../link/local-presence.ts';
 import { PeerConnections } from '../link/peer-connections.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
+import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
 import { isLoopback } from '../shared/loopback.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
@@ -63,9 +65,10 @@ export function openTab(options: TabOptions): OpenTab {
     hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter(),
   };
   const viewChanged = new Emitter<void>();
-  let viewTimer: ReturnType<typeof setTimeout> | null = null;
+  const clock = systemClock;
+  let viewTimer: Disposable | null = null;
   const changed = (): void => {
-    viewTimer ??= setTimeout(() => {
+    viewTimer ??= clock.setTimeout(() => {
       viewTimer = null;
       viewChanged.emit();
     }, VIEW_EVERY_MS);
@@ -94,7 +97,7 @@ export function openTab(options: TabOptions): OpenTab {
     changed();
   });
 
-  const room = new RoomMembership({ self, name, hostToken, url: `${relayUrl.href}/host` });
+  const room = new RoomMembership({ self, clock, name, hostToken, url: `${relayUrl.href}/host` });
   const ownerOf = (vmId: VmId): HostId | null => room.ownerOf(vmId);
   const sendToHost = (hostId: HostId, message: HostMessage): void => room.sendToHost(hostId, message);
 
@@ -109,7 +112,7 @@ export function openTab(options: TabOptions): OpenTab {
   };
   const isExpected = (hostId: HostId): boolean => room.isPresent(hostId) || room.expectedHostIds().includes(hostId);
   const consoles = new VmConsoles({
-    self, ownerOf, ownerNow, changed,
+    self, clock, ownerOf, ownerNow, changed,
     send: sendToHost,
     sendToRoom: (message) => room.sendToRoom(message),
     isExpected,
@@ -118,7 +121,7 @@ export function openTab(options: TabOptions): OpenTab {
   });
   const readiness = new HostReadiness({ self, sendToHost, sendToRoom: (message) => room.sendToRoom(message), changed: () => roomChanged() });
   const localVms: LocalVms = new LocalVms({
-    self,
+    self, clock,
     spawn: options.spawnVmWorker,
     relay: { url: relayUrl.href, room: access.room as RoomName, key: access.ok ? access.key : '', hostId: self, hostToken },
     loadGuest: guest.load,
@@ -155,18 +158,18 @@ export function openTab(options: TabOptions): OpenTab {
       port: Number(options.base.port === '' ? (options.base.protocol === 'https:' ? 443 : 80) : options.base.port),
       path: new URL('peerjs', options.base).pathname,
       secure: options.base.protocol === 'https:',
-    }));
+    }, clock), clock);
   }
   const presence = access.ok && typeof BroadcastChannel === 'function' ? new LocalPresence(access.room, self) : null;
   const links = new HostLinks({
-    self, connections, presence, send: sendToHost,
+    self, clock, connections, presence, send: sendToHost,
     accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
     abandoned: (from, migrationId) => localVms.abandoned(from, migrationId),
   });
   links.changed.on(changed);
 
   const migrations: Migrations = new Migrations({
-    self, links, changed, ownerOf, ownerNow,
+    self, clock, links, changed, ownerOf, ownerNow,
     send: sendToHost,
     sendToRoom: (message) => room.sendToRoom(message),
     memoryBytesOf: (vmId) => room.vm(vmId)?.memoryBytes ?? 0,
@@ -371,7 +374,7 @@ export function openTab(options: TabOptions): OpenTab {
     dismissEnded,
     runsVms: () => localVms.hasAny(),
     dispose() {
-      if (viewTimer !== null) clearTimeout(viewTimer);
+      viewTimer?.dispose();
       consoles.input.dispose();
       localVms.dispose();
       links.dispose();

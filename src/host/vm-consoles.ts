@@ -1,4 +1,5 @@
 /** The consoles of the room's VMs as this tab has them: what they print, what is typed, and how large they are. */
+import type { Clock } from '../shared/clock.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { ConsoleInput, type LocalConsole } from './console-input.ts';
 import type { ConsoleSize } from '../vm-host/vm-worker-messages.ts';
@@ -9,6 +10,7 @@ import type { TerminalConsole } from './scripting-interface.ts';
 
 export interface VmConsolesOptions {
   readonly self: HostId;
+  readonly clock: Clock;
   readonly send: (to: HostId, message: HostMessage) => void;
   readonly sendToRoom: (message: HostMessage) => void;
   /** The lease's holder, as the relay says; null for an unknown VM. */
@@ -30,13 +32,13 @@ export class VmConsoles {
   readonly sizes: ConsoleSizes;
 
   constructor(options: VmConsolesOptions) {
-    const { self, send, sendToRoom, ownerOf, ownerNow, isExpected, local, changed, inputLost } = options;
+    const { self, clock, send, sendToRoom, ownerOf, ownerNow, isExpected, local, changed, inputLost } = options;
     this.output = new RemoteConsoles({
-      self, send, ownerOf,
+      self, clock, send, ownerOf,
       printsHere: (vmId) => local(vmId)?.printsHere ?? false,
       isArriving: (vmId) => local(vmId)?.state.kind === 'arriving',
     });
-    this.input = new ConsoleInput({ self, send, ownerNow, local, changed, lost: inputLost });
+    this.input = new ConsoleInput({ self, clock, send, ownerNow, local, changed, lost: inputLost });
     this.sizes = new ConsoleSizes({
       self, send, sendToRoom, isExpected, changed,
       isKnown: (vmId) => ownerOf(vmId) !== null || local(vmId) !== null,

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { VmInfo } from '../net-relay/relay-protocol.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 import { VmEndings } from './vm-endings.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const [A, B] = ['a', 'b'] as [HostId, HostId];
 const VM = 'vm-1' as VmId;
@@ -17,7 +18,7 @@ function tab() {
       return relay.answer();
     },
     vm: () => relay.listed,
-  });
+  }, systemClock);
   return { endings, relay };
 }
 const away = (): Promise<void> => Promise.reject(new Error('The server cannot be reached.'));

@@ -1,6 +1,7 @@
 /** Tells the relay which VMs of this tab are over, again if need be: it may have been away, or give one back to this tab afterwards. */
 import { wasRefused } from '../net-relay/client/host-client.ts';
 import type { Ending, VmInfo } from '../net-relay/relay-protocol.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 
@@ -19,10 +20,12 @@ export class VmEndings implements Disposable {
   private readonly room: EndingsPort;
   /** What the relay has not confirmed. */
   private readonly open = new Map<VmId, { readonly ending: Ending; asking: boolean }>();
-  private again: ReturnType<typeof setTimeout> | null = null;
+  private readonly clock: Clock;
+  private again: Disposable | null = null;
   private isDisposed = false;
 
-  constructor(self: HostId, room: EndingsPort) {
+  constructor(self: HostId, room: EndingsPort, clock: Clock) {
+    this.clock = clock;
     this.self = self;
     this.room = room;
   }
@@ -63,13 +66,13 @@ export class VmEndings implements Disposable {
   /** What is told from now on is told once. */
   dispose(): void {
     this.isDisposed = true;
-    if (this.again !== null) clearTimeout(this.again);
+    this.again?.dispose();
     this.again = null;
   }
 
   private tellAgainLater(): void {
     if (this.isDisposed || this.again !== null || this.untold().length === 0) return;
-    this.again = setTimeout(() => {
+    this.again = this.clock.setTimeout(() => {
       this.again = null;
       this.tellAgain();
     }, TELL_AGAIN_MS);

@@ -4,6 +4,7 @@ import { Emitter } from '../shared/emitter.ts';
 import type { HostId } from '../shared/ids.ts';
 import { PeerConnections } from './peer-connections.ts';
 import type { PeerConnection, Signalling } from './peer-signalling.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 const A = 'a' as HostId;
 const B = 'b' as HostId;
@@ -86,7 +87,7 @@ class FakeHost {
   constructor(id: HostId, server: FakeServer) {
     this.id = id;
     this.signalling = new FakeSignalling(id, server);
-    this.connections = new PeerConnections(id, this.signalling);
+    this.connections = new PeerConnections(id, this.signalling, systemClock);
   }
 }
 

@@ -9,6 +9,7 @@
  *
  *   A: invite, tells B the nonce ──► B: expect, tells A so ──► A: expected, dials ──► B: accepts
  */
+import type { Clock } from '../shared/clock.ts';
 import type { HostId } from '../shared/ids.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { DisposableBag } from '../shared/disposable.ts';
@@ -27,7 +28,7 @@ interface Attempt {
   state: Exclude<PeerState, 'none'>;
   readonly nonce: string;
   connection: PeerConnection | null;
-  limit: ReturnType<typeof setTimeout> | null;
+  limit: Disposable | null;
 }
 
 export interface LaneChannels {
@@ -38,12 +39,14 @@ export interface LaneChannels {
 export class PeerConnections implements Disposable {
   /** A host's WebRTC state changed. */
   readonly changed = new Emitter<HostId>();
+  private readonly clock: Clock;
   private readonly self: HostId;
   private readonly signalling: Signalling;
   private readonly attempts = new Map<HostId, Attempt>();
   private readonly bag = new DisposableBag();
 
-  constructor(self: HostId, signalling: Signalling) {
+  constructor(self: HostId, signalling: Signalling, clock: Clock) {
+    this.clock = clock;
     this.self = self;
     this.signalling = this.bag.add(signalling);
     this.bag.add(signalling.onRegistered.on(() => {
@@ -116,7 +119,7 @@ export class PeerConnections implements Disposable {
     const before = this.state(hostId);
     this.drop(hostId);
     const attempt: Attempt = { role, state: before === 'failed' || before === 'retrying' ? 'retrying' : 'trying', nonce, connection: null, limit: null };
-    attempt.limit = setTimeout(() => this.settle(hostId, attempt, 'failed'), OPEN_LIMIT_MS);
+    attempt.limit = this.clock.setTimeout(() => this.settle(hostId, attempt, 'failed'), OPEN_LIMIT_MS);
     this.attempts.set(hostId, attempt);
     this.changed.emit(hostId);
   }
@@ -125,7 +128,7 @@ export class PeerConnections implements Disposable {
     const attempt = this.attempts.get(hostId);
     if (attempt === undefined) return false;
     this.attempts.delete(hostId);
-    if (attempt.limit !== null) clearTimeout(attempt.limit);
+    attempt.limit?.dispose();
     attempt.connection?.close();
     return true;
   }
@@ -155,7 +158,7 @@ export class PeerConnections implements Disposable {
     // A connection that opens late is used all the same; one that failed stays listed, so that a retry is a decision.
     attempt.state = state;
     if (attempt.limit !== null && state === 'open') {
-      clearTimeout(attempt.limit);
+      attempt.limit.dispose();
       attempt.limit = null;
     }
     this.changed.emit(hostId);

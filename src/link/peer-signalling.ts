@@ -1,5 +1,6 @@
 /** PeerJS, which does WebRTC's signalling and owns the peer connections; the only file that imports it. */
 import { Peer, type DataConnection, type PeerJSOption } from 'peerjs';
+import type { Clock } from '../shared/clock.ts';
 import type { HostId } from '../shared/ids.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -44,7 +45,7 @@ export class PeerSignalling implements Signalling {
   private readonly peer: Peer;
   private disposed = false;
 
-  constructor(self: HostId, token: string, server: PeerServerAddress) {
+  constructor(self: HostId, token: string, server: PeerServerAddress, clock: Clock) {
     const options: PeerJSOption = {
       host: server.host,
       port: server.port,
@@ -64,7 +65,7 @@ export class PeerSignalling implements Signalling {
     this.peer.on('disconnected', () => {
       this.registered = false;
       if (this.disposed) return;
-      setTimeout(() => {
+      clock.setTimeout(() => {
         if (!this.disposed && this.peer.disconnected && !this.peer.destroyed) this.peer.reconnect();
       }, RETRY_MS);
     });

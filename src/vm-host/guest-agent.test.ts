@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { GuestAgent } from './guest-agent.ts';
+import { systemClock } from '../shared/system-clock.ts';
 
 /** A port whose other end is the test. */
 function agent() {
@@ -16,7 +17,7 @@ function agent() {
     heard(new TextEncoder().encode(`${line}\n`));
     await vi.waitFor(() => undefined);
   };
-  return { agent: new GuestAgent(port), sent, says };
+  return { agent: new GuestAgent(port, systemClock), sent, says };
 }
 
 describe('GuestAgent', () => {

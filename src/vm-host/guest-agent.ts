@@ -3,6 +3,7 @@
  * restored snapshot its seed and its identity, sets its wall clock after a hop, and tells it the size of the console's terminal.
  */
 import type { SerialPort } from '../emulator-bridge/machine.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { ConsoleSize, VmIdentity } from './vm-worker-messages.ts';
@@ -42,14 +43,16 @@ export class GuestAgent implements Disposable {
   private readonly listening: Disposable;
   private readonly services = new Emitter<undefined>();
   private line = '';
+  private readonly time: Clock;
   private waiting: { readonly answer: string; readonly settle: (line: string | null) => void } | null = null;
   private queue: Promise<unknown> = Promise.resolve();
   private size: ConsoleSize | null = null;
   /** It is in the queue and not sent. */
   private sizeQueued = false;
 
-  constructor(port: Pick<SerialPort, 'write' | 'onData'>) {
+  constructor(port: Pick<SerialPort, 'write' | 'onData'>, clock: Clock) {
     this.port = port;
+    this.time = clock;
     this.listening = port.onData((bytes) => this.heard(bytes));
   }
 
@@ -96,11 +99,11 @@ export class GuestAgent implements Disposable {
     const asked = this.queue.then(
       () =>
         new Promise<string | null>((resolve) => {
-          const limit = setTimeout(() => this.waiting?.settle(null), ANSWER_LIMIT_MS);
+          const limit = this.time.setTimeout(() => this.waiting?.settle(null), ANSWER_LIMIT_MS);
           this.waiting = {
             answer,
             settle: (heard) => {
-              clearTimeout(limit);
+              limit.dispose();
               this.waiting = null;
               resolve(heard);
             },

@@ -203,7 +203,7 @@ function makeContext(relay: RelayAccess, openSocket: OpenSocket, post: (message:
           output: (data) => post({ type: 'console', data }),
           applied: (writer, count) => post({ type: 'console-applied', writer, count }),
         }, luggage),
-        agent: new GuestAgent(machine.agent),
+        agent: new GuestAgent(machine.agent, systemClock),
       };
     },
     watchPort(port) {

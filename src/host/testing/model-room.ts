@@ -22,6 +22,7 @@ import { vmOwner } from '../vm-owner.ts';
 import type { RelayAccess } from '../../vm-host/vm-worker-messages.ts';
 import { FakeVmWorker } from './fake-vm-worker.ts';
 import { ModelVm } from './model-guest.ts';
+import { systemClock } from '../../shared/system-clock.ts';
 
 /** From a tab to the relay, or back. */
 const RELAY_MS = 8;
@@ -99,6 +100,7 @@ export class ModelRoom {
       vmViews(vms, { self: id, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details, traffic: new Map() })
         .filter((vm) => !vm.ended).map(publicVm);
     const localVms: LocalVms = new LocalVms({
+      clock: systemClock,
       self: id,
       spawn: () => {
         const worker = new FakeVmWorker({ random: this.random, host: id, vm: (vmId) => this.vm(vmId), arrivals: this.arrivals, withoutEngines, leaseMoved: () => this.tell() });
@@ -127,11 +129,13 @@ export class ModelRoom {
       changed: () => undefined,
     });
     const links = new HostLinks({
+      clock: systemClock,
       self: id, connections: null, presence: null, send,
       accept: (from, migrationId, vmId, attempt, hand) => localVms.accept(from, migrationId, vmId, attempt, hand),
       abandoned: (from, migrationId) => localVms.abandoned(from, migrationId),
     });
     const migrations = new Migrations({
+      clock: systemClock,
       self: id, links, send, sendToRoom, ownerOf,
       ownerNow: (vmId) => {
         const here = localVms.getOrArriving(vmId);
