@@ -58,15 +58,15 @@ async function guestOf(openHost: (options: { server: ServerProcess }) => Promise
   return { tab, vmId: id };
 }
 
-test('B5: with --outbound the guest asks a DNS server outside by UDP and fetches a page by that name', async ({ openHost }) => {
+test('B5: with an address that a rule names the guest asks a DNS server outside by UDP and fetches a page by that name', async ({ openHost }) => {
   const obstacle = await namespaceObstacle();
   test.skip(obstacle !== null, `needs an address of this machine that is not loopback: ${obstacle ?? ''}`);
-  // Only its cable's end on this machine is used: an address like any other in the outside.
+  // Only its cable's end on this machine is used: `*` does not open it, a rule that names it does (GW57).
   const elsewhere = await createNamespace(9);
   const address = elsewhere.serverAddress;
   const [web, dns] = [await webServer(address), await dnsServer(address, address)];
   try {
-    await withServer(['--outbound'], async (server) => {
+    await withServer(['--outbound-to', `*,${address}`], async (server) => {
       const { tab, vmId } = await guestOf(openHost, server);
       const looked = await tab.run(vmId, `nslookup ${NAME} ${address}`);
       expect(looked.output).toContain(`Address: ${address}`);

@@ -71,6 +71,7 @@ async function run(options: ServerOptions): Promise<void> {
     forwardAddress: '127.0.0.1',
     forwards: options.forwards,
     outbound: options.outbound,
+    outboundRooms: options.outboundRooms,
     learnNeighbours: (room) => options.tap !== null && room === DEFAULT_ROOM,
     log: log.about('gateways'),
   });

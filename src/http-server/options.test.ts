@@ -28,9 +28,9 @@ describe('the server\'s command line', () => {
   });
 
   it('collects forwards and refuses a host port that is named twice', () => {
-    expect(options('--forward', '8080:web:80', '--forward', '8022:web:22').forwards).toEqual([
-      { hostPort: 8080, vm: 'web', guestPort: 80 },
-      { hostPort: 8022, vm: 'web', guestPort: 22 },
+    expect(options('--forward', '8080:web:80', '--forward', '8022:seminar/web:22').forwards).toEqual([
+      { hostPort: 8080, room: 'default', vm: 'web', guestPort: 80 },
+      { hostPort: 8022, room: 'seminar', vm: 'web', guestPort: 22 },
     ]);
     expect(() => options('--forward', '8080:a:80', '--forward', '8080:b:80')).toThrow('twice');
     expect(() => options('--forward', '8080:80')).toThrow('HOSTPORT:VM:GUESTPORT');
@@ -41,6 +41,9 @@ describe('the server\'s command line', () => {
     expect(options('--outbound-to', '*:443, udp:192.0.2.7:53').outbound).toEqual(['*:443', 'udp:192.0.2.7:53']);
     expect(() => options('--outbound-to', 'a b')).toThrow(OptionError);
     expect(() => options('--outbound-to', '')).toThrow('--outbound-to');
+    expect([options('--outbound').outboundRooms, options('--outbound', '--outbound-rooms', 'default, seminar').outboundRooms, options('--outbound', '--outbound-rooms=*').outboundRooms]).toEqual([['default'], ['default', 'seminar'], 'all']);
+    expect(() => options('--outbound', '--outbound-rooms', 'a b')).toThrow('--outbound-rooms takes names');
+    expect(() => options('--outbound-rooms', '*')).toThrow('needs --outbound');
     expect(() => options('--outbound=yes')).toThrow('takes no value');
   });
 

@@ -1,8 +1,10 @@
 /** The server's command line, parsed once into typed values. */
 import { hostName } from './host-names.ts';
 import { createOutboundPolicy, OutboundRuleError } from '../net-relay/gateway/outbound-policy.ts';
+import { DEFAULT_ROOM } from '../net-relay/room-keys.ts';
+import type { RoomName } from '../shared/ids.ts';
 import { DEVICE_NAME } from '../net-relay/gateway/tap-station.ts';
-import { parseWantedForward, type WantedForward } from '../net-relay/gateway/room-gateway.ts';
+import { isRoomName, parsePromisedForward, type PromisedForward } from '../net-relay/gateway/room-gateway.ts';
 
 export interface ServerOptions {
   /** 0 = any free port; the ready line names the real one. */
@@ -15,9 +17,11 @@ export interface ServerOptions {
   readonly pingMs: number;
   /** Where a finished guest set is downloaded from; null = built here. */
   readonly guestUrl: string | null;
-  readonly forwards: readonly WantedForward[];
-  /** What guests may reach outside: null = nothing, [] = everything, otherwise what these rules open (outbound-policy.ts). */
+  readonly forwards: readonly PromisedForward[];
+  /** What guests may reach outside: null = nothing, [] = the Internet, otherwise what these rules open (outbound-policy.ts). */
   readonly outbound: readonly string[] | null;
+  /** Rooms whose guests may reach that. */
+  readonly outboundRooms: readonly RoomName[] | 'all';
   /** Name of a TAP device to make on the default room's network, or null. */
   readonly tap: string | null;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
@@ -57,12 +61,17 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --tls CERT KEY            serve https with this certificate and key (PEM files)
   --guest-url URL           use the finished guest set found at URL instead of building one
                             (or the environment variable TABMOTION_GUEST_URL)
-  --forward HOST:VM:GUEST   lead port HOST of this machine to port GUEST of the VM with this name or id;
-                            may be given several times (ports 22 and 80 of every VM are forwarded anyway)
-  --outbound                let guests open connections to the outside
+  --forward HOST:[ROOM/]VM:GUEST
+                            lead port HOST of this machine to port GUEST of the VM with this name or id, of the
+                            default room unless ROOM says otherwise; may be given several times (ports 22 and 80 of
+                            every VM are forwarded anyway)
+  --outbound                let the default room's guests open connections to the Internet
   --outbound-to RULES       the same, but only where these rules allow it, e.g. *:443,udp:192.0.2.7:53,host:8080
                             ([tcp:|udp:]TARGET[:PORT[-PORT]]; TARGET is *, an address, a network, or "host",
-                            which is this machine)
+                            which is this machine). Private networks need a rule that names them or a part of them,
+                            cloud metadata and this machine's addresses one that names the very address
+  --outbound-rooms ROOMS    rooms whose guests --outbound and --outbound-to let out, e.g. default,seminar; * is every
+                            room, those of strangers too (default: the default room alone)
   --tap NAME                join this machine to the default room's network by a TAP device of this name
                             (Linux, root; address 10.86.0.254)
   --ping-ms N               beat of the ping to every guest in milliseconds (default ${DEFAULT_PING_MS})
@@ -83,8 +92,9 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   const allowedHosts: string[] = [];
   let pingMs = DEFAULT_PING_MS;
   let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
-  const forwards: WantedForward[] = [];
+  const forwards: PromisedForward[] = [];
   let outbound: readonly string[] | null = null;
+  let outboundRooms: ServerOptions['outboundRooms'] | null = null;
   let tap: string | null = null;
   let tls: ServerOptions['tls'] = null;
   let dev = false;
@@ -119,6 +129,9 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
       case '--outbound-to':
         outbound = outboundRules(words.value(word));
         break;
+      case '--outbound-rooms':
+        outboundRooms = rooms(words.value(word));
+        break;
       case '--tap':
         tap = deviceName(words.value(word));
         break;
@@ -147,7 +160,8 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   }
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
-  return { kind: 'run', options: { port, host, allowedHosts, pingMs, guestUrl, forwards, outbound, tap, tls, dev, dataDir, moveDamagedStoreAside } };
+  if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
+  return { kind: 'run', options: { port, host, allowedHosts, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside } };
 }
 
 interface Word {
@@ -218,9 +232,18 @@ function webAddress(name: string, text: string): string {
   return text;
 }
 
-function forward(text: string): WantedForward {
+/** `*`, or names with commas between them. */
+function rooms(text: string): readonly RoomName[] | 'all' {
+  if (text.trim() === '*') return 'all';
+  const names = text.split(',').map((name) => name.trim());
+  const wrong = names.find((name) => !isRoomName(name));
+  if (wrong !== undefined) throw new OptionError(`--outbound-rooms takes names of rooms with commas between them, or *, not ${JSON.stringify(wrong)}.`);
+  return names.filter(isRoomName);
+}
+
+function forward(text: string): PromisedForward {
   try {
-    return parseWantedForward(text);
+    return parsePromisedForward(text);
   } catch (error) {
     throw new OptionError(`--forward: ${sentence(error)}`);
   }

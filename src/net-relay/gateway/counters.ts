@@ -64,6 +64,7 @@ export const COUNTERS = {
   'outbound-opened': 'connections from guests to the outside',
   'outbound-off': 'packets to the outside while outbound is off',
   'outbound-not-allowed': 'packets to the outside that the allow list forbids',
+  'outbound-inner': 'packets to private networks, cloud metadata or the host machine itself that no rule names',
   'outbound-failed': 'connections to the outside that could not be made',
   'outbound-too-many': 'outside connections or UDP flows beyond the limit of a VM',
   'outbound-unsupported': 'packets to the outside that are neither TCP nor UDP',

@@ -47,7 +47,7 @@ export interface GatewayOptions {
   readonly names?: (name: string) => string | null;
   /** Host address on which forwards listen; default 127.0.0.1. */
   readonly forwardAddress?: string;
-  /** Rules of outbound-policy.ts; an empty list allows every address outside. Absent or null: guests stay inside. */
+  /** Rules of outbound-policy.ts; an empty list allows every address of the Internet. Absent or null: guests stay inside. */
   readonly outbound?: readonly string[] | null;
   /** True if a real network (a TAP) is on the switch: its machines may then talk to the gateway. */
   readonly learnNeighbours?: boolean;
@@ -128,7 +128,7 @@ class UserModeGateway implements Gateway {
       clock,
       random32,
       network,
-      policy: outbound === null ? null : createOutboundPolicy(outbound, ip, netmask),
+      policy: outbound === null ? null : createOutboundPolicy(outbound, ip, netmask, () => network.ownAddresses()),
       otherName: (name) => {
         const address = names?.(name) ?? null;
         if (address !== null) return ipv4FromOption(address, `The address of "${name}"`);

@@ -43,6 +43,8 @@ export interface HostNetwork {
   connect(address: string, port: number): HostSocket;
   /** A UDP socket on a port of its own. `onError`: it can no longer be used. */
   datagrams(onMessage: (data: Uint8Array, address: string, port: number) => void, onError: (code: string) => void): HostDatagrams;
+  /** The machine's own IPv4 addresses, of all its networks. */
+  ownAddresses(): readonly string[];
   /** IPv4 addresses of a name, as the system resolves it. Rejects with a code: ENOTFOUND, … */
   resolve(name: string): Promise<string[]>;
 }

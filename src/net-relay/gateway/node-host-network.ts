@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { connect, createServer, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { HostDatagrams, HostListener, HostNetwork, HostSocket, HostSocketHandlers } from './host-network.ts';
 
 const NOBODY: HostSocketHandlers = {
@@ -118,6 +119,19 @@ function datagrams(onMessage: (data: Uint8Array, address: string, port: number) 
   };
 }
 
+/** Asking the system takes far longer than a packet may; a new address is known this much later. */
+const KEEP_OWN_ADDRESSES_MS = 1000;
+let ownAddresses: { readonly at: number; readonly list: readonly string[] } | null = null;
+
+function findOwnAddresses(): readonly string[] {
+  const now = performance.now();
+  if (ownAddresses === null || now - ownAddresses.at >= KEEP_OWN_ADDRESSES_MS) {
+    const list = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).map(({ address }) => address);
+    ownAddresses = { at: now, list };
+  }
+  return ownAddresses.list;
+}
+
 /**
  * The system's resolver blocks a thread of Node's small pool (4), which the server needs for its files as well: names
  * that nobody answers for may hold up each other, never those.
@@ -147,6 +161,7 @@ export function createNodeHostNetwork(onDefect: (error: unknown) => void): HostN
     listen: (address, port, onSocket) => listen(onDefect, address, port, onSocket),
     connect: (address, port) => new NodeHostSocket(connect({ host: address, port, allowHalfOpen: true }), onDefect),
     datagrams,
+    ownAddresses: findOwnAddresses,
     resolve,
   };
 }

@@ -3,17 +3,22 @@
  *
  *   [tcp:|udp:] TARGET [:PORT[-PORT]]      TARGET := * | ADDRESS | ADDRESS/PREFIX | host
  *
- * `*` is every address outside; `host` is the host machine's own loopback, which guests see under the gateway's address
- * and which no other rule opens. Examples: `*:443`, `udp:9.9.9.9:53`, `192.168.7.0/24`, `host:8080`.
+ * `*` is every address of the Internet; `host` is the host machine's own loopback, which guests see under the gateway's
+ * address and which no other rule opens. Inner networks need a rule that lies within them, and cloud metadata and the
+ * host machine's other addresses one that names the very address (inner-networks.ts). Examples: `*:443`,
+ * `udp:9.9.9.9:53`, `192.168.7.0/24`, `host:8080`.
+ *
+ * A guest connects to addresses, never to names: whatever a name leads to is judged like any other address.
  */
-import { formatIpv4Address, parseIpv4Address } from './address.ts';
+import { formatIpv4Address } from './address.ts';
+import { contains, isWithin, openedBy, parseNetwork, type Network } from './inner-networks.ts';
 
 /** A rule that cannot be read; the message says how one looks. */
 export class OutboundRuleError extends Error {
   override readonly name = 'OutboundRuleError';
 }
 
-export type OutboundVerdict = { readonly allowed: true; readonly address: string } | { readonly allowed: false };
+export type OutboundVerdict = { readonly allowed: true; readonly address: string } | { readonly allowed: false; readonly why: 'outbound-not-allowed' | 'outbound-inner' };
 
 export interface OutboundPolicy {
   /** `destination` as the guest wrote it. If allowed, with the address to use from the host machine. */
@@ -22,26 +27,25 @@ export interface OutboundPolicy {
 
 interface Rule {
   readonly protocol: 'tcp' | 'udp' | null;
-  readonly target: 'host' | { readonly network: number; readonly mask: number };
+  readonly target: 'host' | Network;
   readonly fromPort: number;
   readonly toPort: number;
 }
 
-const DENIED: OutboundVerdict = { allowed: false };
+const DENIED: OutboundVerdict = { allowed: false, why: 'outbound-not-allowed' };
+const DENIED_INNER: OutboundVerdict = { allowed: false, why: 'outbound-inner' };
 const LOOPBACK = '127.0.0.1';
 
-/** "This network", loopback, link-local (cloud metadata lives there), multicast and reserved: never outside. */
-const NEVER_OUTSIDE = ['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/4', '240.0.0.0/4'].map((text) => parseNetwork(text));
+/** "This network", loopback, multicast and reserved: never outside. */
+const NEVER_OUTSIDE = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/4', '240.0.0.0/4'].map(parseNetwork);
 
-function parseNetwork(text: string): { network: number; mask: number } {
-  const [addressText = '', prefixText = '32', ...rest] = text.split('/');
-  const address = parseIpv4Address(addressText);
-  if (address === null || rest.length > 0 || !/^\d{1,2}$/.test(prefixText) || Number(prefixText) > 32) {
-    throw new OutboundRuleError(`"${text}" is not an address such as 10.1.2.3 or a network such as 10.1.0.0/16`);
+function parseTarget(text: string): Network {
+  try {
+    return parseNetwork(text);
+  } catch (error) {
+    if (error instanceof RangeError) throw new OutboundRuleError(error.message, { cause: error });
+    throw error;
   }
-  const prefix = Number(prefixText);
-  const mask = prefix === 0 ? 0 : (0xffff_ffff << (32 - prefix)) >>> 0;
-  return { network: (address & mask) >>> 0, mask };
 }
 
 function parseRule(text: string): Rule {
@@ -54,31 +58,29 @@ function parseRule(text: string): Rule {
   }
   return {
     protocol: protocol === 'tcp' || protocol === 'udp' ? protocol : null,
-    target: target === 'host' ? 'host' : target === '*' ? { network: 0, mask: 0 } : parseNetwork(target),
+    target: target === 'host' ? 'host' : target === '*' ? { network: 0, mask: 0 } : parseTarget(target),
     fromPort,
     toPort,
   };
 }
 
 /**
- * `rules`: none means `*`. `gatewayIp` and `netmask`: the LAN, which is never outside. Throws OutboundRuleError.
+ * `rules`: none means `*`. `gatewayIp` and `netmask`: the LAN, which is never outside. `ownAddresses`: those of the host
+ * machine, asked for at each verdict. Throws OutboundRuleError.
  */
-export function createOutboundPolicy(rules: readonly string[], gatewayIp: number, netmask: number): OutboundPolicy {
+export function createOutboundPolicy(rules: readonly string[], gatewayIp: number, netmask: number, ownAddresses: () => readonly string[] = () => []): OutboundPolicy {
   const parsed = (rules.length === 0 ? ['*'] : rules).map(parseRule);
-  const lan = { network: (gatewayIp & netmask) >>> 0, mask: netmask };
+  const never = [{ network: (gatewayIp & netmask) >>> 0, mask: netmask }, ...NEVER_OUTSIDE];
   return {
     judge(protocol, destination, port) {
-      const toHost = destination === gatewayIp;
-      if (!toHost && [lan, ...NEVER_OUTSIDE].some(({ network, mask }) => (destination & mask) >>> 0 === network)) return DENIED;
-      const allowed = parsed.some(
-        (rule) =>
-          (rule.protocol === null || rule.protocol === protocol) &&
-          port >= rule.fromPort &&
-          port <= rule.toPort &&
-          (rule.target === 'host' ? toHost : !toHost && (destination & rule.target.mask) >>> 0 === rule.target.network),
-      );
-      if (!allowed) return DENIED;
-      return { allowed: true, address: toHost ? LOOPBACK : formatIpv4Address(destination) };
+      const matching = parsed.filter((rule) => (rule.protocol === null || rule.protocol === protocol) && port >= rule.fromPort && port <= rule.toPort);
+      if (destination === gatewayIp) return matching.some(({ target }) => target === 'host') ? { allowed: true, address: LOOPBACK } : DENIED;
+      if (never.some((network) => contains(network, destination))) return DENIED;
+      const networks = matching.map(({ target }) => target).filter((target) => target !== 'host').filter((target) => contains(target, destination));
+      if (networks.length === 0) return DENIED;
+      const address = formatIpv4Address(destination);
+      const least = openedBy(destination, ownAddresses().includes(address));
+      return least === null || networks.some((network) => isWithin(network, least)) ? { allowed: true, address } : DENIED_INNER;
     },
   };
 }

@@ -37,7 +37,7 @@ export class OutboundTcp {
     const verdict = this.options.isGuest(remoteIp) ? policy?.judge('tcp', localIp, localPort) : undefined;
     if (verdict?.allowed !== true) {
       // A closed port of the gateway itself needs no reason.
-      if (localIp !== gatewayIp) counters.add(policy === null ? 'outbound-off' : 'outbound-not-allowed');
+      if (localIp !== gatewayIp) counters.add(policy === null ? 'outbound-off' : (verdict?.why ?? 'outbound-not-allowed'));
       return false;
     }
     if (count >= MAX_CONNECTIONS_PER_GUEST) {

@@ -53,7 +53,7 @@ export class OutboundUdp {
     const { policy, counters, gatewayIp } = this.options;
     const verdict = this.options.isGuest(guestIp) ? policy?.judge('udp', destination, datagram.destinationPort) : undefined;
     if (verdict?.allowed !== true) {
-      counters.add(destination === gatewayIp ? 'udp-refused' : policy === null ? 'outbound-off' : 'outbound-not-allowed');
+      counters.add(destination === gatewayIp ? 'udp-refused' : policy === null ? 'outbound-off' : (verdict?.why ?? 'outbound-not-allowed'));
       return false;
     }
     const flow = this.flow(guestIp, datagram.sourcePort);

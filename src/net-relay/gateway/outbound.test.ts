@@ -105,6 +105,22 @@ describe('the way out for guests', () => {
     }
   });
 
+  it('judges where a name leads when the guest connects there, and counts what no rule names (GW57)', async () => {
+    const { gateway, network, one, pass } = gatewayWorld({ outbound: [] });
+    network.own.push('203.0.113.9');
+    const inner = ['169.254.169.254', '168.63.129.16', '100.100.100.200', '192.168.1.1', '203.0.113.9'];
+    const tried = inner.map((address) => {
+      const application = new TestApplication(new Uint8Array(0), false);
+      one.connect(at(address), 80, application);
+      one.sendUdp(at(address), 5000, 53, new Uint8Array(1));
+      return application;
+    });
+    await pass(10);
+    expect(tried.map(({ closed }) => closed)).toEqual(inner.map(() => 'refused'));
+    expect([network.dialled, network.udp]).toEqual([[], []]);
+    expect(gateway.stats()['outbound-inner']).toBe(10);
+  });
+
   it('gives each guest so many connections and no more (GW54)', async () => {
     const { gateway, network, one, two, pass } = gatewayWorld({ outbound: [] });
     for (let count = 0; count < 1100; count++) one.connect(OUTSIDE, 80, new TestApplication(new Uint8Array(0), false));
@@ -132,13 +148,30 @@ describe('an outbound rule', () => {
     expect(some.judge('tcp', at('192.168.8.1'), 8000).allowed).toBe(false);
   });
 
-  it('never opens the LAN itself, loopback, link-local, multicast or reserved addresses (GW55)', () => {
+  it('never opens the LAN itself, loopback, multicast or reserved addresses (GW55)', () => {
     const all = policy('*', '0.0.0.0/0', 'host');
-    for (const address of ['10.86.0.7', '127.0.0.1', '0.0.0.0', '169.254.169.254', '224.0.0.1', '255.255.255.255']) {
+    for (const address of ['10.86.0.7', '127.0.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255']) {
       expect(all.judge('tcp', at(address), 80).allowed, address).toBe(false);
     }
     expect(all.judge('tcp', OUTSIDE, 80).allowed).toBe(true);
     expect(all.judge('tcp', GATEWAY_ADDRESS, 80)).toEqual({ allowed: true, address: '127.0.0.1' });
+  });
+
+  it('opens a private, shared or other inner network only if it lies within it (GW57)', () => {
+    for (const [network, address] of [['10.0.0.0/8', '10.1.2.3'], ['172.16.0.0/12', '172.31.0.1'], ['192.168.0.0/16', '192.168.7.1'], ['100.64.0.0/10', '100.64.0.1'], ['192.0.0.0/24', '192.0.0.8'], ['198.18.0.0/15', '198.19.0.1']] as const) {
+      for (const wide of ['*', '0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1']) expect(policy(wide, '1.1.1.1').judge('tcp', at(address), 80).allowed, `${wide} ${address}`).toBe(false);
+      expect(policy('*').judge('udp', at(address), 80), address).toEqual({ allowed: false, why: 'outbound-inner' });
+      for (const narrow of [network, address]) expect(policy('*', narrow).judge('tcp', at(address), 80), `${narrow} ${address}`).toEqual({ allowed: true, address });
+    }
+  });
+
+  it("opens cloud metadata, link-local addresses and the host machine's own only by the very address (GW57)", () => {
+    const own = ['203.0.113.9', '10.9.9.9'];
+    for (const address of ['169.254.169.254', '169.254.170.2', '168.63.129.16', '100.100.100.200', '192.0.0.192', ...own]) {
+      const judge = (...rules: string[]) => createOutboundPolicy(rules, GATEWAY_ADDRESS, 0xffffff00, () => own).judge('tcp', at(address), 80);
+      for (const wide of ['*', '0.0.0.0/0', `${address}/16`, `${address}/31`]) expect(judge(wide), `${wide} ${address}`).toEqual({ allowed: false, why: 'outbound-inner' });
+      expect(judge(address), address).toEqual({ allowed: true, address });
+    }
   });
 
   it('that cannot be read is refused with how one is written (GW55)', () => {

@@ -7,7 +7,7 @@ import type { PortForward } from '../relay-protocol.ts';
 import { parsePcap } from './capture.ts';
 import type { Station } from '../station.ts';
 import { StoreRefusal, StoreUnsure } from '../store/key-value-store.ts';
-import { parseWantedForward, RoomGateways, type RoomGatewaysOptions } from './room-gateway.ts';
+import { parsePromisedForward, RoomGateways, type RoomGatewaysOptions } from './room-gateway.ts';
 import { ForwardError } from './port-forwards.ts';
 import { FrameGuest } from './testing/frame-guest.ts';
 import { GATEWAY_ADDRESS, GATEWAY_MAC_NUMBER } from './testing/gateway-world.ts';
@@ -129,7 +129,7 @@ describe('the gateway of a room', () => {
 
   it('opens what was asked for at the start, by the name of the VM, and more at run time (GW47)', async () => {
     const log: string[] = [];
-    const world = room({ forwards: [parseWantedForward('8080:My VM:8000'), parseWantedForward('8081:other:80'), parseWantedForward('40000:vm1:9')], log: (line) => void log.push(line) });
+    const world = room({ forwards: [parsePromisedForward('8080:My VM:8000'), parsePromisedForward('8081:other:80'), parsePromisedForward('40000:vm1:9')], log: (line) => void log.push(line) });
     world.set([vm()]);
     await world.pass(0);
     expect(world.forwards()).toContainEqual({ guestPort: 8000, hostPort: 8080 });
@@ -142,7 +142,36 @@ describe('the gateway of a room', () => {
     expect(await gateway.removeForward(7000)).toBe(true);
     expect(await gateway.removeForward(7000)).toBe(false);
     expect(world.forwards()).not.toContainEqual({ guestPort: 7, hostPort: 7000 });
-    for (const text of ['8080', '8080:vm', '70000:vm:1', '1:vm:0', 'x:vm:1']) expect(() => parseWantedForward(text)).toThrow(/HOSTPORT:VM:GUESTPORT/);
+    for (const text of ['8080', '8080:vm', '70000:vm:1', '1:vm:0', 'x:vm:1']) expect(() => parsePromisedForward(text)).toThrow(/HOSTPORT:VM:GUESTPORT/);
+  });
+
+  it("opens what was asked for at the start to a VM of the room it names alone, whatever a stranger's is called (GW58)", async () => {
+    const world = room({ forwards: [parsePromisedForward('81:My VM:80'), parsePromisedForward('82:seminar/My VM:80')] });
+    world.gateways.open({ ...world.lan, room: 'seminar' as RoomName, vms: () => [vm()], setForwards: () => undefined, plug: () => ({ send: () => undefined, dispose: () => undefined }) });
+    await world.pass(0);
+    const hostPorts = (name: string): number[] => world.gateways.of(name as RoomName)!.forwards().map(({ hostPort }) => hostPort);
+    expect(hostPorts('seminar')).toContain(82);
+    expect(hostPorts('seminar')).not.toContain(81);
+    world.set([vm()]);
+    await world.pass(0);
+    expect(hostPorts('default')).toContain(81);
+    expect(hostPorts('default')).not.toContain(82);
+  });
+
+  it('lets out the guests of the default room, and of others only where they are named (GW50)', async () => {
+    const opens = async (options: Partial<RoomGatewaysOptions>, name: string): Promise<boolean> => {
+      const world = room(options);
+      world.gateways.open({ ...world.lan, room: name as RoomName, vms: () => [vm()], setForwards: () => undefined, plug: () => ({ send: () => undefined, dispose: () => undefined }) });
+      const guest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock: world.clock, send: (frame) => world.gateways.of(name as RoomName)!.gateway.receive(frame) });
+      guest.sendUdp(0x5db8d822, 5000, 123, new Uint8Array(1));
+      await world.pass(0);
+      return world.network.udp.length === 1;
+    };
+    expect(await opens({ outbound: [] }, 'default')).toBe(true);
+    expect(await opens({ outbound: [] }, 'stranger')).toBe(false);
+    const seminar = 'seminar' as RoomName;
+    expect(await opens({ outbound: [], outboundRooms: [seminar] }, seminar)).toBe(true);
+    expect(await opens({ outbound: [], outboundRooms: 'all' }, 'stranger')).toBe(true);
   });
 
   it('pings each VM from its first answer on, until it goes (GW48)', async () => {

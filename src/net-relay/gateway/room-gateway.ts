@@ -2,10 +2,13 @@
  * Joins gateways to the rooms of a relay: one gateway per room, its port forwards opened as VMs come (the same host ports
  * as before, if the relay knew the VM already), its pings reported to the room.
  */
+import * as v from 'valibot';
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
+import { roomNameSchema } from '../relay-protocol.ts';
+import { DEFAULT_ROOM } from '../room-keys.ts';
 import { StoreRefusal, StoreUnsure } from '../store/key-value-store.ts';
 import type { StationSocket } from '../station.ts';
 import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
@@ -21,7 +24,7 @@ export const DEFAULT_PING_MS = 100;
 /** Captures at a time, of all rooms: each holds CAPTURE_BYTES of memory. */
 const MAX_CAPTURES = 8;
 
-/** A forward asked for at the server's start (`--forward HOSTPORT:VM:GUESTPORT`), opened once such a VM exists. */
+/** A forward that somebody asks for. */
 export interface WantedForward {
   readonly hostPort: number;
   /** Id or name of the VM. */
@@ -34,8 +37,11 @@ export interface RoomGatewaysOptions {
   /** Beat of the ping that feeds the page's strip. Default DEFAULT_PING_MS. */
   readonly pingMs?: number;
   readonly forwardAddress?: string;
-  readonly forwards?: readonly WantedForward[];
+  /** Asked for at the server's start (`--forward`), each opened once such a VM exists in its room. */
+  readonly forwards?: readonly PromisedForward[];
   readonly outbound?: readonly string[] | null;
+  /** Rooms whose guests `outbound` lets out. Absent: the default room's alone. */
+  readonly outboundRooms?: readonly RoomName[] | 'all';
   /** Further names of a room: an IP address, or null. */
   readonly names?: (room: RoomName, name: string) => string | null;
   /** Rooms whose switch has a real network on it. */
@@ -46,14 +52,23 @@ export interface RoomGatewaysOptions {
   readonly log?: (line: string) => void;
 }
 
-/** `HOSTPORT:VM:GUESTPORT`. Throws RangeError with how it is written. */
-export function parseWantedForward(text: string): WantedForward {
-  const match = /^(\d{1,5}):([^:]+):(\d{1,5})$/.exec(text);
-  const [, hostPort, vm, guestPort] = match ?? [];
-  if (vm === undefined || Number(hostPort) > 65_535 || Number(guestPort) > 65_535 || Number(guestPort) === 0) {
-    throw new RangeError(`"${text}" is not a port forward: write HOSTPORT:VM:GUESTPORT, such as 8080:my-vm:80`);
+/** The same with its room: PCs of other rooms may have the same name. */
+export interface PromisedForward extends WantedForward {
+  readonly room: RoomName;
+}
+
+export function isRoomName(text: string): text is RoomName {
+  return v.is(roomNameSchema, text);
+}
+
+/** `HOSTPORT:[ROOM/]VM:GUESTPORT`; without a room it is the default one. Throws RangeError with how it is written. */
+export function parsePromisedForward(text: string): PromisedForward {
+  const match = /^(\d{1,5}):(?:([^:/]+)\/)?([^:]+):(\d{1,5})$/.exec(text);
+  const [, hostPort, room = DEFAULT_ROOM, vm, guestPort] = match ?? [];
+  if (vm === undefined || Number(hostPort) > 65_535 || Number(guestPort) > 65_535 || Number(guestPort) === 0 || !isRoomName(room)) {
+    throw new RangeError(`"${text}" is not a port forward: write HOSTPORT:VM:GUESTPORT, such as 8080:my-vm:80, or HOSTPORT:ROOM/VM:GUESTPORT`);
   }
-  return { hostPort: Number(hostPort), vm, guestPort: Number(guestPort) };
+  return { hostPort: Number(hostPort), room, vm, guestPort: Number(guestPort) };
 }
 
 /** The gateways of all rooms of one relay. */
@@ -117,7 +132,7 @@ export class RoomGateway implements Disposable {
       clock: options.clock,
       send: (frame) => this.socket.send(frame),
       forwardAddress: options.forwardAddress,
-      outbound: options.outbound,
+      outbound: goesOut(options.outboundRooms ?? [DEFAULT_ROOM], lan.room) ? options.outbound : null,
       names: (name) => options.names?.(lan.room, name) ?? null,
       learnNeighbours: options.learnNeighbours?.(lan.room) ?? false,
       network: options.network,
@@ -234,8 +249,8 @@ export class RoomGateway implements Disposable {
     const before = vm.forwards.map(({ guestPort, hostPort }) => ({ vmId: vm.id, guestPort, hostPort }));
     const defaults = DEFAULT_GUEST_PORTS.map((guestPort) => ({ vmId: vm.id, guestPort, hostPort: 0 }));
     for (const request of before.length > 0 ? before : defaults) await this.tryForward(request, true);
-    for (const { hostPort, vm: wanted, guestPort } of this.options.forwards ?? []) {
-      const isThis = wanted === vm.id || wanted === vm.name;
+    for (const { hostPort, room, vm: wanted, guestPort } of this.options.forwards ?? []) {
+      const isThis = room === this.lan.room && (wanted === vm.id || wanted === vm.name);
       const isOpen = before.some((forward) => forward.hostPort === hostPort);
       if (isThis && !isOpen) await this.tryForward({ vmId: vm.id, guestPort, hostPort }, false);
     }
@@ -265,6 +280,10 @@ export class RoomGateway implements Disposable {
     if (vm === undefined || !this.known.has(vmId)) return;
     this.lan.setForwards(vm.id, this.gateway.forwards(vmId).filter(({ hostPort }) => hostPort !== without).map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
   }
+}
+
+function goesOut(rooms: readonly RoomName[] | 'all', room: RoomName): boolean {
+  return rooms === 'all' || rooms.includes(room);
 }
 
 function forwardRefusal(error: unknown): ForwardError {

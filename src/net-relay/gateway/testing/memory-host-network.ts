@@ -105,6 +105,7 @@ export class MemoryHostNetwork implements HostNetwork {
   readonly dialled: { readonly address: string; readonly port: number; readonly socket: MemorySocket }[] = [];
   readonly udp: MemoryDatagrams[] = [];
   readonly names = new Map<string, string[]>();
+  readonly own: string[] = [];
   private nextPort = 40_000;
 
   listen(_address: string, port: number, onSocket: (socket: HostSocket) => void): Promise<HostListener> {
@@ -142,6 +143,10 @@ export class MemoryHostNetwork implements HostNetwork {
         flow.closed = true;
       },
     };
+  }
+
+  ownAddresses(): readonly string[] {
+    return this.own;
   }
 
   resolve(name: string): Promise<string[]> {
