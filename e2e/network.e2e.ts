@@ -45,7 +45,7 @@ const rows = (tab: HostPage): Promise<number[]> => tab.page.locator('[data-testi
 
 test('ports are forwarded by default and by --forward, and can be listed, added and removed from page, script and API (GW45, GW47)', async ({ openHost, room }) => {
   const wanted = await freePort();
-  const server = await startServer({ args: ['--forward', `${wanted}:pc1:80`] });
+  const server = await startServer({ args: ['--forward', `${wanted}:${room.name}/pc1:80`] });
   try {
     const a = await openHost({ server, label: 'tab A' });
     const { id: vmId } = await a.runningVm();

@@ -42,8 +42,9 @@ async function dnsServer(address: string, answer: string): Promise<{ socket: Soc
   return { socket, asked };
 }
 
+/** Each test has a room of its own, and without `--outbound-rooms` only the default room's guests go out. */
 async function withServer(args: readonly string[], use: (server: ServerProcess) => Promise<void>): Promise<void> {
-  const server = await startServer({ args });
+  const server = await startServer({ args: args.length === 0 ? [] : [...args, '--outbound-rooms', '*'] });
   try {
     await use(server);
   } finally {
