@@ -1,0 +1,84 @@
+/**
+ * `npm run soak:server`: what a stranger can do to the server, one verdict a line, on loopback; kept for every release.
+ * First each attack alone beside a quiet room, on a server of its own; then all at once, for `--minutes` (10); then many
+ * ordinary rooms (`--minutes` halved), and one full one. `-- --only NAME` runs one attack, or `together`, `ordinary`, `full`.
+ */
+import { parseArgs } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Attack, Verdict } from './attack.ts';
+import { ATTACKS } from './attacks/all.ts';
+import { FORWARDED_PORT } from './attacks/stolen-forward.ts';
+import { fullRoom } from './full-room.ts';
+import { ordinaryRooms } from './ordinary-rooms.ts';
+import { openQuietRoom } from './quiet-room.ts';
+import { attack, gaveBack, newRoomOpens, quietFor, stayedQuiet } from './soak.ts';
+import { startSoakedServer, type SoakedServer } from './soaked-server.ts';
+
+const SETTLE_MS = 3000;
+const QUIET_MS = 10_000;
+const REST_MS = 60_000;
+const SERVER_ARGS = ['--forward', `${FORWARDED_PORT}:web:80`];
+
+const { values: options } = parseArgs({ options: { only: { type: 'string' }, minutes: { type: 'string', default: '10' } } });
+const durationMs = Number(options.minutes) * 60_000;
+let failed = 0;
+
+function print(part: string, verdicts: readonly Verdict[]): void {
+  for (const { claim, holds, figures } of verdicts) {
+    if (!holds) failed++;
+    console.log(`${holds ? 'ok    ' : 'FAILED'} ${part}: ${claim} (${figures})`);
+  }
+}
+
+async function withServer(part: string, work: (server: SoakedServer) => Promise<readonly Verdict[]>): Promise<void> {
+  if (options.only !== undefined && options.only !== part) return;
+  const server = await startSoakedServer(SERVER_ARGS);
+  try {
+    print(part, await work(server));
+    print(part, [{ claim: 'the server lives', holds: server.lives(), figures: '' }]);
+  } catch (error) {
+    print(part, [{ claim: 'runs to its end', holds: false, figures: String(error) }]);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function alone(server: SoakedServer, what: Attack, number: number): Promise<readonly Verdict[]> {
+  const quiet = await openQuietRoom(server.origin);
+  try {
+    await sleep(SETTLE_MS);
+    const before = await quietFor(quiet, QUIET_MS);
+    const verdicts = await attack(server, what, number, 'long');
+    return [...verdicts, ...stayedQuiet(before, await quiet.figures())];
+  } finally {
+    quiet.dispose();
+  }
+}
+
+async function together(server: SoakedServer): Promise<readonly Verdict[]> {
+  const quiet = await openQuietRoom(server.origin);
+  try {
+    await sleep(SETTLE_MS);
+    const before = await quietFor(quiet, QUIET_MS);
+    const held = server.held();
+    const end = performance.now() + durationMs;
+    await Promise.all(ATTACKS.map(async (what, number) => {
+      while (performance.now() < end && server.lives()) {
+        await attack(server, what, number, 'short');
+        await sleep(1000);
+      }
+    }));
+    const during = await quiet.figures();
+    await sleep(REST_MS);
+    return [...stayedQuiet(before, during), ...gaveBack(held, server.held()), await newRoomOpens(server)];
+  } finally {
+    quiet.dispose();
+  }
+}
+
+for (const [number, what] of ATTACKS.entries()) await withServer(what.name, (server) => alone(server, what, number));
+await withServer('together', together);
+await withServer('ordinary', (server) => ordinaryRooms(server, durationMs / 2));
+await withServer('full', (server) => fullRoom(server));
+console.log(failed === 0 ? 'All claims hold.' : `${failed} claims FAILED.`);
+process.exit(failed === 0 ? 0 : 1);

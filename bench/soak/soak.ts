@@ -1,0 +1,65 @@
+/** Attacks on one server: one after another, with a quiet room beside them, and what is left of them afterwards. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DisposableBag } from '../../src/shared/disposable.ts';
+import type { Attack, Length, Verdict } from './attack.ts';
+import type { QuietFigures, QuietRoom } from './quiet-room.ts';
+import type { Held, SoakedServer } from './soaked-server.ts';
+import { Stranger } from './stranger.ts';
+
+/** The quiet room may take this many times as long as before. */
+const SLOWER = 3;
+/** Below this, in milliseconds, the machine's own unsteadiness is all there is. */
+const FLOOR_MS = 5;
+const MEMORY_FACTOR = 1.3;
+/** Descriptors that come and go by themselves: connections that are kept alive, files being read. */
+const DESCRIPTORS_OF_ITS_OWN = 10;
+
+/** Runs one attack; what it throws is a verdict, too. Each attacker has an address of its own. */
+export async function attack(server: SoakedServer, what: Attack, number: number, length: Length): Promise<readonly Verdict[]> {
+  const open = new DisposableBag();
+  try {
+    return await what.run({ server, stranger: new Stranger(server.origin, `127.0.1.${number + 1}`), length, open });
+  } catch (error) {
+    return [{ claim: 'the attack can be made', holds: false, figures: error instanceof Error ? error.message : String(error) }];
+  } finally {
+    open.dispose();
+  }
+}
+
+export async function quietFor(room: QuietRoom, ms: number): Promise<QuietFigures> {
+  await room.figures();
+  await sleep(ms);
+  return room.figures();
+}
+
+export function stayedQuiet(before: QuietFigures, during: QuietFigures): readonly Verdict[] {
+  const one = (what: string, was: number | null, is: number | null): Verdict => ({
+    claim: `p99 of a quiet room's ${what} within ${SLOWER} times`,
+    holds: was !== null && is !== null && is <= SLOWER * Math.max(FLOOR_MS, was),
+    figures: `${was?.toFixed(1) ?? 'none'} to ${is?.toFixed(1) ?? 'none'} ms`,
+  });
+  return [one('pings', before.pingP99, during.pingP99), one('messages', before.messageP99, during.messageP99)];
+}
+
+/** What the server holds once the attackers have gone. */
+export function gaveBack(before: Held, after: Held): readonly Verdict[] {
+  return [
+    { claim: `memory within ${MEMORY_FACTOR} times`, holds: after.memoryMiB <= MEMORY_FACTOR * before.memoryMiB, figures: `${before.memoryMiB.toFixed(0)} to ${after.memoryMiB.toFixed(0)} MiB` },
+    { claim: 'descriptors as before', holds: after.descriptors <= before.descriptors + DESCRIPTORS_OF_ITS_OWN, figures: `${before.descriptors} to ${after.descriptors}` },
+    { claim: 'listeners as before', holds: after.listeners <= before.listeners, figures: `${before.listeners} to ${after.listeners}` },
+  ];
+}
+
+/** A room nobody has opened yet, with a VM that is attached. */
+export async function newRoomOpens(server: SoakedServer): Promise<Verdict> {
+  const open = new DisposableBag();
+  try {
+    const visitor = new Stranger(server.origin, '127.0.0.3');
+    await visitor.vm(await visitor.host('room-of-a-visitor', 'visitor', open), open);
+    return { claim: 'a new room opens', holds: true, figures: 'with a VM' };
+  } catch (error) {
+    return { claim: 'a new room opens', holds: false, figures: String(error) };
+  } finally {
+    open.dispose();
+  }
+}
