@@ -15,7 +15,7 @@ describe.skipIf(!FULL)('a server that strangers attack', () => {
     server = await startSoakedServer(['--forward', `${FORWARDED_PORT}:web:80`]);
     await newRoomOpens(server);
     before = server.held();
-  });
+  }, 90_000);
 
   afterAll(() => server.stop());
 
