@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { Writable } from 'node:stream';
 import { beforeEach, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
-import { CaptureDownloads, MAX_DOWNLOADS, PIECE_BYTES } from './capture-downloads.ts';
+import { CaptureDownloads, PIECE_BYTES } from './capture-downloads.ts';
+import { MAX_DOWNLOADS } from '../net-relay/server-limits.ts';
 
 let clock: VirtualClock;
 let downloads: CaptureDownloads;

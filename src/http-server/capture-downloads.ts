@@ -1,13 +1,10 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../shared/clock.ts';
 import { Counters } from '../net-relay/counters.ts';
+import { MAX_DOWNLOADS, PIECE_LIMIT_MS } from '../net-relay/server-limits.ts';
 
-/** `downloads-full`: at once, of all rooms. Each holds a copy of a capture, 32 MiB, until it is read; as many rooms are captured at a time. */
-export const MAX_DOWNLOADS = 8;
 /** Given to the connection at a time. */
 export const PIECE_BYTES = 256 * 1024;
-/** `not-read`: a piece must be taken in this time. 17 KB/s are enough, and a whole capture is through in half an hour at most. */
-export const PIECE_LIMIT_MS = 15_000;
 
 /** `room-busy`: the room has a download already. */
 export type DownloadRefusal = 'room-busy' | 'downloads-full' | 'not-read';

@@ -4,6 +4,7 @@
 import type * as v from 'valibot';
 import { decodeText, type EncodedText, type TextRefusal } from './relay-wire.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
+import { MAX_FRAME_BACKLOG_BYTES, MAX_TEXT_BACKLOG_BYTES } from './server-limits.ts';
 
 /** The relay's heartbeat, answered by every client. */
 export const HEARTBEAT_MS = 1000;
@@ -11,10 +12,6 @@ export const HEARTBEAT_MS = 1000;
 export const SILENT_HEARTBEATS = 5;
 /** Heartbeats until the first message must have come. */
 const HELLO_HEARTBEATS = 5;
-/** More than this waiting in a socket: frames are dropped. At 20 MB/s, 50 ms. */
-export const MAX_FRAME_BACKLOG_BYTES = 1024 * 1024;
-/** More than this: the client cannot be told any more what happens, and is let go. */
-export const MAX_TEXT_BACKLOG_BYTES = 8 * 1024 * 1024;
 
 export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'binary-on-host-socket' | 'bad-frames' | 'lane-overrun';
 

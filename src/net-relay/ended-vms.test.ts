@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LeaseEpoch, VmId } from '../shared/ids.ts';
 import type { HostClient } from './client/host-client.ts';
-import { MAX_ENDED_VMS } from './ended-vms.ts';
+import { MAX_ENDED_VMS } from './server-limits.ts';
 import type { CreatedVm, EndedVm, Ending } from './relay-protocol.ts';
 import { VirtualLan } from './testing/virtual-lan.ts';
 

@@ -3,9 +3,7 @@
  * reloaded, learns that there was one, and why it ended. Kept in memory and to a bound; a restart of the relay forgets it.
  */
 import type { EndedVm } from './relay-protocol.ts';
-
-/** Nobody reads more; the oldest go first. */
-export const MAX_ENDED_VMS = 16;
+import { MAX_ENDED_VMS } from './server-limits.ts';
 
 type Entry = Omit<EndedVm, 'agoMs'> & { readonly at: number };
 

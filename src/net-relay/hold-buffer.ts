@@ -5,12 +5,7 @@
  *
  *   kept: [ given back by the source | arrived during the hold ]      handed: how many the new owner already got
  */
-/** 4096 frames of a download at 20 MB/s are 0.3 s: three times the longest pause a migration aims for by default. */
-export const MAX_HELD_FRAMES = 4096;
-/** 0.2 s of the same download; the windows of the connections into a guest are smaller than that together. */
-export const MAX_HELD_BYTES = 4 * 1024 * 1024;
-/** A TCP sender has given a frame up and sent it anew long before; older ones would only be noise. */
-export const MAX_HELD_AGE_MS = 30_000;
+import { MAX_HELD_AGE_MS, MAX_HELD_BYTES, MAX_HELD_FRAMES } from './server-limits.ts';
 
 /** Room made at once when the buffer is full of frames that the new owner already has. */
 const FORGET_AT_ONCE = 256;

@@ -5,13 +5,12 @@
 import type { HostId } from '../shared/ids.ts';
 import type { Connection } from './connection.ts';
 import { LANE_WINDOW_BYTES, MAX_LANE_MESSAGE_BYTES, type laneToRelaySchema, type LaneRefusal, type RelayToLane } from './relay-protocol.ts';
+import { MAX_LANES } from './server-limits.ts';
 
 export type LaneConnection = Connection<typeof laneToRelaySchema, RelayToLane>;
 
 /** Beats of a second that one side waits for the other. */
 const JOIN_BEATS = 10;
-/** Lanes of one room at a time: two per migration, with room for attempts that are still dying. */
-const MAX_LANES = 256;
 
 export interface LaneJoin {
   readonly laneId: string;

@@ -21,14 +21,10 @@ import { openRelayStore, type RelayStore } from './relay-store.ts';
 import { StoreRefusal, StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
+import { DEFAULT_LIMITS, type ServerLimits } from './server-limits.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
-
-/** Sockets open at once: a few hundred tabs with a few VMs each. */
-const MAX_SOCKETS = 4000;
-/** Rooms open at once. */
-const MAX_ROOMS = 1000;
 
 export interface RelayOptions {
   /** Leases, keys and VMs survive a restart through it. */
@@ -41,6 +37,8 @@ export interface RelayOptions {
   readonly openGateway?: OpenGateway;
   /** Origins (`https://example.org`) allowed besides the one the page was loaded from, e.g. behind a proxy that changes Host. */
   readonly allowedOrigins?: readonly string[];
+  /** DEFAULT_LIMITS unless given. */
+  readonly limits?: ServerLimits;
   /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
   readonly onTrouble?: (error: unknown) => void;
   /** The store cannot say any more what is stored. The relay is gone, as after a crash, and has answered nobody. */
@@ -128,6 +126,7 @@ class RelayServer implements Relay {
   private readonly store: RelayStore;
   private readonly keys: RoomKeys;
   private readonly options: RelayOptions;
+  private readonly limits: ServerLimits;
   private readonly random: (count: number) => Uint8Array;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms = new Map<RoomName, Room>();
@@ -140,12 +139,13 @@ class RelayServer implements Relay {
 
   constructor(options: RelayOptions) {
     this.options = options;
+    this.limits = options.limits ?? DEFAULT_LIMITS;
     const clock = options.clock ?? systemClock;
     this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
     this.wallMs = options.wallMs ?? (() => Date.now());
     this.random = options.randomBytes ?? ((count) => randomBytes(count));
     this.store = openRelayStore(this.watched(options.store));
-    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'));
+    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'), this.limits.knownRooms);
     for (const name of this.store.vms.keys()) this.openRoom(name);
     this.keepBeat();
   }
@@ -164,7 +164,7 @@ class RelayServer implements Relay {
 
   connect(kind: SocketKind, socket: ServerSocket, originAllowed = true): ServerSocketEvents {
     const connection = kind === 'host' ? this.hostConnection(socket) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
-    const full = this.connections.size >= MAX_SOCKETS;
+    const full = this.connections.size >= this.limits.sockets;
     this.connections.add(connection);
     if (this.disposed) connection.drop(CloseCode.goingAway, 'restarting');
     else if (!originAllowed) this.refuse(connection, 'origin');
@@ -350,7 +350,7 @@ class RelayServer implements Relay {
     }
     const known = this.rooms.get(name);
     if (known === undefined && !mayOpen) return { cause: 'closed-room' };
-    if (known === undefined && this.rooms.size >= MAX_ROOMS) return { cause: 'relay-full' };
+    if (known === undefined && this.rooms.size >= this.limits.rooms) return { cause: 'relay-full' };
     const room = known ?? this.openRoom(name);
     const host = room.hosts.admit(credentials.hostId as HostId, digestOf(credentials.hostToken).toString('hex'));
     return host === 'ok' ? { room } : { cause: host };
@@ -398,7 +398,7 @@ class RelayServer implements Relay {
     this.ended.delete(name);
     this.ended.set(name, ended);
     for (const oldest of this.ended.keys()) {
-      if (this.ended.size <= MAX_ROOMS) break;
+      if (this.ended.size <= this.limits.rooms) break;
       if (!this.rooms.has(oldest) && oldest !== name) this.ended.delete(oldest);
     }
     return ended;

@@ -6,15 +6,12 @@ import type { HostId } from '../shared/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { HostInfo } from './relay-protocol.ts';
 import type { EncodedText } from './relay-wire.ts';
+import { MAX_HOSTS, MAX_REPLIES } from './server-limits.ts';
 
 /** Beats of a second that a host may be away before it is shown as gone. */
 const AWAY_BEATS = 10;
-/** Hosts in one room: a class or a small audience, each told of every change. */
-export const MAX_HOSTS = 128;
 /** Of a host's name (relay-protocol.ts). */
 const MAX_NAME_LENGTH = 64;
-/** Answers remembered per host, for a request repeated after its answer was lost. */
-const MAX_REPLIES = 64;
 
 /** What a host is told through; its session. */
 export interface HostVoice<Message> {

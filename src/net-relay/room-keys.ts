@@ -5,10 +5,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RoomName } from '../shared/ids.ts';
 import type { RelayStore } from './relay-store.ts';
+import { DEFAULT_LIMITS } from './server-limits.ts';
 
 export const DEFAULT_ROOM = 'default' as RoomName;
-/** Rooms that were ever opened; bounds what strangers can make the store grow to. */
-const MAX_KNOWN_ROOMS = 20_000;
 
 export type KeyCheck = 'accepted' | 'refused' | 'unknown-room';
 
@@ -25,11 +24,13 @@ export function matchesDigest(secret: string, hexDigest: string): boolean {
 
 export class RoomKeys {
   private readonly store: RelayStore;
+  private readonly maxRooms: number;
   readonly defaultKey: string;
 
-  /** `makeKey` must give 128 bits or more in the letters of a room key. */
-  constructor(store: RelayStore, makeKey: () => string) {
+  /** `makeKey` must give 128 bits or more in the letters of a room key; `maxRooms`: how many may ever be opened. */
+  constructor(store: RelayStore, makeKey: () => string, maxRooms: number = DEFAULT_LIMITS.knownRooms) {
     this.store = store;
+    this.maxRooms = maxRooms;
     const known = store.rooms.get(DEFAULT_ROOM)?.key;
     this.defaultKey = known ?? makeKey();
     if (known === undefined) store.putRoom(DEFAULT_ROOM, { keyDigest: digestOf(this.defaultKey).toString('hex'), key: this.defaultKey });
@@ -45,7 +46,7 @@ export class RoomKeys {
 
   /** The first host of a room sets its key. False if there are too many rooms already; throws StoreRefusal if it cannot be stored. */
   claim(room: RoomName, key: string): boolean {
-    if (this.store.rooms.size >= MAX_KNOWN_ROOMS) return false;
+    if (this.store.rooms.size >= this.maxRooms) return false;
     this.store.putRoom(room, { keyDigest: digestOf(key).toString('hex') });
     return true;
   }

@@ -19,6 +19,7 @@ import type { Ending, PortForward, VmState } from './relay-protocol.ts';
 import type { StoredLease, StoredVm } from './relay-store.ts';
 import type { Switch } from './switch.ts';
 import { VmPort, type PortDrop } from './vm-port.ts';
+import { MAX_TARGETS } from './server-limits.ts';
 
 /** Sign of life after a commit: waited for in beats of the relay's own uptime, so that time it stood still does not count. */
 const CONFIRM_BEAT_MS = 250;
@@ -27,8 +28,6 @@ const CONFIRM_BEATS = 8;
 const CONFIRM_BEATS_AFTER_RESTART = 40;
 /** When real networks are told of a move; the first may be lost while they still learn. */
 const ANNOUNCE_AT_MS = [0, 50, 150, 300, 550];
-/** Prospective targets of one VM at a time. */
-const MAX_TARGETS = 8;
 /** Beats of a second in which a target may still take a VM whose owner ended it in the switchover; fewer while none is attached. */
 const COMMIT_AFTER_END_BEATS = 60;
 const COMMIT_AFTER_END_BEATS_WITHOUT_TARGET = 10;

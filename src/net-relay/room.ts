@@ -15,14 +15,13 @@ import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
 import { RoomHosts } from './room-hosts.ts';
 import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from './switch.ts';
+import { MAX_VMS_PER_HOST } from './server-limits.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
 const TELL_ROOM_AFTER_MS = 10;
 /** Addresses .2 to .253; .254 is the machine's own, on a TAP (lan.ts). */
 const FIRST_VM_ADDRESS = 2;
 const LAST_VM_ADDRESS = 253;
-/** A host's memory holds few more. */
-const MAX_VMS_PER_HOST = 32;
 /** A VM whose owner never comes back is forgotten after a day of the relay's uptime, in beats of a second. */
 const KEEP_AWAY_VM_BEATS = 24 * 3600;
 /** Or after an hour, if its address is needed. */

@@ -4,7 +4,7 @@ import type { Ipv4Address, MacAddress } from '../shared/ids.ts';
 import { FULL, FUZZ_LIMIT_MS } from '../shared/testing/full.ts';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import { Counters } from './counters.ts';
-import { MAX_HELD_BYTES, MAX_HELD_FRAMES } from './hold-buffer.ts';
+import { MAX_HELD_BYTES, MAX_HELD_FRAMES } from './server-limits.ts';
 import { MAX_FRAME_BYTES } from './relay-protocol.ts';
 import { Switch } from './switch.ts';
 import { ipFrame, numberOf, recordingStation } from './testing/relay-harness.ts';

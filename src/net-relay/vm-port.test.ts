@@ -3,9 +3,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import type { Ipv4Address, MacAddress } from '../shared/ids.ts';
 import { Counters } from './counters.ts';
-import { MAX_HELD_AGE_MS, MAX_HELD_BYTES, MAX_HELD_FRAMES } from './hold-buffer.ts';
+import { MAX_HELD_AGE_MS, MAX_HELD_BYTES, MAX_HELD_FRAMES } from './server-limits.ts';
 import { ipFrame, numberOf } from './testing/relay-harness.ts';
-import { MAX_FRAME_BURST, MAX_FRAMES_PER_SECOND, VmPort, type FrameSink, type PortDrop } from './vm-port.ts';
+import { VmPort, type FrameSink, type PortDrop } from './vm-port.ts';
+import { MAX_FRAME_BURST, MAX_FRAMES_PER_SECOND } from './server-limits.ts';
 
 const guest = { mac: '02:5a:00:00:00:02', ip: '10.86.0.2' };
 const other = { mac: '02:5a:00:00:00:03', ip: '10.86.0.3' };

@@ -14,14 +14,12 @@ import { guardFrame, parseIpv4, parseMac, type GuardRefusal } from './frame-guar
 import { HoldBuffer, type HoldDrop } from './hold-buffer.ts';
 import type { Station, StationSocket } from './station.ts';
 import { TokenBucket } from './token-bucket.ts';
+import { MAX_FRAMES_PER_SECOND, MAX_FRAME_BURST } from './server-limits.ts';
 
 /** Frames released at once: a batch message's worth half filled, which a guest's receive ring of 256 takes easily. */
 const RELEASE_BATCH_FRAMES = 32;
 /** Between two batches: 8,000 frames a second, twice what the guest has been seen to take. */
 const RELEASE_INTERVAL_MS = 4;
-/** A guest has been seen to send 15,000 full frames a second; acknowledgements may double that. */
-export const MAX_FRAMES_PER_SECOND = 60_000;
-export const MAX_FRAME_BURST = 30_000;
 
 /** Why a frame from or to a guest went nowhere. */
 export type PortDrop =

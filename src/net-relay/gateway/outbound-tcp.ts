@@ -8,9 +8,7 @@ import type { OutboundPolicy } from './outbound-policy.ts';
 import { Splice } from './splice.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { TcpEndpoints, TcpHandlers } from './tcp/types.ts';
-
-/** Connections of one guest to the outside, each with a socket of the host machine. */
-const MAX_CONNECTIONS_PER_GUEST = 1024;
+import { MAX_OUTBOUND_CONNECTIONS_PER_VM } from '../server-limits.ts';
 
 export interface OutboundTcpOptions {
   readonly network: HostNetwork;
@@ -40,7 +38,7 @@ export class OutboundTcp {
       if (localIp !== gatewayIp) counters.add(policy === null ? 'outbound-off' : (verdict?.why ?? 'outbound-not-allowed'));
       return false;
     }
-    if (count >= MAX_CONNECTIONS_PER_GUEST) {
+    if (count >= MAX_OUTBOUND_CONNECTIONS_PER_VM) {
       counters.add('outbound-too-many');
       return false;
     }

@@ -9,11 +9,10 @@ import type { HostDatagrams, HostNetwork } from './host-network.ts';
 import type { OutboundPolicy } from './outbound-policy.ts';
 import { LazyTimer } from './tcp/lazy-timer.ts';
 import type { UdpDatagram } from './udp.ts';
+import { MAX_UDP_FLOWS_PER_VM } from '../server-limits.ts';
 
 /** RFC 4787 asks for at least two minutes. */
 const IDLE_MS = 120_000;
-/** Sockets for one guest; the one unused for longest makes room. */
-const MAX_FLOWS_PER_GUEST = 256;
 /** Peers of one flow; the oldest makes room. */
 const MAX_PEERS = 256;
 const LOOPBACK = '127.0.0.1';
@@ -125,7 +124,7 @@ export class OutboundUdp {
       oldest ??= entry;
       count++;
     }
-    if (count < MAX_FLOWS_PER_GUEST || oldest === null) return;
+    if (count < MAX_UDP_FLOWS_PER_VM || oldest === null) return;
     this.options.counters.add('outbound-too-many');
     this.close(oldest[0], oldest[1]);
   }

@@ -9,11 +9,7 @@ import type { Guest } from './leases.ts';
 import { Splice } from './splice.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { TcpHandlers } from './tcp/types.ts';
-
-/** A thousand idle clients of one VM must not keep the others' out. */
-const MAX_CONNECTIONS_PER_VM = 2048;
-/** Forwards of one VM: a listening socket each. */
-const MAX_FORWARDS_PER_VM = 64;
+import { MAX_CONNECTIONS_PER_VM, MAX_FORWARDS_PER_VM } from '../server-limits.ts';
 
 export interface Forward {
   readonly vmId: string;

@@ -17,12 +17,10 @@ import type { LeaseTable } from './leases.ts';
 import { createOutboundPolicy } from './outbound-policy.ts';
 import { ForwardError, type Forward, type ForwardRequest } from './port-forwards.ts';
 import { plugCapture, type PluggedCapture } from './room-stations.ts';
+import { MAX_CAPTURES } from '../server-limits.ts';
 
 /** `--ping-ms`. */
 export const DEFAULT_PING_MS = 100;
-
-/** Captures at a time, of all rooms: each holds CAPTURE_BYTES of memory. */
-const MAX_CAPTURES = 8;
 
 /** A forward that somebody asks for. */
 export interface WantedForward {

@@ -8,6 +8,7 @@ import type { Lan } from '../lan.ts';
 import type { CreatedVm } from '../relay-protocol.ts';
 import type { Relay } from '../relay-server.ts';
 import { createReopeningRelay } from '../reopening-relay.ts';
+import { DEFAULT_LIMITS, type ServerLimits } from '../server-limits.ts';
 import { memoryKeyValueStore, type KeyValueStore } from '../store/key-value-store.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import type { PortNic } from '../client/inbound-queue.ts';
@@ -29,8 +30,11 @@ export class VirtualLan {
   relay: Relay;
   private readonly opened: Disposable[] = [];
   private random = 1;
+  private readonly limits: ServerLimits;
 
-  constructor() {
+  /** `limits`: the relay's own unless given. */
+  constructor(limits: Partial<ServerLimits> = {}) {
+    this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.relay = this.startRelay();
   }
 
@@ -38,6 +42,7 @@ export class VirtualLan {
     this.relay = createReopeningRelay({
       openStore: () => this.openStore(),
       clock: this.clock,
+      limits: this.limits,
       wallMs: () => this.wallMs(),
       randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.random = (this.random * 48271) % 2147483647) & 0xff),
       openGateway: (lan) => {

@@ -1,0 +1,69 @@
+/**
+ * What the server gives to those who use it, known or not. Each limit has a name, a unit and a reason, and stands with
+ * what it counts for: a socket, a VM, a room, or the whole server. `name`: what it refuses is counted under that name.
+ * The signalling server's are in http-server/signalling-limits.ts; what the protocol itself fixes is in relay-protocol.ts.
+ */
+
+// Of a socket.
+
+/** Bytes that wait in a socket before frames for it are dropped (`slow-port`). At 20 MB/s, 50 ms. */
+export const MAX_FRAME_BACKLOG_BYTES = 1024 * 1024;
+/** `too-slow`: bytes that wait in a socket before it is closed. Its client can no longer be told what happens. */
+export const MAX_TEXT_BACKLOG_BYTES = 8 * 1024 * 1024;
+
+// Of a VM.
+
+/** `over-rate`: frames a second. A guest has been seen to send 15,000 full ones; acknowledgements may double that. */
+export const MAX_FRAMES_PER_SECOND = 60_000;
+export const MAX_FRAME_BURST = 30_000;
+/** `held-too-many`: frames held in a switchover. 4096 of a download at 20 MB/s are 0.3 s: three times the longest pause a migration aims for by default. */
+export const MAX_HELD_FRAMES = 4096;
+/** `held-too-large`: bytes of them. 0.2 s of the same download; the windows of the connections into a guest are smaller than that together. */
+export const MAX_HELD_BYTES = 4 * 1024 * 1024;
+/** `held-too-old`: milliseconds. A TCP sender has sent a frame anew long before; older ones would only be noise. */
+export const MAX_HELD_AGE_MS = 30_000;
+/** Prospective targets at a time. */
+export const MAX_TARGETS = 8;
+/** Port forwards: a listening socket each. */
+export const MAX_FORWARDS_PER_VM = 64;
+/** `forward-too-many`: connections on forwarded ports. A thousand idle clients of one VM must not keep the others' out. */
+export const MAX_CONNECTIONS_PER_VM = 2048;
+/** `outbound-too-many`: TCP connections to the outside, each with a socket of the host machine. */
+export const MAX_OUTBOUND_CONNECTIONS_PER_VM = 1024;
+/** UDP sockets to the outside; the one unused for longest makes room. */
+export const MAX_UDP_FLOWS_PER_VM = 256;
+
+// Of a room.
+
+/** `room-full`: hosts. A class or a small audience, each told of every change. */
+export const MAX_HOSTS = 128;
+/** VMs of one host. Its memory holds few more. */
+export const MAX_VMS_PER_HOST = 32;
+/** Lanes at a time: two for each migration, with room for attempts that are still dying. */
+export const MAX_LANES = 256;
+/** VMs remembered after they ended. Nobody reads more; the oldest go first. */
+export const MAX_ENDED_VMS = 16;
+/** Answers remembered for each host, for a request repeated after its answer was lost. */
+export const MAX_REPLIES = 64;
+
+// Of the server.
+
+/** What `createRelay` is given, for a server with other limits than these. */
+export interface ServerLimits {
+  /** `relay-full`: sockets open at once. */
+  readonly sockets: number;
+  /** `relay-full`: rooms open at once. */
+  readonly rooms: number;
+  /** `relay-full`: rooms that were ever opened. Bounds what strangers can make the store grow to. */
+  readonly knownRooms: number;
+}
+
+/** A few hundred tabs with a few VMs each. */
+export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, rooms: 1000, knownRooms: 20_000 };
+
+/** Captures at a time, of all rooms: each holds CAPTURE_BYTES (gateway/capture.ts) of memory. */
+export const MAX_CAPTURES = 8;
+/** `downloads-full`: downloads of captures at once, of all rooms. Each holds a copy of a capture until it is read. */
+export const MAX_DOWNLOADS = 8;
+/** `not-read`: milliseconds in which a piece of a download must be taken. 17 KB/s are enough, and a whole capture is through in half an hour at most. */
+export const PIECE_LIMIT_MS = 15_000;
