@@ -12,7 +12,7 @@
  */
 import * as v from 'valibot';
 
-export const RELAY_PROTOCOL_VERSION = 1;
+export const RELAY_PROTOCOL_VERSION = 2;
 
 /** Longest Ethernet frame without its checksum: 14 header + 1500 payload, and a VLAN tag's slack. */
 export const MAX_FRAME_BYTES = 1518;
@@ -137,7 +137,8 @@ export const relayToHostSchema = v.variant('type', [
   v.object({ type: v.literal('from-host'), hostId: id, body: v.unknown() }),
   /** to-host could not be delivered: no such host in the room. */
   v.object({ type: v.literal('undeliverable'), hostId: id, body: v.unknown() }),
-  v.object({ type: v.literal('ping'), vmId: id, seq: v.number(), rttMs: v.nullable(v.number()) }),
+  /** What the room's gateway measured since the last such message, oldest first. */
+  v.object({ type: v.literal('pings'), samples: v.array(v.object({ vmId: id, seq: v.number(), rttMs: v.nullable(v.number()) })) }),
   /** Once a second, the VMs whose figures changed. */
   v.object({ type: v.literal('traffic'), vms: v.array(trafficSchema) }),
   v.object({ type: v.literal('heartbeat'), at: v.number() }),

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../migration/testing/seeded-random.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 import type { HostClient, HostMessageEvent } from './client/host-client.ts';
-import { RELAY_PROTOCOL_VERSION } from './relay-protocol.ts';
+import { RELAY_PROTOCOL_VERSION, type CreatedVm } from './relay-protocol.ts';
 import { createRelay } from './relay-server.ts';
+import { TELL_PINGS_AFTER_MS } from './room.ts';
 import { memoryKeyValueStore } from './store/key-value-store.ts';
 import { TestNic, ipFrame } from './testing/relay-harness.ts';
 import { VirtualLan } from './testing/virtual-lan.ts';
@@ -214,6 +215,23 @@ describe('a room of the relay', () => {
     expect(traffic).toEqual([{ vmId: vm.vmId, framesFromGuest: 1, bytesFromGuest: 64, framesToGuest: 0, bytesToGuest: 0, dropped: 0 }]);
     expect(a.room?.vms[0]?.forwards).toEqual([{ guestPort: 80, hostPort: 8080 }]);
     expect(lan.relay.roomStatus('default', lan.relay.defaultRoomKey)?.vms[0]).toMatchObject({ forwards: [{ guestPort: 80, hostPort: 8080 }] });
+  });
+
+  it('tells each host of a room the pings of all PCs in one message, however many PCs there are (NR21)', async () => {
+    const host = lan.host('a');
+    const vms: CreatedVm[] = [];
+    for (let index = 0; index < 30; index++) vms.push(await lan.createVm(host));
+    const told: string[] = [];
+    const socket = { backlogBytes: 0, sendText: (text: string) => void told.push(text), sendUtf8: (utf8: Uint8Array) => void told.push(new TextDecoder().decode(utf8)), sendBinary: () => undefined, close: () => undefined, terminate: () => undefined };
+    const hello = { type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId: 'b', hostToken: 'a-token-0123456789', name: 'b' };
+    lan.relay.connect('host', socket).text(JSON.stringify(hello));
+    const heard: unknown[] = [];
+    host.onPing((ping) => heard.push(ping));
+    const samples = [0, 1, 2].flatMap((seq) => vms.map((vm) => ({ vmId: vm.vmId, seq, rttMs: 0.5 })));
+    for (const { vmId, seq, rttMs } of samples) lan.lans[0]!.reportPing(vmId as VmId, seq, rttMs);
+    await lan.pass(TELL_PINGS_AFTER_MS + 20);
+    expect(told.filter((text) => text.includes('"pings"')).map((text) => JSON.parse(text) as unknown)).toEqual([{ type: 'pings', samples }]);
+    expect(heard).toEqual(samples);
   });
 
   it('leaves nothing behind: no socket, no timer, no listener (A8)', async () => {

@@ -19,6 +19,8 @@ import { MAX_VMS_PER_HOST } from './server-limits.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
 const TELL_ROOM_AFTER_MS = 10;
+/** Ping results are told together too: so their messages grow with the hosts of a room alone. Half the default beat. */
+export const TELL_PINGS_AFTER_MS = 50;
 /** Addresses .2 to .253; .254 is the machine's own, on a TAP (lan.ts). */
 const FIRST_VM_ADDRESS = 2;
 const LAST_VM_ADDRESS = 253;
@@ -46,6 +48,8 @@ export interface RoomWorld {
   readonly ended: EndedVms;
 }
 
+type PingResult = Extract<RelayToHost, { type: 'pings' }>['samples'][number];
+
 export class RequestRefused extends Error {}
 
 export class Room implements Disposable {
@@ -60,6 +64,8 @@ export class Room implements Disposable {
   private readonly vmWorld: RoomVmWorld;
   private readonly gateway: Disposable | null;
   private telling: Disposable | null = null;
+  private pings: PingResult[] = [];
+  private tellingPings: Disposable | null = null;
   private emptyBeats = 0;
   private nextAddress = FIRST_VM_ADDRESS;
   private trafficTold = new Map<VmId, number>();
@@ -215,6 +221,8 @@ export class Room implements Disposable {
     this.telling?.dispose();
     this.telling = null;
     this.gateway?.dispose();
+    this.tellingPings?.dispose();
+    this.tellingPings = null;
     for (const vm of this.vms.values()) vm.dispose('The relay is shutting down.');
     this.vms.clear();
     this.vmsChanged.dispose();
@@ -230,7 +238,7 @@ export class Room implements Disposable {
       plug: (station, place) => this.lanSwitch.plug(station, place),
       vms: () => [...this.vms.values()].map((vm) => this.lanVm(vm)),
       onVms: (listener) => this.vmsChanged.on(listener),
-      reportPing: (vmId, seq, rttMs) => this.tellAll({ type: 'ping', vmId, seq, rttMs }),
+      reportPing: (vmId, seq, rttMs) => this.reportPing({ vmId, seq, rttMs }),
       setForwards: (vmId, forwards) => this.setForwards(vmId, forwards),
     };
   }
@@ -238,6 +246,16 @@ export class Room implements Disposable {
   private lanVm(vm: RoomVm): LanVm {
     const { id, name, mac, ip } = vm.identity;
     return { id, name, mac, ip, ownerHostId: vm.ownerHostId, epoch: vm.epoch, attached: vm.port.attached, forwards: vm.forwards };
+  }
+
+  private reportPing(result: PingResult): void {
+    this.pings.push(result);
+    this.tellingPings ??= this.world.clock.setTimeout(() => {
+      this.tellingPings = null;
+      const samples = this.pings;
+      this.pings = [];
+      this.tellAll({ type: 'pings', samples });
+    }, TELL_PINGS_AFTER_MS);
   }
 
   private setForwards(vmId: VmId, forwards: readonly PortForward[]): void {

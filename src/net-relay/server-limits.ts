@@ -35,6 +35,8 @@ export const MAX_UDP_FLOWS_PER_VM = 256;
 
 // Of a room.
 
+/** Pings of all guests together: 40 guests at the default beat, 2 at the shortest. With more, each is pinged less often. */
+export const MAX_PROBES_PER_SECOND = 400;
 /** `room-full`: hosts. A class or a small audience, each told of every change. */
 export const MAX_HOSTS = 128;
 /** VMs of one host. Its memory holds few more. */

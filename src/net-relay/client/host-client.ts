@@ -244,8 +244,8 @@ class RelayHostClient implements HostClient {
       case 'undeliverable':
         this.undeliverable.emit({ hostId: message.hostId as HostId, body: message.body });
         break;
-      case 'ping':
-        this.pings.emit({ vmId: message.vmId, seq: message.seq, rttMs: message.rttMs });
+      case 'pings':
+        for (const sample of message.samples) this.pings.emit(sample);
         break;
       case 'traffic':
         this.traffic.emit(message.vms);

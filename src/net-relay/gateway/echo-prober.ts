@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import type { GatewayCounters } from './counters.ts';
 import { IcmpType, serializeIcmp, type IcmpMessage } from './icmp.ts';
+import { MAX_PROBES_PER_SECOND } from '../server-limits.ts';
 
 /** Longer than any hold (2 s) and what follows it. */
 export const PING_LOST_AFTER_MS = 5000;
@@ -46,19 +47,18 @@ export class EchoProber implements Disposable {
     this.send = send;
   }
 
-  /** Starts at once. Disposing stops it; nothing is reported after that. */
+  /** Starts at once, every `beatMs` or as often as MAX_PROBES_PER_SECOND lets it. Disposing stops it; nothing is reported after that. */
   start(ip: number, beatMs: number, onSample: (sample: PingSample) => void): Disposable {
-    const beat = Math.max(SHORTEST_BEAT_MS, beatMs);
     const identifier = this.freeIdentifier();
     const stream: Stream = { ip, onSample, waiting: new Map(), sent: 0, lostBelow: 0 };
     this.streams.set(identifier, stream);
-    const start = this.clock.now();
-    let beats = 0;
+    let due = this.clock.now();
     const tick = (): void => {
       this.probe(identifier, stream);
+      const beat = Math.max(SHORTEST_BEAT_MS, beatMs, (this.streams.size * 1000) / MAX_PROBES_PER_SECOND);
       // Missed beats (a busy process) are left out, not made up for.
-      beats = Math.max(beats + 1, Math.ceil((this.clock.now() - start) / beat));
-      this.timers.set(identifier, this.clock.setTimeout(tick, start + beats * beat - this.clock.now()));
+      due += beat * Math.max(1, Math.ceil((this.clock.now() - due) / beat));
+      this.timers.set(identifier, this.clock.setTimeout(tick, due - this.clock.now()));
     };
     tick();
     return disposable(() => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MAX_PROBES_PER_SECOND } from '../server-limits.ts';
 import { PING_LOST_AFTER_MS, type PingSample } from './echo-prober.ts';
 import { IcmpType, UnreachableCode } from './icmp.ts';
 import { IpProtocol } from './ipv4.ts';
@@ -26,6 +27,20 @@ describe('ping', () => {
     ping.dispose();
     await pass(1000);
     expect(samples).toEqual(Array.from({ length: 11 }, (_, seq) => ({ seq, rttMs: 0 })));
+  });
+
+  it('slows the beat of each guest down when there are many, so that the room is pinged no more often (GW8)', async () => {
+    const { gateway, pass } = gatewayWorld();
+    const seconds = 10;
+    for (const streams of [40, 60, 240]) {
+      let samples = 0;
+      const pings = Array.from({ length: streams }, () => gateway.startPing('one', 100, () => void (samples += 1)));
+      await pass(seconds * 1000);
+      for (const ping of pings) ping.dispose();
+      // The first probe of each goes at once, and the second before all the others are there.
+      expect(samples).toBeLessThanOrEqual(MAX_PROBES_PER_SECOND * seconds + 2 * streams);
+      expect(samples).toBeGreaterThanOrEqual(MAX_PROBES_PER_SECOND * seconds - streams);
+    }
   });
 
   it('counts a probe as late, not lost, through a pause shorter than the limit (GW9)', async () => {
