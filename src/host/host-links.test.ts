@@ -42,6 +42,9 @@ function twoTabs() {
   present();
   return {
     a, handedOver, deaf, loading, shares,
+    openNext: (attempt: number) => a.open(B, MOVE, VM, () => handedOver.push(`a hands over ${attempt}`), { signal: wanted.signal, targetLoading: () => undefined }, { attempt, avoid: 'local' }),
+    refusedByServer: (reason: string) => a.refused(reason),
+    hears: (message: Parameters<HostLinks['receive']>[1]) => a.receive(B, message),
     open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over'), { signal: wanted.signal, targetLoading: (share) => shares.push(share) }),
     giveUp: () => wanted.abort(),
     cutOff: () => {
@@ -127,6 +130,33 @@ describe('HostLinks', () => {
     const { open, handedOver } = twoTabs();
     expect(await open()).toBe('relay');
     expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
+  });
+
+  it('takes no late answer about a link that died for one about the next', async () => {
+    const { openNext, hears, deaf, handedOver } = twoTabs();
+    deaf.add(B);
+    const next = openNext(1);
+    await passing(100);
+    hears({ type: 'link-waits', migrationId: MOVE, attempt: 0, loaded: 0.5 });
+    hears({ type: 'link-refused', migrationId: MOVE, attempt: 0, reason: 'Not now.' });
+    hears({ type: 'link-opened', migrationId: MOVE, attempt: 0 });
+    await passing(100);
+    expect(handedOver).toEqual([]);
+    deaf.delete(B);
+    await passing(1000);
+    expect(await next).toBe('relay');
+    expect(handedOver).toEqual(['b takes move-1/1', 'a hands over 1']);
+  });
+
+  it('gives up at once what is being opened, and opens nothing more, when the server refuses this tab for good', async () => {
+    const { open, deaf, refusedByServer } = twoTabs();
+    deaf.add(B);
+    const opening = expect(open()).rejects.toMatchObject({ cause: 'relay-lost', message: 'The key is wrong.' });
+    await passing(100);
+    refusedByServer('The key is wrong.');
+    await opening;
+    await expect(open()).rejects.toMatchObject({ cause: 'relay-lost', message: 'The key is wrong.' });
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('says at once that a host that left cannot be reached', async () => {

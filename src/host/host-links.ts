@@ -99,6 +99,7 @@ export class HostLinks implements Disposable {
   private readonly answered = new Set<string>();
   private turn = 0;
   private isCutOff = false;
+  private refusal: string | null = null;
 
   constructor(options: HostLinksOptions) {
     this.options = options;
@@ -144,6 +145,12 @@ export class HostLinks implements Disposable {
     }
   }
 
+  /** The server has refused this tab for good, with this sentence: no other host can be asked any more. */
+  refused(reason: string): void {
+    this.refusal = reason;
+    for (const migrationId of [...this.openings.keys()]) this.giveUp(migrationId, new MigrationError('relay-lost', reason));
+  }
+
   /** The link a migration to this host would use now; 'trying' while none is ready. */
   kindFor(hostId: HostId): LinkKind | 'trying' {
     if (this.options.connections?.state(hostId) === 'open') return 'webrtc';
@@ -160,6 +167,7 @@ export class HostLinks implements Disposable {
   async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, waiter: LinkWaiter, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
     const kind = avoid === null ? await this.ready(targetId) : this.otherThan(avoid, targetId);
     if (waiter.signal.aborted) throw new MigrationError('cancelled');
+    if (this.refusal !== null) throw new MigrationError('relay-lost', this.refusal);
     const channelBase = FIRST_CHANNEL + (this.turn++ % CHANNEL_TURNS) * 4 + (this.options.self < targetId ? 0 : 2);
     const message: HostMessageOf<'open-link'> = { type: 'open-link', migrationId, vmId, attempt, kind, channelBase };
     return new Promise((resolve, reject) => {
@@ -273,39 +281,41 @@ export class HostLinks implements Disposable {
   }
 
   private answer(from: HostId, message: HostMessageOf<'open-link'>): void {
-    const migrationId = message.migrationId;
-    const linkId = linkIdOf(migrationId, message.attempt);
+    const { migrationId, attempt } = message;
+    const linkId = linkIdOf(migrationId, attempt);
     try {
       // Asked again: the ends here are open already.
       if (!this.answered.has(linkId)) {
-        const accepted = this.options.accept(from, migrationId, message.vmId, message.attempt, (handOver) =>
+        const accepted = this.options.accept(from, migrationId, message.vmId, attempt, (handOver) =>
           this.handOver(from, linkId, message.kind, message.channelBase, 'target', handOver));
         if (accepted !== 'open') {
-          this.options.send(from, { type: 'link-waits', migrationId, loaded: accepted.loaded });
+          this.options.send(from, { type: 'link-waits', migrationId, attempt, loaded: accepted.loaded });
           return;
         }
         this.answered.add(linkId);
         const [oldest] = this.answered;
         if (this.answered.size > MAX_ANSWERED && oldest !== undefined) this.answered.delete(oldest);
       }
-      this.options.send(from, { type: 'link-opened', migrationId });
+      this.options.send(from, { type: 'link-opened', migrationId, attempt });
     } catch (error) {
-      this.options.send(from, { type: 'link-refused', migrationId, reason: error instanceof Error ? error.message : String(error) });
+      this.options.send(from, { type: 'link-refused', migrationId, attempt, reason: error instanceof Error ? error.message : String(error) });
     }
   }
 
   /** It lives, and is asked again. */
-  private targetWaits(from: HostId, { migrationId, loaded }: HostMessageOf<'link-waits'>): void {
+  private targetWaits(from: HostId, { migrationId, attempt, loaded }: HostMessageOf<'link-waits'>): void {
     const opening = this.openings.get(migrationId);
-    if (opening?.targetId !== from) return;
+    if (opening?.targetId !== from || opening.message.attempt !== attempt) return;
     opening.limit.dispose();
     opening.limit = this.openLimit(migrationId);
     opening.waiter.targetLoading(loaded);
   }
 
   private finish(from: HostId, message: HostMessageOf<'link-opened' | 'link-refused'>): void {
-    const migrationId = message.migrationId;
-    if (this.openings.get(migrationId)?.targetId !== from) return;
+    const { migrationId, attempt } = message;
+    const asked = this.openings.get(migrationId);
+    // An answer may come late, when the link it is about has died and the next one is being opened.
+    if (asked?.targetId !== from || asked.message.attempt !== attempt) return;
     const opening = this.settle(migrationId);
     if (opening === null) return;
     if (message.type === 'link-refused') {
@@ -313,7 +323,7 @@ export class HostLinks implements Disposable {
       return;
     }
     try {
-      const { attempt, kind, channelBase } = opening.message;
+      const { kind, channelBase } = opening.message;
       this.handOver(from, linkIdOf(migrationId, attempt), kind, channelBase, 'source', opening.handOver);
       opening.resolve(kind);
     } catch (error) {

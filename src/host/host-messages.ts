@@ -24,8 +24,8 @@ export const MAX_ROWS = 1000;
 export const MAX_PAST_REPORTS = 50;
 /** A century: any clock that was set meanwhile, and still a date. */
 export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
-/** More than the engine tries in one migration. */
-const MAX_LINK_ATTEMPT = 16;
+/** At most more than the engine tries in one migration. */
+const linkAttempt = v.pipe(count, v.integer(), v.maxValue(16));
 /** Four characters for three bytes. */
 const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), v.base64());
 /** With a piece behind it, a place is still a whole number that can travel with the VM (vm-host/console-luggage.ts). */
@@ -75,11 +75,11 @@ export const hostMessageSchema = v.variant('type', [
   /** The sender waits for that connection: dial. */
   v.object({ type: v.literal('rtc-expected'), nonce: id }),
   /** Open your ends of a migration's lanes; you are the target. `attempt` is 0 for its first link, then counts those that replace a dead one. */
-  v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: v.pipe(count, v.integer(), v.maxValue(MAX_LINK_ATTEMPT)), kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
-  v.object({ type: v.literal('link-opened'), migrationId }),
-  v.object({ type: v.literal('link-refused'), migrationId, reason: sentence }),
+  v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: linkAttempt, kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
+  v.object({ type: v.literal('link-opened'), migrationId, attempt: linkAttempt }),
+  v.object({ type: v.literal('link-refused'), migrationId, attempt: linkAttempt, reason: sentence }),
   /** The sender is to be the target and still loads the guest, of which it has this share: ask again. */
-  v.object({ type: v.literal('link-waits'), migrationId, loaded: share }),
+  v.object({ type: v.literal('link-waits'), migrationId, attempt: linkAttempt, loaded: share }),
   /** The source gave the migration up before its first link was open at both ends: nothing will come. */
   v.object({ type: v.literal('link-abandoned'), migrationId }),
 

@@ -203,6 +203,7 @@ export function openTab(options: TabOptions): OpenTab {
   room.refused.on((reason) => {
     trouble = reason;
     starting = null;
+    links.refused(reason);
     migrations.refused(reason);
     settleReady.reject(new Error(reason));
     changed();
