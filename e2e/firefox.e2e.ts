@@ -37,6 +37,22 @@ test('a PC that started in Firefox moves to Chromium and back, twice, over WebRT
   }
 });
 
+test('a Firefox tab that is reloaded says that its PC ended and runs a new one (NR26, NR42)', async ({ room, server }) => {
+  const obstacle = firefoxObstacle();
+  test.skip(obstacle !== null, obstacle ?? '');
+  const browser = await launchFirefox();
+  try {
+    const tab = await browser.openHost(room.address(server.origin, { name: 'Firefox' }), 'Firefox');
+    const first = await tab.runningVm();
+    await tab.reload();
+    expect((await tab.runningVm()).id).not.toBe(first.id);
+    expect((await room.describe(server.origin)).ended).toMatchObject([{ id: first.id, hostName: 'Firefox', how: 'tab-closed' }]);
+    expect(await tab.script.evaluate(() => document.querySelector('[data-testid="ended"]')?.textContent)).toContain(`${first.name} ended when this tab was reloaded or left.`);
+  } finally {
+    await browser.close();
+  }
+});
+
 function numbersOf(printed: string): number[] {
   return [...printed.matchAll(/ticker (\d+) gap=/g)].map((match) => Number(match[1]));
 }

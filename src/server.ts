@@ -106,6 +106,7 @@ async function run(options: ServerOptions): Promise<void> {
           return status === null ? null : { ...status, gateway: gateways.of(name as RoomName)?.gateway.stats() };
         },
         controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
+        lastWord: (name, key, word) => relay.lastWord(name, key, word),
         // Asked anew each time: a laptop changes its network.
         addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
         figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() } : null),

@@ -1,6 +1,6 @@
 /**
  * The distribution's Firefox, driven over WebDriver BiDi (https://w3c.github.io/webdriver-bidi/): JSON over one WebSocket,
- * of which the tests need six commands. Playwright drives only a Firefox of its own build.
+ * of which the tests need seven commands. Playwright drives only a Firefox of its own build.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -93,12 +93,23 @@ async function stop(child: ChildProcess): Promise<void> {
 
 /** A tab of the room in Firefox. */
 export class FirefoxTab extends ScriptedTab {
+  private readonly connection: BidiConnection;
+  private readonly context: string;
+
   constructor(connection: BidiConnection, context: string, label: string) {
     super(new BidiScript(connection, context), label);
+    this.connection = connection;
+    this.context = context;
     connection.onEvent((method, given) => {
       const entry = given as { source?: { context?: string }; level?: string; text?: string | null };
       if (method === 'log.entryAdded' && entry.source?.context === context) this.messages.push(`${entry.level ?? ''}: ${entry.text ?? ''}`);
     });
+  }
+
+  /** Loads the page anew and waits until it has joined its room. */
+  async reload(): Promise<void> {
+    await this.connection.send('browsingContext.reload', { context: this.context, wait: 'complete' });
+    await this.waitUntilReady();
   }
 }
 

@@ -3,7 +3,7 @@
  * ending. The room is told through `RoomPort`; the page hears through `changed` and the log.
  */
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
-import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type VmInfo, type VmState } from '../net-relay/relay-protocol.ts';
+import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type LastWord, type VmInfo, type VmState } from '../net-relay/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';
@@ -211,10 +211,11 @@ export class LocalVms {
     }
   }
 
-  /** The tab goes, and its VMs with it: the relay need not wait for them to come back. */
-  dispose(): void {
+  /** The tab goes, and its VMs with it: the relay need not wait for them to come back. Returns what it has not confirmed. */
+  dispose(): LastWord['vms'] {
     this.endings.dispose();
     for (const vm of [...this.vms.values()]) vm.remove('The tab that ran it was closed.');
+    return this.endings.unconfirmed();
   }
 
   private tellState(vm: LocalVm): void {

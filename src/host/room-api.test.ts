@@ -3,13 +3,13 @@ import { createRoomApi } from './room-api.ts';
 
 /** A server that answers what the test says, and what it was asked. */
 function api(answer: () => Response | Promise<Response>) {
-  const asked: { method: string; url: string; key: string | null; body: unknown }[] = [];
+  const asked: { method: string; url: string; key: string | null; keepalive: boolean; body: unknown }[] = [];
   const made = createRoomApi({
     base: new URL('https://example.org/lan/'),
     room: 'mine',
     key: 'k'.repeat(22),
     fetch: async (url, init) => {
-      asked.push({ method: init?.method ?? '', url: url instanceof URL ? url.href : '?', key: new Headers(init?.headers).get('authorization'), body: typeof init?.body === 'string' ? JSON.parse(init.body) : null });
+      asked.push({ method: init?.method ?? '', url: url instanceof URL ? url.href : '?', key: new Headers(init?.headers).get('authorization'), keepalive: init?.keepalive ?? false, body: typeof init?.body === 'string' ? JSON.parse(init.body) : null });
       return answer();
     },
   });
@@ -20,7 +20,7 @@ describe("the room's API, as the page calls it", () => {
   it('carries the key, under whatever path the page lies', async () => {
     const { made, asked } = api(() => Response.json({ vmId: 'vm-1', guestPort: 80, hostPort: 40_000 }, { status: 201 }));
     expect(await made.addForward('vm-1', 80, 0)).toEqual({ guestPort: 80, hostPort: 40_000 });
-    expect(asked).toEqual([{ method: 'POST', url: 'https://example.org/lan/api/rooms/mine/forwards', key: `Bearer ${'k'.repeat(22)}`, body: { vm: 'vm-1', guestPort: 80, hostPort: 0 } }]);
+    expect(asked).toEqual([{ method: 'POST', url: 'https://example.org/lan/api/rooms/mine/forwards', key: `Bearer ${'k'.repeat(22)}`, keepalive: false, body: { vm: 'vm-1', guestPort: 80, hostPort: 0 } }]);
   });
 
   it('asks for captures and removes forwards', async () => {
@@ -31,6 +31,13 @@ describe("the room's API, as the page calls it", () => {
     await made.stopCapture();
     await made.removeForward(5000);
     expect(asked.map(({ method, url }) => `${method} ${url.split('/mine/')[1] ?? ''}`)).toEqual(['PUT capture', 'GET capture', 'GET capture.pcap', 'DELETE capture', 'DELETE forwards/5000']);
+  });
+
+  it('tells a last word that outlives the page, and does not wait for the answer', () => {
+    const { made, asked } = api(() => Promise.reject(new TypeError('The page has gone.')));
+    const word = { hostId: 'a', hostToken: 't'.repeat(22), vms: [{ vmId: 'vm-1', epoch: 1, ending: { how: 'tab-closed' as const } }] };
+    made.lastWord(word);
+    expect(asked).toMatchObject([{ method: 'POST', url: 'https://example.org/lan/api/rooms/mine/last-word', keepalive: true, body: word }]);
   });
 
   it("rejects with the server's own sentence, and with one of its own when there is none (I5)", async () => {

@@ -1,5 +1,6 @@
 /** The server's API of this room: what is asked for seldom, and needs no socket. Every call carries the room's key. */
 import * as v from 'valibot';
+import type { LastWord } from '../net-relay/relay-protocol.ts';
 import type { CaptureState, PortForward } from './scripting-interface.ts';
 
 const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
@@ -20,6 +21,8 @@ export interface RoomApi {
   addresses(): Promise<readonly string[]>;
   addForward(vmId: string, guestPort: number, hostPort: number): Promise<PortForward>;
   removeForward(hostPort: number): Promise<void>;
+  /** The tab goes: these VMs are over. Outlives the page; nobody hears the answer. */
+  lastWord(word: LastWord): void;
   captureState(): Promise<CaptureState>;
   startCapture(): Promise<CaptureState>;
   stopCapture(): Promise<void>;
@@ -29,10 +32,10 @@ export interface RoomApi {
 
 /** Calls reject with an Error whose message is the server's sentence. */
 export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch(...args) }: RoomApiOptions): RoomApi {
-  async function call(method: string, path: string, body?: object): Promise<Response> {
+  async function call(method: string, path: string, body?: object, keepalive = false): Promise<Response> {
     const headers: Record<string, string> = { Authorization: `Bearer ${key}` };
     if (body !== undefined) headers['Content-Type'] = 'application/json';
-    const answer = await ask(new URL(`api/rooms/${room}/${path}`, base), { method, headers, body: body === undefined ? null : JSON.stringify(body) }).catch(() => {
+    const answer = await ask(new URL(`api/rooms/${room}/${path}`, base), { method, headers, keepalive, body: body === undefined ? null : JSON.stringify(body) }).catch(() => {
       throw new Error('The server cannot be reached. Try again in a moment.');
     });
     if (answer.ok) return answer;
@@ -45,6 +48,9 @@ export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch
     addForward: async (vmId, guestPort, hostPort) => v.parse(forwardSchema, await (await call('POST', 'forwards', { vm: vmId, guestPort, hostPort })).json()),
     async removeForward(hostPort) {
       await call('DELETE', `forwards/${hostPort}`);
+    },
+    lastWord(word) {
+      void call('POST', 'last-word', word, true).catch(() => undefined);
     },
     captureState: async () => v.parse(captureSchema, await (await call('GET', 'capture')).json()),
     startCapture: async () => v.parse(captureSchema, await (await call('PUT', 'capture')).json()),

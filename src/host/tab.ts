@@ -377,7 +377,9 @@ export function openTab(options: TabOptions): OpenTab {
     dispose() {
       viewTimer?.dispose();
       consoles.input.dispose();
-      localVms.dispose();
+      const vms = localVms.dispose();
+      // The room's socket tells the same; but Firefox closes it before a page hears that it goes.
+      if (vms.length > 0) api.lastWord({ hostId: self, hostToken, vms });
       links.dispose();
       migrations.dispose();
       room.dispose();

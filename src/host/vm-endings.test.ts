@@ -54,6 +54,16 @@ describe('the end of a VM', () => {
     expect(relay.told).toEqual([2]);
   });
 
+  it('is among what the relay has not confirmed until it is', async () => {
+    const { endings, relay } = tab();
+    relay.answer = away;
+    await endings.tell(VM, EPOCH, OFF);
+    expect(endings.unconfirmed()).toEqual([{ vmId: VM, epoch: EPOCH, ending: OFF }]);
+    relay.answer = () => Promise.resolve();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(endings.unconfirmed()).toEqual([]);
+  });
+
   it('leaves no timer behind', async () => {
     const { endings, relay } = tab();
     relay.answer = away;

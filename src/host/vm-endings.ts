@@ -1,6 +1,6 @@
 /** Tells the relay which VMs of this tab are over, again if need be: it may have been away, or give one back to this tab afterwards. */
 import { wasRefused } from '../net-relay/client/host-client.ts';
-import type { Ending, VmInfo } from '../net-relay/relay-protocol.ts';
+import type { Ending, LastWord, VmInfo } from '../net-relay/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
@@ -19,7 +19,7 @@ export class VmEndings implements Disposable {
   private readonly self: HostId;
   private readonly room: EndingsPort;
   /** What the relay has not confirmed. */
-  private readonly open = new Map<VmId, { readonly ending: Ending; asking: boolean }>();
+  private readonly open = new Map<VmId, { readonly ending: Ending; readonly epoch: LeaseEpoch | null; asking: boolean }>();
   private readonly clock: Clock;
   private again: Disposable | null = null;
   private isDisposed = false;
@@ -32,7 +32,7 @@ export class VmEndings implements Disposable {
 
   /** The VM is over as of this epoch. Resolves with true if it is another host's by now, so that it is not over. Never rejects. */
   async tell(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<boolean> {
-    const entry = { ending, asking: true };
+    const entry = { ending, epoch, asking: true };
     this.open.set(vmId, entry);
     try {
       await this.room.destroyVm(vmId, epoch, ending);
@@ -49,7 +49,7 @@ export class VmEndings implements Disposable {
 
   /** It was on its way here, and is over if the relay lists it as this tab's, now or later. */
   isOverIfHere(vmId: VmId, ending: Ending): void {
-    this.open.set(vmId, { ending, asking: false });
+    this.open.set(vmId, { ending, epoch: null, asking: false });
     this.tellAgain();
   }
 
@@ -61,6 +61,11 @@ export class VmEndings implements Disposable {
   /** The relay's list has changed, or it is back. */
   tellAgain(): void {
     for (const [vmId, ending, listed] of this.untold()) void this.tell(vmId, listed.epoch as LeaseEpoch, ending);
+  }
+
+  /** What the relay has not confirmed, of VMs that were this tab's at the epochs. */
+  unconfirmed(): LastWord['vms'] {
+    return [...this.open].flatMap(([vmId, { ending, epoch }]) => (epoch === null ? [] : [{ vmId, epoch, ending }]));
   }
 
   /** What is told from now on is told once. */

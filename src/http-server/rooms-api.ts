@@ -1,5 +1,7 @@
 import express, { Router, type Request, type Response } from 'express';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
+import type { LastWord } from '../net-relay/relay-protocol.ts';
+import { decodeLastWord } from '../net-relay/relay-wire.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 
 /** What the relay tells about a room. */
@@ -46,6 +48,8 @@ export interface Rooms {
   describe(name: string, key: string): RoomDescription | null;
   /** As `describe`; 'empty' if nobody is in the room now. */
   controls(name: string, key: string): RoomControls | 'empty' | null;
+  /** What a tab of the room says as it goes; false as in `describe`. */
+  lastWord(name: string, key: string, word: LastWord): boolean;
   /** Origins under which other computers reach this server, the likeliest first; none if they cannot. */
   addresses(): readonly string[];
   /** Figures of the whole relay, for who runs the server: the key is the default room's, which the server prints. */
@@ -55,6 +59,8 @@ export interface Rooms {
 const BEARER = /^Bearer ([A-Za-z0-9_-]{16,64})$/;
 /** A request to forward a port is three short fields. */
 const MAX_BODY = '2kb';
+/** An ending for each VM that a tab can have. */
+const MAX_LAST_WORD = '64kb';
 /** Ports below need root, and belong to the machine's own services: who merely has a room's key does not get them. */
 const FIRST_OPEN_HOST_PORT = 1024;
 
@@ -76,6 +82,7 @@ export function bearerKey(request: Request, response: Response): string | null {
  * Everything under /api/rooms, each with `Authorization: Bearer KEY`:
  *
  *   GET    /:name                       the room's state
+ *   POST   /:name/last-word             what a tab says as it goes: its VMs are over
  *   GET    /:name/addresses             { addresses }: origins for an invitation to other computers
  *   GET    /:name/forwards              its port forwards
  *   POST   /:name/forwards              { vm, guestPort, hostPort? }: one more; 201 with the forward, 409 with why not
@@ -103,6 +110,15 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
     const room = rooms.describe(request.params.name, key);
     if (room === null) refuse(response);
     else response.json(room);
+  });
+
+  router.post('/:name/last-word', express.json({ limit: MAX_LAST_WORD }), (request, response) => {
+    const key = bearerKey(request, response);
+    if (key === null) return;
+    const word = decodeLastWord(request.body);
+    if (word === null) response.status(400).json({ error: 'This is no last word of a tab.' });
+    else if (!rooms.lastWord(request.params.name, key, word)) refuse(response);
+    else response.status(204).end();
   });
 
   router.get('/:name/addresses', (request, response) => {

@@ -48,6 +48,7 @@ describe('the routes', () => {
   let server: ServedApp;
   const errors: string[] = [];
   const controls = new FakeControls();
+  const lastWords: unknown[] = [];
   const downloads = new CaptureDownloads(systemClock);
 
   beforeAll(async () => {
@@ -65,7 +66,7 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
         downloads,
         signalling: (_request, response) => void response.send('signalling'),
         page,
@@ -100,6 +101,15 @@ describe('the routes', () => {
     const noRoom = await server.get('/api/rooms/other', { Authorization: `Bearer ${KEY}` });
     expect(wrongKey.status).toBe(403);
     expect(noRoom.body.equals(wrongKey.body)).toBe(true);
+  });
+
+  it("takes a tab's last word from who has the room's key, if it is one (NR42)", async () => {
+    const word = { hostId: 'h1', hostToken: 't'.repeat(22), vms: [{ vmId: 'vm-1', epoch: 3, ending: { how: 'tab-closed' } }] };
+    const post = async (key: string, body: object): Promise<number> => (await fetch(`http://127.0.0.1:${server.port}/api/rooms/default/last-word`, {
+      method: 'POST', headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+    })).status;
+    expect([await post(KEY, word), await post('x'.repeat(22), word), await post(KEY, { hostId: 'h1' }), await post(KEY, [])]).toEqual([204, 403, 400, 400]);
+    expect(lastWords).toEqual([word]);
   });
 
   it('gives figures of the relay to who has the default room\'s key', async () => {

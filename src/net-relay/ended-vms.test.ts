@@ -56,6 +56,21 @@ describe('a VM that ended (NR26)', () => {
     expect(again.room?.ended).toMatchObject([{ id: vm.vmId, hostId: 'owner', how: 'tab-closed' }]);
   });
 
+  it('is remembered of a tab whose socket was closed before it could speak, if its last word comes over HTTP (NR42)', async () => {
+    const vm = await lan.createVm(owner);
+    const key = lan.relay.defaultRoomKey;
+    const word = { hostId: 'owner', hostToken: 'token-of-owner-0123456789', vms: [{ vmId: vm.vmId, epoch: vm.epoch, ending: { how: 'tab-closed' as const } }] };
+    owner.dispose();
+    await lan.pass(20);
+    const lastWord = (change: object): boolean => lan.relay.lastWord('default', key, { ...word, ...change });
+    expect(lan.relay.lastWord('default', 'another-key-0123456789', word)).toBe(false);
+    // Of another tab, of one that nobody knows, of a VM that has moved since: nothing happens.
+    expect([lastWord({ hostToken: 'token-of-other-0123456789' }), lastWord({ hostId: 'nobody' }), lastWord({ vms: [{ ...word.vms[0], epoch: 2 }] })]).toEqual([true, true, true]);
+    expect(status()).toEqual([]);
+    for (let times = 0; times < 2; times++) lastWord({});
+    expect(status()).toMatchObject([{ id: vm.vmId, hostName: 'owner', how: 'tab-closed' }]);
+  });
+
   it('says that it was forgotten by somebody, under the name its tab had', async () => {
     const vm = await lan.createVm(owner);
     const { relay } = lan.network;

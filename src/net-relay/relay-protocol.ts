@@ -74,6 +74,16 @@ export const MAX_ENDING_CHARACTERS = 300;
  */
 const ownersEndings = ['tab-closed', 'powered-off', 'failed'] as const;
 const ending = v.object({ how: v.picklist(ownersEndings), why: v.optional(v.pipe(v.string(), v.maxLength(MAX_ENDING_CHARACTERS))) });
+
+/** What a tab that is closed or reloaded says last, over HTTP: some browsers have closed its sockets by then. */
+export const lastWordSchema = v.object({
+  hostId: id,
+  hostToken: roomKey,
+  /** VMs that are over with it, as of these epochs. */
+  vms: v.pipe(v.array(v.object({ vmId: id, epoch, ending })), v.maxLength(64)),
+});
+export type LastWord = v.InferOutput<typeof lastWordSchema>;
+
 /** A VM that is no more, as the room remembers it. */
 export const endedVmSchema = v.object({
   id,

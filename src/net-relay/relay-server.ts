@@ -16,7 +16,7 @@ import { EndedVms } from './ended-vms.ts';
 import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
-import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type PortForward } from './relay-protocol.ts';
+import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from './relay-protocol.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
 import { StoreRefusal, StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
@@ -85,6 +85,8 @@ export interface Relay extends Disposable {
   checkKey(room: string, key: string): boolean;
   /** Null if there is no such room, or the key is not its key. */
   roomStatus(room: string, key: string): RoomStatus | null;
+  /** Of a tab of this room that goes. False if there is no such room, or the key is not its key. */
+  lastWord(room: string, key: string, word: LastWord): boolean;
   stats(): RelayStats;
   /** For tests and other transports: a socket that is open already. */
   connect(kind: SocketKind, socket: ServerSocket, originAllowed?: boolean): ServerSocketEvents;
@@ -197,6 +199,12 @@ class RelayServer implements Relay {
       })),
       ended: room.listEnded(),
     };
+  }
+
+  lastWord(room: string, key: string, word: LastWord): boolean {
+    if (!this.checkKey(room, key)) return false;
+    this.guarded(() => this.rooms.get(room as RoomName)?.lastWord(word));
+    return true;
   }
 
   stats(): RelayStats {

@@ -5,7 +5,7 @@
  *   binary message := kind:u8  ( length:u16be  frame:bytes[length] )*      1..64 frames
  */
 import * as v from 'valibot';
-import { FrameMessageKind, MAX_BATCH_FRAMES, MAX_BINARY_MESSAGE_BYTES, MAX_FRAME_BYTES, MAX_TEXT_MESSAGE_BYTES } from './relay-protocol.ts';
+import { FrameMessageKind, MAX_BATCH_FRAMES, MAX_BINARY_MESSAGE_BYTES, MAX_FRAME_BYTES, MAX_TEXT_MESSAGE_BYTES, lastWordSchema, type LastWord } from './relay-protocol.ts';
 
 export type FrameKind = keyof typeof FrameMessageKind;
 
@@ -89,4 +89,10 @@ export function decodeText<S extends v.GenericSchema>(schema: S, text: string): 
   }
   const result = v.safeParse(schema, json);
   return result.success ? { ok: true, value: result.output } : { ok: false, refusal: 'unknown-message' };
+}
+
+/** Null if it is none. */
+export function decodeLastWord(value: unknown): LastWord | null {
+  const parsed = v.safeParse(lastWordSchema, value);
+  return parsed.success ? parsed.output : null;
 }

@@ -70,6 +70,7 @@ export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningR
     handleUpgrade: (request, socket, head) => relay.handleUpgrade(request, socket, head),
     checkKey: (room, key) => relay.checkKey(room, key),
     roomStatus: (room, key) => relay.roomStatus(room, key),
+    lastWord: (room, key, word) => relay.lastWord(room, key, word),
     stats: () => relay.stats(),
     connect: (kind, socket, originAllowed) => relay.connect(kind, socket, originAllowed),
     dispose() {

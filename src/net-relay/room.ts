@@ -8,10 +8,11 @@ import type { HostId, Ipv4Address, MacAddress, RoomName, VmId } from '../shared/
 import type { EndedVms } from './ended-vms.ts';
 import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGateway } from './lan.ts';
 import { RoomLanes } from './lane-session.ts';
-import type { CreatedVm, EndedVm, Ending, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
+import type { CreatedVm, EndedVm, Ending, LastWord, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
 import { encodeText } from './relay-wire.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
+import { matchesDigest } from './room-keys.ts';
 import { RoomHosts } from './room-hosts.ts';
 import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from './switch.ts';
@@ -160,6 +161,19 @@ export class Room implements Disposable {
       throw new RequestRefused(`${name} goes back to the host that it came from.`);
     }
     this.end(vm, told);
+  }
+
+  /** A tab said it as it went. What the relay knows already, or what is not this host's any more, is left alone. Throws StoreRefusal. */
+  lastWord({ hostId, hostToken, vms }: LastWord): void {
+    const tokenDigest = this.hosts.tokenDigest(hostId as HostId);
+    if (tokenDigest === undefined || !matchesDigest(hostToken, tokenDigest)) return;
+    for (const { vmId, epoch, ending } of vms) {
+      try {
+        this.destroyVm(hostId as HostId, vmId, epoch, ending);
+      } catch (error) {
+        if (!(error instanceof RequestRefused)) throw error;
+      }
+    }
   }
 
   /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence, or StoreRefusal. */
