@@ -6,6 +6,7 @@ import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
+import { callerAddress } from './http-server/caller-address.ts';
 import { CaptureDownloads } from './http-server/capture-downloads.ts';
 import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
 import { developmentPage } from './http-server/development-page.ts';
@@ -120,7 +121,7 @@ async function run(options: ServerOptions): Promise<void> {
   dispatchUpgrades(listener.server, listener.allowsHost, failed('failed-upgrade'), {
     '/peerjs': signalling.upgrade,
     '/relay': (request, socket, head) => {
-      if (!relay.handleUpgrade(request, socket, head)) refuseUpgrade(socket, 404);
+      if (!relay.handleUpgrade(request, socket, head, callerAddress(request.socket.remoteAddress))) refuseUpgrade(socket, 404);
     },
     ...page.upgrades,
   });

@@ -8,7 +8,7 @@ import { WebSocket } from 'ws';
 import { connectHost, type HostClient } from '../../src/net-relay/client/host-client.ts';
 import { attachOwner, type OwnerPort, type PortNic } from '../../src/net-relay/client/port-client.ts';
 import { socketOpener, type OpenSocket } from '../../src/net-relay/client/open-socket.ts';
-import type { CreatedVm } from '../../src/net-relay/relay-protocol.ts';
+import { RELAY_PROTOCOL_VERSION, type CreatedVm } from '../../src/net-relay/relay-protocol.ts';
 import { disposable, type DisposableBag } from '../../src/shared/disposable.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../../src/shared/ids.ts';
 import { pollFor } from '../../e2e/harness/poll-for.ts';
@@ -46,7 +46,7 @@ export class Stranger {
 
   /** What a host says first. */
   hello(room: string, hostId: string, key = keyOf(room)): string {
-    return JSON.stringify({ type: 'hello', version: 1, room, key, hostId, hostToken: tokenOf(hostId), name: hostId });
+    return JSON.stringify({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken: tokenOf(hostId), name: hostId });
   }
 
   /** A socket that may fail: resolves when it is open, or with what it was refused with. */

@@ -1,13 +1,12 @@
 import { isIPv6 } from 'node:net';
-import { isLoopback } from '../shared/loopback.ts';
 
 /**
  * Who calls, for limits per address: an IPv4 address, or the /64 of an IPv6 one, for one household or server commonly
- * has all of that. Null for this machine itself: a proxy on it speaks for everybody.
+ * has all of that. Null for 127.0.0.1 and ::1: a proxy on this machine speaks for everybody.
  */
 export function callerAddress(remoteAddress: string | undefined): string | null {
   const address = (remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
-  if (isLoopback(address)) return null;
+  if (address === '127.0.0.1' || address === '::1') return null;
   if (!isIPv6(address)) return address;
   const [head = '', tail] = address.split('::');
   const before = head === '' ? [] : head.split(':');

@@ -31,6 +31,8 @@ class Visitor {
       sendText: (_text, onSent) => void this.unread.push(() => onSent?.()),
       sendUtf8: () => undefined,
       sendBinary: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
       close: (_code, reason) => void (this.end ??= reason),
       terminate: () => void (this.end ??= 'cut'),
     }, address);

@@ -2,9 +2,12 @@
  * One socket at the relay: text in and out by schema, heartbeats, bounds. It knows nothing of rooms or leases.
  */
 import type * as v from 'valibot';
+import type { Clock } from '../shared/clock.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { Pace } from './pace.ts';
 import { decodeText, type EncodedText, type TextRefusal } from './relay-wire.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
-import { MAX_FRAME_BACKLOG_BYTES, MAX_TEXT_BACKLOG_BYTES } from './server-limits.ts';
+import { MAX_FRAME_BACKLOG_BYTES, MAX_PAUSE_MS, MAX_TEXT_BACKLOG_BYTES, SOCKET_PACE } from './server-limits.ts';
 
 /** The relay's heartbeat, answered by every client. */
 export const HEARTBEAT_MS = 1000;
@@ -13,7 +16,7 @@ export const SILENT_HEARTBEATS = 5;
 /** Heartbeats until the first message must have come. */
 const HELLO_HEARTBEATS = 5;
 
-export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'binary-on-host-socket' | 'bad-frames' | 'lane-overrun';
+export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'waiting-full' | 'slowed' | 'binary-on-host-socket' | 'bad-frames' | 'lane-overrun';
 
 interface Refused {
   readonly type: 'refused';
@@ -24,10 +27,13 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   private readonly socket: ServerSocket;
   private readonly schema: S;
   private readonly counters: { add(name: ConnectionRefusal): void };
-  private readonly now: () => number;
+  private readonly clock: Clock;
   private silentBeats = 0;
   private spoken = false;
   private open = true;
+  private paces: readonly Pace[];
+  /** Set while nothing is read. */
+  private resuming: Disposable | null = null;
   /** Set once the first message was accepted. */
   onMessage: (message: v.InferOutput<S>) => void = () => undefined;
   onBinary: (bytes: Uint8Array) => void = () => undefined;
@@ -38,10 +44,11 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   /** The last heartbeat that came back, by the `at` that it had, and after how long. */
   echo: { readonly at: number; readonly rttMs: number } | null = null;
 
-  /** `now`: the clock of the heartbeats' `at`. */
-  constructor(socket: ServerSocket, schema: S, counters: { add(name: ConnectionRefusal): void }, now: () => number) {
+  /** `clock`: also of the heartbeats' `at`. `paces`: at which it is read. */
+  constructor(socket: ServerSocket, schema: S, counters: { add(name: ConnectionRefusal): void }, clock: Clock, paces: readonly Pace[] = []) {
     this.socket = socket;
-    this.now = now;
+    this.clock = clock;
+    this.paces = [new Pace(SOCKET_PACE, clock.now()), ...paces];
     this.schema = schema;
     this.counters = counters;
   }
@@ -51,6 +58,7 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     text: (text) => {
       if (!this.open) return;
       this.silentBeats = 0;
+      this.charge(1, text.length);
       const decoded = decodeText(this.schema, text);
       if (!decoded.ok) {
         this.counters.add(decoded.refusal);
@@ -64,14 +72,36 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     binary: (bytes) => {
       if (!this.open) return;
       this.silentBeats = 0;
+      this.charge(0, bytes.length);
       this.onBinary(bytes);
     },
     closed: (orderly) => {
       if (!this.open) return;
-      this.open = false;
-      this.onClosed(orderly);
+      this.end(orderly);
     },
   };
+
+  /** What comes counts for this pace too, from now on. */
+  sharePace(pace: Pace): void {
+    this.paces = [...this.paces, pace];
+  }
+
+  /** What came goes to others, as so many messages and bytes more. */
+  charge(messages: number, bytes: number): void {
+    const now = this.clock.now();
+    const waitMs = Math.max(...this.paces.map((pace) => pace.charge(now, messages, bytes)));
+    if (waitMs === 0 || !this.open) return;
+    if (this.resuming === null) {
+      this.count('slowed');
+      this.socket.pause();
+    }
+    this.resuming?.dispose();
+    this.resuming = this.clock.setTimeout(() => {
+      this.resuming = null;
+      this.silentBeats = 0;
+      this.socket.resume();
+    }, Math.min(waitMs, MAX_PAUSE_MS));
+  }
 
   get isOpen(): boolean {
     return this.open;
@@ -102,6 +132,18 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
     this.drop(refusal.cause === 'replaced' ? CloseCode.replaced : CloseCode.refused, refusal.cause);
   }
 
+  /** Bytes that the client has not taken yet. */
+  get waitingBytes(): number {
+    return this.open ? this.socket.backlogBytes : 0;
+  }
+
+  /** It holds more than its share of what may wait in all sockets: a goodbye would only wait behind the rest. */
+  letGo(): void {
+    this.count('waiting-full');
+    this.drop(CloseCode.tooSlow, 'too-slow');
+    this.socket.terminate();
+  }
+
   count(refusal: ConnectionRefusal): void {
     this.counters.add(refusal);
   }
@@ -109,7 +151,8 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   /** Once per HEARTBEAT_MS of the relay's uptime. A relay that stood still counts one beat, however long that was. */
   beat(heartbeat: Out): void {
     if (!this.open) return;
-    this.silentBeats += 1;
+    // What a socket that is not read has to say waits there.
+    if (this.resuming === null) this.silentBeats += 1;
     if (!this.spoken && this.silentBeats > HELLO_HEARTBEATS) {
       this.count('no-hello');
       // Most likely a tab that stood still: worth another try.
@@ -126,9 +169,15 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
   /** Closes without a word, e.g. as the relay shuts down. */
   drop(code: number, reason: string): void {
     if (!this.open) return;
-    this.open = false;
     this.socket.close(code, reason);
-    this.onClosed(false);
+    this.end(false);
+  }
+
+  private end(orderly: boolean): void {
+    this.open = false;
+    this.resuming?.dispose();
+    this.resuming = null;
+    this.onClosed(orderly);
   }
 
   /** False if the socket is closed, or so far behind that it is closed now. */
@@ -147,6 +196,6 @@ export class Connection<S extends v.GenericSchema, Out extends { readonly type: 
 
   private hearEcho(message: unknown): void {
     const { type, at } = message as { type?: unknown; at?: unknown };
-    if (type === 'heartbeat' && typeof at === 'number') this.echo = { at, rttMs: this.now() - at };
+    if (type === 'heartbeat' && typeof at === 'number') this.echo = { at, rttMs: this.clock.now() - at };
   }
 }

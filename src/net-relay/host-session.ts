@@ -77,7 +77,7 @@ export class HostSession implements HostVoice<RelayToHost> {
         this.toHost(message.hostId as HostId, message.body);
         return;
       case 'to-room':
-        if (this.isSendable(message.body)) this.room.toRoom(this.hostId, { type: 'from-host', hostId: this.hostId, body: message.body });
+        this.toRoom(message.body);
         return;
       case 'heartbeat':
         return;
@@ -86,25 +86,33 @@ export class HostSession implements HostVoice<RelayToHost> {
     }
   }
 
+  private toRoom(body: unknown): void {
+    const characters = this.lengthOf(body);
+    if (characters === null) return;
+    const receivers = this.room.hosts.voiceCount - 1;
+    this.connection.charge(receivers, receivers * characters);
+    this.room.toRoom(this.hostId, { type: 'from-host', hostId: this.hostId, body });
+  }
+
   private toHost(to: HostId, body: unknown): void {
-    if (!this.isSendable(body)) return;
+    if (this.lengthOf(body) === null) return;
     const voice = this.room.hosts.voice(to);
     if (voice === null) this.send({ type: 'undeliverable', hostId: to, body });
     else voice.send({ type: 'from-host', hostId: this.hostId, body });
   }
 
-  /** JSON nested thousands deep can be read but not written again. */
-  private isSendable(body: unknown): boolean {
+  /** Characters that it takes as JSON; null, and the socket is closed, if it cannot be passed on: JSON nested thousands deep can be read but not written again. */
+  private lengthOf(body: unknown): number | null {
     try {
       // Absent is valid for v.unknown(), and nothing to deliver.
       const text = JSON.stringify(body) as string | undefined;
-      if (text !== undefined && text.length <= MAX_TEXT_MESSAGE_BYTES) return true;
+      if (text !== undefined && text.length <= MAX_TEXT_MESSAGE_BYTES) return text.length;
     } catch {
       // Falls through to the refusal.
     }
     this.connection.count('unknown-message');
     this.connection.refuse({ cause: 'malformed', reason: 'The relay cannot pass this body on.' });
-    return false;
+    return null;
   }
 
   /** Performs a request once, however often it comes. */

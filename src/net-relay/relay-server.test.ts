@@ -222,7 +222,7 @@ describe('a room of the relay', () => {
     const vms: CreatedVm[] = [];
     for (let index = 0; index < 30; index++) vms.push(await lan.createVm(host));
     const told: string[] = [];
-    const socket = { backlogBytes: 0, sendText: (text: string) => void told.push(text), sendUtf8: (utf8: Uint8Array) => void told.push(new TextDecoder().decode(utf8)), sendBinary: () => undefined, close: () => undefined, terminate: () => undefined };
+    const socket = { backlogBytes: 0, sendText: (text: string) => void told.push(text), sendUtf8: (utf8: Uint8Array) => void told.push(new TextDecoder().decode(utf8)), sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined };
     const hello = { type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId: 'b', hostToken: 'a-token-0123456789', name: 'b' };
     lan.relay.connect('host', socket).text(JSON.stringify(hello));
     const heard: unknown[] = [];
@@ -267,9 +267,11 @@ describe('bad input at the relay', () => {
       sendText: (text) => void heard.push(JSON.parse(text) as { type: string }),
       sendUtf8: (utf8) => void heard.push(JSON.parse(new TextDecoder().decode(utf8)) as { type: string }),
       sendBinary: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
       close: (_code, reason) => void closed.push(reason),
       terminate: () => void closed.push('terminated'),
-    }, originAllowed);
+    }, { originAllowed });
     return {
       heard, closed,
       text: (message) => events.text(typeof message === 'string' ? message : JSON.stringify(message)),
@@ -340,7 +342,7 @@ describe('bad input at the relay', () => {
   it('lets go of a client that does not read, rather than keep its messages (NR18)', async () => {
     const heard: string[] = [];
     let backlogBytes = 0;
-    const events = lan.relay.connect('host', { get backlogBytes() { return backlogBytes; }, sendText: (text) => void heard.push(text), sendUtf8: () => undefined, sendBinary: () => undefined, close: (_code, reason) => void heard.push(reason), terminate: () => void heard.push('terminated') });
+    const events = lan.relay.connect('host', { get backlogBytes() { return backlogBytes; }, sendText: (text) => void heard.push(text), sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: (_code, reason) => void heard.push(reason), terminate: () => void heard.push('terminated') });
     events.text(JSON.stringify(hello()));
     backlogBytes = 100 * 1024 * 1024;
     await lan.pass(1100);

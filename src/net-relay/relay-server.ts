@@ -17,11 +17,13 @@ import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
 import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from './relay-protocol.ts';
+import { AddressPaces } from './pace.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
+import { REFUSALS } from './refusals.ts';
 import { StoreRefusal, StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
-import { DEFAULT_LIMITS, type ServerLimits } from './server-limits.ts';
+import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from './server-limits.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
@@ -79,8 +81,8 @@ export interface RelayStats {
 
 export interface Relay extends Disposable {
   readonly defaultRoomKey: string;
-  /** Takes upgrades of `/relay/host`, `/relay/port` and `/relay/lane` (behind any prefix); false for any other path, which it leaves alone. */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean;
+  /** Takes upgrades of `/relay/host`, `/relay/port` and `/relay/lane` (behind any prefix); false for any other path, which it leaves alone. `address`: of the caller, for limits that an address has; null: none. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address?: string | null): boolean;
   /** True if the room exists and this is its key. */
   checkKey(room: string, key: string): boolean;
   /** Null if there is no such room, or the key is not its key. */
@@ -89,7 +91,13 @@ export interface Relay extends Disposable {
   lastWord(room: string, key: string, word: LastWord): boolean;
   stats(): RelayStats;
   /** For tests and other transports: a socket that is open already. */
-  connect(kind: SocketKind, socket: ServerSocket, originAllowed?: boolean): ServerSocketEvents;
+  connect(kind: SocketKind, socket: ServerSocket, caller?: Partial<Caller>): ServerSocketEvents;
+}
+
+export interface Caller {
+  /** False: another site's page. */
+  readonly originAllowed: boolean;
+  readonly address: string | null;
 }
 
 export type SocketKind = 'host' | 'port' | 'lane';
@@ -107,15 +115,6 @@ interface Credentials {
 type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed' | 'not-stored'>; readonly reason: string };
 /** `closed-room`: the key is right, but nobody is there and no VM. */
 type NoAdmission = Refusal['cause'] | 'closed-room' | StoreRefusal;
-const REFUSALS = {
-  version: `This page speaks another version of the relay's protocol than the server (${RELAY_PROTOCOL_VERSION}). Reload it.`,
-  key: 'This room is open to invited people only. Open it with its whole invitation link, or choose another room.',
-  'host-id-taken': 'Another tab uses this host id. Reload the page to get an id of its own.',
-  origin: 'This page was not loaded from this server. Open the address that the server printed.',
-  'room-full': 'This room is full. Close a tab of it, or use another room.',
-  'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
-} as const;
-
 const SOCKET_KINDS: readonly SocketKind[] = ['host', 'port', 'lane'];
 
 export function createRelay(options: RelayOptions): Relay {
@@ -135,6 +134,7 @@ class RelayServer implements Relay {
   /** By room, open or not; what is remembered of a room that was left is the first to go. */
   private readonly ended = new Map<RoomName, EndedVms>();
   private readonly connections = new Set<AnyConnection>();
+  private readonly addressPaces = new AddressPaces(SHARED_PACE);
   private readonly refusals = new Counters<RelayRefusal>();
   private timer: Disposable | null = null;
   private disposed = false;
@@ -156,21 +156,22 @@ class RelayServer implements Relay {
     return this.keys.defaultKey;
   }
 
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): boolean {
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string | null = null): boolean {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const kind = SOCKET_KINDS.find((each) => path.endsWith(`/relay/${each}`));
     if (kind === undefined || this.disposed) return false;
-    this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, this.isOriginAllowed(request)));
+    this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, { originAllowed: this.isOriginAllowed(request), address }));
     return true;
   }
 
-  connect(kind: SocketKind, socket: ServerSocket, originAllowed = true): ServerSocketEvents {
+  connect(kind: SocketKind, socket: ServerSocket, { originAllowed = true, address = null }: Partial<Caller> = {}): ServerSocketEvents {
     const connection = kind === 'host' ? this.hostConnection(socket) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
-    const full = this.connections.size >= this.limits.sockets;
+    const full = this.connections.size >= this.limits.sockets ? 'relay-full' : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress ? 'address-full' : null;
     this.connections.add(connection);
+    if (address !== null) connection.sharePace(this.addressPaces.enter(address, this.clock.now()));
     if (this.disposed) connection.drop(CloseCode.goingAway, 'restarting');
     else if (!originAllowed) this.refuse(connection, 'origin');
-    else if (full) this.refuse(connection, 'relay-full');
+    else if (full !== null) this.refuse(connection, full);
     const guarded = (act: () => void): void => {
       if (!this.guarded(act)) connection.drop(CloseCode.internal, 'internal');
     };
@@ -179,6 +180,7 @@ class RelayServer implements Relay {
       binary: (bytes) => guarded(() => connection.events.binary(bytes)),
       closed: (orderly) => {
         this.connections.delete(connection);
+        if (address !== null) this.addressPaces.leave(address);
         guarded(() => connection.events.closed(orderly));
       },
     };
@@ -274,7 +276,7 @@ class RelayServer implements Relay {
   }
 
   private hostConnection(socket: ServerSocket): HostConnection {
-    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, () => this.clock.now());
+    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'hello') {
         this.count('no-hello');
@@ -291,6 +293,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'replaced', reason: 'A newer connection of the same tab took this place.' });
         return;
       }
+      connection.sharePace(admitted.room.pace);
       const session = new HostSession(connection, admitted.room, hostId, message.attempt);
       if (!admitted.room.hosts.join(hostId, message.name, session)) {
         this.refuse(connection, 'room-full');
@@ -304,7 +307,7 @@ class RelayServer implements Relay {
   }
 
   private portConnection(socket: ServerSocket): PortConnection {
-    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, () => this.clock.now());
+    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
         this.count('no-hello');
@@ -322,6 +325,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'unknown-vm', reason: 'The relay knows no such VM; it has ended, or was forgotten.' });
         return;
       }
+      if ('room' in admitted) connection.sharePace(admitted.room.pace);
       const digest = digestOf(message.hostToken).toString('hex');
       const hostId = message.hostId as HostId;
       const epoch = message.epoch as LeaseEpoch;
@@ -332,7 +336,7 @@ class RelayServer implements Relay {
   }
 
   private laneConnection(socket: ServerSocket): LaneConnection {
-    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, () => this.clock.now());
+    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'join-lane') {
         this.count('no-hello');
@@ -340,8 +344,12 @@ class RelayServer implements Relay {
         return;
       }
       const admitted = this.admit(message, false);
-      if ('cause' in admitted) this.refuse(connection, admitted.cause);
-      else admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
+      if ('cause' in admitted) {
+        this.refuse(connection, admitted.cause);
+        return;
+      }
+      connection.sharePace(admitted.room.pace);
+      admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
     };
     return connection;
   }
@@ -421,6 +429,18 @@ class RelayServer implements Relay {
   }
 
   /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
+  /** Lets the sockets with the most waiting go, until what waits in all of them is within its limit. */
+  private boundWaiting(): void {
+    let waiting = 0;
+    for (const connection of this.connections) waiting += connection.waitingBytes;
+    if (waiting <= MAX_WAITING_BYTES) return;
+    for (const connection of [...this.connections].sort((a, b) => b.waitingBytes - a.waitingBytes)) {
+      if (waiting <= MAX_WAITING_BYTES) return;
+      waiting -= connection.waitingBytes;
+      this.guarded(() => connection.letGo());
+    }
+  }
+
   private keepBeat(): void {
     this.timer = this.clock.setTimeout(() => {
       const heartbeat = { type: 'heartbeat', at: this.clock.now(), wallMs: this.wallMs() } as const;
@@ -428,6 +448,7 @@ class RelayServer implements Relay {
         if (connection.isOpen) connection.beat({ ...heartbeat, echo: connection.echo });
         else this.connections.delete(connection);
       }
+      this.boundWaiting();
       for (const [name, room] of this.rooms) {
         this.guarded(() => {
           if (!room.beat()) return;

@@ -67,12 +67,12 @@ export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningR
     get defaultRoomKey() {
       return relay.defaultRoomKey;
     },
-    handleUpgrade: (request, socket, head) => relay.handleUpgrade(request, socket, head),
+    handleUpgrade: (request, socket, head, address) => relay.handleUpgrade(request, socket, head, address),
     checkKey: (room, key) => relay.checkKey(room, key),
     roomStatus: (room, key) => relay.roomStatus(room, key),
     lastWord: (room, key, word) => relay.lastWord(room, key, word),
     stats: () => relay.stats(),
-    connect: (kind, socket, originAllowed) => relay.connect(kind, socket, originAllowed),
+    connect: (kind, socket, caller) => relay.connect(kind, socket, caller),
     dispose() {
       disposed = true;
       retry?.dispose();

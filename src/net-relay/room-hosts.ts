@@ -76,6 +76,12 @@ export class RoomHosts<Message> {
     for (const host of [...this.hosts.values()]) if (host.voice !== null) yield [host.id, host.voice];
   }
 
+  get voiceCount(): number {
+    let count = 0;
+    for (const host of this.hosts.values()) if (host.voice !== null) count += 1;
+    return count;
+  }
+
   isPresent(id: HostId): boolean {
     const host = this.hosts.get(id);
     return host !== undefined && isShown(host);

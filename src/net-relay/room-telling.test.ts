@@ -1,6 +1,7 @@
 /** What a message to a whole room costs the relay. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { RELAY_PROTOCOL_VERSION, type RelayToHost } from './relay-protocol.ts';
+import { TELL_ROOM_BYTES_PER_SECOND } from './server-limits.ts';
 import { VirtualLan } from './testing/virtual-lan.ts';
 
 let lan: VirtualLan;
@@ -25,6 +26,8 @@ class Listener {
       sendText: () => undefined,
       sendUtf8: (utf8) => void this.shared.push(utf8),
       sendBinary: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
       close: () => undefined,
       terminate: () => undefined,
     });
@@ -51,4 +54,26 @@ it('encodes a message for a room once, and all hosts but its sender get the same
     expect(told).toHaveLength(1);
     for (const other of others) expect(other.of(type)[0]).toBe(told[0]);
   }
+});
+
+it('tells a lone change at once, and many in a large room no more often than its bytes allow (NR39)', async () => {
+  const hosts = Array.from({ length: 100 }, (_, index) => new Listener(`host-${index}`));
+  await lan.pass(2000);
+  const [speaker] = hosts;
+  const toldBefore = speaker!.of('room').length;
+  const createVm = (requestId: number): void => speaker!.say({ type: 'create-vm', requestId, memoryBytes: 1 });
+  createVm(1);
+  await lan.pass(20);
+  const told = speaker!.of('room');
+  expect(told).toHaveLength(toldBefore + 1);
+  const bytes = told.at(-1)!.length * hosts.length;
+  for (let requestId = 2; requestId <= 21; requestId++) {
+    createVm(requestId);
+    await lan.pass(20);
+  }
+  await lan.pass(2000);
+  const times = speaker!.of('room').length - told.length;
+  expect(times).toBeGreaterThan(1);
+  expect(times).toBeLessThanOrEqual(1 + 400 / ((bytes / TELL_ROOM_BYTES_PER_SECOND) * 1000));
+  expect((decoded(speaker!.of('room').at(-1)!) as { vms: unknown[] }).vms).toHaveLength(21);
 });

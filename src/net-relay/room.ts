@@ -13,13 +13,16 @@ import { encodeText } from './relay-wire.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
 import { matchesDigest } from './room-keys.ts';
+import { Pace } from './pace.ts';
 import { RoomHosts } from './room-hosts.ts';
 import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from './switch.ts';
-import { MAX_VMS_PER_HOST } from './server-limits.ts';
+import { MAX_VMS_PER_HOST, SHARED_PACE, TELL_ROOM_BYTES_PER_SECOND } from './server-limits.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
 const TELL_ROOM_AFTER_MS = 10;
+/** However large the room is. */
+const LONGEST_UNTOLD_MS = 1000;
 /** Ping results are told together too: so their messages grow with the hosts of a room alone. Half the default beat. */
 export const TELL_PINGS_AFTER_MS = 50;
 /** Addresses .2 to .253; .254 is the machine's own, on a TAP (lan.ts). */
@@ -59,12 +62,15 @@ export class Room implements Disposable {
   readonly lanSwitch = new Switch();
   /** Migrations between hosts that cannot reach each other directly. */
   readonly lanes = new RoomLanes();
+  /** At which what its sockets send is read. */
+  readonly pace: Pace;
   private readonly world: RoomWorld;
   private readonly vms = new Map<VmId, RoomVm>();
   private readonly vmsChanged = new Emitter<undefined>();
   private readonly vmWorld: RoomVmWorld;
   private readonly gateway: Disposable | null;
   private telling: Disposable | null = null;
+  private tellAgainAt = 0;
   private pings: PingResult[] = [];
   private tellingPings: Disposable | null = null;
   private emptyBeats = 0;
@@ -74,6 +80,7 @@ export class Room implements Disposable {
   constructor(name: RoomName, world: RoomWorld) {
     this.name = name;
     this.world = world;
+    this.pace = new Pace(SHARED_PACE, world.clock.now());
     this.vmWorld = {
       clock: world.clock,
       wallMs: world.wallMs,
@@ -200,10 +207,12 @@ export class Room implements Disposable {
 
   changed(): void {
     this.vmsChanged.emit(undefined);
-    this.telling ??= this.world.clock.setTimeout(() => {
+    const { clock } = this.world;
+    this.telling ??= clock.setTimeout(() => {
       this.telling = null;
-      this.tellAll(this.roomMessage());
-    }, TELL_ROOM_AFTER_MS);
+      const bytes = this.tellAll(this.roomMessage());
+      this.tellAgainAt = clock.now() + Math.min(LONGEST_UNTOLD_MS, (bytes / TELL_ROOM_BYTES_PER_SECOND) * 1000);
+    }, Math.max(TELL_ROOM_AFTER_MS, this.tellAgainAt - clock.now()));
   }
 
   /** Once per second of the relay's uptime. True if the room can be forgotten. */
@@ -283,10 +292,16 @@ export class Room implements Disposable {
     return vm.port.attached || this.hosts.isPresent(vm.ownerHostId);
   }
 
-  /** Encoded once, however many hear it. */
-  private tellAll(message: RelayToHost, besides: HostId | null = null): void {
+  /** Encoded once, however many hear it. Returns the bytes for all of them. */
+  private tellAll(message: RelayToHost, besides: HostId | null = null): number {
     const encoded = encodeText(message);
-    for (const [id, voice] of this.hosts.voices()) if (id !== besides) voice.sendEncoded(encoded);
+    let bytes = 0;
+    for (const [id, voice] of this.hosts.voices()) {
+      if (id === besides) continue;
+      voice.sendEncoded(encoded);
+      bytes += encoded.utf8.length;
+    }
+    return bytes;
   }
 
   private tellTraffic(): void {

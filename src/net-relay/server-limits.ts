@@ -4,7 +4,19 @@
  * The signalling server's are in http-server/signalling-limits.ts; what the protocol itself fixes is in relay-protocol.ts.
  */
 
+import type { PaceLimits } from './pace.ts';
+
+const MIB = 1024 * 1024;
+
 // Of a socket.
+
+/**
+ * Read more slowly beyond: what a socket sends, counted once for each receiver. The busiest is a tab whose VM prints
+ * without a pause while sixty tabs watch: 2000 messages a second. A migration over the relay takes 64 MiB/s.
+ */
+export const SOCKET_PACE: PaceLimits = { messagesPerSecond: 2500, messageBurst: 5000, bytesPerSecond: 64 * MIB, byteBurst: 32 * MIB };
+/** Milliseconds for which a socket is not read at most: what was borrowed beyond that is let off. */
+export const MAX_PAUSE_MS = 5000;
 
 /** Bytes that wait in a socket before frames for it are dropped (`slow-port`). At 20 MB/s, 50 ms. */
 export const MAX_FRAME_BACKLOG_BYTES = 1024 * 1024;
@@ -14,8 +26,8 @@ export const MAX_TEXT_BACKLOG_BYTES = 8 * 1024 * 1024;
 // Of a VM.
 
 /** `over-rate`: frames a second. A guest has been seen to send 15,000 full ones; acknowledgements may double that. */
-export const MAX_FRAMES_PER_SECOND = 60_000;
-export const MAX_FRAME_BURST = 30_000;
+export const MAX_FRAMES_PER_SECOND = 30_000;
+export const MAX_FRAME_BURST = 6000;
 /** `held-too-many`: frames held in a switchover. 4096 of a download at 20 MB/s are 0.3 s: three times the longest pause a migration aims for by default. */
 export const MAX_HELD_FRAMES = 4096;
 /** `held-too-large`: bytes of them. 0.2 s of the same download; the windows of the connections into a guest are smaller than that together. */
@@ -33,8 +45,15 @@ export const MAX_OUTBOUND_CONNECTIONS_PER_VM = 1024;
 /** UDP sockets to the outside; the one unused for longest makes room. */
 export const MAX_UDP_FLOWS_PER_VM = 256;
 
+// Of a room, and of an address.
+
+/** Of all sockets of a room together, and of all of one address: a class behind one router is a room. */
+export const SHARED_PACE: PaceLimits = { messagesPerSecond: 10_000, messageBurst: 20_000, bytesPerSecond: 128 * MIB, byteBurst: 64 * MIB };
+
 // Of a room.
 
+/** Of a list of hosts and VMs that has changed, to all hosts together: a room of 60 of each then hears of changes four times a second. */
+export const TELL_ROOM_BYTES_PER_SECOND = 4 * MIB;
 /** Pings of all guests together: 40 guests at the default beat, 2 at the shortest. With more, each is pinged less often. */
 export const MAX_PROBES_PER_SECOND = 400;
 /** `room-full`: hosts. A class or a small audience, each told of every change. */
@@ -54,6 +73,11 @@ export const MAX_REPLIES = 64;
 export interface ServerLimits {
   /** `relay-full`: sockets open at once. */
   readonly sockets: number;
+  /**
+   * `address-full`: of them, those of one address. A full room behind one router: 128 hosts with a VM or two each, and
+   * some lanes. This machine's own addresses, 127.0.0.1 and ::1, have no limit: a proxy on it speaks for everybody.
+   */
+  readonly socketsPerAddress: number;
   /** `relay-full`: rooms open at once. */
   readonly rooms: number;
   /** `relay-full`: rooms that were ever opened. Bounds what strangers can make the store grow to. */
@@ -61,8 +85,10 @@ export interface ServerLimits {
 }
 
 /** A few hundred tabs with a few VMs each. */
-export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, rooms: 1000, knownRooms: 20_000 };
+export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, socketsPerAddress: 600, rooms: 1000, knownRooms: 20_000 };
 
+/** `waiting-full`: bytes that wait in all sockets together. The one with the most is let go. */
+export const MAX_WAITING_BYTES = 128 * MIB;
 /** Captures at a time, of all rooms: each holds CAPTURE_BYTES (gateway/capture.ts) of memory. */
 export const MAX_CAPTURES = 8;
 /** `downloads-full`: downloads of captures at once, of all rooms. Each holds a copy of a capture until it is read. */

@@ -7,6 +7,9 @@ export interface ServerSocket {
   /** A text that is encoded already. It is not copied: nobody may change it any more. */
   sendUtf8(utf8: Uint8Array): void;
   sendBinary(bytes: Uint8Array): void;
+  /** Nothing that the other side sends is read any more, until resume(): it waits there. */
+  pause(): void;
+  resume(): void;
   close(code: number, reason: string): void;
   /** At once, without waiting for the other side. */
   terminate(): void;

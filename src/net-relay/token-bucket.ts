@@ -14,10 +14,21 @@ export class TokenBucket {
 
   /** Takes tokens; false, and none taken, when there are not that many. */
   take(now: number, count = 1): boolean {
-    this.tokens = Math.min(this.burst, this.tokens + Math.max(0, now - this.at) * this.perMs);
-    this.at = now;
+    this.earn(now);
     if (this.tokens < count) return false;
     this.tokens -= count;
     return true;
+  }
+
+  /** Takes tokens that may have to be earned yet; in how many milliseconds they are, 0 if they were there. */
+  borrow(now: number, count: number): number {
+    this.earn(now);
+    this.tokens -= count;
+    return Math.max(0, -this.tokens / this.perMs);
+  }
+
+  private earn(now: number): void {
+    this.tokens = Math.min(this.burst, this.tokens + Math.max(0, now - this.at) * this.perMs);
+    this.at = now;
   }
 }

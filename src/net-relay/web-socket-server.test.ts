@@ -1,11 +1,12 @@
 import { createServer } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WebSocket, type RawData } from 'ws';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import { MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION } from './relay-protocol.ts';
 import { RelayHarness, until } from './testing/relay-harness.ts';
+import type { ServerSocket } from './server-socket.ts';
 import { CLOSE_LIMIT_MS, createWebSocketAcceptor } from './web-socket-server.ts';
 
 let harness: RelayHarness;
@@ -112,4 +113,48 @@ it('survives sockets that speak no WebSocket, or stop in the middle of it (A10)'
   half.destroy();
   const { client } = await harness.host('after');
   await until(() => client.state.kind === 'connected', { on: (listener) => client.onState(listener) });
+});
+
+it('hears nothing while it is paused, and then everything in order, what had come in one piece as well (NR37)', async () => {
+  const acceptor = createWebSocketAcceptor();
+  const server = createServer().listen(0, '127.0.0.1');
+  const heard: string[] = [];
+  let ours: ServerSocket | null = null;
+  const hearings = new EventEmitter();
+  server.on('upgrade', (request, socket, head) => acceptor.accept(request, socket, head, (accepted) => {
+    ours = accepted;
+    return { binary: () => undefined, closed: () => undefined, text: (text) => {
+      heard.push(text);
+      if (heard.length % 3 === 0) accepted.pause();
+      hearings.emit(text);
+    } };
+  }));
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+  await once(socket, 'data');
+  const frame = (letter: string): Buffer => Buffer.from([0x81, 0x81, 0, 0, 0, 0, letter.charCodeAt(0)]);
+  const turns = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const third = once(hearings, 'c');
+  socket.write(Buffer.concat('a b c d e f g h'.split(' ').map(frame)));
+  await third;
+  await turns();
+  expect(heard.join('')).toBe('abc');
+  const sixth = once(hearings, 'f');
+  ours!.resume();
+  await sixth;
+  await turns();
+  expect(heard.join('')).toBe('abcdef');
+  const eighth = once(hearings, 'h');
+  ours!.resume();
+  await eighth;
+  const ninth = once(hearings, 'i');
+  socket.write(frame('i'));
+  await ninth;
+  expect(heard.join('')).toBe('abcdefghi');
+  socket.destroy();
+  server.close();
+  acceptor.dispose();
 });

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import type { Clock } from '../shared/clock.ts';
+import { FairTurns, Reading } from './fair-turns.ts';
 import { MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES } from './relay-protocol.ts';
 import type { ServerSocket, ServerSocketEvents } from './server-socket.ts';
 import { systemClock } from '../shared/system-clock.ts';
@@ -44,23 +45,24 @@ export function createWebSocketAcceptor(clock: Pick<Clock, 'setTimeout'> = syste
     maxFragments: MAX_FRAGMENTS,
     maxBufferedChunks: MAX_CHUNKS,
   });
+  const turns = new FairTurns();
   return {
     accept(request, socket, head, connect) {
       // A peer that resets the connection during the handshake must not end the process.
       socket.on('error', () => socket.destroy());
       server.handleUpgrade(request, socket, head, (webSocket) => {
-        const events = connect(wrap(webSocket, clock));
+        const reading = new Reading(turns, webSocket);
+        const events = connect(wrap(webSocket, reading, clock));
         webSocket.on('message', (data, isBinary) => {
           const bytes = toBytes(data);
-          if (isBinary) events.binary(bytes);
-          else events.text(bytes.toString('utf8'));
+          reading.hear(() => (isBinary ? events.binary(bytes) : events.text(bytes.toString('utf8'))));
         });
         // Too long a payload, bad UTF-8, bad framing: ws closes the socket itself and reports it here first.
         webSocket.on('error', (error: Error & { readonly code?: string }) => {
           if (TOO_LONG_CODES.includes(error.code)) options.onTooLong?.();
           webSocket.terminate();
         });
-        webSocket.on('close', (code) => events.closed(ORDERLY_CODES.includes(code)));
+        webSocket.on('close', (code) => reading.close(() => events.closed(ORDERLY_CODES.includes(code))));
       });
     },
     dispose() {
@@ -74,7 +76,7 @@ function toBytes(data: RawData): Buffer {
   return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
 }
 
-function wrap(webSocket: WebSocket, clock: Pick<Clock, 'setTimeout'>): ServerSocket {
+function wrap(webSocket: WebSocket, reading: Reading, clock: Pick<Clock, 'setTimeout'>): ServerSocket {
   return {
     get backlogBytes() {
       return webSocket.bufferedAmount;
@@ -83,8 +85,11 @@ function wrap(webSocket: WebSocket, clock: Pick<Clock, 'setTimeout'>): ServerSoc
     sendText: (text, onSent) => webSocket.send(text, { binary: false }, () => onSent?.()),
     sendUtf8: (utf8) => webSocket.send(utf8, { binary: false }, () => undefined),
     sendBinary: (bytes) => webSocket.send(bytes, { binary: true }, () => undefined),
+    pause: () => reading.pause(),
+    resume: () => reading.resume(),
     close: (code, reason) => {
       if (webSocket.readyState === webSocket.CLOSED) return;
+      reading.end();
       const limit = clock.setTimeout(() => webSocket.terminate(), CLOSE_LIMIT_MS);
       webSocket.once('close', () => limit.dispose());
       webSocket.close(code, reason);

@@ -108,7 +108,7 @@ describe('the relay\'s link between two hosts', () => {
     await bothHosts();
     const closed: string[] = [];
     const raw = (hostId: string, peerHostId: string, side: string) => {
-      const events = lan.relay.connect('lane', { backlogBytes: 0, sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined, close: (_code, reason) => void closed.push(`${hostId} ${reason}`), terminate: () => undefined });
+      const events = lan.relay.connect('lane', { backlogBytes: 0, sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: (_code, reason) => void closed.push(`${hostId} ${reason}`), terminate: () => undefined });
       events.text(JSON.stringify({ type: 'join-lane', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId, hostToken: `token-of-${hostId}-0123456789`, laneId: 'x', side, peerHostId }));
       return events;
     };

@@ -46,6 +46,8 @@ export class MemorySocket {
           const copy = bytes.slice();
           this.push(this.toClient, () => this.client.binary(copy));
         },
+        pause: () => void this.stalled.add('toServer'),
+        resume: () => void this.stalled.delete('toServer'),
         close: () => this.push(this.toClient, () => this.cut()),
         // What had left before it still arrives.
         terminate: () => this.push(this.toClient, () => this.cut()),

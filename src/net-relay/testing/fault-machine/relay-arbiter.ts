@@ -181,7 +181,7 @@ export class RelayArbiter implements Arbiter {
     const port = side === 'source' ? this.sourcePort : this.portOfTarget();
     if (!this.isUp || this.unreachable.has(side) || port === null) return;
     const { room, key, hostId, hostToken } = this.portOptions(side).credentials;
-    const nowhere = { backlogBytes: 0, sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined, close: () => undefined, terminate: () => undefined };
+    const nowhere = { backlogBytes: 0, sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined };
     const socket = this.relay.connect('host', nowhere);
     const say = (message: HostToRelay): void => socket.text(JSON.stringify(message));
     say({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, name: side });

@@ -1,0 +1,147 @@
+/**
+ * Who is heard when many speak at once. What sockets have sent is worked off one message a socket in turn, for a few
+ * milliseconds; then everything else has its turn: timers, other connections, what must be sent. A socket whose messages
+ * wait is not read, so that little waits here and the rest at its sender.
+ */
+
+/** The longest time for messages before everything else has its turn. A message takes some 20 µs. */
+export const TURN_MS = 2;
+
+/** A socket that can be told to read no more for a while. */
+export interface Readable {
+  pause(): void;
+  resume(): void;
+}
+
+export class FairTurns {
+  private readonly now: () => number;
+  private readonly later: (callback: () => void) => void;
+  private readonly waiting: Reading[] = [];
+  private spentMs = 0;
+  private isScheduled = false;
+
+  /** `later`: runs it when everything else had its turn. */
+  constructor(now: () => number = () => performance.now(), later: (callback: () => void) => void = (callback) => void setImmediate(callback)) {
+    this.now = now;
+    this.later = later;
+  }
+
+  get hasTime(): boolean {
+    return this.spentMs < TURN_MS;
+  }
+
+  /** Performs one message of a socket, at the cost of this turn. */
+  spend(message: () => void): void {
+    const began = this.now();
+    try {
+      message();
+    } finally {
+      this.spentMs += this.now() - began;
+      this.schedule();
+    }
+  }
+
+  /** The socket has messages that wait for the next turn. */
+  waits(reading: Reading): void {
+    this.waiting.push(reading);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    this.later(() => {
+      this.isScheduled = false;
+      this.spentMs = 0;
+      this.turn();
+    });
+  }
+
+  private turn(): void {
+    try {
+      for (let reading = this.waiting.shift(); reading !== undefined; reading = this.waiting.shift()) {
+        reading.hearOne();
+        if (!this.hasTime) break;
+      }
+    } finally {
+      if (this.waiting.length > 0) this.schedule();
+    }
+  }
+}
+
+/** What one socket has sent and nobody has heard yet, in order. */
+export class Reading {
+  private readonly turns: FairTurns;
+  private readonly socket: Readable;
+  private messages: (() => void)[] = [];
+  /** By its listener; otherwise only until its turn comes. */
+  private paused = false;
+  private isQueued = false;
+
+  constructor(turns: FairTurns, socket: Readable) {
+    this.turns = turns;
+    this.socket = socket;
+  }
+
+  hear(message: () => void): void {
+    if (this.messages.length === 0 && !this.paused && this.turns.hasTime) {
+      this.turns.spend(message);
+      return;
+    }
+    this.messages.push(message);
+    this.socket.pause();
+    this.queue();
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.paused = false;
+    if (this.messages.length === 0) this.socket.resume();
+    else this.queue();
+  }
+
+  /** Nobody listens any more; the other side's goodbye is to be read. */
+  end(): void {
+    this.messages = [];
+    this.resume();
+  }
+
+  /** The socket is closed: what it sent before is heard, then `closed` runs. */
+  close(closed: () => void): void {
+    const messages = this.messages;
+    this.messages = [];
+    this.paused = false;
+    try {
+      for (const message of messages) message();
+    } finally {
+      closed();
+    }
+  }
+
+  /** In its turn. */
+  hearOne(): void {
+    this.isQueued = false;
+    if (this.paused) return;
+    const message = this.messages.shift();
+    try {
+      if (message !== undefined) this.turns.spend(message);
+    } finally {
+      this.goOn();
+    }
+  }
+
+  /** As resume() does, unless what was heard has paused it. */
+  private goOn(): void {
+    if (!this.paused) this.resume();
+  }
+
+  private queue(): void {
+    if (this.isQueued || this.paused) return;
+    this.isQueued = true;
+    this.turns.waits(this);
+  }
+}

@@ -1,0 +1,12 @@
+import { RELAY_PROTOCOL_VERSION } from './relay-protocol.ts';
+
+/** Why a socket is not admitted, in a sentence for people. */
+export const REFUSALS = {
+  version: `This page speaks another version of the relay's protocol than the server (${RELAY_PROTOCOL_VERSION}). Reload it.`,
+  key: 'This room is open to invited people only. Open it with its whole invitation link, or choose another room.',
+  'host-id-taken': 'Another tab uses this host id. Reload the page to get an id of its own.',
+  origin: 'This page was not loaded from this server. Open the address that the server printed.',
+  'room-full': 'This room is full. Close a tab of it, or use another room.',
+  'address-full': 'Your network has as many connections to this server as one network gets. Close tabs of it, or try again later.',
+  'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
+} as const;
