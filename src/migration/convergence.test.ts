@@ -107,6 +107,21 @@ describe('The convergence policy', () => {
     expect(kinds(lossy)).not.toContain('throttle');
   });
 
+  it('does not give up while a link that loses packets is slow for some seconds (MG15)', () => {
+    const memory: ConvergenceMemory = { ...FIRST_MEMORY, cpuFraction: 0.1, relaxed: true, best: { bytesLeft: 60_000, at: 0 }, previousBytesLeft: 60_000 };
+    const at = (ms: number, bytesPerSecond: number, now: ConvergenceMemory) => decide(now, {
+      ...NEAR, at: ms, rounds: 40, bytesLeft: 62_000, bytesPerSecond, fixedPauseMs: 30, distanceMs: 50, maxPauseMs: 100,
+    });
+    let now = memory;
+    for (let ms = 500; ms <= 8000; ms += 500) {
+      const judgement = at(ms, 120_000, now);
+      expect(judgement.decision.type).toBe('continue');
+      now = judgement.memory;
+    }
+    expect(at(8500, 2 * MB, now).decision.type).toBe('switch-over');
+    expect(at(10_500, 120_000, now).decision.type).toBe('give-up');
+  });
+
   it('gives up when nothing helps (MG15)', () => {
     const hopeless = play({ writes: () => 20 * MB });
     expect(hopeless.last.type).toBe('give-up');

@@ -23,6 +23,11 @@ const STALLED_MS = 1000;
 /** The same once the guest is slowed down: what a step brought is seen in the next round. */
 const STALLED_ROUNDS_SLOWED = 2;
 /**
+ * Before it gives up, since nothing is left to try and all that was done would be lost. Where packets are lost, the rate
+ * has been seen to fall to a tenth for seconds.
+ */
+const STALLED_AT_LAST_MS = 10_000;
+/**
  * What is left to the guest of the CPU, step by step. The first step is QEMU's; after it QEMU takes 10 % more each time,
  * which leaves a guest slow for long. Going down by about a third each time, the end is reached in half the rounds.
  */
@@ -128,7 +133,7 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
     return judge({ type: 'throttle', cpuFraction }, { ...afresh, cpuFraction });
   }
   if (!memory.relaxed) return relax();
-  return judge({ type: 'give-up' });
+  return figures.at - memory.best.at < STALLED_AT_LAST_MS ? judge({ type: 'continue' }, { roundsWithoutHelp }) : judge({ type: 'give-up' });
 }
 
 /** The pause that is allowed by now, the distance not counted. */
