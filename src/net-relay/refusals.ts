@@ -7,6 +7,6 @@ export const REFUSALS = {
   'host-id-taken': 'Another tab uses this host id. Reload the page to get an id of its own.',
   origin: 'This page was not loaded from this server. Open the address that the server printed.',
   'room-full': 'This room is full. Close a tab of it, or use another room.',
-  'address-full': 'Your network has as many connections to this server as one network gets. Close tabs of it, or try again later.',
+  'address-full': 'Your network has as many connections to this server, or rooms on it, as one network gets. Close tabs of it, or try again later.',
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;

@@ -71,6 +71,7 @@ describe('a room of the relay', () => {
     expect(lan.relay.roomStatus('mine', 'another-key-000001')).toBeNull();
     expect(lan.relay.roomStatus('unheard-of', KEY)).toBeNull();
     const key = lan.relay.defaultRoomKey;
+    await lan.createVm(first);
     lan.crashRelay();
     lan.startRelay();
     expect(lan.relay.defaultRoomKey).toBe(key);

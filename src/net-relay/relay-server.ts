@@ -20,7 +20,7 @@ import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL
 import { AddressPaces } from './pace.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
 import { REFUSALS } from './refusals.ts';
-import { StoreRefusal, StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
+import { StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
 import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from './server-limits.ts';
@@ -112,9 +112,12 @@ interface Credentials {
   readonly hostToken: string;
 }
 
-type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed' | 'not-stored'>; readonly reason: string };
+type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed'>; readonly reason: string };
 /** `closed-room`: the key is right, but nobody is there and no VM. */
-type NoAdmission = Refusal['cause'] | 'closed-room' | StoreRefusal;
+type NoAdmission = Refusal['cause'] | 'closed-room';
+/** What to do after a month need not be done each second. */
+const EXPIRE_ROOMS_EVERY_BEATS = 60;
+
 const SOCKET_KINDS: readonly SocketKind[] = ['host', 'port', 'lane'];
 
 export function createRelay(options: RelayOptions): Relay {
@@ -131,12 +134,15 @@ class RelayServer implements Relay {
   private readonly random: (count: number) => Uint8Array;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms = new Map<RoomName, Room>();
+  /** Addresses that opened them. */
+  private readonly openers = new Map<RoomName, string | null>();
   /** By room, open or not; what is remembered of a room that was left is the first to go. */
   private readonly ended = new Map<RoomName, EndedVms>();
   private readonly connections = new Set<AnyConnection>();
   private readonly addressPaces = new AddressPaces(SHARED_PACE);
   private readonly refusals = new Counters<RelayRefusal>();
   private timer: Disposable | null = null;
+  private beats = 0;
   private disposed = false;
 
   constructor(options: RelayOptions) {
@@ -147,7 +153,7 @@ class RelayServer implements Relay {
     this.wallMs = options.wallMs ?? (() => Date.now());
     this.random = options.randomBytes ?? ((count) => randomBytes(count));
     this.store = openRelayStore(this.watched(options.store));
-    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'), this.limits.knownRooms);
+    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'), this.limits.storedRooms, this.wallMs);
     for (const name of this.store.vms.keys()) this.openRoom(name);
     this.keepBeat();
   }
@@ -165,7 +171,7 @@ class RelayServer implements Relay {
   }
 
   connect(kind: SocketKind, socket: ServerSocket, { originAllowed = true, address = null }: Partial<Caller> = {}): ServerSocketEvents {
-    const connection = kind === 'host' ? this.hostConnection(socket) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
+    const connection = kind === 'host' ? this.hostConnection(socket, address) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
     const full = this.connections.size >= this.limits.sockets ? 'relay-full' : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress ? 'address-full' : null;
     this.connections.add(connection);
     if (address !== null) connection.sharePace(this.addressPaces.enter(address, this.clock.now()));
@@ -275,7 +281,7 @@ class RelayServer implements Relay {
     }
   }
 
-  private hostConnection(socket: ServerSocket): HostConnection {
+  private hostConnection(socket: ServerSocket, address: string | null): HostConnection {
     const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'hello') {
@@ -283,7 +289,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
         return;
       }
-      const admitted = this.admit(message, true);
+      const admitted = this.admit(message, { address });
       if ('cause' in admitted) {
         this.refuse(connection, admitted.cause);
         return;
@@ -314,7 +320,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
         return;
       }
-      const admitted = this.admit(message, false);
+      const admitted = this.admit(message, null);
       if ('cause' in admitted && admitted.cause !== 'closed-room') {
         this.refuse(connection, admitted.cause);
         return;
@@ -343,7 +349,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
         return;
       }
-      const admitted = this.admit(message, false);
+      const admitted = this.admit(message, null);
       if ('cause' in admitted) {
         this.refuse(connection, admitted.cause);
         return;
@@ -354,39 +360,23 @@ class RelayServer implements Relay {
     return connection;
   }
 
-  /** Checks who speaks. Only a host socket opens a room. */
-  private admit(credentials: Credentials, mayOpen: boolean): { readonly room: Room } | { readonly cause: NoAdmission } {
+  /** Checks who speaks. `opener`: may open the room, as a host socket may; otherwise null. */
+  private admit(credentials: Credentials, opener: Pick<Caller, 'address'> | null): { readonly room: Room } | { readonly cause: NoAdmission } {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
     const check = this.keys.check(name, credentials.key);
-    if (check === 'refused' || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
-    if (check === 'unknown-room') {
-      const claimed = this.claim(name, credentials.key);
-      if (claimed !== 'ok') return { cause: claimed };
-    }
+    if (check === 'refused' || (check === 'unknown-room' && opener === null)) return { cause: 'key' };
     const known = this.rooms.get(name);
-    if (known === undefined && !mayOpen) return { cause: 'closed-room' };
+    if (known === undefined && opener === null) return { cause: 'closed-room' };
     if (known === undefined && this.rooms.size >= this.limits.rooms) return { cause: 'relay-full' };
-    const room = known ?? this.openRoom(name);
+    if (known === undefined && this.hasOpenedEnough(opener?.address ?? null)) return { cause: 'address-full' };
+    if (check === 'unknown-room') this.keys.claim(name, credentials.key);
+    const room = known ?? this.openRoom(name, opener?.address ?? null);
     const host = room.hosts.admit(credentials.hostId as HostId, digestOf(credentials.hostToken).toString('hex'));
     return host === 'ok' ? { room } : { cause: host };
   }
 
-  private claim(name: RoomName, key: string): 'ok' | 'relay-full' | StoreRefusal {
-    try {
-      return this.keys.claim(name, key) ? 'ok' : 'relay-full';
-    } catch (error) {
-      if (error instanceof StoreRefusal) return error;
-      throw error;
-    }
-  }
-
   private refuse(connection: AnyConnection, why: NoAdmission): void {
-    if (why instanceof StoreRefusal) {
-      this.count('not-stored');
-      connection.refuse({ cause: 'not-stored', reason: why.sentence });
-      return;
-    }
     const cause = why === 'closed-room' ? 'key' : why;
     this.count(cause);
     connection.refuse({ cause, reason: REFUSALS[cause] });
@@ -396,8 +386,15 @@ class RelayServer implements Relay {
     this.refusals.add(refusal);
   }
 
-  private openRoom(name: RoomName): Room {
+  private hasOpenedEnough(address: string | null): boolean {
+    if (address === null) return false;
+    return [...this.openers.values()].filter((opener) => opener === address).length >= this.limits.roomsPerAddress;
+  }
+
+  private openRoom(name: RoomName, opener: string | null = null): Room {
+    this.openers.set(name, opener);
     const room = new Room(name, {
+      keepKey: () => this.keys.keep(name),
       clock: this.clock,
       wallMs: this.wallMs,
       store: this.store,
@@ -449,11 +446,15 @@ class RelayServer implements Relay {
         else this.connections.delete(connection);
       }
       this.boundWaiting();
+      this.beats += 1;
+      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.has(name)));
       for (const [name, room] of this.rooms) {
         this.guarded(() => {
           if (!room.beat()) return;
           room.dispose();
           this.rooms.delete(name);
+          this.openers.delete(name);
+          this.keys.closed(name);
           if (this.ended.get(name)?.isEmpty === true) this.ended.delete(name);
         });
       }

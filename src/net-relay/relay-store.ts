@@ -19,6 +19,8 @@ const storedRoomSchema = v.object({
   keyDigest: digest,
   /** The key itself, only where the server made it and must print it again. */
   key: v.optional(v.string()),
+  /** When somebody was last seen in it, milliseconds since 1970. */
+  usedAt: v.optional(v.number(), 0),
 });
 
 const endedSchema = v.object({ migrationId: id, sourceHostId: id, sourceEpoch: epoch, how: v.picklist(['kept', 'moved', 'given-back']) });
@@ -53,6 +55,7 @@ export interface RelayStore {
   readonly unreadable: readonly string[];
   /** Each is done when it returns, and not done at all if it throws a StoreRefusal (NR25). */
   putRoom(room: RoomName, record: StoredRoom): void;
+  removeRoom(room: RoomName): void;
   putVm(room: RoomName, vmId: VmId, record: StoredVm, use: WriteUse): void;
   removeVm(room: RoomName, vmId: VmId): void;
   close(): Promise<void>;
@@ -84,6 +87,10 @@ export function openRelayStore(store: KeyValueStore): RelayStore {
     putRoom(room, record) {
       store.put(`room/${room}`, record);
       rooms.set(room, record);
+    },
+    removeRoom(room) {
+      store.remove(`room/${room}`);
+      rooms.delete(room);
     },
     putVm(room, vmId, record, use) {
       store.put(`vm/${room}/${vmId}`, record, use);

@@ -1,13 +1,16 @@
 /**
  * The keys of the rooms. The server makes the default room's; any other room's is set by the host that opens it first.
- * Keys outlive the room and a restart. Only digests are kept, except of the key that the server must print again.
+ * The key of a room that has had a VM outlives the room and a restart. Only digests are kept, except of the key that the server must print again.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RoomName } from '../shared/ids.ts';
 import type { RelayStore } from './relay-store.ts';
-import { DEFAULT_LIMITS } from './server-limits.ts';
+import { KEEP_UNUSED_ROOM_MS } from './server-limits.ts';
 
 export const DEFAULT_ROOM = 'default' as RoomName;
+
+/** Each is a write to the disk. */
+const EXPIRED_AT_A_TIME = 20;
 
 export type KeyCheck = 'accepted' | 'refused' | 'unknown-room';
 
@@ -24,31 +27,61 @@ export function matchesDigest(secret: string, hexDigest: string): boolean {
 
 export class RoomKeys {
   private readonly store: RelayStore;
-  private readonly maxRooms: number;
+  private readonly maxStored: number;
+  private readonly wallMs: () => number;
+  /** Digests of the keys of open rooms that have had no VM yet. */
+  private readonly unstored = new Map<RoomName, string>();
   readonly defaultKey: string;
 
-  /** `makeKey` must give 128 bits or more in the letters of a room key; `maxRooms`: how many may ever be opened. */
-  constructor(store: RelayStore, makeKey: () => string, maxRooms: number = DEFAULT_LIMITS.knownRooms) {
+  /** `makeKey` must give 128 bits or more in the letters of a room key; `maxStored`: rooms; `wallMs`: milliseconds since 1970. */
+  constructor(store: RelayStore, makeKey: () => string, maxStored: number, wallMs: () => number) {
     this.store = store;
-    this.maxRooms = maxRooms;
+    this.maxStored = maxStored;
+    this.wallMs = wallMs;
     const known = store.rooms.get(DEFAULT_ROOM)?.key;
     this.defaultKey = known ?? makeKey();
-    if (known === undefined) store.putRoom(DEFAULT_ROOM, { keyDigest: digestOf(this.defaultKey).toString('hex'), key: this.defaultKey });
+    if (known === undefined) store.putRoom(DEFAULT_ROOM, { keyDigest: digestOf(this.defaultKey).toString('hex'), key: this.defaultKey, usedAt: wallMs() });
   }
 
   check(room: RoomName, key: string): KeyCheck {
-    const record = this.store.rooms.get(room);
+    const digest = this.store.rooms.get(room)?.keyDigest ?? this.unstored.get(room);
     // An unknown room costs the same comparison, so that time does not tell which rooms exist.
-    const matches = matchesDigest(key, record?.keyDigest ?? UNKNOWN_DIGEST);
-    if (record === undefined) return 'unknown-room';
+    const matches = matchesDigest(key, digest ?? UNKNOWN_DIGEST);
+    if (digest === undefined) return 'unknown-room';
     return matches ? 'accepted' : 'refused';
   }
 
-  /** The first host of a room sets its key. False if there are too many rooms already; throws StoreRefusal if it cannot be stored. */
-  claim(room: RoomName, key: string): boolean {
-    if (this.store.rooms.size >= this.maxRooms) return false;
-    this.store.putRoom(room, { keyDigest: digestOf(key).toString('hex') });
+  /** The first host of a room sets its key. */
+  claim(room: RoomName, key: string): void {
+    this.unstored.set(room, digestOf(key).toString('hex'));
+  }
+
+  /** The room is about to have a VM, and outlives a restart from now on. False if there are too many such rooms; throws StoreRefusal. */
+  keep(room: RoomName): boolean {
+    const keyDigest = this.unstored.get(room);
+    if (keyDigest === undefined) return true;
+    if (this.store.rooms.size >= this.maxStored) return false;
+    this.store.putRoom(room, { keyDigest, usedAt: this.wallMs() });
+    this.unstored.delete(room);
     return true;
+  }
+
+  /** Everybody has left. Throws StoreRefusal. */
+  closed(room: RoomName): void {
+    this.unstored.delete(room);
+    const record = this.store.rooms.get(room);
+    if (record !== undefined) this.store.putRoom(room, { ...record, usedAt: this.wallMs() });
+  }
+
+  /** Forgets some of the rooms that nobody has used for KEEP_UNUSED_ROOM_MS. Throws StoreRefusal. */
+  expire(isOpen: (room: RoomName) => boolean): void {
+    let removed = 0;
+    for (const [room, { usedAt }] of this.store.rooms) {
+      if (removed === EXPIRED_AT_A_TIME) return;
+      if (room === DEFAULT_ROOM || isOpen(room) || this.wallMs() - usedAt < KEEP_UNUSED_ROOM_MS) continue;
+      this.store.removeRoom(room);
+      removed += 1;
+    }
   }
 }
 

@@ -38,7 +38,7 @@ const FORGETTABLE_AFTER_BEATS = 10;
 const FORGETTABLE_IN_SWITCHOVER_AFTER_BEATS = 60;
 /** Frames that wait for an owner who is away this long are of no use any more. */
 const EXPIRE_HELD_BEATS = 30;
-/** An empty room is forgotten after this many beats; its key is kept. */
+/** An empty room is forgotten after this many beats; its key is kept if it had a VM. */
 const KEEP_EMPTY_ROOM_BEATS = 60;
 
 export interface RoomWorld {
@@ -46,6 +46,8 @@ export interface RoomWorld {
   /** The relay's wall clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly store: RelayStore;
+  /** The room is about to have a VM: its key is stored. False if there are too many such rooms; throws StoreRefusal. */
+  keepKey(): boolean;
   randomBytes(count: number): Uint8Array;
   readonly openGateway: OpenGateway | null;
   /** What the room remembers of VMs that ended; outlives the room. */
@@ -127,6 +129,7 @@ export class Room implements Disposable {
     if ([...this.vms.values()].filter((vm) => vm.ownerHostId === hostId).length >= MAX_VMS_PER_HOST) {
       throw new RequestRefused(`A host may run ${MAX_VMS_PER_HOST} VMs in a room; end one first.`);
     }
+    if (!this.world.keepKey()) throw new RequestRefused('The server keeps as many rooms with PCs as it can. Use a room that exists, or try again later.');
     const identity: RoomVmIdentity = {
       id: `vm-${hex(this.world.randomBytes(8))}` as VmId,
       name: wanted.name ?? this.freeName(),

@@ -80,13 +80,17 @@ export interface ServerLimits {
   readonly socketsPerAddress: number;
   /** `relay-full`: rooms open at once. */
   readonly rooms: number;
-  /** `relay-full`: rooms that were ever opened. Bounds what strangers can make the store grow to. */
-  readonly knownRooms: number;
+  /** `address-full`: of them, those that one address opened. A class in which everybody has a room of his own. */
+  readonly roomsPerAddress: number;
+  /** Rooms that are stored, since they had a VM. Bounds what strangers can make the store grow to. */
+  readonly storedRooms: number;
 }
 
 /** A few hundred tabs with a few VMs each. */
-export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, socketsPerAddress: 600, rooms: 1000, knownRooms: 20_000 };
+export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, socketsPerAddress: 600, rooms: 1000, roomsPerAddress: 64, storedRooms: 20_000 };
 
+/** Milliseconds for which the key of a stored room outlives the last one in it. A room in use, and the default room's, never expire. */
+export const KEEP_UNUSED_ROOM_MS = 30 * 24 * 3_600_000;
 /** `waiting-full`: bytes that wait in all sockets together. The one with the most is let go. */
 export const MAX_WAITING_BYTES = 128 * MIB;
 /** Captures at a time, of all rooms: each holds CAPTURE_BYTES (gateway/capture.ts) of memory. */
