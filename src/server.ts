@@ -27,6 +27,7 @@ import { Counters } from './net-relay/counters.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
 import { plugTap } from './net-relay/gateway/room-stations.ts';
 import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts';
+import { KeyTries } from './net-relay/key-tries.ts';
 import { createReopeningRelay } from './net-relay/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
 import { StoreRefusal, type KeyValueStore } from './net-relay/store/key-value-store.ts';
@@ -77,6 +78,7 @@ async function run(options: ServerOptions): Promise<void> {
     log: log.about('gateways'),
   });
   const relayTrouble = log.about('the relay');
+  const tries = new KeyTries(systemClock);
   const relay = open.add(createReopeningRelay({
     openStore() {
       const opened = records ?? openRelayRecords(options.dataDir, { moveDamagedAside: false, say: complain });
@@ -85,6 +87,7 @@ async function run(options: ServerOptions): Promise<void> {
     },
     openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
     onTrouble: (error) => relayTrouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    tries,
     log: complain,
   }));
   closing.last.push(() => relay.closeStore());
@@ -112,6 +115,7 @@ async function run(options: ServerOptions): Promise<void> {
         addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
         figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() } : null),
       },
+      tries,
       downloads,
       signalling: signalling.routes,
       page: page.handler,

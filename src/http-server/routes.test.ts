@@ -49,6 +49,8 @@ describe('the routes', () => {
   const errors: string[] = [];
   const controls = new FakeControls();
   const lastWords: unknown[] = [];
+  const wrong: (string | null)[] = [];
+  let isGuessing = false;
   const downloads = new CaptureDownloads(systemClock);
 
   beforeAll(async () => {
@@ -67,6 +69,7 @@ describe('the routes', () => {
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
         rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        tries: { allows: () => !isGuessing, wrong: (address) => void wrong.push(address) },
         downloads,
         signalling: (_request, response) => void response.send('signalling'),
         page,
@@ -110,6 +113,19 @@ describe('the routes', () => {
     })).status;
     expect([await post(KEY, word), await post('x'.repeat(22), word), await post(KEY, { hostId: 'h1' }), await post(KEY, [])]).toEqual([204, 403, 400, 400]);
     expect(lastWords).toEqual([word]);
+  });
+
+  it('looks at no key of an address that was wrong too often, and says so (NR33)', async () => {
+    wrong.length = 0;
+    const path = '/api/rooms/default';
+    for (const key of [KEY, 'x'.repeat(22), 'y'.repeat(22)]) await server.get(path, { Authorization: `Bearer ${key}` });
+    await server.get('/api/relay', { Authorization: `Bearer ${'x'.repeat(22)}` });
+    expect(wrong).toEqual([null, null, null]);
+    isGuessing = true;
+    const refused = await server.get(path, { Authorization: `Bearer ${KEY}` });
+    isGuessing = false;
+    expect(refused).toMatchObject({ status: 429, headers: { 'retry-after': '1' } });
+    expect(refused.body.toString()).toContain('Too many wrong keys');
   });
 
   it('gives figures of the relay to who has the default room\'s key', async () => {

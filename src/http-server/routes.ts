@@ -1,4 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { KeyTries } from '../net-relay/key-tries.ts';
+import { callerAddress } from './caller-address.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 import { guestFiles, type GuestFile } from './guest-files.ts';
 import { relayApi, roomsApi, type Rooms } from './rooms-api.ts';
@@ -8,6 +10,8 @@ export interface RoutesParts {
   readonly secure: boolean;
   readonly guest: { readonly directory: string; readonly files: readonly GuestFile[] };
   readonly rooms: Rooms;
+  /** Of keys, by address; shared with the relay. */
+  readonly tries: Pick<KeyTries, 'allows' | 'wrong'>;
   readonly downloads: CaptureDownloads;
   /** PeerJS's routes. */
   readonly signalling: RequestHandler;
@@ -26,6 +30,7 @@ export function createRoutes(parts: RoutesParts): Express {
     response.setHeader('Cache-Control', 'no-store');
     response.json({ status: 'ok' });
   });
+  app.use('/api', boundTries(parts.tries));
   app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads));
   app.use('/api/relay', relayApi(parts.rooms));
   app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
@@ -36,6 +41,21 @@ export function createRoutes(parts: RoutesParts): Express {
   });
   app.use(lastResort((error) => parts.onError(error)));
   return app;
+}
+
+/** Every answer 403 means a wrong key; an address that was wrong too often is not looked at for a moment. */
+function boundTries(tries: RoutesParts['tries']): RequestHandler {
+  return (request, response, next) => {
+    const address = callerAddress(request.socket.remoteAddress);
+    if (!tries.allows(address)) {
+      response.status(429).setHeader('Retry-After', '1').setHeader('Cache-Control', 'no-store').json({ error: 'Too many wrong keys came from your network. Wait a moment.' });
+      return;
+    }
+    response.on('finish', () => {
+      if (response.statusCode === 403) tries.wrong(address);
+    });
+    next();
+  };
 }
 
 /** Visitors get the status and nothing of the server's inside. */

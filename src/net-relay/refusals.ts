@@ -8,5 +8,6 @@ export const REFUSALS = {
   origin: 'This page was not loaded from this server. Open the address that the server printed.',
   'room-full': 'This room is full. Close a tab of it, or use another room.',
   'address-full': 'Your network has as many connections to this server, or rooms on it, as one network gets. Close tabs of it, or try again later.',
+  'too-many-tries': 'Too many wrong keys came from your network. Wait a moment.',
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;

@@ -130,10 +130,10 @@ export const hostToRelaySchema = v.variant('type', [
 ]);
 
 /**
- * Why the relay closes a socket. `replaced`: a newer socket of the same host took its place. `relay-full`, `address-full` and
- * `too-slow` are worth another try; with any other the client must not come back by itself.
+ * Why the relay closes a socket. `replaced`: a newer socket of the same host took its place. `relay-full`, `address-full`,
+ * `too-many-tries` and `too-slow` are worth another try; with any other the client must not come back by itself.
  */
-const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-slow'] as const;
+const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-many-tries', 'too-slow'] as const;
 const hostRefusals = [...commonRefusals, 'room-full'] as const;
 const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner'] as const;
 

@@ -13,6 +13,7 @@ import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.t
 import { Counters } from './counters.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
 import { EndedVms } from './ended-vms.ts';
+import { KeyTries } from './key-tries.ts';
 import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
@@ -26,6 +27,7 @@ import { Room } from './room.ts';
 import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from './server-limits.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 import { systemClock } from '../shared/system-clock.ts';
+import { tooMuchWaiting } from './waiting.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
 
 export interface RelayOptions {
@@ -39,6 +41,8 @@ export interface RelayOptions {
   readonly openGateway?: OpenGateway;
   /** Origins (`https://example.org`) allowed besides the one the page was loaded from, e.g. behind a proxy that changes Host. */
   readonly allowedOrigins?: readonly string[];
+  /** Shared with whatever else checks keys, for one limit. */
+  readonly tries?: KeyTries;
   /** DEFAULT_LIMITS unless given. */
   readonly limits?: ServerLimits;
   /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
@@ -131,6 +135,7 @@ class RelayServer implements Relay {
   private readonly keys: RoomKeys;
   private readonly options: RelayOptions;
   private readonly limits: ServerLimits;
+  private readonly tries: KeyTries;
   private readonly random: (count: number) => Uint8Array;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms = new Map<RoomName, Room>();
@@ -148,6 +153,7 @@ class RelayServer implements Relay {
   constructor(options: RelayOptions) {
     this.options = options;
     this.limits = options.limits ?? DEFAULT_LIMITS;
+    this.tries = options.tries ?? new KeyTries(options.clock ?? systemClock);
     const clock = options.clock ?? systemClock;
     this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
     this.wallMs = options.wallMs ?? (() => Date.now());
@@ -171,7 +177,7 @@ class RelayServer implements Relay {
   }
 
   connect(kind: SocketKind, socket: ServerSocket, { originAllowed = true, address = null }: Partial<Caller> = {}): ServerSocketEvents {
-    const connection = kind === 'host' ? this.hostConnection(socket, address) : kind === 'port' ? this.portConnection(socket) : this.laneConnection(socket);
+    const connection = kind === 'host' ? this.hostConnection(socket, address) : kind === 'port' ? this.portConnection(socket, address) : this.laneConnection(socket, address);
     const full = this.connections.size >= this.limits.sockets ? 'relay-full' : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress ? 'address-full' : null;
     this.connections.add(connection);
     if (address !== null) connection.sharePace(this.addressPaces.enter(address, this.clock.now()));
@@ -289,7 +295,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
         return;
       }
-      const admitted = this.admit(message, { address });
+      const admitted = this.admit(message, address, true);
       if ('cause' in admitted) {
         this.refuse(connection, admitted.cause);
         return;
@@ -312,7 +318,7 @@ class RelayServer implements Relay {
     return connection;
   }
 
-  private portConnection(socket: ServerSocket): PortConnection {
+  private portConnection(socket: ServerSocket, address: string | null): PortConnection {
     const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
@@ -320,7 +326,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
         return;
       }
-      const admitted = this.admit(message, null);
+      const admitted = this.admit(message, address, false);
       if ('cause' in admitted && admitted.cause !== 'closed-room') {
         this.refuse(connection, admitted.cause);
         return;
@@ -341,7 +347,7 @@ class RelayServer implements Relay {
     return connection;
   }
 
-  private laneConnection(socket: ServerSocket): LaneConnection {
+  private laneConnection(socket: ServerSocket, address: string | null): LaneConnection {
     const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'join-lane') {
@@ -349,7 +355,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
         return;
       }
-      const admitted = this.admit(message, null);
+      const admitted = this.admit(message, address, false);
       if ('cause' in admitted) {
         this.refuse(connection, admitted.cause);
         return;
@@ -360,19 +366,23 @@ class RelayServer implements Relay {
     return connection;
   }
 
-  /** Checks who speaks. `opener`: may open the room, as a host socket may; otherwise null. */
-  private admit(credentials: Credentials, opener: Pick<Caller, 'address'> | null): { readonly room: Room } | { readonly cause: NoAdmission } {
+  /** Checks who speaks, from which address. Only a host socket opens a room. */
+  private admit(credentials: Credentials, address: string | null, mayOpen: boolean): { readonly room: Room } | { readonly cause: NoAdmission } {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
-    const check = this.keys.check(name, credentials.key);
-    if (check === 'refused' || (check === 'unknown-room' && opener === null)) return { cause: 'key' };
     const known = this.rooms.get(name);
-    if (known === undefined && opener === null) return { cause: 'closed-room' };
+    const tokenDigest = digestOf(credentials.hostToken).toString('hex');
+    // Who is in the room goes on, whoever tries keys in the same network.
+    if (known?.hosts.tokenDigest(credentials.hostId as HostId) !== tokenDigest && !this.tries.allows(address)) return { cause: 'too-many-tries' };
+    const check = this.keys.check(name, credentials.key);
+    if (check === 'refused') this.tries.wrong(address);
+    if (check === 'refused' || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
+    if (known === undefined && !mayOpen) return { cause: 'closed-room' };
     if (known === undefined && this.rooms.size >= this.limits.rooms) return { cause: 'relay-full' };
-    if (known === undefined && this.hasOpenedEnough(opener?.address ?? null)) return { cause: 'address-full' };
+    if (known === undefined && this.hasOpenedEnough(address)) return { cause: 'address-full' };
     if (check === 'unknown-room') this.keys.claim(name, credentials.key);
-    const room = known ?? this.openRoom(name, opener?.address ?? null);
-    const host = room.hosts.admit(credentials.hostId as HostId, digestOf(credentials.hostToken).toString('hex'));
+    const room = known ?? this.openRoom(name, address);
+    const host = room.hosts.admit(credentials.hostId as HostId, tokenDigest);
     return host === 'ok' ? { room } : { cause: host };
   }
 
@@ -426,18 +436,6 @@ class RelayServer implements Relay {
   }
 
   /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
-  /** Lets the sockets with the most waiting go, until what waits in all of them is within its limit. */
-  private boundWaiting(): void {
-    let waiting = 0;
-    for (const connection of this.connections) waiting += connection.waitingBytes;
-    if (waiting <= MAX_WAITING_BYTES) return;
-    for (const connection of [...this.connections].sort((a, b) => b.waitingBytes - a.waitingBytes)) {
-      if (waiting <= MAX_WAITING_BYTES) return;
-      waiting -= connection.waitingBytes;
-      this.guarded(() => connection.letGo());
-    }
-  }
-
   private keepBeat(): void {
     this.timer = this.clock.setTimeout(() => {
       const heartbeat = { type: 'heartbeat', at: this.clock.now(), wallMs: this.wallMs() } as const;
@@ -445,7 +443,7 @@ class RelayServer implements Relay {
         if (connection.isOpen) connection.beat({ ...heartbeat, echo: connection.echo });
         else this.connections.delete(connection);
       }
-      this.boundWaiting();
+      for (const connection of tooMuchWaiting(this.connections, MAX_WAITING_BYTES)) this.guarded(() => connection.letGo());
       this.beats += 1;
       if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.has(name)));
       for (const [name, room] of this.rooms) {

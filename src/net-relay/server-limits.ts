@@ -45,6 +45,14 @@ export const MAX_OUTBOUND_CONNECTIONS_PER_VM = 1024;
 /** UDP sockets to the outside; the one unused for longest makes room. */
 export const MAX_UDP_FLOWS_PER_VM = 256;
 
+// Of an address.
+
+/** `too-many-tries`: wrong keys. A link that was cut off in a chat is tried a few times; a key has 128 bits or more. */
+export const WRONG_KEYS_AT_ONCE = 10;
+export const WRONG_KEYS_PER_SECOND = 1;
+/** Addresses that were wrong; those that were longest ago are forgotten first. */
+export const MAX_ADDRESSES_REMEMBERED = 10_000;
+
 // Of a room, and of an address.
 
 /** Of all sockets of a room together, and of all of one address: a class behind one router is a room. */

@@ -20,6 +20,12 @@ export class TokenBucket {
     return true;
   }
 
+  /** Would take() succeed? */
+  has(now: number, count: number): boolean {
+    this.earn(now);
+    return this.tokens >= count;
+  }
+
   /** Takes tokens that may have to be earned yet; in how many milliseconds they are, 0 if they were there. */
   borrow(now: number, count: number): number {
     this.earn(now);

@@ -5,7 +5,7 @@ import { sent } from '../stranger.ts';
 export const deafHosts: Attack = {
   name: 'deaf-hosts',
   title: 'fills a room with hosts that do not read, and speaks to all of them',
-  resisted: false,
+  resisted: true,
   async run({ server, stranger, length, open }) {
     const speaker = await stranger.rawHost('deaf-hosts', 'speaker', open);
     if (typeof speaker === 'string') throw new Error(speaker);

@@ -4,7 +4,7 @@ import type { Attack } from '../attack.ts';
 export const manySockets: Attack = {
   name: 'many-sockets',
   title: 'joins 40 rooms with thousands of sockets',
-  resisted: false,
+  resisted: true,
   async run({ server, stranger, length, open }) {
     const many = length === 'short' ? 400 : 4300;
     let joined = 0;

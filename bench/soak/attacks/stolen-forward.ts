@@ -9,7 +9,7 @@ const ROOM = 'stolen-forward';
 export const stolenForward: Attack = {
   name: ROOM,
   title: "calls his PC as the operator's, to get the port that is led to that name",
-  resisted: false,
+  resisted: true,
   async run({ stranger, open }) {
     const host = await stranger.host(ROOM, 'a', open);
     await stranger.vm(host, open, 'web');

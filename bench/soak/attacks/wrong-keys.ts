@@ -3,7 +3,7 @@ import type { Attack } from '../attack.ts';
 export const wrongKeys: Attack = {
   name: 'wrong-keys',
   title: 'guesses keys',
-  resisted: false,
+  resisted: true,
   async run({ stranger, length }) {
     const many = length === 'short' ? 300 : 3000;
     const answers = new Map<number, number>();

@@ -48,7 +48,7 @@ const LONGEST_RETRY_MS = 3000;
 const LOOK_MS = 1000;
 const SILENT_LOOKS = 5;
 /** Refusals that pass by themselves. */
-const PASSING_REFUSALS: readonly string[] = ['relay-full', 'address-full', 'too-slow'];
+const PASSING_REFUSALS: readonly string[] = ['relay-full', 'address-full', 'too-many-tries', 'too-slow'];
 
 export class RelaySocket<S extends v.GenericSchema<unknown, Incoming>> implements Disposable {
   readonly onState = new Emitter<RelaySocketState>();

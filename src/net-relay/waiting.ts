@@ -1,0 +1,13 @@
+/** Those with the most waiting bytes, without which what waits in all of them is within the limit. */
+export function tooMuchWaiting<T extends { readonly waitingBytes: number }>(sockets: Iterable<T>, limitBytes: number): readonly T[] {
+  const all = [...sockets].map((socket) => ({ socket, bytes: socket.waitingBytes }));
+  let waiting = all.reduce((sum, { bytes }) => sum + bytes, 0);
+  const most: T[] = [];
+  if (waiting <= limitBytes) return most;
+  for (const { socket, bytes } of all.sort((a, b) => b.bytes - a.bytes)) {
+    if (waiting <= limitBytes) break;
+    waiting -= bytes;
+    most.push(socket);
+  }
+  return most;
+}
