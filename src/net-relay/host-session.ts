@@ -16,8 +16,11 @@ export class HostSession implements HostVoice<RelayToHost> {
   private readonly connection: HostConnection;
   private readonly room: Room;
   private readonly hostId: HostId;
+  private readonly address: string | null;
 
-  constructor(connection: HostConnection, room: Room, hostId: HostId, attempt?: Attempt) {
+  /** `address`: of the host, for limits that an address has. */
+  constructor(connection: HostConnection, room: Room, hostId: HostId, attempt?: Attempt, address: string | null = null) {
+    this.address = address;
     this.attempt = attempt;
     this.connection = connection;
     this.room = room;
@@ -50,7 +53,7 @@ export class HostSession implements HostVoice<RelayToHost> {
         this.connection.refuse({ cause: 'malformed', reason: 'This host has said hello already.' });
         return;
       case 'create-vm':
-        this.answer(message.requestId, () => this.room.createVm(this.hostId, message.requestId, message));
+        this.answer(message.requestId, () => this.room.createVm(this.hostId, message.requestId, message, this.address));
         return;
       case 'vm-state':
         this.room.setVmState(this.hostId, message.vmId, message.epoch, message.state);

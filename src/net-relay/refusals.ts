@@ -1,4 +1,5 @@
 import { RELAY_PROTOCOL_VERSION } from './relay-protocol.ts';
+import type { ServerLimits } from './server-limits.ts';
 
 /** Why a socket is not admitted, in a sentence for people. */
 export const REFUSALS = {
@@ -11,3 +12,10 @@ export const REFUSALS = {
   'too-many-tries': 'Too many wrong keys came from your network. Wait a moment.',
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;
+
+/** Why a host of this address gets no VM more beside these, in a sentence; null if it gets one. */
+export function vmRefusal(vms: readonly { readonly maker: string | null }[], address: string | null, limits: Pick<ServerLimits, 'vms' | 'vmsPerAddress'>): string | null {
+  if (vms.length >= limits.vms) return 'The server has as many PCs as it can take. Try again later.';
+  if (address === null || vms.filter(({ maker }) => maker === address).length < limits.vmsPerAddress) return null;
+  return 'Your network has as many PCs on this server as one network gets. End one first.';
+}

@@ -20,7 +20,7 @@ import type { PortConnection } from './port-session.ts';
 import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from './relay-protocol.ts';
 import { AddressPaces } from './pace.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
-import { REFUSALS } from './refusals.ts';
+import { REFUSALS, vmRefusal } from './refusals.ts';
 import { StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
@@ -306,7 +306,7 @@ class RelayServer implements Relay {
         return;
       }
       connection.sharePace(admitted.room.pace);
-      const session = new HostSession(connection, admitted.room, hostId, message.attempt);
+      const session = new HostSession(connection, admitted.room, hostId, message.attempt, address);
       if (!admitted.room.hosts.join(hostId, message.name, session)) {
         this.refuse(connection, 'room-full');
         return;
@@ -405,6 +405,7 @@ class RelayServer implements Relay {
     this.openers.set(name, opener);
     const room = new Room(name, {
       keepKey: () => this.keys.keep(name),
+      refusesVmOf: (address) => vmRefusal([...this.rooms.values()].flatMap((each) => [...each.allVms()]), address, this.limits),
       clock: this.clock,
       wallMs: this.wallMs,
       store: this.store,

@@ -73,6 +73,10 @@ export class RoomVm implements PortOwner {
   readonly port: VmPort;
   state: VmState = 'starting';
   forwards: readonly PortForward[] = [];
+  /** A port of its owner was attached, or may have been before the relay was restarted. */
+  hasRun: boolean;
+  /** The address of the host that made it; null: of one without limits, or of one before a restart of the relay. */
+  maker: string | null = null;
   /** Beats of HEARTBEAT_MS that its owner has been away. */
   awayBeats = 0;
   private readonly world: RoomVmWorld;
@@ -87,6 +91,7 @@ export class RoomVm implements PortOwner {
   constructor(identity: RoomVmIdentity, ownerHostId: HostId, world: RoomVmWorld, stored?: StoredVm) {
     this.identity = identity;
     this.world = world;
+    this.hasRun = stored !== undefined;
     this.port = new VmPort(identity.mac, identity.ip, world.clock, new Counters<PortDrop>());
     this.port.plugInto(world.lanSwitch.plug(this.port, { mac: identity.mac }));
     this.keeper = new LeaseKeeper(stored === undefined ? newLease(identity.id, ownerHostId) : leaseFrom(identity.id, stored.lease), {
@@ -182,6 +187,7 @@ export class RoomVm implements PortOwner {
     const migrationId = moveFrom(this.lease, hostId, epoch);
     const session = new PortSession(connection, this, { hostId, tokenDigest, migrationId: null, role, epoch: role === 'owner' ? this.lease.epoch : epoch, attempt });
     this.admit(session);
+    this.hasRun = true;
     if (migrationId === undefined) return;
     if (role === 'former-owner') this.keeper.apply({ type: 'source-returned', hostId });
     this.keeper.apply({ type: 'who-owns', hostId, migrationId });

@@ -30,6 +30,8 @@ const FIRST_VM_ADDRESS = 2;
 const LAST_VM_ADDRESS = 253;
 /** A VM whose owner never comes back is forgotten after a day of the relay's uptime, in beats of a second. */
 const KEEP_AWAY_VM_BEATS = 24 * 3600;
+/** One that never ran, and so has nothing to lose, after a minute. */
+const KEEP_NEVER_RUN_BEATS = 60;
 /** Or after an hour, if its address is needed. */
 const KEEP_AWAY_VM_BEATS_WHEN_FULL = 3600;
 /** Nobody forgets a VM sooner: its owner may only be on its way back, as all are after a restart of the relay. */
@@ -46,6 +48,8 @@ export interface RoomWorld {
   /** The relay's wall clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly store: RelayStore;
+  /** Why no VM more can be made, by a host of this address, in a sentence; null if one can. */
+  refusesVmOf(address: string | null): string | null;
   /** The room is about to have a VM: its key is stored. False if there are too many such rooms; throws StoreRefusal. */
   keepKey(): boolean;
   randomBytes(count: number): Uint8Array;
@@ -123,12 +127,14 @@ export class Room implements Disposable {
   }
 
   /** Throws RequestRefused, or StoreRefusal: then there is no VM. The same request again gives the same VM. */
-  createVm(hostId: HostId, requestId: number, wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): CreatedVm {
+  createVm(hostId: HostId, requestId: number, wanted: { readonly name?: string | undefined; readonly memoryBytes: number }, address: string | null = null): CreatedVm {
     const made = [...this.vms.values()].find(({ identity }) => identity.createdBy.hostId === hostId && identity.createdBy.requestId === requestId);
     if (made !== undefined) return describe(made);
     if ([...this.vms.values()].filter((vm) => vm.ownerHostId === hostId).length >= MAX_VMS_PER_HOST) {
       throw new RequestRefused(`A host may run ${MAX_VMS_PER_HOST} VMs in a room; end one first.`);
     }
+    const refusal = this.world.refusesVmOf(address);
+    if (refusal !== null) throw new RequestRefused(refusal);
     if (!this.world.keepKey()) throw new RequestRefused('The server keeps as many rooms with PCs as it can. Use a room that exists, or try again later.');
     const identity: RoomVmIdentity = {
       id: `vm-${hex(this.world.randomBytes(8))}` as VmId,
@@ -139,6 +145,7 @@ export class Room implements Disposable {
       createdBy: { hostId, requestId },
     };
     const vm = new RoomVm(identity, hostId, this.vmWorld);
+    vm.maker = address;
     try {
       this.store(vm, vm.record, 'new');
     } catch (error) {
@@ -233,7 +240,7 @@ export class Room implements Disposable {
       }
       vm.awayBeats += 1;
       if (vm.awayBeats >= EXPIRE_HELD_BEATS) vm.port.expire();
-      if (vm.awayBeats >= KEEP_AWAY_VM_BEATS) changed = this.triesTo(() => this.expire(vm)) || changed;
+      if (vm.awayBeats >= (vm.hasRun ? KEEP_AWAY_VM_BEATS : KEEP_NEVER_RUN_BEATS)) changed = this.triesTo(() => this.expire(vm)) || changed;
     }
     if (changed) this.changed();
     this.tellTraffic();

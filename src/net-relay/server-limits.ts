@@ -86,6 +86,10 @@ export interface ServerLimits {
    * some lanes. This machine's own addresses, 127.0.0.1 and ::1, have no limit: a proxy on it speaks for everybody.
    */
   readonly socketsPerAddress: number;
+  /** VMs at once, of all rooms. Each takes memory, and two listening sockets while it runs. */
+  readonly vms: number;
+  /** Of them, those that hosts of one address made: two full rooms. */
+  readonly vmsPerAddress: number;
   /** `relay-full`: rooms open at once. */
   readonly rooms: number;
   /** `address-full`: of them, those that one address opened. A class in which everybody has a room of his own. */
@@ -95,7 +99,7 @@ export interface ServerLimits {
 }
 
 /** A few hundred tabs with a few VMs each. */
-export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, socketsPerAddress: 600, rooms: 1000, roomsPerAddress: 64, storedRooms: 20_000 };
+export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, socketsPerAddress: 600, vms: 4000, vmsPerAddress: 504, rooms: 1000, roomsPerAddress: 64, storedRooms: 20_000 };
 
 /** Milliseconds for which the key of a stored room outlives the last one in it. A room in use, and the default room's, never expire. */
 export const KEEP_UNUSED_ROOM_MS = 30 * 24 * 3_600_000;

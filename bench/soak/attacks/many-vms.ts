@@ -7,7 +7,7 @@ const VMS_OF_A_HOST = 32;
 export const manyVms: Attack = {
   name: 'many-vms',
   title: 'makes VMs that never run, for the ports they take, and leaves',
-  resisted: false,
+  resisted: true,
   async run({ server, stranger, length, open }) {
     const before = server.held();
     let made = 0;

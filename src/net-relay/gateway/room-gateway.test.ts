@@ -174,6 +174,34 @@ describe('the gateway of a room', () => {
     expect(await opens({ outbound: [], outboundRooms: 'all' }, 'stranger')).toBe(true);
   });
 
+  it('listens for a VM once somebody runs it, and closes its ports when nobody has for a minute; it has the same ones when it is back (GW47)', async () => {
+    const world = room();
+    const listening = (): number[] => [...world.network.listeners.keys()];
+    world.set([{ ...vm(), attached: false }]);
+    await world.pass(10_000);
+    expect([listening(), world.forwards()]).toEqual([[], []]);
+    world.set([vm()]);
+    await world.pass(0);
+    const promised = world.forwards()!;
+    expect(listening()).toEqual([40_000, 40_001]);
+    const away = (): void => world.set([{ ...vm([...promised]), attached: false }]);
+    away();
+    await world.pass(50_000);
+    expect(listening()).toEqual([40_000, 40_001]);
+    world.set([vm([...promised])]);
+    await world.pass(50_000);
+    away();
+    await world.pass(61_000);
+    expect([listening(), world.forwards()]).toEqual([[], promised]);
+    world.set([vm([...promised], 2)]);
+    await world.pass(0);
+    expect([listening(), world.forwards()]).toEqual([[40_000, 40_001], promised]);
+    away();
+    world.opened.dispose();
+    await world.pass(0);
+    expect(world.clock.pending).toBe(0);
+  });
+
   it('pings each VM from its first answer on, until it goes (GW48)', async () => {
     const world = room();
     world.guest.answersPing = false;

@@ -19,6 +19,9 @@ import { ForwardError, type Forward, type ForwardRequest } from './port-forwards
 import { plugCapture, type PluggedCapture } from './room-stations.ts';
 import { MAX_CAPTURES } from '../server-limits.ts';
 
+/** A VM that nobody runs is listened for so long: longer than any switchover, and than its tab needs to come back. */
+const KEEP_LISTENING_MS = 60_000;
+
 /** `--ping-ms`. */
 export const DEFAULT_PING_MS = 100;
 
@@ -101,6 +104,12 @@ export class RoomGateways {
 interface KnownVm {
   ping: Disposable | null;
   epoch: number;
+  /** Its ports are open, or being opened. */
+  listens: boolean;
+  /** Set while nobody runs it, until its ports are closed. */
+  leaving: Disposable | null;
+  /** Its ports are being closed. */
+  closing: Promise<void>;
 }
 
 /** One room's gateway, following the room's VMs. */
@@ -198,7 +207,7 @@ export class RoomGateway implements Disposable {
   dispose(): void {
     this.stopCapture();
     this.subscription.dispose();
-    for (const vm of this.known.values()) vm.ping?.dispose();
+    for (const vm of this.known.values()) forget(vm);
     this.known.clear();
     // Connections say goodbye while the switch still listens; the host ports close when the system gets to it.
     void this.gateway.dispose();
@@ -209,13 +218,13 @@ export class RoomGateway implements Disposable {
     const vms = this.lan.vms();
     for (const [id, vm] of this.known) {
       if (vms.some((present) => present.id === id)) continue;
-      vm.ping?.dispose();
+      forget(vm);
       this.known.delete(id);
     }
     for (const vm of vms) {
       const known = this.known.get(vm.id) ?? this.meet(vm);
-      // Before its owner has come there is nobody to answer.
-      if (vm.attached) known.ping ??= this.startPing(vm.id);
+      if (vm.attached) this.attend(vm, known);
+      else if (known.listens) known.leaving ??= this.options.clock.setTimeout(() => this.closeForwards(vm.id, known), KEEP_LISTENING_MS);
       if (known.epoch !== vm.epoch) {
         known.epoch = vm.epoch;
         this.gateway.nudge(vm.id);
@@ -224,13 +233,29 @@ export class RoomGateway implements Disposable {
   }
 
   private meet(vm: LanVm): KnownVm {
-    const known: KnownVm = { ping: null, epoch: vm.epoch };
+    const known: KnownVm = { ping: null, epoch: vm.epoch, listens: false, leaving: null, closing: Promise.resolve() };
     this.known.set(vm.id, known);
-    void this.openForwards(vm).catch((error: unknown) => {
+    return known;
+  }
+
+  /** Somebody runs it: before that there is nobody to answer. */
+  private attend(vm: LanVm, known: KnownVm): void {
+    known.ping ??= this.startPing(vm.id);
+    known.leaving?.dispose();
+    known.leaving = null;
+    if (known.listens) return;
+    known.listens = true;
+    void known.closing.then(() => this.openForwards(vm.id)).catch((error: unknown) => {
       // A relay whose store is unsure is gone, this gateway with it, and it has said so.
       if (!(error instanceof StoreUnsure)) this.options.log?.(`The ports of ${vm.name} could not be forwarded: ${error instanceof Error ? error.message : String(error)}`);
     });
-    return known;
+  }
+
+  /** Nobody has run it for a while. It keeps its host ports, as over a restart of the relay, and gets them again. */
+  private closeForwards(vmId: VmId, known: KnownVm): void {
+    known.leaving = null;
+    known.listens = false;
+    known.closing = Promise.all(this.gateway.forwards(vmId).map(({ hostPort }) => this.gateway.removeForward(hostPort))).then(() => undefined);
   }
 
   private startPing(vmId: VmId): Disposable {
@@ -243,7 +268,9 @@ export class RoomGateway implements Disposable {
   }
 
   /** Those the VM had before, or the default ones; and those that were asked for at the start. */
-  private async openForwards(vm: LanVm): Promise<void> {
+  private async openForwards(vmId: VmId): Promise<void> {
+    const vm = this.lan.vms().find((present) => present.id === vmId);
+    if (vm === undefined) return;
     const before = vm.forwards.map(({ guestPort, hostPort }) => ({ vmId: vm.id, guestPort, hostPort }));
     const defaults = DEFAULT_GUEST_PORTS.map((guestPort) => ({ vmId: vm.id, guestPort, hostPort: 0 }));
     for (const request of before.length > 0 ? before : defaults) await this.tryForward(request, true);
@@ -278,6 +305,11 @@ export class RoomGateway implements Disposable {
     if (vm === undefined || !this.known.has(vmId)) return;
     this.lan.setForwards(vm.id, this.gateway.forwards(vmId).filter(({ hostPort }) => hostPort !== without).map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
   }
+}
+
+function forget(vm: KnownVm): void {
+  vm.ping?.dispose();
+  vm.leaving?.dispose();
 }
 
 function goesOut(rooms: readonly RoomName[] | 'all', room: RoomName): boolean {
