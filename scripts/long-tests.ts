@@ -1,8 +1,9 @@
 /**
- * Test files that `npm test` leaves to `npm test -- --all`, because they boot guests, or speak with real kernels in
- * namespaces, for many seconds each.
+ * Test files that `npm test` leaves to `npm test -- --all`, because they boot guests, attack a whole server, or speak
+ * with real kernels in namespaces, for many seconds each.
  */
 export const LONG_TESTS: readonly string[] = [
+  'bench/soak/soak.test.ts',
   'guest/forks.test.ts',
   'guest/guest.test.ts',
   'src/emulator-bridge/create-machine.test.ts',

@@ -3,11 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pollFor } from '../../e2e/harness/poll-for.ts';
 import { ATTACKS } from './attacks/all.ts';
 import { FORWARDED_PORT } from './attacks/stolen-forward.ts';
-import { FULL } from '../../src/shared/testing/full.ts';
 import { attack, gaveBack, newRoomOpens } from './soak.ts';
 import { startSoakedServer, type Held, type SoakedServer } from './soaked-server.ts';
 
-describe.skipIf(!FULL)('a server that strangers attack', () => {
+describe('a server that strangers attack', () => {
   let server: SoakedServer;
   let before: Held;
 
