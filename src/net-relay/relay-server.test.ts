@@ -145,12 +145,13 @@ describe('a room of the relay', () => {
   it('keeps the VM of a host that sleeps for hours, and forgets it after a day of its own uptime (NR20)', async () => {
     const a = lan.host('a');
     const vm = await lan.createVm(a);
+    const port = lan.own('a', vm, new TestNic());
+    await lan.pass(20);
     const relay = lan.network.relay;
     lan.network.relay = null;
     lan.network.cut('a');
     await lan.pass(3600_000);
     lan.network.relay = relay;
-    const port = lan.own('a', vm, new TestNic());
     await lan.pass(5000);
     expect(port.state.kind).toBe('connected');
     lan.network.relay = null;

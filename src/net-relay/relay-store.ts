@@ -19,8 +19,8 @@ const storedRoomSchema = v.object({
   keyDigest: digest,
   /** The key itself, only where the server made it and must print it again. */
   key: v.optional(v.string()),
-  /** When somebody was last seen in it, milliseconds since 1970. */
-  usedAt: v.optional(v.number(), 0),
+  /** When somebody was last seen in it, milliseconds since 1970; absent in what older servers stored. */
+  usedAt: v.optional(v.number()),
 });
 
 const endedSchema = v.object({ migrationId: id, sourceHostId: id, sourceEpoch: epoch, how: v.picklist(['kept', 'moved', 'given-back']) });

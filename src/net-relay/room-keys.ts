@@ -29,6 +29,7 @@ export class RoomKeys {
   private readonly store: RelayStore;
   private readonly maxStored: number;
   private readonly wallMs: () => number;
+  private readonly openedAt: number;
   /** Digests of the keys of open rooms that have had no VM yet. */
   private readonly unstored = new Map<RoomName, string>();
   readonly defaultKey: string;
@@ -38,6 +39,7 @@ export class RoomKeys {
     this.store = store;
     this.maxStored = maxStored;
     this.wallMs = wallMs;
+    this.openedAt = wallMs();
     const known = store.rooms.get(DEFAULT_ROOM)?.key;
     this.defaultKey = known ?? makeKey();
     if (known === undefined) store.putRoom(DEFAULT_ROOM, { keyDigest: digestOf(this.defaultKey).toString('hex'), key: this.defaultKey, usedAt: wallMs() });
@@ -78,7 +80,7 @@ export class RoomKeys {
     let removed = 0;
     for (const [room, { usedAt }] of this.store.rooms) {
       if (removed === EXPIRED_AT_A_TIME) return;
-      if (room === DEFAULT_ROOM || isOpen(room) || this.wallMs() - usedAt < KEEP_UNUSED_ROOM_MS) continue;
+      if (room === DEFAULT_ROOM || isOpen(room) || this.wallMs() - (usedAt ?? this.openedAt) < KEEP_UNUSED_ROOM_MS) continue;
       this.store.removeRoom(room);
       removed += 1;
     }

@@ -65,6 +65,18 @@ describe('rooms that strangers ask for (NR30)', () => {
     expect(roomsStored()).toEqual(['room/default']);
   });
 
+  it('of an older server, which did not note when they were used, are kept for 30 days as well', async () => {
+    lan.crashRelay();
+    lan.records.set('room/old', JSON.stringify({ keyDigest: 'a'.repeat(64) }));
+    lan.startRelay();
+    lan.wallAheadMs += KEEP_UNUSED_ROOM_MS - 3_600_000;
+    await lan.pass(61_000);
+    expect(roomsStored()).toEqual(['room/default', 'room/old']);
+    lan.wallAheadMs += 3_600_000;
+    await lan.pass(61_000);
+    expect(roomsStored()).toEqual(['room/default']);
+  });
+
   it('do not expire while somebody or a VM is in them', async () => {
     const host = lan.host('a', 'mine', keyOf('mine'));
     await lan.pass(20);
