@@ -14,7 +14,7 @@ export const FOLDERS = [
   { name: 'vm-host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'link'], packages: ['valibot'] },
   { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/relay-protocol', 'link', 'vm-host/vm-worker-messages', 'vm-host/console-inbox'], packages: ['valibot'] },
   { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },
-  { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'vite', 'node:.*'] },
+  { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'prom-client', 'vite', 'node:.*'] },
 ];
 
 const ALL = FOLDERS.map((folder) => folder.name);
@@ -60,6 +60,7 @@ const OWNED_PACKAGES = [
   { package: 'peerjs', owner: 'src/link/peer-signalling.ts' },
   { package: 'ws', owner: 'src/net-relay/web-socket-server.ts' },
   { package: 'ws', owner: 'src/net-relay/node-socket.ts' },
+  { package: 'prom-client', owner: 'src/http-server/metrics.ts' },
   { package: 'peer', owner: 'src/http-server/signalling.ts' },
 ];
 

@@ -6,6 +6,7 @@ import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
+import { metrics } from './http-server/metrics.ts';
 import { callerAddress } from './http-server/caller-address.ts';
 import { CaptureDownloads } from './http-server/capture-downloads.ts';
 import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
@@ -117,6 +118,7 @@ async function run(options: ServerOptions): Promise<void> {
       },
       tries,
       downloads,
+      metrics: metrics({ operatorKey: options.operatorKey, figures: () => ({ ...relay.stats(), signalling: signalling.figures(), ownErrors: ownErrors.toJSON() }) }),
       signalling: signalling.routes,
       page: page.handler,
       onError: failed('failed-request'),

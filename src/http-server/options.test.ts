@@ -22,6 +22,13 @@ describe('the server\'s command line', () => {
     expect(() => options('--tls', 'a.pem')).toThrow('--tls needs the key file after it.');
   });
 
+  it("takes the operator's key from the command line or the environment, long enough and without showing a wrong one", () => {
+    const key = 'operator-key-0123456789';
+    expect([options().operatorKey, options('--operator-key', key).operatorKey]).toEqual([null, key]);
+    expect(parseOptions([], { TABMOTION_OPERATOR_KEY: key })).toMatchObject({ options: { operatorKey: key } });
+    expect(() => options('--operator-key', 'short')).toThrow(/^--operator-key takes 16 to 64 letters, digits, _ or -\.$/);
+  });
+
   it('collects the names it may be reached by, in the form browsers send', () => {
     expect(options().allowedHosts).toEqual([]);
     expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual(['tabmotion.example', 'xn--bcher-kva.example']);

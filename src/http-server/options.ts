@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly dataDir: string;
   /** Damaged records there may be moved aside, and the server begin without any. */
   readonly moveDamagedStoreAside: boolean;
+  /** Shows /metrics to other machines than this one; null: to none. */
+  readonly operatorKey: string | null;
 }
 
 export type ParsedOptions = { readonly kind: 'help' } | { readonly kind: 'run'; readonly options: ServerOptions };
@@ -78,6 +80,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --data DIR                where room keys and leases are kept (default ${DEFAULT_DATA_DIR})
   --move-damaged-store-aside
                             if the records in the data directory are damaged, begin without them
+  --operator-key KEY        shows the figures at /metrics to whoever sends this key, 16 to 64 letters, digits, _ or -
+                            (or the environment variable TABMOTION_OPERATOR_KEY); without it to this machine alone
   --dev                     serve the page from its sources, for work on it
   --help                    this text
 `;
@@ -100,6 +104,8 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let dev = false;
   let dataDir = DEFAULT_DATA_DIR;
   let moveDamagedStoreAside = false;
+  const keyInEnvironment = environment['TABMOTION_OPERATOR_KEY'] ?? '';
+  let operator = keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment);
 
   const words = new Words(args);
   for (let word = words.next(); word !== null; word = words.next()) {
@@ -147,6 +153,9 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
       case '--data':
         dataDir = nonEmpty(word.name, words.value(word));
         break;
+      case '--operator-key':
+        operator = operatorKey(word.name, words.value(word));
+        break;
       case '--move-damaged-store-aside':
         words.noValue(word);
         moveDamagedStoreAside = true;
@@ -161,7 +170,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
   if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
-  return { kind: 'run', options: { port, host, allowedHosts, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside } };
+  return { kind: 'run', options: { port, host, allowedHosts, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
 }
 
 interface Word {
@@ -210,6 +219,11 @@ function integer(name: string, text: string, lowest: number, highest: number): n
 
 function nonEmpty(name: string, text: string): string {
   if (text.trim() === '') throw new OptionError(`${name} needs a value that is not empty.`);
+  return text;
+}
+
+function operatorKey(name: string, text: string): string {
+  if (!/^[A-Za-z0-9_-]{16,64}$/.test(text)) throw new OptionError(`${name} takes 16 to 64 letters, digits, _ or -.`);
   return text;
 }
 

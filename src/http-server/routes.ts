@@ -13,6 +13,7 @@ export interface RoutesParts {
   /** Of keys, by address; shared with the relay. */
   readonly tries: Pick<KeyTries, 'allows' | 'wrong'>;
   readonly downloads: CaptureDownloads;
+  readonly metrics: RequestHandler;
   /** PeerJS's routes. */
   readonly signalling: RequestHandler;
   /** The built page, or the development server. */
@@ -30,6 +31,7 @@ export function createRoutes(parts: RoutesParts): Express {
     response.setHeader('Cache-Control', 'no-store');
     response.json({ status: 'ok' });
   });
+  app.get('/metrics', parts.metrics);
   app.use('/api', boundTries(parts.tries));
   app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads));
   app.use('/api/relay', relayApi(parts.rooms));

@@ -174,7 +174,7 @@ describe('the gateway of a room', () => {
     expect(await opens({ outbound: [], outboundRooms: 'all' }, 'stranger')).toBe(true);
   });
 
-  it('listens for a VM once somebody runs it, and closes its ports when nobody has for a minute; it has the same ones when it is back (GW47)', async () => {
+  it('listens for a VM once somebody runs it, and closes its ports when nobody has for half a minute; it has the same ones when it is back (GW47)', async () => {
     const world = room();
     const listening = (): number[] => [...world.network.listeners.keys()];
     world.set([{ ...vm(), attached: false }]);
@@ -186,12 +186,12 @@ describe('the gateway of a room', () => {
     expect(listening()).toEqual([40_000, 40_001]);
     const away = (): void => world.set([{ ...vm([...promised]), attached: false }]);
     away();
-    await world.pass(50_000);
+    await world.pass(25_000);
     expect(listening()).toEqual([40_000, 40_001]);
     world.set([vm([...promised])]);
-    await world.pass(50_000);
+    await world.pass(25_000);
     away();
-    await world.pass(61_000);
+    await world.pass(31_000);
     expect([listening(), world.forwards()]).toEqual([[], promised]);
     world.set([vm([...promised], 2)]);
     await world.pass(0);

@@ -20,7 +20,7 @@ import { plugCapture, type PluggedCapture } from './room-stations.ts';
 import { MAX_CAPTURES } from '../server-limits.ts';
 
 /** A VM that nobody runs is listened for so long: longer than any switchover, and than its tab needs to come back. */
-const KEEP_LISTENING_MS = 60_000;
+const KEEP_LISTENING_MS = 30_000;
 
 /** `--ping-ms`. */
 export const DEFAULT_PING_MS = 100;
