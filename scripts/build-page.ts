@@ -36,7 +36,7 @@ export async function buildPage(options: BuildPageOptions = {}): Promise<PageBui
   // The bundler sets it for good; to a command that runs later, `npm ci` above all, it would mean something else.
   const nodeEnv = process.env['NODE_ENV'];
   try {
-    await build({ root: ROOT, configFile: join(ROOT, 'vite.config.ts'), logLevel: 'warn', mode: 'production' });
+    await build({ root: ROOT, configFile: join(ROOT, 'vite.config.ts'), configLoader: 'native', logLevel: 'warn', mode: 'production' });
   } finally {
     if (nodeEnv === undefined) delete process.env['NODE_ENV'];
     else process.env['NODE_ENV'] = nodeEnv;
