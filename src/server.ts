@@ -7,7 +7,7 @@ import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
 import { metrics } from './http-server/metrics.ts';
-import { callerAddress } from './http-server/caller-address.ts';
+import { callersOf } from './http-server/caller-address.ts';
 import { CaptureDownloads } from './http-server/capture-downloads.ts';
 import { claimDataDirectory, DataDirectoryError } from './http-server/data-directory.ts';
 import { developmentPage } from './http-server/development-page.ts';
@@ -79,6 +79,7 @@ async function run(options: ServerOptions): Promise<void> {
     log: log.about('gateways'),
   });
   const relayTrouble = log.about('the relay');
+  const callerOf = callersOf(options.behindProxy);
   const tries = new KeyTries(systemClock);
   const relay = open.add(createReopeningRelay({
     openStore() {
@@ -94,7 +95,7 @@ async function run(options: ServerOptions): Promise<void> {
   closing.last.push(() => relay.closeStore());
   for (const record of relay.stats().unreadable) complain(printable(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`));
   const signallingTrouble = log.about('signalling');
-  const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`));
+  const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`), callerOf);
   const requestLog = log.about('requests');
   const failed = (what: 'failed-request' | 'failed-upgrade') => (error: unknown) => {
     ownErrors.add(what);
@@ -117,6 +118,7 @@ async function run(options: ServerOptions): Promise<void> {
         figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() } : null),
       },
       tries,
+      callerOf,
       downloads,
       metrics: metrics({ operatorKey: options.operatorKey, figures: () => ({ ...relay.stats(), signalling: signalling.figures(), ownErrors: ownErrors.toJSON() }) }),
       signalling: signalling.routes,
@@ -127,7 +129,7 @@ async function run(options: ServerOptions): Promise<void> {
   dispatchUpgrades(listener.server, listener.allowsHost, failed('failed-upgrade'), {
     '/peerjs': signalling.upgrade,
     '/relay': (request, socket, head) => {
-      if (!relay.handleUpgrade(request, socket, head, callerAddress(request.socket.remoteAddress))) refuseUpgrade(socket, 404);
+      if (!relay.handleUpgrade(request, socket, head, callerOf(request))) refuseUpgrade(socket, 404);
     },
     ...page.upgrades,
   });

@@ -1,4 +1,5 @@
-import { isIPv6 } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import { isIP, isIPv6 } from 'node:net';
 
 /**
  * Who calls, for limits per address: an IPv4 address, or the /64 of an IPv6 one, for one household or server commonly
@@ -13,4 +14,20 @@ export function callerAddress(remoteAddress: string | undefined): string | null 
   const after = tail === undefined || tail === '' ? [] : tail.split(':');
   const groups = tail === undefined ? before : [...before, ...Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0'), ...after];
   return groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':');
+}
+
+/** Who sent this request, for limits per address; null: somebody without such limits. */
+export type CallerOf = (request: Pick<IncomingMessage, 'headers' | 'socket'>) => string | null;
+
+/**
+ * Behind a declared proxy on this machine the caller is who the proxy says, at the end of X-Forwarded-For: what stands
+ * before that the caller may have written himself. Without one, that header means nothing.
+ */
+export function callersOf(behindProxy: boolean): CallerOf {
+  return ({ headers, socket }) => {
+    const direct = callerAddress(socket.remoteAddress);
+    if (!behindProxy || direct !== null) return direct;
+    const named = [headers['x-forwarded-for'] ?? ''].flat().join(',').split(',').at(-1)?.trim() ?? '';
+    return isIP(named) === 0 ? null : callerAddress(named);
+  };
 }

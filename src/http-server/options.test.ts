@@ -34,6 +34,10 @@ describe('the server\'s command line', () => {
     expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual(['tabmotion.example', 'xn--bcher-kva.example']);
   });
 
+  it('counts by what a proxy says only if one is declared', () => {
+    expect([options().behindProxy, options('--behind-proxy').behindProxy]).toEqual([false, true]);
+  });
+
   it('collects forwards and refuses a host port that is named twice', () => {
     expect(options('--forward', '8080:web:80', '--forward', '8022:seminar/web:22').forwards).toEqual([
       { hostPort: 8080, room: 'default', vm: 'web', guestPort: 80 },

@@ -13,6 +13,8 @@ export interface ServerOptions {
   readonly host: string;
   /** Names under which it may be reached besides that and loopback's, e.g. a proxy's. */
   readonly allowedHosts: readonly string[];
+  /** A proxy on this machine says at the end of X-Forwarded-For who calls. */
+  readonly behindProxy: boolean;
   /** Beat of the gateway's ping to every guest, in milliseconds. */
   readonly pingMs: number;
   /** Where a finished guest set is downloaded from; null = built here. */
@@ -60,6 +62,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
                             0.0.0.0 = every network this machine is in)
   --allowed-host NAME       a name under which browsers reach this server, besides localhost, addresses and --host;
                             may be given several times, and is needed behind a proxy
+  --behind-proxy            a proxy on this machine stands in front and sets X-Forwarded-For, so that limits of an
+                            address are its visitors'
   --tls CERT KEY            serve https with this certificate and key (PEM files)
   --guest-url URL           use the finished guest set found at URL instead of building one
                             (or the environment variable TABMOTION_GUEST_URL)
@@ -94,6 +98,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let port = DEFAULT_PORT;
   let host = DEFAULT_HOST;
   const allowedHosts: string[] = [];
+  let behindProxy = false;
   let pingMs = DEFAULT_PING_MS;
   let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
   const forwards: PromisedForward[] = [];
@@ -118,6 +123,10 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
         break;
       case '--allowed-host':
         allowedHosts.push(allowedHost(words.value(word)));
+        break;
+      case '--behind-proxy':
+        words.noValue(word);
+        behindProxy = true;
         break;
       case '--ping-ms':
         pingMs = integer(word.name, words.value(word), MIN_PING_MS, MAX_PING_MS);
@@ -170,7 +179,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
   if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
-  return { kind: 'run', options: { port, host, allowedHosts, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
+  return { kind: 'run', options: { port, host, allowedHosts, behindProxy, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
 }
 
 interface Word {

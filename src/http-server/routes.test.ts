@@ -69,6 +69,7 @@ describe('the routes', () => {
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
         rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        callerOf: () => null,
         tries: { allows: () => !isGuessing, wrong: (address) => void wrong.push(address) },
         metrics: (_request, response) => void response.send('metrics'),
         downloads,

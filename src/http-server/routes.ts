@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import type { KeyTries } from '../net-relay/key-tries.ts';
-import { callerAddress } from './caller-address.ts';
+import type { CallerOf } from './caller-address.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 import { guestFiles, type GuestFile } from './guest-files.ts';
 import { relayApi, roomsApi, type Rooms } from './rooms-api.ts';
@@ -10,6 +10,7 @@ export interface RoutesParts {
   readonly secure: boolean;
   readonly guest: { readonly directory: string; readonly files: readonly GuestFile[] };
   readonly rooms: Rooms;
+  readonly callerOf: CallerOf;
   /** Of keys, by address; shared with the relay. */
   readonly tries: Pick<KeyTries, 'allows' | 'wrong'>;
   readonly downloads: CaptureDownloads;
@@ -32,7 +33,7 @@ export function createRoutes(parts: RoutesParts): Express {
     response.json({ status: 'ok' });
   });
   app.get('/metrics', parts.metrics);
-  app.use('/api', boundTries(parts.tries));
+  app.use('/api', boundTries(parts.tries, parts.callerOf));
   app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads));
   app.use('/api/relay', relayApi(parts.rooms));
   app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
@@ -46,9 +47,9 @@ export function createRoutes(parts: RoutesParts): Express {
 }
 
 /** Every answer 403 means a wrong key; an address that was wrong too often is not looked at for a moment. */
-function boundTries(tries: RoutesParts['tries']): RequestHandler {
+function boundTries(tries: RoutesParts['tries'], callerOf: CallerOf): RequestHandler {
   return (request, response, next) => {
-    const address = callerAddress(request.socket.remoteAddress);
+    const address = callerOf(request);
     if (!tries.allows(address)) {
       response.status(429).setHeader('Retry-After', '1').setHeader('Cache-Control', 'no-store').json({ error: 'Too many wrong keys came from your network. Wait a moment.' });
       return;

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { WebSocket, type RawData } from 'ws';
 import { listen, type Listener } from './listener.ts';
 import { MAX_ABSENT_BYTES_PER_PEER, MAX_WAITING_BYTES_PER_RECEIVER } from './signalling-limits.ts';
+import { callersOf } from './caller-address.ts';
 import { createSignalling, type Signalling } from './signalling.ts';
 import { dispatchUpgrades } from './upgrades.ts';
 
@@ -36,7 +37,7 @@ describe('signalling beside other WebSockets on one port', () => {
 
   beforeAll(async () => {
     listener = await listen({ host: '127.0.0.1', port: 0, tls: null });
-    const signalling = createSignalling(() => undefined);
+    const signalling = createSignalling(() => undefined, callersOf(false));
     listener.serve(express().use('/peerjs', signalling.routes));
     dispatchUpgrades(listener.server, listener.allowsHost, () => undefined, {
       '/peerjs': signalling.upgrade,
@@ -99,7 +100,7 @@ describe('the signalling server and strangers', () => {
   beforeEach(async () => {
     errors.length = 0;
     listener = await listen({ host: '127.0.0.1', port: 0, tls: null });
-    signalling = createSignalling((error) => errors.push(error.message));
+    signalling = createSignalling((error) => errors.push(error.message), callersOf(false));
     listener.serve(express().use('/peerjs', signalling.routes));
     dispatchUpgrades(listener.server, listener.allowsHost, (error) => errors.push(String(error)), { '/peerjs': signalling.upgrade });
   });

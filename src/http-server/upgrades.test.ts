@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import { listen, type Listener } from './listener.ts';
 import { createSignalling } from './signalling.ts';
+import { callersOf } from './caller-address.ts';
 import { dispatchUpgrades, REFUSAL_LIMIT_MS, refuseUpgrade } from './upgrades.ts';
 
 describe('a refused upgrade (NR1)', () => {
@@ -13,7 +14,7 @@ describe('a refused upgrade (NR1)', () => {
   const troubles: unknown[] = [];
   beforeAll(async () => {
     listener = await listen({ host: '127.0.0.1', port: 0, tls: null });
-    const signalling = createSignalling(() => undefined);
+    const signalling = createSignalling(() => undefined, callersOf(false));
     listener.serve(express().use('/peerjs', signalling.routes));
     dispatchUpgrades(listener.server, listener.allowsHost, (error) => troubles.push(error), {
       '/peerjs': signalling.upgrade,
