@@ -6,6 +6,7 @@ import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
 import { buildPage } from '../scripts/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
+import { openCodeFor, publicNotice } from './http-server/public-notice.ts';
 import { metrics } from './http-server/metrics.ts';
 import { callersOf } from './http-server/caller-address.ts';
 import { CaptureDownloads } from './http-server/capture-downloads.ts';
@@ -28,6 +29,7 @@ import { Counters } from './net-relay/counters.ts';
 import { RoomGateways } from './net-relay/gateway/room-gateway.ts';
 import { plugTap } from './net-relay/gateway/room-stations.ts';
 import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts';
+import { DEFAULT_LIMITS, PUBLIC_LIMITS } from './net-relay/server-limits.ts';
 import { KeyTries } from './net-relay/key-tries.ts';
 import { createReopeningRelay } from './net-relay/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
@@ -90,6 +92,8 @@ async function run(options: ServerOptions): Promise<void> {
     openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
     onTrouble: (error) => relayTrouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     tries,
+    limits: options.public ? PUBLIC_LIMITS : DEFAULT_LIMITS,
+    openCode: (defaultRoomKey) => openCodeFor({ isPublic: options.public, openCode: options.openCode }, defaultRoomKey),
     log: complain,
   }));
   closing.last.push(() => relay.closeStore());
@@ -135,6 +139,7 @@ async function run(options: ServerOptions): Promise<void> {
   });
   const roomPath = `/#${relay.defaultRoomKey}`;
   for (const line of exposureNotice(options.host, listener.port, tls !== null, roomPath, outsideAddresses(networkInterfaces()))) say(line);
+  if (options.public) for (const line of publicNotice({ ...options, forwards: options.forwards.length, openCode: openCodeFor({ isPublic: true, openCode: options.openCode }, relay.defaultRoomKey) })) say(line);
   say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
 }
 

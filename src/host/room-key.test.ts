@@ -27,6 +27,17 @@ describe('room key', () => {
     expect(readRoomAccess(new URL('http://example.test/'), storage())).toMatchObject({ ok: false, reason: expect.stringContaining('invited') as string });
   });
 
+  it('takes the code for new rooms from the address, keeps it for other rooms, and leaves it out of invitations', () => {
+    const kept = storage();
+    const first = readRoomAccess(new URL('http://example.test/?room=mine#open=lecture-2027'), kept);
+    expect(first).toMatchObject({ ok: true, made: true, openCode: 'lecture-2027' });
+    rememberKey('mine', KEY, kept, 'lecture-2027');
+    expect(readRoomAccess(new URL('http://example.test/?room=other'), kept)).toMatchObject({ ok: true, made: true, openCode: 'lecture-2027' });
+    expect(readRoomAccess(new URL(`http://example.test/?room=mine#${KEY}&open=lecture-2027`), null)).toEqual({ ok: true, room: 'mine', key: KEY, made: false, openCode: 'lecture-2027' });
+    expect(invitation(new URL('http://example.test/?room=mine#open=lecture-2027'), 'mine', KEY)).toBe(`http://example.test/?room=mine#${KEY}`);
+    expect(readRoomAccess(new URL('http://example.test/?room=mine#open=x'), null)).toMatchObject({ ok: false, reason: expect.stringContaining('not complete') as string });
+  });
+
   it('refuses a broken room name and a cut-off key with the way out', () => {
     expect(readRoomAccess(new URL('http://example.test/?room=a/b'), null)).toMatchObject({ ok: false });
     expect(readRoomAccess(new URL('http://example.test/#abc'), null)).toMatchObject({ ok: false, reason: expect.stringContaining('Copy the whole') as string });

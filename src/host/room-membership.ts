@@ -59,9 +59,9 @@ export class RoomMembership implements Disposable {
     });
   }
 
-  join(room: RoomName, key: string): void {
+  join(room: RoomName, key: string, openCode?: string): void {
     const { url, self, hostToken, name } = this.options;
-    const client = connectHost({ url, room, key, hostId: self, hostToken, name });
+    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode });
     this.client = client;
     let isLost = false;
     client.onState((state) => {

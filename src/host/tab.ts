@@ -248,16 +248,16 @@ export function openTab(options: TabOptions): OpenTab {
   });
 
   if (access.ok) {
-    const { room: roomName, key, made } = access;
+    const { room: roomName, key, made, openCode } = access;
     room.joined.on(() => {
-      rememberKey(roomName, key, options.storage);
-      if (made) options.showAddress(invitationLink);
+      rememberKey(roomName, key, options.storage, openCode);
+      if (made || openCode !== undefined) options.showAddress(invitationLink);
       settleReady.resolve();
       askWhatWasMissed();
       void learnReach(roomName, key);
       void begin(room.hosts.length === 1 && !room.vms.some((vm) => vm.ownerPresent));
     });
-    room.join(roomName as RoomName, key);
+    room.join(roomName as RoomName, key, openCode);
   } else {
     room.refuse(access.reason);
   }

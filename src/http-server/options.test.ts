@@ -34,6 +34,14 @@ describe('the server\'s command line', () => {
     expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual(['tabmotion.example', 'xn--bcher-kva.example']);
   });
 
+  it('is public only with a certificate of its own or a proxy that has one, and takes the code for new rooms', () => {
+    expect(options()).toMatchObject({ public: false, openCode: null });
+    expect(() => options('--public')).toThrow('--public needs --tls');
+    expect(options('--public', '--behind-proxy', '--open-code=lecture-2027')).toMatchObject({ public: true, openCode: 'lecture-2027' });
+    expect(options('--public', '--tls', 'a.pem', 'b.pem')).toMatchObject({ public: true, openCode: null });
+    expect(() => options('--open-code', 'abc')).toThrow('--open-code takes 6 to 64');
+  });
+
   it('counts by what a proxy says only if one is declared', () => {
     expect([options().behindProxy, options('--behind-proxy').behindProxy]).toEqual([false, true]);
   });

@@ -1,6 +1,7 @@
 /** The server's command line, parsed once into typed values. */
 import { hostName } from './host-names.ts';
 import { createOutboundPolicy, OutboundRuleError } from '../net-relay/gateway/outbound-policy.ts';
+import { OPEN_CODE } from '../net-relay/relay-protocol.ts';
 import { DEFAULT_ROOM } from '../net-relay/room-keys.ts';
 import type { RoomName } from '../shared/ids.ts';
 import { DEVICE_NAME } from '../net-relay/gateway/tap-station.ts';
@@ -15,6 +16,10 @@ export interface ServerOptions {
   readonly allowedHosts: readonly string[];
   /** A proxy on this machine says at the end of X-Forwarded-For who calls. */
   readonly behindProxy: boolean;
+  /** Stands on the open network: others may not do there what they may at home. */
+  readonly public: boolean;
+  /** Asked of who opens a new room; null: the server makes one if it is public, and asks for none otherwise. */
+  readonly openCode: string | null;
   /** Beat of the gateway's ping to every guest, in milliseconds. */
   readonly pingMs: number;
   /** Where a finished guest set is downloaded from; null = built here. */
@@ -64,6 +69,10 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
                             may be given several times, and is needed behind a proxy
   --behind-proxy            a proxy on this machine stands in front and sets X-Forwarded-For, so that limits of an
                             address are its visitors'
+  --public                  for a server on the open network: needs --tls or --behind-proxy, asks for a code before a
+                            new room is opened, and says what is open
+  --open-code CODE          the code that opens new rooms, 6 to 64 letters, digits, _ or - (with --public, one that
+                            follows from the default room's key if none is given)
   --tls CERT KEY            serve https with this certificate and key (PEM files)
   --guest-url URL           use the finished guest set found at URL instead of building one
                             (or the environment variable TABMOTION_GUEST_URL)
@@ -99,6 +108,8 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let host = DEFAULT_HOST;
   const allowedHosts: string[] = [];
   let behindProxy = false;
+  let isPublic = false;
+  let openCode: string | null = null;
   let pingMs = DEFAULT_PING_MS;
   let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
   const forwards: PromisedForward[] = [];
@@ -127,6 +138,13 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
       case '--behind-proxy':
         words.noValue(word);
         behindProxy = true;
+        break;
+      case '--public':
+        words.noValue(word);
+        isPublic = true;
+        break;
+      case '--open-code':
+        openCode = codeForRooms(words.value(word));
         break;
       case '--ping-ms':
         pingMs = integer(word.name, words.value(word), MIN_PING_MS, MAX_PING_MS);
@@ -179,7 +197,8 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
   if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
-  return { kind: 'run', options: { port, host, allowedHosts, behindProxy, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
+  if (isPublic && tls === null && !behindProxy) throw new OptionError('--public needs --tls CERT KEY, or --behind-proxy with a proxy that has the certificate: over plain http keys and everything the VMs send can be read on the way.');
+  return { kind: 'run', options: { port, host, allowedHosts, behindProxy, public: isPublic, openCode, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
 }
 
 interface Word {
@@ -228,6 +247,11 @@ function integer(name: string, text: string, lowest: number, highest: number): n
 
 function nonEmpty(name: string, text: string): string {
   if (text.trim() === '') throw new OptionError(`${name} needs a value that is not empty.`);
+  return text;
+}
+
+function codeForRooms(text: string): string {
+  if (!OPEN_CODE.test(text)) throw new OptionError('--open-code takes 6 to 64 letters, digits, _ or -.');
   return text;
 }
 

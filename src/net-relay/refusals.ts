@@ -10,6 +10,7 @@ export const REFUSALS = {
   'room-full': 'This room is full. Close a tab of it, or use another room.',
   'address-full': 'Your network has as many connections to this server, or rooms on it, as one network gets. Close tabs of it, or try again later.',
   'too-many-tries': 'Too many wrong keys came from your network. Wait a moment.',
+  'open-code': 'To open a new room on this server you need the code that its operator gives out: open the address that he gave you, or an invitation to a room that exists.',
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;
 

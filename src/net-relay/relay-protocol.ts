@@ -111,8 +111,12 @@ const credentials = {
 /** Host and port sockets: which connection of the client it is (attempt.ts). */
 const attempt = v.optional(v.object({ client: id, number: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }));
 
+/** What a server may ask of who opens a new room. */
+export const OPEN_CODE = /^[A-Za-z0-9_-]{6,64}$/;
+const openCode = v.pipe(v.string(), v.regex(OPEN_CODE));
+
 export const hostToRelaySchema = v.variant('type', [
-  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName }),
+  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName, openCode: v.optional(openCode) }),
   /** Assigns id, MAC and IP, and gives this host the lease at epoch 1. Answered by `reply` with CreatedVm. */
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */
@@ -133,7 +137,7 @@ export const hostToRelaySchema = v.variant('type', [
  * Why the relay closes a socket. `replaced`: a newer socket of the same host took its place. `relay-full`, `address-full`,
  * `too-many-tries` and `too-slow` are worth another try; with any other the client must not come back by itself.
  */
-const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-many-tries', 'too-slow'] as const;
+const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-many-tries', 'open-code', 'too-slow'] as const;
 const hostRefusals = [...commonRefusals, 'room-full'] as const;
 const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner'] as const;
 

@@ -43,6 +43,8 @@ export interface RelayOptions {
   readonly allowedOrigins?: readonly string[];
   /** Shared with whatever else checks keys, for one limit. */
   readonly tries?: KeyTries;
+  /** What is asked of who opens a new room; anybody may if it gives null. */
+  readonly openCode?: (defaultRoomKey: string) => string | null;
   /** DEFAULT_LIMITS unless given. */
   readonly limits?: ServerLimits;
   /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
@@ -159,7 +161,7 @@ class RelayServer implements Relay {
     this.wallMs = options.wallMs ?? (() => Date.now());
     this.random = options.randomBytes ?? ((count) => randomBytes(count));
     this.store = openRelayStore(this.watched(options.store));
-    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'), this.limits.storedRooms, this.wallMs);
+    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'), this.limits.storedRooms, this.wallMs, options.openCode);
     for (const name of this.store.vms.keys()) this.openRoom(name);
     this.keepBeat();
   }
@@ -367,7 +369,7 @@ class RelayServer implements Relay {
   }
 
   /** Checks who speaks, from which address. Only a host socket opens a room. */
-  private admit(credentials: Credentials, address: string | null, mayOpen: boolean): { readonly room: Room } | { readonly cause: NoAdmission } {
+  private admit(credentials: Credentials & { readonly openCode?: string | undefined }, address: string | null, mayOpen: boolean): { readonly room: Room } | { readonly cause: NoAdmission } {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
     const known = this.rooms.get(name);
@@ -380,7 +382,10 @@ class RelayServer implements Relay {
     if (known === undefined && !mayOpen) return { cause: 'closed-room' };
     if (known === undefined && this.rooms.size >= this.limits.rooms) return { cause: 'relay-full' };
     if (known === undefined && this.hasOpenedEnough(address)) return { cause: 'address-full' };
-    if (check === 'unknown-room') this.keys.claim(name, credentials.key);
+    if (check === 'unknown-room' && !this.keys.claim(name, credentials.key, credentials.openCode)) {
+      if (credentials.openCode !== undefined) this.tries.wrong(address);
+      return { cause: 'open-code' };
+    }
     const room = known ?? this.openRoom(name, address);
     const host = room.hosts.admit(credentials.hostId as HostId, tokenDigest);
     return host === 'ok' ? { room } : { cause: host };

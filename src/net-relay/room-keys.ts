@@ -5,6 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RoomName } from '../shared/ids.ts';
 import type { RelayStore } from './relay-store.ts';
+import { StoreRefusal } from './store/key-value-store.ts';
 import { KEEP_UNUSED_ROOM_MS } from './server-limits.ts';
 
 export const DEFAULT_ROOM = 'default' as RoomName;
@@ -32,10 +33,11 @@ export class RoomKeys {
   private readonly openedAt: number;
   /** Digests of the keys of open rooms that have had no VM yet. */
   private readonly unstored = new Map<RoomName, string>();
+  private readonly openCode: string | null;
   readonly defaultKey: string;
 
-  /** `makeKey` must give 128 bits or more in the letters of a room key; `maxStored`: rooms; `wallMs`: milliseconds since 1970. */
-  constructor(store: RelayStore, makeKey: () => string, maxStored: number, wallMs: () => number) {
+  /** `makeKey` must give 128 bits or more in the letters of a room key; `maxStored`: rooms; `wallMs`: milliseconds since 1970; `openCode`: what opens a new room, null: anything. */
+  constructor(store: RelayStore, makeKey: () => string, maxStored: number, wallMs: () => number, openCode?: (defaultKey: string) => string | null) {
     this.store = store;
     this.maxStored = maxStored;
     this.wallMs = wallMs;
@@ -43,6 +45,7 @@ export class RoomKeys {
     const known = store.rooms.get(DEFAULT_ROOM)?.key;
     this.defaultKey = known ?? makeKey();
     if (known === undefined) store.putRoom(DEFAULT_ROOM, { keyDigest: digestOf(this.defaultKey).toString('hex'), key: this.defaultKey, usedAt: wallMs() });
+    this.openCode = openCode?.(this.defaultKey) ?? null;
   }
 
   check(room: RoomName, key: string): KeyCheck {
@@ -53,9 +56,21 @@ export class RoomKeys {
     return matches ? 'accepted' : 'refused';
   }
 
-  /** The first host of a room sets its key. */
-  claim(room: RoomName, key: string): void {
+  /**
+   * The first host of a room sets its key. False if that takes a code, and this is not it. A room that not anybody can
+   * open is stored at once, if it can be: who was invited comes back after a restart without having to open it anew.
+   */
+  claim(room: RoomName, key: string, code?: string): boolean {
+    const { openCode } = this;
+    if (openCode !== null && (code === undefined || !matchesDigest(code, digestOf(openCode).toString('hex')))) return false;
     this.unstored.set(room, digestOf(key).toString('hex'));
+    if (openCode === null) return true;
+    try {
+      this.keep(room);
+    } catch (error) {
+      if (!(error instanceof StoreRefusal)) throw error;
+    }
+    return true;
   }
 
   /** The room is about to have a VM, and outlives a restart from now on. False if there are too many such rooms; throws StoreRefusal. */

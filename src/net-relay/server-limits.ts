@@ -109,5 +109,8 @@ export const MAX_WAITING_BYTES = 128 * MIB;
 export const MAX_CAPTURES = 8;
 /** `downloads-full`: downloads of captures at once, of all rooms. Each holds a copy of a capture until it is read. */
 export const MAX_DOWNLOADS = 8;
+/** Of a server on the open network, where a stranger has rooms of his own only if he was given the code. */
+export const PUBLIC_LIMITS: ServerLimits = { ...DEFAULT_LIMITS, socketsPerAddress: 400, roomsPerAddress: 16, vmsPerAddress: 252 };
+
 /** `not-read`: milliseconds in which a piece of a download must be taken. 17 KB/s are enough, and a whole capture is through in half an hour at most. */
 export const PIECE_LIMIT_MS = 15_000;

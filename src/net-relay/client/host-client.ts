@@ -21,6 +21,8 @@ export interface HostClientOptions {
   /** Secret of this host id: nobody else can act as this host. */
   readonly hostToken: string;
   readonly name: string;
+  /** Opens new rooms, on a server that asks for it. */
+  readonly openCode?: string | undefined;
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
   readonly random?: () => number;
@@ -110,11 +112,11 @@ class RelayHostClient implements HostClient {
 
   constructor(options: HostClientOptions) {
     this.clock = options.clock ?? systemClock;
-    const { room, key, hostId, hostToken, name } = options;
+    const { room, key, hostId, hostToken, name, openCode } = options;
     this.socket = new RelaySocket({
       url: options.url,
       schema: relayToHostSchema,
-      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, attempt, name } satisfies HostToRelay),
+      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, attempt, name, openCode } satisfies HostToRelay),
       accepts: (message) => message.type === 'welcome',
       onMessage: (message) => this.receive(message),
       clock: this.clock,

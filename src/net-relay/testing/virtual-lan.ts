@@ -31,9 +31,11 @@ export class VirtualLan {
   private readonly opened: Disposable[] = [];
   private random = 1;
   private readonly limits: ServerLimits;
+  private readonly openCode: string | null;
 
-  /** `limits`: the relay's own unless given. */
-  constructor(limits: Partial<ServerLimits> = {}) {
+  /** `limits`: the relay's own unless given; `openCode`: asked of who opens a room, null of nobody. */
+  constructor(limits: Partial<ServerLimits> = {}, openCode: string | null = null) {
+    this.openCode = openCode;
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.relay = this.startRelay();
   }
@@ -43,6 +45,7 @@ export class VirtualLan {
       openStore: () => this.openStore(),
       clock: this.clock,
       limits: this.limits,
+      openCode: () => this.openCode,
       wallMs: () => this.wallMs(),
       randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.random = (this.random * 48271) % 2147483647) & 0xff),
       openGateway: (lan) => {
