@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { addCounts, readPlaywright, readVitest, summaryLine, tally } from './count-results.ts';
 
-const file = (status: string, ...tests: string[]): unknown => ({ name: '/x.test.ts', status, assertionResults: tests.map((test) => ({ status: test })) });
+const file = (status: string, ...tests: string[]): unknown => ({ name: '/x.test.ts', status, assertionResults: tests.map((test) => ({ status: test, fullName: `a ${test}` })) });
 const vitest = (...files: unknown[]): unknown => ({ testResults: files });
 const playwright = (expected: number, unexpected: number, skipped: number, errors: unknown[] = []): unknown => ({ stats: { expected, unexpected, flaky: 0, skipped }, errors });
 
 describe('the counting of test results', () => {
   it('adds up what Vitest reports', () => {
     const report = vitest(file('passed', 'passed', 'passed', 'skipped', 'todo'), file('failed', 'passed', 'failed'));
-    expect(tally('Vitest', { status: 1, report }, readVitest)).toEqual({ counts: { passed: 3, failed: 1, skipped: 2 }, problems: [] });
+    expect(tally('Vitest', { status: 1, report }, readVitest)).toEqual({ counts: { passed: 3, failed: 1, skipped: 2 }, failures: ['/x.test.ts › a failed'], problems: [] });
   });
 
   it('counts a file that could not be loaded as one failed, and names it', () => {
@@ -19,7 +19,21 @@ describe('the counting of test results', () => {
 
   it('adds up what Playwright reports, errors outside tests included', () => {
     const report = playwright(5, 1, 2, [{ message: 'no server' }]);
-    expect(tally('Playwright', { status: 1, report }, readPlaywright)).toEqual({ counts: { passed: 5, failed: 2, skipped: 2 }, problems: ['Playwright: no server'] });
+    expect(tally('Playwright', { status: 1, report }, readPlaywright)).toEqual({ counts: { passed: 5, failed: 2, skipped: 2 }, failures: [], problems: ['Playwright: no server'] });
+  });
+
+  it('names what failed, with the first lines of what it said and without colours', () => {
+    const said = Array.from({ length: 20 }, (_, at) => `\u001B[31mline ${at}\u001B[39m`).join('\n\n');
+    const unit = vitest({ name: '/x.test.ts', status: 'failed', assertionResults: [{ status: 'failed', fullName: 'A b', failureMessages: [said] }] });
+    const [failure] = tally('Vitest', { status: 1, report: unit }, readVitest).failures;
+    expect(failure?.split('\n').slice(0, 2)).toEqual(['/x.test.ts › A b', '  line 0']);
+    expect(failure?.split('\n')).toHaveLength(13);
+
+    const spec = (title: string, status: string): unknown => ({ title, file: 'x.e2e.ts', line: 3, tests: [{ projectName: 'loopback', status, results: [{ errors: [{ message: 'Timeout' }] }] }] });
+    const browser = { ...(playwright(1, 2, 0) as object), suites: [{ specs: [spec('one', 'unexpected'), spec('two', 'expected')], suites: [{ specs: [spec('three', 'flaky')] }] }] };
+    expect(tally('Playwright', { status: 1, report: browser }, readPlaywright).failures).toEqual([
+      '[loopback] x.e2e.ts:3 › one\n  Timeout', '[loopback] x.e2e.ts:3 › three\n  Timeout',
+    ]);
   });
 
   it('counts a runner that crashed as failed, with or without a report', () => {

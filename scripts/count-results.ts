@@ -18,16 +18,21 @@ export interface RunnerEnd {
   readonly report: unknown;
 }
 
-/** Counts, and sentences about whatever is wrong beyond failed tests; each of these also counts as one failed. */
 export interface Tally {
   readonly counts: Counts;
+  /** The failed tests, each with its file, its name and how it failed. */
+  readonly failures: readonly string[];
+  /** Sentences about whatever is wrong beyond failed tests; each of these also counts as one failed. */
   readonly problems: readonly string[];
 }
+
+/** How much of a failure is repeated at the end, where the whole of it stands further up. */
+const LINES_OF_A_FAILURE = 12;
 
 /** `runner` names the runner in sentences; `read` takes its report apart, or returns null if it is not one. */
 export function tally(runner: string, end: RunnerEnd, read: (report: unknown) => Tally | null): Tally {
   const found = read(end.report);
-  if (found === null) return withProblem({ counts: NONE, problems: [] }, `${runner} left no readable report (exit status ${end.status ?? 'none'}): it did not finish.`);
+  if (found === null) return withProblem({ counts: NONE, failures: [], problems: [] }, `${runner} left no readable report (exit status ${end.status ?? 'none'}): it did not finish.`);
   if (found.counts.failed > 0) return found;
   if (end.status !== 0) return withProblem(found, `${runner} reports no failed test but ended with status ${end.status ?? 'none'}.`);
   if (found.counts.passed === 0) return withProblem(found, `${runner} ran no test.`);
@@ -38,6 +43,7 @@ export function readVitest(report: unknown): Tally | null {
   if (!isRecord(report) || !Array.isArray(report['testResults'])) return null;
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const problems: string[] = [];
+  const failures: string[] = [];
   for (const file of report['testResults'] as unknown[]) {
     if (!isRecord(file)) return null;
     const tests: unknown[] = Array.isArray(file['assertionResults']) ? file['assertionResults'] : [];
@@ -45,16 +51,19 @@ export function readVitest(report: unknown): Tally | null {
     for (const test of tests) {
       const status = isRecord(test) ? test['status'] : undefined;
       if (status === 'passed') counts.passed++;
-      else if (status === 'failed') failedHere++;
-      else counts.skipped++;
+      else if (isRecord(test) && status === 'failed') {
+        failedHere++;
+        const messages: unknown[] = Array.isArray(test['failureMessages']) ? test['failureMessages'] : [];
+        failures.push(failure(`${String(file['name'])} › ${String(test['fullName'])}`, messages.map(String)));
+      } else counts.skipped++;
     }
     counts.failed += failedHere;
     if (file['status'] === 'failed' && failedHere === 0) {
       counts.failed++;
-      problems.push(`Test file failed as a whole: ${String(file['name'])}`);
+      problems.push(failure(`Test file failed as a whole: ${String(file['name'])}`, typeof file['message'] === 'string' ? [file['message']] : []));
     }
   }
-  return { counts, problems };
+  return { counts, failures, problems };
 }
 
 export function readPlaywright(report: unknown): Tally | null {
@@ -64,7 +73,27 @@ export function readPlaywright(report: unknown): Tally | null {
   const errors: unknown[] = Array.isArray(report['errors']) ? report['errors'] : [];
   const problems = errors.map((error) => `Playwright: ${isRecord(error) ? String(error['message']) : String(error)}`);
   // A test that passed only when tried again has failed once; there are no second tries here.
-  return { counts: { passed: Number(expected), failed: Number(unexpected) + Number(flaky) + problems.length, skipped: Number(skipped) }, problems };
+  return { counts: { passed: Number(expected), failed: Number(unexpected) + Number(flaky) + problems.length, skipped: Number(skipped) }, failures: playwrightFailures(report['suites']), problems };
+}
+
+/** The suites of a report hold suites and specs; a spec has a test for each project, a test a result for each try. */
+function playwrightFailures(suites: unknown): string[] {
+  return records(suites).flatMap((suite) => [
+    ...records(suite['specs']).flatMap((spec) => records(spec['tests'])
+      .filter(({ status }) => status === 'unexpected' || status === 'flaky')
+      .map((test) => failure(`[${String(test['projectName'])}] ${String(spec['file'])}:${String(spec['line'])} › ${String(spec['title'])}`, messagesOf(test)))),
+    ...playwrightFailures(suite['suites']),
+  ]);
+}
+
+function messagesOf(test: Record<string, unknown>): string[] {
+  return records(test['results']).flatMap((result) => records(result['errors'])).map(({ message }) => String(message));
+}
+
+/** A failure's title and the first lines of what it said, without colours. */
+function failure(title: string, messages: readonly string[]): string {
+  const lines = messages.join('\n').replace(/\u001B\[[0-9;]*m/gu, '').split('\n').filter((line) => line.trim() !== '');
+  return [title, ...lines.slice(0, LINES_OF_A_FAILURE).map((line) => `  ${line}`)].join('\n');
 }
 
 export function summaryLine(counts: Counts): string {
@@ -72,7 +101,11 @@ export function summaryLine(counts: Counts): string {
 }
 
 function withProblem(found: Tally, problem: string): Tally {
-  return { counts: addCounts(found.counts, { passed: 0, failed: 1, skipped: 0 }), problems: [...found.problems, problem] };
+  return { ...found, counts: addCounts(found.counts, { passed: 0, failed: 1, skipped: 0 }), problems: [...found.problems, problem] };
+}
+
+function records(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -24,6 +24,7 @@ const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
 const WORDS = ['--all', '--full'];
 
 const problems: string[] = [];
+const failures: string[] = [];
 const durations: string[] = [];
 let counts = NONE;
 
@@ -35,6 +36,7 @@ function fail(problem: string): void {
 
 function count(found: Tally): void {
   problems.push(...found.problems);
+  failures.push(...found.failures);
   counts = addCounts(counts, found.counts);
 }
 
@@ -160,8 +162,14 @@ async function main(): Promise<void> {
   }
 }
 
+/** What went wrong, once more at the end: the parts before print more than anybody reads. */
+function list(title: string, entries: readonly string[]): void {
+  if (entries.length > 0) console.log(`\n${title}:\n${entries.join('\n').replace(/^/gmu, '  ')}`);
+}
+
 await main();
-if (problems.length > 0) console.log(`\nBeyond failed tests:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+list('Failed tests', failures);
+list('Beyond failed tests', problems);
 console.log(`\n${durations.join(', ')}`);
 console.log(`\n${summaryLine(counts)}`);
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
