@@ -10,6 +10,8 @@ export interface MoveFigures {
   readonly differing: readonly number[];
   /** Pages that the source says differ from the base and the target does not; must be empty. */
   readonly forgotten: readonly number[];
+  /** The guest stood still for up to this many milliseconds longer than the target was told. */
+  readonly untoldMs: number;
 }
 
 /**
@@ -30,6 +32,7 @@ export async function move(source: Machine, target: Machine, meanwhile: () => Pr
     await meanwhile();
     copy((await source.takeDirty()).toArray());
   }
+  const stopping = performance.now();
   await source.pause();
   const stopped = performance.now();
   await source.drainDisk();
@@ -38,7 +41,9 @@ export async function move(source: Machine, target: Machine, meanwhile: () => Pr
   const differing = differingPages(source, target);
   const known = target.differsFromBase();
   const forgotten = [...source.differsFromBase()].filter((page) => !known.has(page));
-  await target.run(performance.now() - stopped);
+  const starting = performance.now();
+  await target.run(starting - stopped);
+  const started = performance.now();
   await target.alive();
-  return { rounds, differing, forgotten };
+  return { rounds, differing, forgotten, untoldMs: stopped - stopping + (started - starting) };
 }
