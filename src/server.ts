@@ -138,7 +138,7 @@ async function run(options: ServerOptions): Promise<void> {
     ...page.upgrades,
   });
   const roomPath = `/#${relay.defaultRoomKey}`;
-  for (const line of exposureNotice(options.host, listener.port, tls !== null, roomPath, outsideAddresses(networkInterfaces()))) say(line);
+  for (const line of exposureNotice({ host: options.host, port: listener.port, secure: tls !== null, behindProxy: options.behindProxy }, roomPath, outsideAddresses(networkInterfaces()))) say(line);
   if (options.public) for (const line of publicNotice({ ...options, forwards: options.forwards.length, openCode: openCodeFor({ isPublic: true, openCode: options.openCode }, relay.defaultRoomKey) })) say(line);
   say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
 }

@@ -32,8 +32,17 @@ function isEverywhere(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
+export interface Reach {
+  readonly host: string;
+  readonly port: number;
+  readonly secure: boolean;
+  /** A proxy on this machine is declared. */
+  readonly behindProxy: boolean;
+}
+
 /** Sentences for the terminal about who can reach the server, and how to let others in. */
-export function exposureNotice(host: string, port: number, secure: boolean, roomPath: string, others: readonly string[]): string[] {
+export function exposureNotice({ host, port, secure, behindProxy }: Reach, roomPath: string, others: readonly string[]): string[] {
+  if (isLoopback(host) && behindProxy) return [`Only this computer reaches it directly: people open the address of the proxy, with ${roomPath} behind it.`];
   if (isLoopback(host)) return ['Only browsers on this computer can open it. To invite other computers, start it with: npm start -- --host 0.0.0.0'];
   return [
     `Anyone who can reach this machine over the network can load the page${isEverywhere(host) ? ' (it listens on every address)' : ''}; to enter a room they need its key.`,

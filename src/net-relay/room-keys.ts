@@ -5,7 +5,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RoomName } from '../shared/ids.ts';
 import type { RelayStore } from './relay-store.ts';
-import { StoreRefusal } from './store/key-value-store.ts';
+import { triesToStore } from './store/key-value-store.ts';
 import { KEEP_UNUSED_ROOM_MS } from './server-limits.ts';
 
 export const DEFAULT_ROOM = 'default' as RoomName;
@@ -33,6 +33,8 @@ export class RoomKeys {
   private readonly openedAt: number;
   /** Digests of the keys of open rooms that have had no VM yet. */
   private readonly unstored = new Map<RoomName, string>();
+  /** When rooms were last used, as far as the store did not take it yet. */
+  private readonly unnoted = new Map<RoomName, number>();
   private readonly openCode: string | null;
   readonly defaultKey: string;
 
@@ -65,11 +67,7 @@ export class RoomKeys {
     if (openCode !== null && (code === undefined || !matchesDigest(code, digestOf(openCode).toString('hex')))) return false;
     this.unstored.set(room, digestOf(key).toString('hex'));
     if (openCode === null) return true;
-    try {
-      this.keep(room);
-    } catch (error) {
-      if (!(error instanceof StoreRefusal)) throw error;
-    }
+    triesToStore(() => this.keep(room));
     return true;
   }
 
@@ -83,21 +81,31 @@ export class RoomKeys {
     return true;
   }
 
-  /** Everybody has left. Throws StoreRefusal. */
+  /** Everybody has left. If that cannot be stored yet, expire() does it. */
   closed(room: RoomName): void {
     this.unstored.delete(room);
-    const record = this.store.rooms.get(room);
-    if (record !== undefined) this.store.putRoom(room, { ...record, usedAt: this.wallMs() });
+    if (!this.store.rooms.has(room)) return;
+    this.unnoted.set(room, this.wallMs());
+    triesToStore(() => this.note());
   }
 
   /** Forgets some of the rooms that nobody has used for KEEP_UNUSED_ROOM_MS. Throws StoreRefusal. */
   expire(isOpen: (room: RoomName) => boolean): void {
+    this.note();
     let removed = 0;
     for (const [room, { usedAt }] of this.store.rooms) {
       if (removed === EXPIRED_AT_A_TIME) return;
       if (room === DEFAULT_ROOM || isOpen(room) || this.wallMs() - (usedAt ?? this.openedAt) < KEEP_UNUSED_ROOM_MS) continue;
       this.store.removeRoom(room);
       removed += 1;
+    }
+  }
+
+  private note(): void {
+    for (const [room, usedAt] of this.unnoted) {
+      const record = this.store.rooms.get(room);
+      if (record !== undefined) this.store.putRoom(room, { ...record, usedAt });
+      this.unnoted.delete(room);
     }
   }
 }

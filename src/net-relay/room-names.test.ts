@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RELAY_PROTOCOL_VERSION } from './relay-protocol.ts';
 import { KEEP_UNUSED_ROOM_MS } from './server-limits.ts';
+import { StoreRefusal } from './store/key-value-store.ts';
 import { VirtualLan } from './testing/virtual-lan.ts';
 
 const keyOf = (room: string): string => `a-key-of-${room}-0123456789`;
@@ -73,6 +74,28 @@ describe('rooms that strangers ask for (NR30)', () => {
     await lan.pass(61_000);
     expect(roomsStored()).toEqual(['room/default', 'room/old']);
     lan.wallAheadMs += 3_600_000;
+    await lan.pass(61_000);
+    expect(roomsStored()).toEqual(['room/default']);
+  });
+
+  it('wait for space on the disk, and expire no sooner for it', async () => {
+    const host = lan.host('a', 'mine', keyOf('mine'));
+    await lan.pass(20);
+    const vm = await lan.createVm(host);
+    lan.wallAheadMs += KEEP_UNUSED_ROOM_MS;
+    await lan.settled(host.destroyVm(vm.vmId as never, vm.epoch as never));
+    lan.storeError = new StoreRefusal('full');
+    host.dispose();
+    await lan.pass(125_000);
+    expect(lan.relay.stats().refusals).not.toHaveProperty('internal');
+    lan.storeError = null;
+    await lan.pass(61_000);
+    expect(roomsStored()).toEqual(['room/default', 'room/mine']);
+    lan.storeError = new StoreRefusal('full');
+    lan.wallAheadMs += KEEP_UNUSED_ROOM_MS;
+    await lan.pass(61_000);
+    expect(lan.relay.stats().refusals).not.toHaveProperty('internal');
+    lan.storeError = null;
     await lan.pass(61_000);
     expect(roomsStored()).toEqual(['room/default']);
   });

@@ -11,7 +11,7 @@ import { RoomLanes } from './lane-session.ts';
 import type { CreatedVm, EndedVm, Ending, LastWord, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
 import { encodeText } from './relay-wire.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
-import { StoreRefusal, type WriteUse } from './store/key-value-store.ts';
+import { triesToStore, type WriteUse } from './store/key-value-store.ts';
 import { matchesDigest } from './room-keys.ts';
 import { Pace } from './pace.ts';
 import { RoomHosts } from './room-hosts.ts';
@@ -230,7 +230,7 @@ export class Room implements Disposable {
     let changed = this.hosts.beat((id) => [...this.vms.values()].some((vm) => vm.hosts.includes(id) || vm.hasSessionOf(id)));
     for (const vm of [...this.vms.values()]) {
       const ended = vm.endedInSwitchover();
-      if (ended !== null && this.triesTo(() => this.end(vm, ended))) {
+      if (ended !== null && triesToStore(() => this.end(vm, ended))) {
         changed = true;
         continue;
       }
@@ -240,7 +240,7 @@ export class Room implements Disposable {
       }
       vm.awayBeats += 1;
       if (vm.awayBeats >= EXPIRE_HELD_BEATS) vm.port.expire();
-      if (vm.awayBeats >= (vm.hasRun ? KEEP_AWAY_VM_BEATS : KEEP_NEVER_RUN_BEATS)) changed = this.triesTo(() => this.expire(vm)) || changed;
+      if (vm.awayBeats >= (vm.hasRun ? KEEP_AWAY_VM_BEATS : KEEP_NEVER_RUN_BEATS)) changed = triesToStore(() => this.expire(vm)) || changed;
     }
     if (changed) this.changed();
     this.tellTraffic();
@@ -362,17 +362,6 @@ export class Room implements Disposable {
 
   private expire(vm: RoomVm): void {
     this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
-  }
-
-  /** False if the disk does not take it: the next beat tries again. */
-  private triesTo(change: () => void): boolean {
-    try {
-      change();
-      return true;
-    } catch (error) {
-      if (!(error instanceof StoreRefusal)) throw error;
-      return false;
-    }
   }
 
   private freeName(): string {

@@ -63,6 +63,17 @@ export function refusalFor(error: unknown): StoreRefusal {
   return new StoreRefusal('failed', code === '' ? String(error) : code);
 }
 
+/** Makes a change that can be made later as well. False if the store refused it for now. */
+export function triesToStore(change: () => void): boolean {
+  try {
+    change();
+    return true;
+  } catch (error) {
+    if (!(error instanceof StoreRefusal)) throw error;
+    return false;
+  }
+}
+
 /** Keeps nothing across a restart, except for whoever holds `records`. For tests and throw-away servers. */
 export function memoryKeyValueStore(records = new Map<string, string>()): KeyValueStore {
   return {
