@@ -31,7 +31,7 @@ export interface DiskBuildOptions {
 }
 
 /** Downloads outlive the checkout: a fresh clone finds them. */
-export function downloadFolder(): string {
+function downloadFolder(): string {
   return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tabmotion');
 }
 

@@ -56,7 +56,7 @@ export function findGuestSet(directory: string): GuestSet | null {
   return whole ? guestSet(directory, manifest) : null;
 }
 
-export function guestSet(directory: string, manifest: GuestManifest): GuestSet {
+function guestSet(directory: string, manifest: GuestManifest): GuestSet {
   return { directory, manifest, files: artefactsOf(manifest).map(({ name, sha256: digest }) => ({ name, sha256: digest })) };
 }
 

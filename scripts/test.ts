@@ -106,6 +106,12 @@ async function lint(cached: boolean): Promise<void> {
   if (status !== 0) fail(`${printed}Lint: see above.`);
 }
 
+/** What nobody imports, and packages that nobody uses (knip.json). */
+async function findUnused(): Promise<void> {
+  const { status, printed } = await runNode('knip/bin/knip.js', ['--no-progress'], { keep: true });
+  if (status !== 0) fail(`${printed}Unused code: see above. An export that is used in its own file alone needs no "export".`);
+}
+
 /** The model of a migration; skipped, and said so, where its checker is missing. */
 async function checkModel(): Promise<void> {
   const missing = missingPrograms();
@@ -146,7 +152,7 @@ async function main(): Promise<void> {
   rmSync(REPORTS, { recursive: true, force: true });
   mkdirSync(REPORTS, { recursive: true });
 
-  await part('Types and lint', () => Promise.all([checkTypes(), lint(!all)]));
+  await part('Types and lint', () => Promise.all([checkTypes(), lint(!all), findUnused()]));
   const guestReady = await prepare('Guest', () => ensureGuest({ onProgress: (line) => console.log(line) }));
   const pageReady = await prepare('Page', () => buildPage({ testBuild: true, onProgress: (line) => console.log(line) }));
   const chromiumReady = await prepare('Chromium', () => {

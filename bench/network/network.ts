@@ -18,7 +18,7 @@ const MEGA = 1_000_000;
 const MEASUREMENT_LIMIT_MS = 20 * 60_000;
 const QEMU = 'QEMU TCG, user network, port forward, the same guest';
 
-export interface NetworkSizes {
+interface NetworkSizes {
   readonly runs: number;
   readonly transferMib: number;
   readonly migrations: number;

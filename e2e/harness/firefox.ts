@@ -92,7 +92,7 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 /** A tab of the room in Firefox. */
-export class FirefoxTab extends ScriptedTab {
+class FirefoxTab extends ScriptedTab {
   private readonly connection: BidiConnection;
   private readonly context: string;
 

@@ -86,7 +86,7 @@ export async function launchChromiumIn(namespace: string, folder: string): Promi
   return chromium.launch({ executablePath: program, args: [...CHROMIUM_FLAGS] });
 }
 
-export interface Subnet {
+interface Subnet {
   /** The router's address in it. */
   readonly routerAddress: string;
   launchChromium(): Promise<Browser>;

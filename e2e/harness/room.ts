@@ -10,7 +10,7 @@ export interface Room {
   describe(origin: string): Promise<RoomState>;
 }
 
-export interface RoomState {
+interface RoomState {
   readonly gateway?: Readonly<Record<string, number>>;
   readonly hosts: readonly { readonly id: string; readonly name: string }[];
   readonly ended: readonly { readonly id: string; readonly name: string; readonly hostName: string | null; readonly how: string }[];

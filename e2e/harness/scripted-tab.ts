@@ -13,7 +13,7 @@ declare global {
 }
 
 /** The guest's root shell. */
-export const PROMPT = 'guest# ';
+const PROMPT = 'guest# ';
 const READY_LIMIT_MS = 30_000;
 /** Long enough for a second try after one that failed. */
 const LINK_LIMIT_MS = 60_000;

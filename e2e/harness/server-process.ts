@@ -109,6 +109,6 @@ export async function followServer({ command, folder, environment, dataDir, star
 }
 
 /** The address in `TabMotion is ready: <address>`, or null if the line is not there yet. */
-export function readyAddress(output: string): string | null {
+function readyAddress(output: string): string | null {
   return /^TabMotion is ready: (\S+)$/m.exec(output)?.[1] ?? null;
 }

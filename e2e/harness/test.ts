@@ -34,7 +34,7 @@ interface TestFixtures {
 }
 
 /** Where the browser is: on this machine's loopback, or on another computer in another network (A12). */
-export type NetworkKind = 'loopback' | 'namespace';
+type NetworkKind = 'loopback' | 'namespace';
 
 export interface WorkerOptions {
   network: NetworkKind;

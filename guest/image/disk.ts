@@ -13,7 +13,7 @@ import { rootTree, type RootParts } from './root-tree.ts';
  * clock that survives a move, freed memory is zeroed (a smaller snapshot), pages stay small (finer write tracking), IPv6
  * is not spoken on the virtual LAN; and the kernel's tracing files, whose inodes fill 6 MiB, are not made.
  */
-export const COMMAND_LINE = [
+const COMMAND_LINE = [
   'console=ttyS0 root=/dev/sda rw quiet loglevel=3 acpi=off pnpbios=off',
   'cryptomgr.notests noisapnp mitigations=off random.trust_cpu=on nokaslr audit=0',
   'tsc=reliable nowatchdog init_on_free=1 transparent_hugepage=never ipv6.disable=1',

@@ -7,13 +7,13 @@ import { runCommand } from '../run-command.ts';
 import { elfSection } from './elf.ts';
 
 /** Before the root file system: what tells the host of a panic, as early as can be, the disk's controller, the file system. */
-export const INITRD_MODULES = ['pvpanic_pci', 'crc32c_generic', 'ata_piix', 'sd_mod', 'ext4'] as const;
+const INITRD_MODULES = ['pvpanic_pci', 'crc32c_generic', 'ata_piix', 'sd_mod', 'ext4'] as const;
 /** At boot, before the snapshot: the bus the network card sits on, and what its driver needs. */
-export const BOOT_MODULES = ['virtio_pci', 'net_failover'] as const;
+const BOOT_MODULES = ['virtio_pci', 'net_failover'] as const;
 /** Once the identity is there. */
-export const NETWORK_MODULES = ['virtio_net'] as const;
+const NETWORK_MODULES = ['virtio_net'] as const;
 /** Only on demand (modprobe). */
-export const EXTRA_MODULES = ['loop', 'psmouse', 'evdev', 'tun', 'dummy', 'veth', 'bridge', 'isofs', 'vfat', 'nls_cp437', 'nls_ascii', 'squashfs', 'overlay', 'fuse'] as const;
+const EXTRA_MODULES = ['loop', 'psmouse', 'evdev', 'tun', 'dummy', 'veth', 'bridge', 'isofs', 'vfat', 'nls_cp437', 'nls_ascii', 'squashfs', 'overlay', 'fuse'] as const;
 
 export interface KernelParts {
   readonly release: string;

@@ -8,7 +8,7 @@ const COMPILE = ['-m32', '-march=i686', '-std=gnu11', '-ffreestanding', '-fno-pi
 const LINK = ['-nostdlib', '-static', '-Wl,--build-id=none', '-Wl,-z,noseparate-code', '-Wl,-z,noexecstack', '-s'];
 
 /** Every source in guest/programs is a program of its own. */
-export function programNames(guestFolder: string): string[] {
+function programNames(guestFolder: string): string[] {
   return readdirSync(join(guestFolder, 'programs')).filter((name) => name.endsWith('.c')).map((name) => name.slice(0, -2)).sort();
 }
 

@@ -97,7 +97,7 @@ function addLibraries(tree: FileTree, folder: string, wanted: readonly string[])
 }
 
 /** The commands a busybox binary contains: a run of names, each ended by a zero byte, the whole by an empty one. */
-export function busyboxApplets(binary: Buffer): string[] {
+function busyboxApplets(binary: Buffer): string[] {
   const start = binary.indexOf('\0[\0[[\0', 0, 'latin1') + 1;
   const names = binary.subarray(start, binary.indexOf('\0\0', start, 'latin1')).toString('latin1').split('\0');
   if (start === 0 || names.length < LEAST_APPLETS || !names.includes('ash') || !names.every((name) => /^[\w[.-]+$/.test(name))) {

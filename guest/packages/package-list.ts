@@ -20,5 +20,3 @@ export const PACKAGES = [
   // Terminal descriptions for them.
   'ncurses-base',
 ] as const;
-
-export type PackageName = (typeof PACKAGES)[number];

@@ -8,13 +8,13 @@ import type { Clock } from '../shared/clock.ts';
 import type { BaseDisk } from './machine.ts';
 
 /** Chunk size when the base image names none. */
-export const DEFAULT_CHUNK_BYTES = 128 * 1024;
+const DEFAULT_CHUNK_BYTES = 128 * 1024;
 /** Memory for chunks of the base image, per machine. The guest has a page cache of its own, so this serves read-ahead. */
-export const CHUNK_CACHE_BYTES = 16 * 1024 * 1024;
+const CHUNK_CACHE_BYTES = 16 * 1024 * 1024;
 /** Longest read-ahead of a sequential reader; reached by doubling, so that a scattered reader pays little. */
-export const READ_AHEAD_BYTES = 1024 * 1024;
+const READ_AHEAD_BYTES = 1024 * 1024;
 /** Waits between attempts to read what failed; the last one repeats. */
-export const RETRY_MS = [250, 500, 1000, 2000, 4000] as const;
+const RETRY_MS = [250, 500, 1000, 2000, 4000] as const;
 
 export interface BaseReaderOptions {
   readonly clock: Clock;

@@ -3,7 +3,7 @@ import type { Clock } from '../shared/clock.ts';
 import { MachineError, type MachineErrorCode } from './machine-error.ts';
 
 /** A server that sends nothing for this long has gone silent; it is asked again, or the owner is told. */
-export const SILENCE_LIMIT_MS = 10_000;
+const SILENCE_LIMIT_MS = 10_000;
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 

@@ -44,7 +44,7 @@ const EMPTY_STATE: DeviceState = {
 };
 
 /** Digests of the parts, hexadecimal; two machines may only exchange a guest if all are equal. */
-export interface PartDigests {
+interface PartDigests {
   readonly emulator: string;
   readonly disk: string;
   readonly snapshot: string;

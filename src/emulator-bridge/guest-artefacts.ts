@@ -94,7 +94,7 @@ export async function loadGuestSet(options: GuestSetOptions): Promise<GuestSet> 
 }
 
 /** Where an artefact lies: `<manifest's directory>/<sha256>/<name>`. */
-export function artefactUrl(manifestUrl: string, artefact: GuestArtefact): string {
+function artefactUrl(manifestUrl: string, artefact: GuestArtefact): string {
   return new URL(`${artefact.sha256}/${encodeURIComponent(artefact.name)}`, manifestUrl).href;
 }
 

@@ -23,7 +23,7 @@ const RECEIVE_QUEUE = 0;
 const NOTIFY_BAR = 1;
 const NOTIFY_RECEIVE = 0;
 
-export interface BufferChainLike {
+interface BufferChainLike {
   readonly length_writable: number;
   set_next_blob(data: Uint8Array): number;
 }
@@ -36,7 +36,7 @@ export interface VirtQueueLike {
   flush_replies(): void;
 }
 
-export interface PortEntryLike {
+interface PortEntryLike {
   write16: (value: number) => void;
 }
 

@@ -22,7 +22,7 @@ export const SECTOR_BYTES = 512;
 const SECTORS_PER_BLOCK = BLOCK_BYTES / SECTOR_BYTES;
 const ALL_SECTORS = (1 << SECTORS_PER_BLOCK) - 1;
 /** How long a switchover waits for the disk before it is given up. */
-export const DRAIN_LIMIT_MS = 5000;
+const DRAIN_LIMIT_MS = 5000;
 
 export interface OverlayDiskOptions extends Partial<BaseReaderOptions> {
   readonly drainLimitMs?: number;

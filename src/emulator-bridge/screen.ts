@@ -11,9 +11,9 @@ import { TextScreen } from './text-screen.ts';
 import type { BusLike } from './v86-bus.ts';
 
 /** Time between pictures, about 30 a second: enough for a console, and cheap beside the guest. */
-export const FRAME_MS = 33;
+const FRAME_MS = 33;
 /** Without a canvas, a guest in graphics mode still waits for the vertical retrace now and then. */
-export const RETRACE_MS = 100;
+const RETRACE_MS = 100;
 
 /** A rectangle of v86's picture: where it is in `image_data`, and where it belongs on the screen. */
 export interface LayerLike {

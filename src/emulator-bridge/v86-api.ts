@@ -11,7 +11,7 @@ import type { VgaLike } from './screen.ts';
 import type { UartLike } from './serial-port.ts';
 import type { BusLike } from './v86-bus.ts';
 
-export { V86_VERSION } from './v86-version.ts';
+;
 
 /** Functions of v86.wasm that the bridge calls, and the globals that write tracking adds (write-tracking.ts). */
 export interface V86Exports extends WebAssembly.Exports {
@@ -25,7 +25,7 @@ export interface V86Exports extends WebAssembly.Exports {
   readonly set_control_word: (word: number) => void;
 }
 
-export interface V86Pit {
+interface V86Pit {
   /** Per counter: when it was started, on the host's `performance.now()`. */
   counter_start_time: Float64Array;
 }
@@ -46,7 +46,7 @@ export interface V86Rtc {
   timer(now: number, acpi: boolean): number;
 }
 
-export interface V86Vga extends VgaLike {
+interface V86Vga extends VgaLike {
   /** Four planes of 64 KiB: text, fonts, planar graphics. */
   readonly vga_memory: Uint8Array;
   /** Linear frame buffer; a slow view that follows the wasm memory as it grows. */
@@ -60,18 +60,18 @@ export interface V86Vga extends VgaLike {
 }
 
 /** One drive of a channel of the disk controller. */
-export interface V86Drive {
+interface V86Drive {
   atapi_sense_key: number;
   atapi_add_sense: number;
   medium_changed: number;
 }
 
-export interface V86Channel {
+interface V86Channel {
   readonly master: V86Drive;
   readonly slave: V86Drive;
 }
 
-export interface V86Sound {
+interface V86Sound {
   readonly write_buffer: Ps2QueueLike;
   readonly read_buffer: Ps2QueueLike;
   readonly mpu_read_buffer: Ps2QueueLike;
@@ -81,14 +81,14 @@ export interface V86Sound {
 }
 
 /** VMware's mouse and clipboard. */
-export interface V86Pointer {
+interface V86Pointer {
   queue: number[];
   tail_is_move: boolean;
   clip_in: Uint8Array;
   clip_in_cursor: number;
 }
 
-export interface V86Devices {
+interface V86Devices {
   readonly pci: V86Pci;
   readonly pit: V86Pit;
   readonly rtc: V86Rtc;
@@ -103,7 +103,7 @@ export interface V86Devices {
 }
 
 /** A card on the PCI bus, as v86 takes one. */
-export interface V86PciCard {
+interface V86PciCard {
   readonly name: string;
   /** Bus, slot and function. */
   readonly pci_id: number;
@@ -112,12 +112,12 @@ export interface V86PciCard {
   readonly pci_bars: readonly { readonly size: number }[];
 }
 
-export interface V86Pci {
+interface V86Pci {
   /** Takes the handlers that the card's ports have at that moment. */
   register_device(card: V86PciCard): void;
 }
 
-export interface V86Io {
+interface V86Io {
   port_read8(port: number): number;
   port_write8(port: number, value: number): void;
   register_read(port: number, device: object, read8: () => number): void;
@@ -131,7 +131,7 @@ export interface V86Io {
 }
 
 /** What v86's state.js calls a packed memory. */
-export interface PackedMemory {
+interface PackedMemory {
   bitmap: { get_buffer(): ArrayBufferLike };
   packed_memory: Uint8Array;
 }
@@ -185,7 +185,7 @@ export interface V86Machine {
 }
 
 /** A disk as v86's IDE controller uses it; offsets and lengths are bytes, multiples of 256. */
-export interface V86Disk {
+interface V86Disk {
   byteLength: number;
   onload: ((event: object) => void) | undefined;
   load(): void;

@@ -31,9 +31,9 @@ const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), 
 /** With a piece behind it, a place is still a whole number that can travel with the VM (vm-host/console-luggage.ts). */
 const place = v.pipe(count, v.safeInteger(), v.maxValue(Number.MAX_SAFE_INTEGER - MAX_CONSOLE_BYTES));
 
-export const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
+const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
 
-export const migrateOptionsSchema = v.object({
+const migrateOptionsSchema = v.object({
   maxPauseMs: v.optional(v.pipe(number, v.minValue(1), v.maxValue(60_000))),
   mode: v.optional(v.literal('pre-copy')),
   bandwidthBytesPerSecond: v.optional(v.pipe(number, v.minValue(1024))),

@@ -21,7 +21,7 @@ import { VmEndings } from './vm-endings.ts';
 import type { VmDetails } from './vm-views.ts';
 
 /** What the tab's connection to the relay does for its VMs. */
-export interface RoomPort {
+interface RoomPort {
   createVm(options: { name?: string; memoryBytes: number }): Promise<CreatedVm>;
   setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void;
   /** Rejects with an error for which wasRefused() holds if the VM is not this tab's at this epoch. */

@@ -2,7 +2,7 @@
 import type { MigrationReport } from '../migration/report.ts';
 import type { EndedMigration, LogLine } from './scripting-interface.ts';
 
-export function bytesText(bytes: number): string {
+function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   if (bytes < 1_000_000) return `${(bytes / 1000).toFixed(0)} kB`;
   return `${(bytes / 1_000_000).toFixed(1)} MB`;
@@ -17,7 +17,7 @@ export function reportLine({ at, report, vmName, toName }: EndedMigration): LogL
   return { at, level: reportLevel(report), vmId: report.vmId, text: reportText(report, vmName, toName) };
 }
 
-export function reportText(report: MigrationReport, vmName: string, targetName: string): string {
+function reportText(report: MigrationReport, vmName: string, targetName: string): string {
   switch (report.outcome) {
     case 'completed': {
       const verified = report.verified === null ? '' : report.verified ? ' Every page was compared: all equal.' : ' Every page was compared: NOT all equal.';

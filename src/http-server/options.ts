@@ -50,12 +50,12 @@ export class OptionError extends Error {
 }
 
 export const DEFAULT_PORT = 8686;
-export const DEFAULT_HOST = '127.0.0.1';
-export const DEFAULT_PING_MS = 100;
+const DEFAULT_HOST = '127.0.0.1';
+const DEFAULT_PING_MS = 100;
 /** Below this the pings themselves would load a room of many VMs (each is two frames through the switch). */
-export const MIN_PING_MS = 5;
+const MIN_PING_MS = 5;
 /** A slower beat than a minute shows nothing. */
-export const MAX_PING_MS = 60_000;
+const MAX_PING_MS = 60_000;
 const DEFAULT_DATA_DIR = '.cache/server';
 
 export const HELP = `TabMotion: live migration of a running PC between browser tabs

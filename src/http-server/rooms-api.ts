@@ -5,7 +5,7 @@ import { decodeLastWord } from '../net-relay/relay-wire.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 
 /** What the relay tells about a room. */
-export interface RoomDescription {
+interface RoomDescription {
   readonly hosts: readonly { readonly id: string; readonly name: string }[];
   readonly vms: readonly {
     readonly id: string;
@@ -21,7 +21,7 @@ export interface RoomDescription {
   readonly gateway?: Readonly<Record<string, number>>;
 }
 
-export interface CaptureState {
+interface CaptureState {
   readonly running: boolean;
   /** Frames that the file would hold now, and frames that made room for later ones. */
   readonly frames: number;
@@ -70,7 +70,7 @@ const DOWNLOAD_REFUSALS = {
 } as const;
 
 /** The key that a request carries; otherwise answers it with 401 and returns null. */
-export function bearerKey(request: Request, response: Response): string | null {
+function bearerKey(request: Request, response: Response): string | null {
   response.setHeader('Cache-Control', 'no-store');
   const key = BEARER.exec(request.headers.authorization ?? '')?.[1];
   if (key !== undefined) return key;

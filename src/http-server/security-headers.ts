@@ -24,7 +24,7 @@ export function contentSecurityPolicy(host: string | undefined): string {
 }
 
 /** What of the browser the page never uses. The clipboard and the full screen stay its own; a guest has no sound and no camera. */
-export const PERMISSIONS_POLICY = [
+const PERMISSIONS_POLICY = [
   'accelerometer', 'camera', 'display-capture', 'encrypted-media', 'geolocation', 'gyroscope', 'hid', 'identity-credentials-get',
   'idle-detection', 'local-fonts', 'magnetometer', 'microphone', 'midi', 'payment', 'publickey-credentials-create',
   'publickey-credentials-get', 'screen-wake-lock', 'serial', 'usb', 'window-management', 'xr-spatial-tracking',

@@ -8,7 +8,7 @@ import { openBroadcastLane } from './broadcast-lane.ts';
 import { openDataChannelLane } from './data-channel-lane.ts';
 import { openPortLane } from './port-lane.ts';
 
-export type LaneEnd =
+type LaneEnd =
   /** A WebRTC data channel, transferred in the task that created it. */
   | { readonly type: 'data-channel'; readonly channel: RTCDataChannel }
   /** A lane that stays on the page (page-lane.ts), for browsers that cannot transfer data channels. */

@@ -28,7 +28,7 @@ interface WithOffer<Name extends string> extends Base<Name> {
 }
 
 /** The link is open, nothing was said yet. */
-export interface AwaitingOffer extends Base<'awaiting-offer'> {
+interface AwaitingOffer extends Base<'awaiting-offer'> {
   readonly canReconnect: boolean;
 }
 /** The VM is built and its port attached. */
@@ -58,7 +58,7 @@ export interface Restoring extends WithOffer<'restoring'> {
   readonly targetScan: string | null;
 }
 /** The relay was asked to move the lease. */
-export interface Committing extends WithOffer<'committing'> {
+interface Committing extends WithOffer<'committing'> {
   readonly stoppedAt: number;
   /** Whether the source was told that the relay does not answer. */
   readonly toldUnanswered: boolean;

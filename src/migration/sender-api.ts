@@ -16,7 +16,7 @@ export interface SenderOptions {
   readonly fixedPauseMs?: number;
 }
 
-export interface SenderOffer {
+interface SenderOffer {
   readonly migrationId: MigrationId;
   readonly vmId: VmId;
   readonly from: HostId;

@@ -42,7 +42,7 @@ export interface SenderPlan {
 }
 
 /** What was sent so far, cumulative over all links. */
-export interface SentTotals {
+interface SentTotals {
   readonly pages: number;
   readonly bytes: number;
 }
@@ -74,7 +74,7 @@ interface Base<Name extends string> {
   readonly deadline: number | null;
 }
 /** The target's word that its CPU runs. */
-export interface TargetRuns {
+interface TargetRuns {
   /** On the source's clock. */
   readonly at: number;
 }
@@ -144,16 +144,13 @@ export interface Withdrawing extends Base<'withdrawing'> {
   readonly lease: 'free' | 'releasing';
   readonly resumedAt: number | null;
 }
-export interface Ended extends Base<'ended'> {
+interface Ended extends Base<'ended'> {
   readonly verdict: Verdict;
 }
 
 export type SenderState =
   | Offering | Preparing | Copying | Reconnecting | Holding | Stopping | HandingOver | Committing | Aborting | Confirming
   | Withdrawing | Ended;
-
-/** The states in which pages are tracked. */
-export type TrackingState = Copying | Reconnecting | Holding | Stopping | HandingOver;
 
 /** What the runner is asked to do asynchronously; the answer is the event of the same name, or `operation-failed`. */
 export type SenderOperation =

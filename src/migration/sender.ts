@@ -21,7 +21,7 @@ import type { SenderEffect, SenderEvent, SenderOperation, SenderPlan, SenderStat
 import { settlable, within, type Settlable } from './settlable.ts';
 import { SourceWork } from './source-work.ts';
 
-export type { CancelAnswer, SenderDeps, SenderHandle, SenderOffer, SenderOptions } from './sender-api.ts';
+export type {  SenderDeps, SenderHandle,  SenderOptions } from './sender-api.ts';
 
 /** Pings in a row at the start, while the link is idle: the quickest one tells the clocks' offset best. */
 const FIRST_PINGS = 8;

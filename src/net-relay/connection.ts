@@ -12,7 +12,7 @@ import { MAX_FRAME_BACKLOG_BYTES, MAX_PAUSE_MS, MAX_TEXT_BACKLOG_BYTES, SOCKET_P
 /** The relay's heartbeat, answered by every client. */
 export const HEARTBEAT_MS = 1000;
 /** Heartbeats in a row without a word from the client: it is gone, or frozen. */
-export const SILENT_HEARTBEATS = 5;
+const SILENT_HEARTBEATS = 5;
 /** Heartbeats until the first message must have come. */
 const HELLO_HEARTBEATS = 5;
 

@@ -10,7 +10,6 @@ import type { Station, StationSocket } from './station.ts';
 /** 10.86.0.0/24: private, and unlikely on a real network, so that a TAP seldom meets a clash. */
 export const LAN_PREFIX_LENGTH = 24;
 export const LAN_NETMASK = '255.255.255.0' as Ipv4Address;
-export const LAN_BROADCAST = '10.86.0.255' as Ipv4Address;
 export const GATEWAY_IP = '10.86.0.1' as Ipv4Address;
 /** VMs have `02:5a:…`; the gateway's address can therefore never be a VM's. */
 export const GATEWAY_MAC = '02:00:00:00:00:01' as MacAddress;

@@ -17,7 +17,7 @@ import { assertNever } from '../shared/assert-never.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 
 /** How a migration ended at the arbiter: the source kept the VM, the target has it, or it had it and gave no sign of life. */
-export interface EndedMigration {
+interface EndedMigration {
   readonly migrationId: MigrationId;
   readonly sourceHostId: HostId;
   readonly sourceEpoch: LeaseEpoch;
@@ -36,13 +36,13 @@ export interface OwnedLease extends LeaseBase {
   readonly state: 'owned';
 }
 /** The source is about to stop; frames for the VM wait at the relay. */
-export interface HoldingLease extends LeaseBase {
+interface HoldingLease extends LeaseBase {
   readonly state: 'holding';
   readonly migrationId: MigrationId;
   readonly targetHostId: HostId;
 }
 /** The source's CPU is stopped and everything it had to say was said: a commit is allowed. */
-export interface DrainedLease extends LeaseBase {
+interface DrainedLease extends LeaseBase {
   readonly state: 'drained';
   readonly migrationId: MigrationId;
   readonly targetHostId: HostId;
@@ -109,7 +109,7 @@ export function newLease(vmId: VmId, ownerHostId: HostId): OwnedLease {
 }
 
 /** The lease's own account of a migration that ended, if it is remembered. */
-export function endedMigration(lease: Lease, migrationId: MigrationId): EndedMigration | undefined {
+function endedMigration(lease: Lease, migrationId: MigrationId): EndedMigration | undefined {
   return lease.ended.find((entry) => entry.migrationId === migrationId);
 }
 

@@ -35,11 +35,11 @@ const text = v.pipe(v.string(), v.maxLength(1000));
 export const roomNameSchema = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/));
 const roomKey = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{16,64}$/));
 
-export const vmStateSchema = v.picklist(['starting', 'running', 'paused', 'migrating', 'moved']);
+const vmStateSchema = v.picklist(['starting', 'running', 'paused', 'migrating']);
 
 const count = v.pipe(v.number(), v.minValue(0));
 /** Frames and bytes that passed the VM's port, and frames it dropped, since the VM was made or the relay started. */
-export const trafficSchema = v.object({
+const trafficSchema = v.object({
   vmId: id,
   framesFromGuest: count,
   bytesFromGuest: count,
@@ -48,11 +48,11 @@ export const trafficSchema = v.object({
   dropped: count,
 });
 
-export const hostInfoSchema = v.object({ id, name: displayName });
+const hostInfoSchema = v.object({ id, name: displayName });
 
-export const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
+const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
 
-export const vmInfoSchema = v.object({
+const vmInfoSchema = v.object({
   id,
   name: displayName,
   state: vmStateSchema,
@@ -85,7 +85,7 @@ export const lastWordSchema = v.object({
 export type LastWord = v.InferOutput<typeof lastWordSchema>;
 
 /** A VM that is no more, as the room remembers it. */
-export const endedVmSchema = v.object({
+const endedVmSchema = v.object({
   id,
   name: displayName,
   /** Its last owner; `hostName` is null if the relay was never told it. */

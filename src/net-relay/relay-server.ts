@@ -53,7 +53,7 @@ export interface RelayOptions {
   readonly onStoreUnsure?: (error: StoreUnsure) => void;
 }
 
-export interface RoomStatus {
+interface RoomStatus {
   readonly hosts: readonly HostInfo[];
   readonly vms: readonly {
     readonly id: string;
@@ -71,7 +71,7 @@ export interface RoomStatus {
   readonly ended: readonly EndedVm[];
 }
 
-export interface RelayStats {
+interface RelayStats {
   readonly sockets: number;
   readonly rooms: number;
   readonly vms: number;
@@ -100,7 +100,7 @@ export interface Relay extends Disposable {
   connect(kind: SocketKind, socket: ServerSocket, caller?: Partial<Caller>): ServerSocketEvents;
 }
 
-export interface Caller {
+interface Caller {
   /** False: another site's page. */
   readonly originAllowed: boolean;
   readonly address: string | null;

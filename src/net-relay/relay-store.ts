@@ -44,7 +44,7 @@ const storedVmSchema = v.object({
   forwards: v.array(v.object({ guestPort: v.number(), hostPort: v.number() })),
 });
 
-export type StoredRoom = v.InferOutput<typeof storedRoomSchema>;
+type StoredRoom = v.InferOutput<typeof storedRoomSchema>;
 export type StoredVm = v.InferOutput<typeof storedVmSchema>;
 export type StoredLease = v.InferOutput<typeof storedLeaseSchema>;
 

@@ -9,7 +9,7 @@ import { FrameMessageKind, MAX_BATCH_FRAMES, MAX_BINARY_MESSAGE_BYTES, MAX_FRAME
 
 export type FrameKind = keyof typeof FrameMessageKind;
 
-export type BinaryRefusal = 'message-too-long' | 'message-empty' | 'unknown-kind' | 'frame-truncated' | 'frame-empty' | 'frame-oversized' | 'too-many-frames';
+type BinaryRefusal = 'message-too-long' | 'message-empty' | 'unknown-kind' | 'frame-truncated' | 'frame-empty' | 'frame-oversized' | 'too-many-frames';
 export type TextRefusal = 'message-too-long' | 'not-json' | 'unknown-message';
 
 export type DecodedFrames =

@@ -1,6 +1,6 @@
 /** Branded identifiers: a string of one kind is never taken for one of another. */
 declare const brand: unique symbol;
-export type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 export type RoomName = Brand<string, 'RoomName'>;
 export type HostId = Brand<string, 'HostId'>;

@@ -1,6 +1,6 @@
 /** How large the hosts' cards are drawn: as large as the window has room for above a console of a useful height. */
 
-export type CardSize = 'large' | 'small' | 'tiny';
+type CardSize = 'large' | 'small' | 'tiny';
 
 export interface HostGrid {
   readonly size: CardSize;

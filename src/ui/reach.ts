@@ -7,7 +7,7 @@ const SSH_PORT = 22;
 const HTTP_PORT = 80;
 
 /** How a TCP port of the guest is reached on the server's machine, as a command where there is an obvious one. */
-export function reachCommand(forward: { readonly guestPort: number; readonly hostPort: number }): string {
+function reachCommand(forward: { readonly guestPort: number; readonly hostPort: number }): string {
   if (forward.guestPort === HTTP_PORT) return `curl http://localhost:${forward.hostPort}/`;
   if (forward.guestPort === SSH_PORT) return `ssh -p ${forward.hostPort} root@localhost`;
   return `localhost:${forward.hostPort}`;

@@ -12,7 +12,7 @@ const LARGEST_PX = 22;
 /** A console in another tab's size is shown whole, as a picture that is small rather than cut. */
 const SMALLEST_SCALED_PX = 3;
 /** Steps in which a scaled font is made smaller until everything fits. */
-export const SCALE_STEP_PX = 0.5;
+const SCALE_STEP_PX = 0.5;
 /** Room for the scroll bar and the frame. */
 const MARGIN_PX = 22;
 

@@ -33,7 +33,7 @@ const randomSeed = (): string =>
   [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** A VM's name as a host name: letters, digits and hyphens. */
-export function hostname(name: string): string {
+function hostname(name: string): string {
   const plain = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 63);
   return plain === '' ? 'guest' : plain;
 }

@@ -50,7 +50,7 @@ export interface WorkerContext {
   readonly watchPort: (port: OwnerPort) => Disposable;
 }
 
-export interface MigrationEngines {
+interface MigrationEngines {
   readonly compressor: Awaited<ReturnType<typeof createCompressor>>;
   readonly pageHash: Awaited<ReturnType<typeof createPageHash>>;
 }

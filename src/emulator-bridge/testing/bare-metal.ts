@@ -25,7 +25,7 @@ const LINK = ['-Wl,-m,elf_i386', '-Wl,-T,link.ld', '-Wl,--oformat=binary', '-Wl,
 
 /** Where link.ld puts what the test chooses. */
 const CHOSEN_AT = 0xffd0;
-export const BARE_MEMORY_BYTES = 2 * 2 ** 20;
+const BARE_MEMORY_BYTES = 2 * 2 ** 20;
 /** Where the workloads leave their results, a ring of words; behind it is how many there were so far. */
 const RESULTS_AT = 0x10_0000;
 export const RESULT_WORDS = 0x4000;

@@ -20,7 +20,7 @@ export interface TwinPc {
 }
 
 /** What the comparison uses of v86 besides the bridge's own part of it. */
-export interface TwinCpu extends V86Cpu {
+interface TwinCpu extends V86Cpu {
   readonly jit_imports: WebAssembly.ModuleImports;
   readonly wm: V86Cpu['wm'] & { readonly wasm_table: WebAssembly.Table };
   set_jit_config(index: number, value: number): void;

@@ -101,14 +101,14 @@ export const UNSAVED_FIELDS: Readonly<Record<V86Kind, Readonly<Record<string, Un
   absent: {},
 };
 
-/** Variables of v86's functions, which no object shows. Found by reading; a new v86 must be read again (the test says when). */
-export const UNSAVED_CLOSURES: Readonly<Record<string, Unsaved>> = {
-  'CPU.init: a20_byte': carried('hidden-state.ts, by port 0x92'),
-  'CPU.init: settings': CONSTANT,
-  'ByteQueue: data, start, end': carried('with the queue that they are of'),
-  'panic-device.ts, create-machine.ts: panickedAt': carried('hidden-state.ts'),
-  'IDE, virtio: requests under way': harmless('none is: drainDisk(), and replies are made at once'),
-};
+/*
+ * Variables inside v86's functions, which no object shows. Found by reading; a new v86 must be read again (the test says
+ * when).
+ *   CPU.init, a20_byte: carried by hidden-state.ts, by port 0x92
+ *   CPU.init, settings: the same on every host
+ *   ByteQueue, data, start and end: carried with the queue that they are of
+ *   IDE and virtio, requests under way: none is, as drainDisk() waits for them and replies are made at once
+ */
 
 /** A piece of v86.wasm's memory: where it begins, and how long it is. */
 export interface Piece extends Unsaved {

@@ -3,7 +3,7 @@
  * the program by `i32.const 0; i32.load offset=PLACE`, or by a constant pointer.
  */
 
-export interface MemoryUse {
+interface MemoryUse {
   readonly kind: 'load' | 'store';
   /** The constant part of the address. */
   readonly offset: number;

@@ -13,7 +13,7 @@ type OnTheWay = { readonly message: Uint8Array } | { readonly closed: string };
 /** Bytes on their way before writable() waits. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
-export class MemoryLane implements Lane {
+class MemoryLane implements Lane {
   private readonly name: string;
   private peer: MemoryLane | null = null;
   private onTheWay: OnTheWay[] = [];
@@ -159,7 +159,7 @@ export class MemoryLane implements Lane {
   }
 }
 
-export interface MemoryLink extends Link {
+interface MemoryLink extends Link {
   readonly control: MemoryLane;
   readonly bulk: MemoryLane;
 }

@@ -35,18 +35,18 @@ export function wasRefused(error: unknown): boolean {
   return error instanceof Error && error.cause === REFUSED;
 }
 
-export type HostClientState = RelaySocketState;
+type HostClientState = RelaySocketState;
 export interface HostMessageEvent {
   readonly hostId: HostId;
   readonly body: unknown;
 }
-export interface RoomView {
+interface RoomView {
   readonly hosts: readonly HostInfo[];
   readonly vms: readonly VmInfo[];
   /** VMs that are no more and not yet dismissed, oldest first. */
   readonly ended: readonly EndedVm[];
 }
-export interface PingEvent {
+interface PingEvent {
   readonly vmId: string;
   readonly seq: number;
   readonly rttMs: number | null;

@@ -13,8 +13,8 @@ export interface PortNic {
 }
 
 /** Twice what the relay holds during a switchover, so that nothing it releases is lost here. */
-export const MAX_QUEUED_FRAMES = 8192;
-export const MAX_QUEUED_BYTES = 12 * 1024 * 1024;
+const MAX_QUEUED_FRAMES = 8192;
+const MAX_QUEUED_BYTES = 12 * 1024 * 1024;
 
 export type PortClientDrop = 'queue-too-many' | 'queue-too-large' | 'not-connected' | 'not-owner' | 'too-slow' | 'oversized' | 'bad-frames';
 

@@ -38,7 +38,7 @@ const CLOSE_LIMIT_MS = 5000;
 const LOOK_MS = 1000;
 const SILENT_LOOKS = 5;
 
-export function openRelayLane(options: RelayLaneOptions): Lane {
+function openRelayLane(options: RelayLaneOptions): Lane {
   return new RelayLane(options);
 }
 

@@ -7,8 +7,8 @@
 import { readMac, writeMac } from './address.ts';
 import { EtherType } from './ethernet.ts';
 
-export const ARP_BYTES = 28;
-export const ArpOperation = { request: 1, reply: 2 } as const;
+const ARP_BYTES = 28;
+const ArpOperation = { request: 1, reply: 2 } as const;
 
 export interface ArpPacket {
   readonly operation: 'request' | 'reply';

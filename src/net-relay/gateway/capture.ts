@@ -9,13 +9,13 @@
 import { MAX_FRAME_BYTES } from '../relay-protocol.ts';
 import type { Station } from '../station.ts';
 
-export const PCAP_HEADER_BYTES = 24;
+const PCAP_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;
 const LINKTYPE_ETHERNET = 1;
 /** About 1 s of a download at full speed, or hours of an idle room. */
-export const CAPTURE_BYTES = 32 * 1024 * 1024;
+const CAPTURE_BYTES = 32 * 1024 * 1024;
 
-export function pcapHeader(): Uint8Array {
+function pcapHeader(): Uint8Array {
   const bytes = new Uint8Array(PCAP_HEADER_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, 0xa1b2c3d4);

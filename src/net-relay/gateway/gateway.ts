@@ -58,7 +58,7 @@ export interface GatewayOptions {
   readonly log?: (line: string) => void;
 }
 
-export type GatewayStats = Partial<Record<CounterName | 'tcp-open' | 'tcp-time-wait' | 'tcp-buffer-bytes', number>>;
+type GatewayStats = Partial<Record<CounterName | 'tcp-open' | 'tcp-time-wait' | 'tcp-buffer-bytes', number>>;
 
 export interface Gateway extends Station {
   /** Rejects with ForwardError. Host port 0: any free one. */

@@ -5,7 +5,7 @@
  */
 import { addToSum, foldSum } from './checksum.ts';
 
-export const ICMP_HEADER_BYTES = 8;
+const ICMP_HEADER_BYTES = 8;
 export const IcmpType = { echoReply: 0, unreachable: 3, echoRequest: 8, timeExceeded: 11 } as const;
 /** Codes of `unreachable`. */
 export const UnreachableCode = { host: 1, protocol: 2, port: 3, prohibited: 13 } as const;

@@ -8,7 +8,7 @@ import { addToSum, foldSum } from './checksum.ts';
 
 export const IPV4_HEADER_BYTES = 20;
 /** Hops our own packets may take; what Linux uses. */
-export const IPV4_TTL = 64;
+const IPV4_TTL = 64;
 export const IpProtocol = { icmp: 1, tcp: 6, udp: 17 } as const;
 
 export const FLAG_DONT_FRAGMENT = 0x4000;

@@ -18,7 +18,7 @@ export class OutboundRuleError extends Error {
   override readonly name = 'OutboundRuleError';
 }
 
-export type OutboundVerdict = { readonly allowed: true; readonly address: string } | { readonly allowed: false; readonly why: 'outbound-not-allowed' | 'outbound-inner' };
+type OutboundVerdict = { readonly allowed: true; readonly address: string } | { readonly allowed: false; readonly why: 'outbound-not-allowed' | 'outbound-inner' };
 
 export interface OutboundPolicy {
   /** `destination` as the guest wrote it. If allowed, with the address to use from the host machine. */

@@ -23,7 +23,7 @@ import { MAX_CAPTURES } from '../server-limits.ts';
 const KEEP_LISTENING_MS = 30_000;
 
 /** `--ping-ms`. */
-export const DEFAULT_PING_MS = 100;
+const DEFAULT_PING_MS = 100;
 
 /** A forward that somebody asks for. */
 export interface WantedForward {

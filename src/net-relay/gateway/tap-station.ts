@@ -44,7 +44,7 @@ export interface TapStation extends Station {
 }
 
 /** The device could not be made; the message says why and what to do. */
-export class TapError extends Error {
+class TapError extends Error {
   override readonly name = 'TapError';
 }
 

@@ -6,7 +6,7 @@
 import { addToSum, foldSum, pseudoHeaderSum } from './checksum.ts';
 import { IpProtocol } from './ipv4.ts';
 
-export const UDP_HEADER_BYTES = 8;
+const UDP_HEADER_BYTES = 8;
 
 export interface UdpDatagram {
   readonly sourcePort: number;

@@ -1,11 +1,11 @@
 /** The retransmission timeout of RFC 6298, in milliseconds. */
 
 /** Before the first measurement (RFC 6298, 2.1). */
-export const INITIAL_RTO_MS = 1000;
+const INITIAL_RTO_MS = 1000;
 /** A LAN answers in a few ms; below this a busy guest's delayed ACK (up to 200 ms) would look like a loss. */
-export const MIN_RTO_MS = 200;
+const MIN_RTO_MS = 200;
 /** RFC 6298, 2.5. `nudge` on the connection cuts the wait short when a guest is known to be back. */
-export const MAX_RTO_MS = 60_000;
+const MAX_RTO_MS = 60_000;
 /** Timers are no finer than this. */
 const GRANULARITY_MS = 1;
 

@@ -12,7 +12,7 @@ export const GATEWAY_MAC_NUMBER = 0x020000000001;
 export const OUTSIDE = 0x5db8d822;
 
 /** A lease table that a test changes. */
-export class TestLeases implements LeaseTable {
+class TestLeases implements LeaseTable {
   private leases: Lease[] = [];
   private readonly listeners = new Set<() => void>();
 

@@ -23,7 +23,7 @@ export function kernelGuestSkipReason(tools: readonly string[] = []): string | n
   return tun.status === 0 ? null : 'needs the right to make TAP devices';
 }
 
-export interface RunResult {
+interface RunResult {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;

@@ -130,7 +130,7 @@ export class TcpHost {
 }
 
 /** An IPv4 packet around a TCP segment. */
-export function packet(payload: Uint8Array, source: number, destination: number): Ipv4Packet {
+function packet(payload: Uint8Array, source: number, destination: number): Ipv4Packet {
   return { source, destination, protocol: IpProtocol.tcp, id: 0, ttl: 64, fragmentOffset: 0, moreFragments: false, payload, bytes: payload };
 }
 

@@ -39,7 +39,7 @@ const NO_PORT_YET = 'The target opens its port at the relay once the offer has t
 
 const NO_DISK = 'Only the relay stores anything.';
 
-export const IMPOSSIBLE: readonly Impossible[] = [
+const IMPOSSIBLE: readonly Impossible[] = [
   { party: 'relay', trouble: 'cancel', reason: 'The relay ends no migration of its own accord; only the users of the two hosts cancel.' },
   { party: 'link', trouble: 'cancel', reason: 'A link has nobody who could cancel; what a host says over it is that host\'s cancel.' },
   { party: 'source', trouble: 'full disk', reason: NO_DISK },
