@@ -12,7 +12,7 @@ export interface TabMotionHost {
   readonly vms: number;
 }
 
-export type TabMotionVmState = 'starting' | 'running' | 'paused' | 'migrating' | 'moved';
+export type TabMotionVmState = 'starting' | 'running' | 'paused' | 'migrating';
 
 export interface TabMotionVm {
   readonly id: string;

@@ -19,8 +19,6 @@ export function vmStateWord(vm: VmView): string {
     case 'starting':
       return 'starting';
     case 'running':
-    // The relay's word for a VM whose old place is still shown somewhere: where it is now, it runs.
-    case 'moved':
       return 'running';
     case 'paused':
       return 'paused';
