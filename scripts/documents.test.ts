@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HELP } from '../src/http-server/options.ts';
 
@@ -15,6 +16,10 @@ function table(document: string, heading: string): string[][] {
     .slice(1)
     .map((line) => line.split('|').slice(1, -1).map((cell) => cell.replaceAll('`', '').trim()));
 }
+
+/** Everything that is committed, or about to be. */
+const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' }).trim().split('\n').filter((file) => existsSync(new URL(file, root)));
+const commentsOf = (source: string): string => [...source.matchAll(/\/\*[^]*?\*\/|\/\/[^\n]*/g)].map(([comment]) => comment).join('\n');
 
 describe('the documents', () => {
   it('list each dependency with its licence', () => {
@@ -49,8 +54,33 @@ describe('the documents', () => {
     expect(missing).toEqual([]);
   });
 
+  it('and comments name only files that exist', () => {
+    const names = new Set(files.map((file) => file.slice(file.lastIndexOf('/') + 1)));
+    const exists = (path: string): boolean => (path.includes('/') ? files.some((file) => `/${file}`.endsWith(`/${path}`)) : names.has(path));
+    const missing = files.flatMap((file) => {
+      const prose = file.endsWith('.md') ? read(file) : /\.(?:ts|js|c)$/.test(file) ? commentsOf(read(file)) : '';
+      const named = [...prose.matchAll(/(?<![\w./@:-])(?:\.\.?\/)*((?:[\w.-]+\/)*[\w-][\w.-]*\.(?:ts|md|pml|sh))\b/g)].map(([, path]) => path ?? '');
+      return named.filter((path) => !exists(path)).map((path) => `${file}: ${path}`);
+    });
+    expect(missing).toEqual([]);
+  });
+
+  it('define every code that a test or a comment cites', () => {
+    const rules = [...read('PROTOCOL.md').matchAll(/^- \*\*((?:MG|NR|GW|SG|I)\d+)/gm)].map(([, code]) => code);
+    const promises = table(read('e2e/README.md').replace('# What the', '## What the'), 'What the end-to-end tests prove').map(([code]) => code);
+    const known = new Set([...rules, ...promises]);
+    expect(known.size).toBeGreaterThan(150);
+    const cites = (text: string): string[] => [...text.matchAll(/\b(?:(?:MG|NR|GW|SG)\d+|(?:[ABCFI]\d{1,2}(?=[):, -])))/g)].map(([code]) => code);
+    const unknown = files.filter((file) => file.endsWith('.test.ts') || file.endsWith('.e2e.ts')).flatMap((file) => {
+      const text = read(file);
+      const titles = [...text.matchAll(/\b(?:it|test|describe)(?:\.\w+\([^)]*\))?\((['"`])(.*?)\1, /g)].map(([, , title]) => title ?? '');
+      return [...titles, commentsOf(text)].flatMap(cites).filter((code) => !known.has(code)).map((code) => `${file}: ${code}`);
+    });
+    expect(unknown).toEqual([]);
+  });
+
   it('give every rule of the protocols a number of its own', () => {
-    const numbers = [...read('PROTOCOL.md').matchAll(/^- \*\*((?:MG|NR|GW|SG)\d+)/gm)].map(([, number]) => number ?? '');
+    const numbers = [...read('PROTOCOL.md').matchAll(/^- \*\*((?:MG|NR|GW|SG|I)\d+)/gm)].map(([, number]) => number ?? '');
     expect(numbers.length).toBeGreaterThan(100);
     expect(numbers.filter((number, at) => numbers.indexOf(number) < at)).toEqual([]);
   });

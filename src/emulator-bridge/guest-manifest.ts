@@ -24,7 +24,7 @@ export const guestManifestSchema = v.object({
   /** SHA-256 of each chunk of the disk image, concatenated as 32-byte records: checks what Range requests return. */
   diskChunks: artefactSchema,
   diskChunkBytes: size,
-  /** Base snapshot (snapshot-format.ts), zstd-compressed. */
+  /** Base snapshot (base-snapshot.ts), zstd-compressed. */
   snapshot: artefactSchema,
   packages: v.array(v.object({ name: v.string(), version: v.string(), licence: v.string(), source: v.string() })),
 });

@@ -10,7 +10,7 @@ const DATA = 0x60;
 const STATUS = 0x64;
 const OUTPUT_FULL = 1;
 const FROM_MOUSE = 0x20;
-/** F12: the codes from here to the prefixes are no keys. */
+/** The code of F12. From there to the prefixes no code is a key. */
 const LAST_PLAIN_KEY = 0x58;
 
 describe('Ps2Input on v86\'s keyboard controller', () => {

@@ -11,8 +11,6 @@ import type { VgaLike } from './screen.ts';
 import type { UartLike } from './serial-port.ts';
 import type { BusLike } from './v86-bus.ts';
 
-;
-
 /** Functions of v86.wasm that the bridge calls, and the globals that write tracking adds (write-tracking.ts). */
 export interface V86Exports extends WebAssembly.Exports {
   readonly memory: WebAssembly.Memory;

@@ -11,7 +11,7 @@ import { openPortLane } from './port-lane.ts';
 type LaneEnd =
   /** A WebRTC data channel, transferred in the task that created it. */
   | { readonly type: 'data-channel'; readonly channel: RTCDataChannel }
-  /** A lane that stays on the page (page-lane.ts), for browsers that cannot transfer data channels. */
+  /** A lane that stays on the page (port-lane.ts), for browsers that cannot transfer data channels. */
   | { readonly type: 'port'; readonly port: MessagePort }
   /** A BroadcastChannel between tabs of one browser; both ends open the same name, with different sides. */
   | { readonly type: 'broadcast'; readonly name: string; readonly side: 'source' | 'target' };

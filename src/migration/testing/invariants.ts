@@ -1,4 +1,4 @@
-/** What must hold in every rehearsal, whatever fails (DESIGN's I1-I3 and I5, rules MG23-MG35). Each throws with the story. */
+/** What must hold in every rehearsal, whatever fails (I1-I3 and I5 of PROTOCOL.md, rules MG23-MG35). Each throws with the story. */
 import { PAGE_SIZE } from '../../shared/page.ts';
 import type { Arbiter } from './arbiter.ts';
 import type { Staging } from './staging.ts';

@@ -4,7 +4,7 @@
  * beat. IPv4 only: IPv6 frames are dropped and counted.
  *
  * It knows guests from the lease table alone, the host machine's network from a HostNetwork, time from a Clock. What it
- * drops or refuses is counted under a name of counters.ts. The rules are in RULES.md (GW1…); `room-gateway.ts` joins a
+ * drops or refuses is counted under a name of counters.ts. The rules are in PROTOCOL.md (GW1…); `room-gateway.ts` joins a
  * gateway to a room of the relay.
  */
 import { randomInt } from 'node:crypto';
