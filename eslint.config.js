@@ -17,6 +17,30 @@ export const FOLDERS = [
   { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'prom-client', 'vite', 'node:.*'] },
 ];
 
+/** `src` and the folders beside it: which of these each may import. */
+export const OUTER_FOLDERS = [
+  { name: 'src', folders: [] },
+  { name: 'guest', folders: ['src'] },
+  { name: 'e2e', folders: ['src', 'guest'] },
+  { name: 'bench', folders: ['src', 'guest', 'e2e'] },
+  { name: 'scripts', folders: ['src', 'guest', 'e2e'] },
+];
+
+function outerRules({ name, folders }) {
+  const forbidden = OUTER_FOLDERS.map((folder) => folder.name).filter((other) => other !== name && other !== 'src' && !folders.includes(other));
+  return {
+    files: [`${name}/**/*.ts`],
+    // A composition root, and a test that brings a guest of its own.
+    ignores: name === 'src' ? ['src/server.ts', '**/*.test.ts'] : [],
+    rules: {
+      'no-restricted-syntax': ['error', {
+        selector: `:matches(ImportDeclaration, ExportNamedDeclaration, ExportAllDeclaration, ImportExpression)[source.value=/^(\\.\\.\\u002F)+(${forbidden.join('|')})\\u002F/]`,
+        message: `${name} may import of the folders beside it only: ${folders.join(', ') || 'none'}. Move what both need to one of these.`,
+      }],
+    },
+  };
+}
+
 const ALL = FOLDERS.map((folder) => folder.name);
 
 function importRules({ name, folders, packages }) {
@@ -112,6 +136,7 @@ export default tseslint.config(
     rules: { 'house/single-owner': 'error' },
   },
   ...FOLDERS.map(importRules),
+  ...OUTER_FOLDERS.map(outerRules),
   {
     // What waits for something must be tested in virtual time.
     files: ['migration', 'link', 'vm-host', 'host'].map((name) => `src/${name}/**/*.ts`),

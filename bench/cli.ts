@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { chromium, type Browser } from '@playwright/test';
 import { CHROMIUM_FLAGS } from '../e2e/harness/chromium-flags.ts';
 import { startServer, type ServerProcess } from '../e2e/harness/server-process.ts';
-import { findChromium } from '../scripts/find-chromium.ts';
+import { findChromium } from '../e2e/harness/find-chromium.ts';
 import { firstAnswer, LOADS, migrations } from './migration.ts';
 import { networkTables } from './network/network.ts';
 import { QEMU_REFERENCE } from './qemu-reference.ts';

@@ -9,7 +9,7 @@ const readJson = (name: string): Record<string, unknown> => JSON.parse(read(name
 
 /** Rows of the first table under a heading, each cell without its backquotes. */
 function table(document: string, heading: string): string[][] {
-  const section = document.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  const section = document.split(`## ${heading}\n`)[1]?.split(/\n##+ /)[0] ?? '';
   return section
     .split('\n')
     .filter((line) => line.startsWith('|') && !line.startsWith('|---'))
@@ -36,6 +36,12 @@ describe('the documents', () => {
     const { FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as { FOLDERS: { name: string; folders: string[]; packages: string[] }[] };
     const shown = table(read('ARCHITECTURE.md'), 'Import rules');
     expect(shown).toEqual(FOLDERS.map(({ name, folders, packages }) => [name, folders.join(', ') || 'nothing', packages.map((each) => each.replace('.*', '')).join(', ') || 'none']));
+  });
+
+  it('show the import rules of the folders beside src', async () => {
+    const { OUTER_FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as { OUTER_FOLDERS: { name: string; folders: string[] }[] };
+    const shown = table(read('ARCHITECTURE.md'), 'Beside `src`');
+    expect(shown).toEqual(OUTER_FOLDERS.map(({ name, folders }) => [name, folders.join(', ') || 'nothing']));
   });
 
   it('explain every option of the server', () => {

@@ -10,7 +10,7 @@ async function messages(path: string, text: string): Promise<string[]> {
     cwd: root,
     // Typed rules would need the file to belong to a project; the import rules look at the text alone.
     overrideConfig: [{ files: ['**/*.ts'], languageOptions: { parserOptions: { projectService: false, project: null, program: null } } }],
-    ruleFilter: ({ ruleId }) => ruleId === 'no-restricted-imports' || ruleId === 'house/single-owner',
+    ruleFilter: ({ ruleId }) => ruleId === 'no-restricted-imports' || ruleId === 'no-restricted-syntax' || ruleId === 'house/single-owner',
   });
   const [result] = await eslint.lintText(text, { filePath: `${root}${path}` });
   return result!.messages.filter((message) => message.ruleId !== null || message.fatal === true).map((message) => message.message);
@@ -35,6 +35,12 @@ describe('the import rules', () => {
     ['src/net-relay/x.ts', `import 'ws';`, "Only src/net-relay/web-socket-server.ts and src/net-relay/node-socket.ts imports 'ws'"],
     ['src/link/x.ts', `export const peer = await import('peerjs');`, "Only src/link/peer-signalling.ts imports 'peerjs'"],
     ['src/http-server/x.ts', `import 'peer';`, "Only src/http-server/signalling.ts imports 'peer'"],
+    ['src/http-server/x.ts', `import '../../scripts/x.ts';`, 'src may import of the folders beside it only: none'],
+    ['src/net-relay/x.ts', `import { x } from '../../guest/guest-set.ts';`, 'src may import of the folders beside it only: none'],
+    ['guest/image/x.ts', `import '../../e2e/harness/poll-for.ts';`, 'guest may import of the folders beside it only: src'],
+    ['e2e/harness/x.ts', `export * from '../../scripts/test.ts';`, 'e2e may import of the folders beside it only: src, guest'],
+    ['bench/x.ts', `export const x = await import('../scripts/test.ts');`, 'bench may import of the folders beside it only: src, guest, e2e'],
+    ['scripts/x.ts', `import '../bench/cli.ts';`, 'scripts may import of the folders beside it only: src, guest, e2e'],
   ])('refuse in %s: %s', async (path, text, expected) => {
     expect((await messages(path, text)).join('\n')).toContain(expected);
   });
@@ -44,6 +50,8 @@ describe('the import rules', () => {
     ['src/host/x.ts', `import '../net-relay/relay-protocol.ts'; import '../net-relay/client/relay-client.ts'; import '../link/lane-core.ts';`],
     ['src/emulator-bridge/v86-api.ts', `import { V86 } from 'v86';`],
     ['src/server.ts', `import './http-server/routes.ts'; import './net-relay/relay-server.ts';`],
+    ['src/server.ts', `import '../guest/ensure-guest.ts';`],
+    ['e2e/harness/x.ts', `import '../../guest/ensure-guest.ts'; import '../../src/shared/ids.ts'; import './guest/x.ts';`],
     ['src/shared/x.test.ts', `import 'vitest';`],
   ])('allow in %s: %s', async (path, text) => {
     expect(await messages(path, text)).toEqual([]);

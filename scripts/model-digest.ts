@@ -4,13 +4,13 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { sourceDigest } from './source-digest.ts';
+import { sourceDigest } from '../src/http-server/source-digest.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CHECKED = `${ROOT}model/checked.sha256`;
 
 /** The model, its checker, and the code whose states, requests and messages it tells. */
-export const MODELLED: readonly string[] = [
+const MODELLED: readonly string[] = [
   'model/handover.pml',
   'scripts/model-report.ts',
   'scripts/verify-model.ts',

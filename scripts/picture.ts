@@ -13,8 +13,8 @@ import { pollFor } from '../e2e/harness/poll-for.ts';
 import { roomWith } from '../e2e/harness/room.ts';
 import { startServer } from '../e2e/harness/server-process.ts';
 import { ensureGuest } from '../guest/ensure-guest.ts';
-import { buildPage } from './build-page.ts';
-import { findChromium } from './find-chromium.ts';
+import { buildPage } from '../src/http-server/build-page.ts';
+import { findChromium } from '../e2e/harness/find-chromium.ts';
 
 const TARGET = join(fileURLToPath(new URL('..', import.meta.url)), 'docs', 'picture.png');
 /** A picture in a repository stays small. */

@@ -31,7 +31,7 @@ const PROPERTIES: readonly { readonly name: string; readonly means: string }[] =
 ];
 
 /** Words after BREAK_ in the model. */
-export const BROKEN_RULES: readonly { readonly rule: string; readonly how: string; readonly costs: string }[] = [
+const BROKEN_RULES: readonly { readonly rule: string; readonly how: string; readonly costs: string }[] = [
   { rule: 'MG19', how: 'the target may commit before drained', costs: 'every_run_ends' },
   { rule: 'MG21', how: 'a commit does not compare the lease', costs: 'I1_one_host_runs' },
   { rule: 'MG23', how: 'the source discards its copy at `running`', costs: 'I2_the_VM_is_where_its_lease_is' },

@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
-import { buildPage } from '../scripts/build-page.ts';
+import { buildPage } from './http-server/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
 import { openCodeFor, publicNotice } from './http-server/public-notice.ts';
 import { metrics } from './http-server/metrics.ts';

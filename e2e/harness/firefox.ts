@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findProgram } from '../../scripts/find-program.ts';
+import { findProgram } from './find-program.ts';
 import { BidiConnection } from './bidi-connection.ts';
 import { pollFor } from './poll-for.ts';
 import { ScriptedTab, type PageScript } from './scripted-tab.ts';

@@ -1,5 +1,5 @@
 import { ensureGuest } from '../../guest/ensure-guest.ts';
-import { buildPage } from '../../scripts/build-page.ts';
+import { buildPage } from '../../src/http-server/build-page.ts';
 
 /** Guest and pages are made before the first test, so that no test's server has to wait for them. */
 export default async function prepare(): Promise<void> {

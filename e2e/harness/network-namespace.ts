@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { chromium, type Browser } from '@playwright/test';
-import { findChromium } from '../../scripts/find-chromium.ts';
+import { findChromium } from './find-chromium.ts';
 import { CHROMIUM_FLAGS } from './chromium-flags.ts';
 
 const run = promisify(execFile);

@@ -9,7 +9,7 @@ const PLACES = [
   'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
 ];
 
-export const HOW_TO_GET_CHROMIUM =
+const HOW_TO_GET_CHROMIUM =
   'No Chromium was found. Debian and Ubuntu: apt-get install chromium. Elsewhere: install Chrome, or set CHROME_PATH to the program file of a Chromium.';
 
 /** The path of a Chromium: CHROME_PATH, then PATH, then the usual places. Throws with the way to get one. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sourceDigest } from './source-digest.ts';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SOURCES = ['index.html', 'public', 'src', 'e2e/pages', 'package-lock.json', 'vite.config.ts', 'tsconfig.json'];
 const STAMP_NAME = 'built-from.txt';
 
