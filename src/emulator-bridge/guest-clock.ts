@@ -4,6 +4,7 @@
  * continues on another host, or from a snapshot, they are moved onto that host's clocks so that the guest sees nothing
  * but the time that passed. What the RTC shows is set from outside: a host's wall clock is nobody's but its own.
  */
+import { hostClocks, type HostClocks } from './host-clocks.ts';
 import { RealTimeClock } from './real-time-clock.ts';
 import type { V86Cpu } from './v86-api.ts';
 
@@ -23,14 +24,6 @@ export interface ClockReading {
   /** That host's `Date.now()`. */
   readonly wallMs: number;
 }
-
-/** The host's clocks. */
-export interface HostClocks {
-  monotonicMs(): number;
-  wallMs(): number;
-}
-
-const hostClocks: HostClocks = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
 
 /** How the guest's real-time clock goes on: as a moved machine's, or as that of a PC that was switched off meanwhile. */
 type Continuation = 'moved' | 'switched-off';

@@ -2,7 +2,7 @@
  * The guest's real-time clock (RTC). v86 lets it go by the host's `Date.now()`, so it would take part whenever that
  * clock is set, and show what that clock shows. Here it goes by the host's monotonic clock, and is set from outside.
  */
-import type { HostClocks } from './guest-clock.ts';
+import type { HostClocks } from './host-clocks.ts';
 import type { V86Cpu, V86Rtc } from './v86-api.ts';
 
 /** `Date.now()` counts whole milliseconds; a difference above this means that the host's clock was set. */

@@ -12,7 +12,7 @@ import type { CarriedVm } from './carried-vm.ts';
 import { nextTask } from './next-task.ts';
 import { NextLinks } from './next-links.ts';
 import { openMigrationLink } from './open-migration-link.ts';
-import type { ResidentVm, WorkerContext } from './vm-host.ts';
+import type { ResidentVm, WorkerContext } from './worker-context.ts';
 
 export interface Departure {
   /** Never rejects. */

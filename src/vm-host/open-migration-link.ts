@@ -3,7 +3,7 @@ import { openLink, type OpenedLink } from '../link/lane-end.ts';
 import { openRelayLink } from '../net-relay/client/relay-lane.ts';
 import type { HostId, MigrationId } from '../shared/ids.ts';
 import { linkIdOf } from '../link/link-id.ts';
-import type { WorkerContext } from './vm-host.ts';
+import type { WorkerContext } from './worker-context.ts';
 import type { MigrationEnds } from './vm-worker-messages.ts';
 
 export interface LinkUse {

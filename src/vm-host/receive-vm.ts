@@ -13,7 +13,7 @@ import { unpackLuggage, type ConsoleLuggage } from './console-luggage.ts';
 import { NextLinks } from './next-links.ts';
 import { nextTask } from './next-task.ts';
 import { openMigrationLink } from './open-migration-link.ts';
-import type { ResidentVm, WorkerContext } from './vm-host.ts';
+import type { ResidentVm, WorkerContext } from './worker-context.ts';
 
 /** What is known once the guest is about to run. */
 interface Arrival {

@@ -9,26 +9,16 @@ import type { Machine, MachineEnd } from '../emulator-bridge/machine.ts';
 import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import type { OpenSocket } from '../net-relay/client/open-socket.ts';
-import { attachOwner, type OwnerPort } from '../net-relay/client/port-client.ts';
-import { disposable, DisposableBag, type Disposable } from '../shared/disposable.ts';
+import { attachOwner } from '../net-relay/client/port-client.ts';
+import { disposable, DisposableBag } from '../shared/disposable.ts';
 import type { LeaseEpoch } from '../shared/ids.ts';
 import type { ConsoleSize, FromVmWorker, GuestEnd, RelayAccess, ToVmWorker, VmIdentity } from './vm-worker-messages.ts';
 import { ConsoleGate, MAX_HELD_PIECES, type ConsoleInputHeard } from './console-gate.ts';
-import type { ConsoleLuggage } from './console-luggage.ts';
 import { GuestAgent } from './guest-agent.ts';
 import { GuestWallClock } from './guest-wall-clock.ts';
 import { migrateAway, type Departure } from './migrate-away.ts';
 import { receiveVm, type Arriving } from './receive-vm.ts';
-
-/** Everything a VM in this worker has, whether it began here or arrived. */
-export interface ResidentVm {
-  readonly machine: Machine;
-  readonly identity: VmIdentity;
-  readonly port: OwnerPort;
-  readonly agent: GuestAgent;
-  readonly wallClock: GuestWallClock;
-  readonly console: ConsoleGate;
-}
+import type { ResidentVm, WorkerContext } from './worker-context.ts';
 
 /** What the runtime gives. */
 export interface VmHostPlatform {
@@ -37,22 +27,6 @@ export interface VmHostPlatform {
   /** Called once; `heard` with every message of the host's, in order. */
   readonly listen: (heard: (message: ToVmWorker) => void) => void;
   readonly openSocket: OpenSocket;
-}
-
-export interface WorkerContext {
-  readonly relay: RelayAccess;
-  readonly openSocket: OpenSocket;
-  readonly post: (message: FromVmWorker) => void;
-  readonly engines: Promise<MigrationEngines>;
-  /** Keeps console, agent and state of a machine connected to the page. */
-  readonly connect: (machine: Machine, luggage?: ConsoleLuggage) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
-  /** The port's state is told to the page. */
-  readonly watchPort: (port: OwnerPort) => Disposable;
-}
-
-interface MigrationEngines {
-  readonly compressor: Awaited<ReturnType<typeof createCompressor>>;
-  readonly pageHash: Awaited<ReturnType<typeof createPageHash>>;
 }
 
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';

@@ -1,0 +1,37 @@
+/** What a VM in this worker has, and what its migrations may use of the worker. */
+import type { Machine } from '../emulator-bridge/machine.ts';
+import type { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
+import type { OpenSocket } from '../net-relay/client/open-socket.ts';
+import type { OwnerPort } from '../net-relay/client/port-client.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import type { ConsoleGate } from './console-gate.ts';
+import type { ConsoleLuggage } from './console-luggage.ts';
+import type { GuestAgent } from './guest-agent.ts';
+import type { GuestWallClock } from './guest-wall-clock.ts';
+import type { FromVmWorker, RelayAccess, VmIdentity } from './vm-worker-messages.ts';
+
+/** Everything a VM in this worker has, whether it began here or arrived. */
+export interface ResidentVm {
+  readonly machine: Machine;
+  readonly identity: VmIdentity;
+  readonly port: OwnerPort;
+  readonly agent: GuestAgent;
+  readonly wallClock: GuestWallClock;
+  readonly console: ConsoleGate;
+}
+
+export interface WorkerContext {
+  readonly relay: RelayAccess;
+  readonly openSocket: OpenSocket;
+  readonly post: (message: FromVmWorker) => void;
+  readonly engines: Promise<MigrationEngines>;
+  /** Keeps console, agent and state of a machine connected to the page. */
+  readonly connect: (machine: Machine, luggage?: ConsoleLuggage) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
+  /** The port's state is told to the page. */
+  readonly watchPort: (port: OwnerPort) => Disposable;
+}
+
+interface MigrationEngines {
+  readonly compressor: Awaited<ReturnType<typeof createCompressor>>;
+  readonly pageHash: Awaited<ReturnType<typeof createPageHash>>;
+}
