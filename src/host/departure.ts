@@ -50,7 +50,7 @@ export class Departure {
   private readonly giveUp = new AbortController();
   private readonly clock: Clock;
   private readonly began: number;
-  private link: LinkKind = 'webrtc';
+  private link: LinkKind | null = null;
   private newest: MigrationProgress | null = null;
   private doubtSince: number | null = null;
 

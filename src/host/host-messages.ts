@@ -54,7 +54,7 @@ const reportSchema = v.object({
   cause: v.optional(v.picklist(causes)),
   rounds: v.pipe(v.array(v.object({ pages: count, bytes: count, ms: count, dirtied: count })), v.maxLength(1000)),
   pauseMs: count, totalMs: count, bytesOnWire: count, memoryBytes: count,
-  link: linkKindSchema,
+  link: v.nullable(linkKindSchema),
   verified: v.nullable(v.boolean()),
 });
 

@@ -122,7 +122,7 @@ describe('Migrations', () => {
     a.here = false;
     a.owner = null;
     c.owner = null;
-    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', reason: 'No host of this room runs that VM. Choose one from the list of VMs.' });
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', link: null, reason: 'No host of this room runs that VM. Choose one from the list of VMs.' });
   });
 
   it('settles what waits for another tab when the server refuses this one for good, and what is asked after that', async () => {
@@ -262,7 +262,7 @@ describe('a wish to cancel', () => {
     c.cutOff = false;
     await c.migrations.cancel(VM);
     await vi.advanceTimersByTimeAsync(5000);
-    expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
+    expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled', link: null });
     expect(moves()).toBe(0);
   });
 

@@ -21,7 +21,7 @@ function reportText(report: MigrationReport, vmName: string, targetName: string)
   switch (report.outcome) {
     case 'completed': {
       const verified = report.verified === null ? '' : report.verified ? ' Every page was compared: all equal.' : ' Every page was compared: NOT all equal.';
-      return `${vmName} moved to ${targetName}: paused for ${report.pauseMs.toFixed(0)} ms, ${report.totalMs.toFixed(0)} ms in all, ${bytesText(report.bytesOnWire)} sent in ${report.rounds.length} rounds over ${linkText(report.link)}.${verified}`;
+      return `${vmName} moved to ${targetName}: paused for ${report.pauseMs.toFixed(0)} ms, ${report.totalMs.toFixed(0)} ms in all, ${bytesText(report.bytesOnWire)} sent in ${report.rounds.length} rounds${linkText(report.link)}.${verified}`;
     }
     case 'cancelled':
       return `The move of ${vmName} to ${targetName} was cancelled. It runs on where it was.`;
@@ -33,10 +33,12 @@ function reportText(report: MigrationReport, vmName: string, targetName: string)
 function linkText(link: MigrationReport['link']): string {
   switch (link) {
     case 'webrtc':
-      return 'WebRTC';
+      return ' over WebRTC';
     case 'relay':
-      return 'the relay';
+      return ' over the relay';
     case 'local':
-      return 'a direct channel between tabs';
+      return ' over a direct channel between tabs';
+    case null:
+      return '';
   }
 }

@@ -29,7 +29,8 @@ export interface MigrationReport {
   readonly totalMs: number;
   readonly bytesOnWire: number;
   readonly memoryBytes: number;
-  readonly link: LinkKind;
+  /** The last one that the migration used; null: it ended before it had any. */
+  readonly link: LinkKind | null;
   /** With `verify: true`: whether both sides' full hashes were equal; otherwise null. */
   readonly verified: boolean | null;
 }

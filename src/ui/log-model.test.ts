@@ -28,6 +28,7 @@ describe('the final figures', () => {
   it('are total, bytes, rounds, way, and whether every page was compared', () => {
     expect(figuresLine(report())).toBe('240 ms in all · 2.2 MB sent · 1 round · direct (WebRTC)');
     expect(figuresLine(report({ verified: true, link: 'relay' }))).toContain('through the server · every page compared: equal');
+    expect(figuresLine(report({ outcome: 'failed', link: null }))).not.toContain('direct');
     expect(figuresLine(report({ verified: false }))).toContain('NOT EQUAL');
   });
 });

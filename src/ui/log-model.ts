@@ -30,7 +30,7 @@ export function figuresLine(report: MigrationReport): string {
     `${formatMs(report.totalMs)} in all`,
     `${formatBytes(report.bytesOnWire)} sent`,
     plural(report.rounds.length, 'round'),
-    linkWord(report.link),
+    ...(report.link === null ? [] : [linkWord(report.link)]),
     ...(report.verified === null ? [] : [report.verified ? 'every page compared: equal' : 'every page compared: NOT EQUAL']),
   ].join(' · ');
 }
