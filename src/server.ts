@@ -31,6 +31,7 @@ import { plugTap } from './net-relay/gateway/room-stations.ts';
 import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts';
 import { DEFAULT_LIMITS, PUBLIC_LIMITS } from './net-relay/server-limits.ts';
 import { KeyTries } from './net-relay/key-tries.ts';
+import { allowOrigins } from './net-relay/origins.ts';
 import { createReopeningRelay } from './net-relay/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
 import { StoreRefusal, type KeyValueStore } from './net-relay/store/key-value-store.ts';
@@ -82,6 +83,7 @@ async function run(options: ServerOptions): Promise<void> {
   });
   const relayTrouble = log.about('the relay');
   const callerOf = callersOf(options.behindProxy);
+  const allowsOrigin = allowOrigins(options.allowedOrigins);
   const tries = new KeyTries(systemClock);
   const relay = open.add(createReopeningRelay({
     openStore() {
@@ -92,6 +94,7 @@ async function run(options: ServerOptions): Promise<void> {
     openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
     onTrouble: (error) => relayTrouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     tries,
+    allowsOrigin,
     limits: options.public ? PUBLIC_LIMITS : DEFAULT_LIMITS,
     openCode: (defaultRoomKey) => openCodeFor({ isPublic: options.public, openCode: options.openCode }, defaultRoomKey),
     log: complain,
@@ -99,7 +102,7 @@ async function run(options: ServerOptions): Promise<void> {
   closing.last.push(() => relay.closeStore());
   for (const record of relay.stats().unreadable) complain(printable(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`));
   const signallingTrouble = log.about('signalling');
-  const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`), callerOf);
+  const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`), callerOf, allowsOrigin);
   const requestLog = log.about('requests');
   const failed = (what: 'failed-request' | 'failed-upgrade') => (error: unknown) => {
     ownErrors.add(what);

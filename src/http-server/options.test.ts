@@ -31,6 +31,7 @@ describe('the server\'s command line', () => {
 
   it('collects the names it may be reached by, in the form browsers send', () => {
     expect(options().allowedHosts).toEqual([]);
+    expect(options('--allowed-origin', 'https://tabmotion.example').allowedOrigins).toEqual(['https://tabmotion.example']);
     expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual(['tabmotion.example', 'xn--bcher-kva.example']);
   });
 
@@ -77,6 +78,9 @@ describe('the server\'s command line', () => {
     ['--host', ' '],
     ['--allowed-host', 'https://tabmotion.example'],
     ['--allowed-host', 'tabmotion.example:443'],
+    ['--allowed-origin', 'tabmotion.example'],
+    ['--allowed-origin', 'https://tabmotion.example/page'],
+    ['--allowed-origin', 'ftp://tabmotion.example'],
     ['--allowed-host', '*'],
     ['--allowed-host', ''],
     ['--tap', 'a name with blanks'],

@@ -14,6 +14,8 @@ export interface ServerOptions {
   readonly host: string;
   /** Names under which it may be reached besides that and loopback's, e.g. a proxy's. */
   readonly allowedHosts: readonly string[];
+  /** Origins whose pages may open sockets, besides this server's own. */
+  readonly allowedOrigins: readonly string[];
   /** A proxy on this machine says at the end of X-Forwarded-For who calls. */
   readonly behindProxy: boolean;
   /** Stands on the open network: others may not do there what they may at home. */
@@ -67,6 +69,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
                             0.0.0.0 = every network this machine is in)
   --allowed-host NAME       a name under which browsers reach this server, besides localhost, addresses and --host;
                             may be given several times, and is needed behind a proxy
+  --allowed-origin ORIGIN   a page of this origin, such as https://tabmotion.example, may open sockets too: for a proxy
+                            that does not pass on the name in the address; may be given several times
   --behind-proxy            a proxy on this machine stands in front and sets X-Forwarded-For, so that limits of an
                             address are its visitors'
   --public                  for a server on the open network: needs --tls or --behind-proxy, asks for a code before a
@@ -107,6 +111,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   let port = DEFAULT_PORT;
   let host = DEFAULT_HOST;
   const allowedHosts: string[] = [];
+  const allowedOrigins: string[] = [];
   let behindProxy = false;
   let isPublic = false;
   let openCode: string | null = null;
@@ -134,6 +139,9 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
         break;
       case '--allowed-host':
         allowedHosts.push(allowedHost(words.value(word)));
+        break;
+      case '--allowed-origin':
+        allowedOrigins.push(allowedOrigin(words.value(word)));
         break;
       case '--behind-proxy':
         words.noValue(word);
@@ -198,7 +206,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
   if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
   if (isPublic && tls === null && !behindProxy) throw new OptionError('--public needs --tls CERT KEY, or --behind-proxy with a proxy that has the certificate: over plain http keys and everything the VMs send can be read on the way.');
-  return { kind: 'run', options: { port, host, allowedHosts, behindProxy, public: isPublic, openCode, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
+  return { kind: 'run', options: { port, host, allowedHosts, allowedOrigins, behindProxy, public: isPublic, openCode, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
 }
 
 interface Word {
@@ -264,6 +272,12 @@ function allowedHost(text: string): string {
   const name = hostName(text);
   if (name === null) throw new OptionError(`--allowed-host takes a host's name alone, such as tabmotion.example, not ${JSON.stringify(text)}.`);
   return name;
+}
+
+function allowedOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== text.toLowerCase()) throw new OptionError(`--allowed-origin takes the beginning of an address alone, such as https://tabmotion.example, not ${JSON.stringify(text)}.`);
+  return url.origin;
 }
 
 function deviceName(text: string): string {

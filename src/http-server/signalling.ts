@@ -4,12 +4,13 @@ import { ExpressPeerServer, type IConfig } from 'peer';
 import type { RequestHandler } from 'express';
 import type { Clock } from '../shared/clock.ts';
 import { systemClock } from '../shared/system-clock.ts';
+import { allowOrigins, type OriginCheck } from '../net-relay/origins.ts';
 import { createWebSocketAcceptor } from '../net-relay/web-socket-server.ts';
 import type { CallerOf } from './caller-address.ts';
 import { ABSENT_CLEANUP_MS, ABSENT_EXPIRE_MS, ALIVE_TIMEOUT_MS, MAX_MESSAGE_BYTES, MAX_SOCKETS, type SignallingRefusal } from './signalling-limits.ts';
 import { readSignallingName } from './signalling-message.ts';
 import { SignallingSockets, type PeerSocket, type SignallingFigures } from './signalling-sockets.ts';
-import { isForeign, refuseUpgrade, type UpgradeHandler } from './upgrades.ts';
+import { refuseUpgrade, type UpgradeHandler } from './upgrades.ts';
 
 type PeersWebSocketServer = ReturnType<NonNullable<IConfig['createWebSocketServer']>>;
 
@@ -27,7 +28,7 @@ export interface Signalling {
  * PeerJS's signalling server. It would open a WebSocket server of its own, without limits; it gets one that hands it
  * sockets which SignallingSockets guards. `onError` hears of errors that no visitor can be blamed for.
  */
-export function createSignalling(onError: (error: Error) => void, callerOf: CallerOf, clock: Clock = systemClock): Signalling {
+export function createSignalling(onError: (error: Error) => void, callerOf: CallerOf, allowsOrigin: OriginCheck = allowOrigins(), clock: Clock = systemClock): Signalling {
   const sockets = new SignallingSockets(clock);
   const acceptor = createWebSocketAcceptor(clock, { maxMessageBytes: MAX_MESSAGE_BYTES, onTooLong: () => sockets.refusals.add('too-long') });
   /** What peer takes for its WebSocket server. */
@@ -60,7 +61,7 @@ export function createSignalling(onError: (error: Error) => void, callerOf: Call
         return;
       }
       const address = callerOf(request);
-      const refusal = isForeign(request) ? 'origin' : readSignallingName(request.url ?? '') === null ? 'malformed' : sockets.obstacle(address);
+      const refusal = !allowsOrigin(request) ? 'origin' : readSignallingName(request.url ?? '') === null ? 'malformed' : sockets.obstacle(address);
       if (refusal !== null) {
         sockets.refusals.add(refusal);
         refuseUpgrade(socket, STATUS[refusal] ?? 400);

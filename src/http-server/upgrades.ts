@@ -32,16 +32,6 @@ export function dispatchUpgrades(server: Server, allowsHost: HostCheck, onError:
   });
 }
 
-/**
- * True for a request that another site's page made. Only browsers send Origin, and they always do: the check protects
- * their users from pages that talk to servers on the user's own machine.
- */
-export function isForeign(request: IncomingMessage): boolean {
-  const { origin, host } = request.headers;
-  if (origin === undefined) return false;
-  return !URL.canParse(origin) || new URL(origin).host !== (host ?? '').toLowerCase();
-}
-
 /** An answer of a few hundred bytes that was not taken in this time is not wanted. */
 export const REFUSAL_LIMIT_MS = 3000;
 

@@ -18,6 +18,7 @@ import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
 import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from './relay-protocol.ts';
+import { allowOrigins, type OriginCheck } from './origins.ts';
 import { AddressPaces } from './pace.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
 import { REFUSALS, vmRefusal } from './refusals.ts';
@@ -39,8 +40,8 @@ export interface RelayOptions {
   /** Cryptographically strong. */
   readonly randomBytes?: (count: number) => Uint8Array;
   readonly openGateway?: OpenGateway;
-  /** Origins (`https://example.org`) allowed besides the one the page was loaded from, e.g. behind a proxy that changes Host. */
-  readonly allowedOrigins?: readonly string[];
+  /** Pages that may open sockets; this server's own unless given. */
+  readonly allowsOrigin?: OriginCheck;
   /** Shared with whatever else checks keys, for one limit. */
   readonly tries?: KeyTries;
   /** What is asked of who opens a new room; anybody may if it gives null. */
@@ -139,6 +140,7 @@ class RelayServer implements Relay {
   private readonly limits: ServerLimits;
   private readonly tries: KeyTries;
   private readonly random: (count: number) => Uint8Array;
+  private readonly allowsOrigin: OriginCheck;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms = new Map<RoomName, Room>();
   /** Addresses that opened them. */
@@ -155,6 +157,7 @@ class RelayServer implements Relay {
   constructor(options: RelayOptions) {
     this.options = options;
     this.limits = options.limits ?? DEFAULT_LIMITS;
+    this.allowsOrigin = options.allowsOrigin ?? allowOrigins();
     this.tries = options.tries ?? new KeyTries(options.clock ?? systemClock);
     const clock = options.clock ?? systemClock;
     this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
@@ -174,7 +177,7 @@ class RelayServer implements Relay {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const kind = SOCKET_KINDS.find((each) => path.endsWith(`/relay/${each}`));
     if (kind === undefined || this.disposed) return false;
-    this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, { originAllowed: this.isOriginAllowed(request), address }));
+    this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, { originAllowed: this.allowsOrigin(request), address }));
     return true;
   }
 
@@ -431,14 +434,6 @@ class RelayServer implements Relay {
       if (!this.rooms.has(oldest) && oldest !== name) this.ended.delete(oldest);
     }
     return ended;
-  }
-
-  private isOriginAllowed(request: IncomingMessage): boolean {
-    const { origin, host } = request.headers;
-    // Only browsers send it, and they always do: it protects their users, not the relay, from foreign pages.
-    if (origin === undefined) return true;
-    if (this.options.allowedOrigins?.includes(origin) === true) return true;
-    return URL.canParse(origin) && new URL(origin).host === (host ?? '').toLowerCase();
   }
 
   /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
