@@ -155,11 +155,11 @@ describe.skipIf(guest === null)('a machine', () => {
 
   it('goes on at the source when the move is given up after the devices were saved', async () => {
     const { machine, console } = await started(guest);
-    await machine.openEpoch();
+    await machine.startDirtyLog();
     await machine.pause();
     await machine.drainDisk();
     await machine.saveDevices();
-    machine.closeEpoch();
+    machine.stopDirtyLog();
     await machine.resume();
     await machine.alive();
     expect(await console.run('echo still-$((40 + 2))')).toContain('still-42');

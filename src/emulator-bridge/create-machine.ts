@@ -174,10 +174,10 @@ class V86Pc implements Machine {
     this.stale = true;
   }
 
-  async openEpoch(): Promise<void> {
+  async startDirtyLog(): Promise<void> {
     await this.pacer.betweenTicks(() => {
       this.mustLive();
-      this.memory.openEpoch();
+      this.memory.startDirtyLog();
       // A rehearsal: in the pause, saving takes a tenth of the time once the host has compiled the code for it.
       encodeDeviceState({ ...EMPTY_STATE, v86: this.devices.save(), hidden: this.saveHidden() });
     });
@@ -186,13 +186,13 @@ class V86Pc implements Machine {
   takeDirty(): Promise<Bitmap> {
     return this.pacer.betweenTicks(() => {
       this.mustLive();
-      if (!this.memory.hasOpenEpoch) throw wrongMoment('Pages written are counted from openEpoch() on, and none is open.');
+      if (!this.memory.isLogging) throw wrongMoment('The dirty log is taken after startDirtyLog(), and it was not started.');
       return this.memory.takeDirty();
     });
   }
 
-  closeEpoch(): void {
-    this.memory.closeEpoch();
+  stopDirtyLog(): void {
+    this.memory.stopDirtyLog();
   }
 
   differsFromBase(): Bitmap {

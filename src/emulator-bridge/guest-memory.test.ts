@@ -39,17 +39,17 @@ function page(pc: FakePc, number: number): Uint8Array {
 }
 
 describe('GuestMemory', () => {
-  it('reports in each epoch exactly the pages written in it, and in differsFromBase all that were ever written', () => {
-    fc.assert(fc.property(fc.array(changes, { maxLength: 4 }), (epochs) => {
+  it('reports in each interval exactly the pages written in it, and in differsFromBase all that were ever written', () => {
+    fc.assert(fc.property(fc.array(changes, { maxLength: 4 }), (intervals) => {
       const pc = fakePc();
       pc.memory.isBase();
-      pc.memory.openEpoch();
+      pc.memory.startDirtyLog();
       const ever = new Set<number>();
-      // A value that is new in each epoch: video memory is compared, and an equal write is no change.
-      epochs.forEach((steps, epoch) => {
+      // A value that is new in each interval: video memory is compared, and an equal write is no change.
+      intervals.forEach((steps, interval) => {
         const written = new Set<number>();
         for (const [kind, where, value] of steps) {
-          const number = change(pc, kind, where, ((value + epoch * 50) % 255) + 1);
+          const number = change(pc, kind, where, ((value + interval * 50) % 255) + 1);
           if (pc.memory.differsFromBase().has(number)) written.add(number);
           ever.add(number);
         }
@@ -73,7 +73,7 @@ describe('GuestMemory', () => {
         target.memory.writePages(pages, data);
       };
       for (const [kind, where, value] of before) change(source, kind, where, value);
-      source.memory.openEpoch();
+      source.memory.startDirtyLog();
       copy(source.memory.differsFromBase().toArray());
       for (const steps of [during, last]) {
         for (const [kind, where, value] of steps) change(source, kind, where, value);
@@ -85,20 +85,20 @@ describe('GuestMemory', () => {
     }), { numRuns: 12 });
   });
 
-  it('marks the same page again when it is written again in the next epoch', () => {
+  it('marks the same page again when it is written again in the next interval', () => {
     const pc = fakePc();
-    pc.memory.openEpoch();
-    for (let epoch = 0; epoch < 3; epoch++) {
-      pc.write(5 * PAGE_SIZE, epoch);
+    pc.memory.startDirtyLog();
+    for (let interval = 0; interval < 3; interval++) {
+      pc.write(5 * PAGE_SIZE, interval);
       expect([...pc.memory.takeDirty()]).toEqual([5]);
     }
     expect([...pc.memory.takeDirty()]).toEqual([]);
   });
 
-  it('answers differsFromBase without ending the epoch', () => {
+  it('answers differsFromBase without taking the dirty log', () => {
     const pc = fakePc();
     pc.memory.isBase();
-    pc.memory.openEpoch();
+    pc.memory.startDirtyLog();
     pc.write(3 * PAGE_SIZE, 1);
     pc.planes[0] = 1;
     const clearings = pc.clearings();
@@ -107,11 +107,11 @@ describe('GuestMemory', () => {
     expect([...pc.memory.takeDirty()]).toEqual([3, pc.memory.space.ramPages]);
   });
 
-  it('does not report a page that was written before the epoch was opened', () => {
+  it('does not report a page that was written before the dirty log was started', () => {
     const pc = fakePc();
     pc.write(3 * PAGE_SIZE, 1);
     pc.planes[0] = 1;
-    pc.memory.openEpoch();
+    pc.memory.startDirtyLog();
     expect([...pc.memory.takeDirty()]).toEqual([]);
     expect(pc.memory.differsFromBase().has(3)).toBe(true);
   });
@@ -119,7 +119,7 @@ describe('GuestMemory', () => {
   it('clears the TLB whenever it clears the marks', () => {
     const pc = fakePc();
     const clearings = pc.clearings();
-    pc.memory.openEpoch();
+    pc.memory.startDirtyLog();
     pc.memory.takeDirty();
     expect(pc.clearings()).toBe(clearings + 2);
   });

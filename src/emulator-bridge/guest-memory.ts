@@ -18,9 +18,9 @@ export class GuestMemory {
   private readonly tracking: WriteTracking;
   /** RAM and video pages that may differ from the base snapshot; the overlay knows its own blocks. */
   private readonly differing: Bitmap;
-  /** Video pages changed since the epoch was opened. */
+  /** Video pages changed since the dirty log was started or taken. */
   private readonly videoDirty: Bitmap;
-  private epochOpen = false;
+  private logging = false;
 
   constructor(cpu: V86Cpu, overlay: OverlayDisk, tracking: WriteTracking) {
     this.cpu = cpu;
@@ -75,15 +75,15 @@ export class GuestMemory {
     }
   }
 
-  /** Opens an epoch; one that is open starts anew. Only between ticks. */
-  openEpoch(): void {
+  /** Starts the dirty log, anew if there is one. Only between ticks. */
+  startDirtyLog(): void {
     this.collect();
     this.videoDirty.clear();
     this.overlay.takeDirty();
-    this.epochOpen = true;
+    this.logging = true;
   }
 
-  /** Pages written since the epoch was opened; the next one begins. Only between ticks. */
+  /** Pages written since the dirty log was started or last taken, and empties it. Only between ticks. */
   takeDirty(): Bitmap {
     const dirty = this.videoDirty.copy();
     this.videoDirty.clear();
@@ -95,12 +95,12 @@ export class GuestMemory {
     return dirty;
   }
 
-  get hasOpenEpoch(): boolean {
-    return this.epochOpen;
+  get isLogging(): boolean {
+    return this.logging;
   }
 
-  closeEpoch(): void {
-    this.epochOpen = false;
+  stopDirtyLog(): void {
+    this.logging = false;
     this.videoDirty.clear();
     this.overlay.takeDirty();
   }
@@ -138,7 +138,7 @@ export class GuestMemory {
     return new Uint8Array(this.cpu.wasm_memory.buffer, this.cpu.mem8.byteOffset, this.space.ramPages * PAGE_SIZE);
   }
 
-  /** Moves the marks of the byte map into `differing` (and `dirty`), and opens the next epoch. */
+  /** Moves the marks of the byte map into `differing` (and `dirty`), and clears them. */
   private collect(dirty?: Bitmap): void {
     const marked = dirty ?? new Bitmap(totalPages(this.space));
     this.tracking.read(marked);

@@ -12,8 +12,8 @@ import { WriteOracle, type OracleVerdict } from './testing/write-oracle.ts';
 
 const stock = new Uint8Array(readFileSync(createRequire(import.meta.url).resolve('v86/build/v86.wasm')));
 const guest = loadGuestParts();
-/** Host time between two epochs while a workload runs; the oracle must hold for any. */
-const EPOCH_MS = 25;
+/** Host time until the dirty log is taken again while a workload runs; the oracle must hold for any. */
+const INTERVAL_MS = 25;
 /** A guest on a busy host may need many times its usual second. */
 const WORKLOAD_LIMIT_MS = 300_000;
 
@@ -57,15 +57,15 @@ describe('rewriteEmulator', () => {
   });
 });
 
-/** Opens epochs while the guest works: from tasks of their own, at any moment. */
+/** Takes the dirty log while the guest works: from tasks of their own, at any moment. */
 async function observe(machine: Machine, work: () => Promise<void>): Promise<OracleVerdict> {
   const oracle = await WriteOracle.start(machine);
-  let epochs = Promise.resolve();
-  const timer = setInterval(() => void (epochs = epochs.then(() => oracle.nextEpoch())), EPOCH_MS);
+  let intervals = Promise.resolve();
+  const timer = setInterval(() => void (intervals = intervals.then(() => oracle.nextInterval())), INTERVAL_MS);
   await machine.run(0);
   await work();
   clearInterval(timer);
-  await epochs;
+  await intervals;
   await machine.pause();
   await machine.drainDisk();
   return oracle.judge();

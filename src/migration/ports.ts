@@ -26,12 +26,12 @@ export function totalPages(space: PageSpace): number {
 export interface SourceVm {
   readonly fingerprint: Fingerprint;
   readonly space: PageSpace;
-  /** Starts write tracking: from the moment it resolves, every write is reported by a later takeDirty(). */
-  openEpoch(): Promise<void>;
-  /** Pages written since the epoch was opened, and opens the next one in the same step. Also right when stopped. */
+  /** Starts the dirty log: from the moment it resolves, every write is reported by a later takeDirty(). */
+  startDirtyLog(): Promise<void>;
+  /** Takes the dirty log: the pages written since it was started or last taken, and empties it in the same step. Also right when the VM stands still. */
   takeDirty(): Promise<Bitmap>;
-  /** Ends write tracking (the migration failed or ended). */
-  closeEpoch(): void;
+  /** Stops the dirty log (the migration failed or ended). */
+  stopDirtyLog(): void;
   /** Every page that may differ from the base snapshot; cumulative over the VM's life and all its hops. */
   differsFromBase(): Bitmap;
   /** Copies pages into `into` (pages.length * 4096 bytes), in the order given. Synchronous and consistent. */

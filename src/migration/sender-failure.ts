@@ -17,7 +17,7 @@ import type {
 type Live = Exclude<SenderState, { name: 'ended' }>;
 
 /** Leaves no trace of the tracking; asked for once, whichever way the tracked states are left. */
-export const STOP_TRACKING: readonly SenderEffect[] = [{ type: 'close-epoch' }, { type: 'throttle', cpuFraction: 1 }];
+export const STOP_TRACKING: readonly SenderEffect[] = [{ type: 'stop-dirty-log' }, { type: 'throttle', cpuFraction: 1 }];
 /** Until the relay is asked again after it could not be. */
 const ASK_AGAIN_MS = 1000;
 
@@ -63,11 +63,11 @@ export function cancelled(state: Live, event: Extract<SenderEvent, { type: 'canc
 export function linkLost(state: Live, at: number, failure: Failure): SenderStep {
   switch (state.name) {
     case 'copying':
-      return reconnect(state, at, failure, { epochOpened: state.step !== 'opening', vm: 'running', lease: 'free' }, []);
+      return reconnect(state, at, failure, { dirtyLogStarted: state.step !== 'opening', vm: 'running', lease: 'free' }, []);
     case 'holding':
-      return reconnect(state, at, failure, { epochOpened: true, vm: 'running', lease: 'releasing' }, [start('release')]);
+      return reconnect(state, at, failure, { dirtyLogStarted: true, vm: 'running', lease: 'releasing' }, [start('release')]);
     case 'stopping':
-      return reconnect(state, at, failure, { epochOpened: true, vm: 'resuming', lease: 'releasing' }, [start('resume'), start('release')]);
+      return reconnect(state, at, failure, { dirtyLogStarted: true, vm: 'resuming', lease: 'releasing' }, [start('resume'), start('release')]);
     case 'reconnecting':
       if (state.link === 'seeking') return { state, effects: [] };
       return reconnect(state, at, failure, state, []);
@@ -82,12 +82,12 @@ function reconnect(
   state: Copying | Holding | Stopping | Reconnecting,
   at: number,
   failure: Failure,
-  kept: Pick<Reconnecting, 'epochOpened' | 'vm' | 'lease'>,
+  kept: Pick<Reconnecting, 'dirtyLogStarted' | 'vm' | 'lease'>,
   undo: readonly SenderEffect[],
 ): SenderStep {
   const { trip } = state;
   if (!trip.plan.canReconnect || trip.reconnects >= MAX_RECONNECTS) return fail(state, at, failure, false);
-  const { epochOpened, vm, lease } = kept;
+  const { dirtyLogStarted, vm, lease } = kept;
   return {
     state: {
       name: 'reconnecting',
@@ -95,7 +95,7 @@ function reconnect(
       deadline: at + RECONNECT_LIMIT_MS,
       link: 'seeking',
       messagesApplied: 0,
-      epochOpened,
+      dirtyLogStarted,
       vm,
       lease,
     },
@@ -156,7 +156,7 @@ export function operationFailed(state: Live, event: Extract<SenderEvent, { type:
       return state.name === 'reconnecting' && state.link === 'seeking' ? fail(state, at, failure, false) : { state, effects: [] };
     case 'hold':
       return state.name === 'holding' ? fail(state, at, failure, true) : { state, effects: [] };
-    case 'open-epoch':
+    case 'start-dirty-log':
     case 'send-round':
     case 'take-dirty':
     case 'rest':

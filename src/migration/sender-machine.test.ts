@@ -16,7 +16,7 @@ const DIRTY_TAKEN: Extract<SenderEvent, { type: 'dirty-taken' }> = { type: 'dirt
 const PATH: readonly SenderEvent[] = [
   { type: 'message', at, message: { type: 'accepted', version: 1 } },
   { type: 'message', at, message: { type: 'prepared', fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE } },
-  { type: 'epoch-opened', at },
+  { type: 'dirty-log-started', at },
   { type: 'round-sent', at },
   DIRTY_TAKEN,
   READY,
@@ -69,9 +69,9 @@ describe('The source\'s state machine', () => {
     expect(theirs.state).toMatchObject({ name: 'ended', verdict: { outcome: 'completed' } });
   });
 
-  it('opens the epoch before it reads what differs from the base (MG11)', () => {
+  it('starts the dirty log before it reads what differs from the base (MG11)', () => {
     const opened = play(reach('preparing'), PATH[1]!, PATH[2]!);
-    expect(started(opened.effects)).toEqual(['open-epoch', 'send-round']);
+    expect(started(opened.effects)).toEqual(['start-dirty-log', 'send-round']);
     expect(types(opened.effects)).toEqual(['start', 'mark-everything', 'start']);
   });
 
@@ -171,7 +171,7 @@ describe('The source\'s state machine', () => {
     const handingOver = reach('handing-over');
     const sent = stepSender(handingOver, { type: 'last-sent', at, totals: { pages: 1, bytes: 1 } });
     expect(types(sent.effects)).toEqual([]);
-    expect(types(stepSender(sent.state, { type: 'drained', at }).effects)).toEqual(['send-switchover', 'close-epoch', 'throttle']);
+    expect(types(stepSender(sent.state, { type: 'drained', at }).effects)).toEqual(['send-switchover', 'stop-dirty-log', 'throttle']);
   });
 
   it('discards its copy on the relay\'s word and on nothing else (MG23)', () => {
@@ -275,7 +275,7 @@ describe('The source\'s state machine', () => {
       const random = new SeededRandom(seed);
       let step = beginSending(PLAN, at);
       const history: string[] = [];
-      const counts = { finish: 0, 'close-epoch': 0, discard: 0, 'open-epoch': 0 };
+      const counts = { finish: 0, 'stop-dirty-log': 0, discard: 0, 'start-dirty-log': 0 };
       let drainedTold = false;
       let relayGaveBack = false;
       for (let count = 0; count < 400 && step.state.name !== 'ended'; count++) {
@@ -287,16 +287,16 @@ describe('The source\'s state machine', () => {
         history.push(`${before} --${event.type}--> ${step.state.name}`);
         for (const effect of step.effects) {
           if (effect.type === 'finish') counts.finish++;
-          if (effect.type === 'close-epoch') counts['close-epoch']++;
+          if (effect.type === 'stop-dirty-log') counts['stop-dirty-log']++;
           if (effect.type === 'discard-vm') counts.discard++;
           if (effect.type === 'start' && effect.operation === 'tell-drained') drainedTold = true;
           if (effect.type === 'start' && effect.operation === 'resume' && drainedTold && !relayGaveBack) throw new Error(`Resumed against the relay:\n${history.join('\n')}`);
-          if (effect.type === 'start' && effect.operation === 'open-epoch') counts['open-epoch']++;
+          if (effect.type === 'start' && effect.operation === 'start-dirty-log') counts['start-dirty-log']++;
         }
       }
       if (step.state.name !== 'ended') continue;
       expect(counts.finish, history.join('\n')).toBe(1);
-      expect(counts['close-epoch'], history.join('\n')).toBe(counts['open-epoch'] > 0 ? 1 : 0);
+      expect(counts['stop-dirty-log'], history.join('\n')).toBe(counts['start-dirty-log'] > 0 ? 1 : 0);
       expect(counts.discard, history.join('\n')).toBe(step.state.verdict.outcome === 'completed' ? 1 : 0);
       const late = stepSender(step.state, randomSenderEvent(random, at));
       expect(late.effects).toEqual([]);

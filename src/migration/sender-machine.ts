@@ -129,12 +129,12 @@ function prepared(state: Preparing, at: number, said: Extract<Message['message']
   const { trip } = state;
   const mismatch = explainMismatch(trip.plan.fingerprint, said.fingerprint) ?? explainSpaces(trip.plan.space, said.space);
   if (mismatch !== null) return fail(state, at, { outcome: 'failed', cause: 'fingerprint-mismatch', reason: mismatch }, true);
-  return { state: { name: 'copying', trip, deadline: null, step: 'opening', roundStartedAt: at, readyAt: null }, effects: [start('open-epoch')] };
+  return { state: { name: 'copying', trip, deadline: null, step: 'opening', roundStartedAt: at, readyAt: null }, effects: [start('start-dirty-log')] };
 }
 
 function copying(state: Copying, event: Progress): SenderStep {
   const { trip } = state;
-  if (event.type === 'epoch-opened' && state.step === 'opening') {
+  if (event.type === 'dirty-log-started' && state.step === 'opening') {
     return { state: { ...state, step: 'sending', roundStartedAt: event.at }, effects: [{ type: 'mark-everything' }, start('send-round')] };
   }
   if (event.type === 'round-sent' && state.step === 'sending') {
@@ -243,8 +243,8 @@ function reconnected(state: Reconnecting, at: number): SenderStep {
   const copyingState: Copying = { name: 'copying', trip, deadline: null, step: 'sending', roundStartedAt: at, readyAt: null };
   const said: SenderEffect = { type: 'log', sentence: 'Another connection took over; the migration goes on from what the target has.' };
   const marked: SenderEffect = { type: 'mark-unapplied', messagesApplied: state.messagesApplied };
-  if (!state.epochOpened) {
-    return { state: { ...copyingState, step: 'opening' }, effects: [said, marked, start('open-epoch')] };
+  if (!state.dirtyLogStarted) {
+    return { state: { ...copyingState, step: 'opening' }, effects: [said, marked, start('start-dirty-log')] };
   }
   return { state: copyingState, effects: [said, marked, start('send-round')] };
 }

@@ -83,7 +83,7 @@ interface TargetRuns {
 export type Offering = Base<'offering'>;
 /** The target builds the VM. */
 export type Preparing = Base<'preparing'>;
-/** Pre-copy: the epoch opens, a round is sent, or its dirty pages are collected. */
+/** Pre-copy: the dirty log is started, a round is sent, or its dirty pages are collected. */
 export interface Copying extends Base<'copying'> {
   /** `readying`: what is left would fit into the pause; the target's word that it can commit is awaited, and rounds go on. */
   readonly step: 'opening' | 'sending' | 'collecting' | 'readying';
@@ -96,7 +96,7 @@ export interface Reconnecting extends Base<'reconnecting'> {
   readonly link: 'seeking' | 'resuming' | 'ready';
   readonly messagesApplied: number;
   /** False if the link died before anything was sent. */
-  readonly epochOpened: boolean;
+  readonly dirtyLogStarted: boolean;
   readonly vm: 'running' | 'resuming';
   readonly lease: 'free' | 'releasing';
 }
@@ -154,7 +154,7 @@ export type SenderState =
 
 /** What the runner is asked to do asynchronously; the answer is the event of the same name, or `operation-failed`. */
 export type SenderOperation =
-  | 'open-epoch' | 'send-round' | 'take-dirty' | 'rest' | 'hold' | 'stop' | 'drain-disk' | 'send-last' | 'tell-drained' | 'release'
+  | 'start-dirty-log' | 'send-round' | 'take-dirty' | 'rest' | 'hold' | 'stop' | 'drain-disk' | 'send-last' | 'tell-drained' | 'release'
   | 'abort' | 'resume' | 'replace-link';
 
 export type SenderEvent = { readonly at: number } & (
@@ -169,7 +169,7 @@ export type SenderEvent = { readonly at: number } & (
   | { readonly type: 'cancel'; readonly reason: string }
   | { readonly type: 'deadline' }
   | { readonly type: 'operation-failed'; readonly operation: SenderOperation; readonly failure: Failure }
-  | { readonly type: 'epoch-opened' }
+  | { readonly type: 'dirty-log-started' }
   | { readonly type: 'round-sent' }
   /** READY_REST_MS have passed. */
   | { readonly type: 'rested' }
@@ -205,7 +205,7 @@ export type SenderEffect =
   /** Tells the target that it has everything; with `verify`, scans and tells the scan's digest as well. */
   | { readonly type: 'send-switchover'; readonly stoppedAt: number }
   | { readonly type: 'throttle'; readonly cpuFraction: number }
-  | { readonly type: 'close-epoch' }
+  | { readonly type: 'stop-dirty-log' }
   | { readonly type: 'discard-vm' }
   | { readonly type: 'log'; readonly sentence: string }
   | { readonly type: 'finish'; readonly verdict: Verdict; readonly pauseMs: number };

@@ -28,7 +28,7 @@ const FIRST_PINGS = 8;
 
 /** The cause of an operation's failure, when what was thrown names none. */
 const CAUSES: Readonly<Record<SenderOperation, MigrationCause>> = {
-  'open-epoch': 'internal',
+  'start-dirty-log': 'internal',
   'send-round': 'internal',
   'take-dirty': 'internal',
   'rest': 'internal',
@@ -189,8 +189,8 @@ class Sender {
       case 'throttle':
         this.toVm((vm) => vm.throttle(effect.cpuFraction));
         break;
-      case 'close-epoch':
-        this.toVm((vm) => vm.closeEpoch());
+      case 'stop-dirty-log':
+        this.toVm((vm) => vm.stopDirtyLog());
         break;
       case 'discard-vm':
         this.toVm((vm) => vm.discard());
@@ -235,9 +235,9 @@ class Sender {
     const { lease } = this.deps;
     const { work } = this;
     switch (operation) {
-      case 'open-epoch':
-        await work.onVm((vm) => vm.openEpoch());
-        return { type: 'epoch-opened', at: this.now() };
+      case 'start-dirty-log':
+        await work.onVm((vm) => vm.startDirtyLog());
+        return { type: 'dirty-log-started', at: this.now() };
       case 'send-round':
         await work.sendRound();
         return { type: 'round-sent', at: this.now() };

@@ -1,6 +1,6 @@
 /**
  * What the source's runner does with the VM and the page stream, one thing after another: a resume never overtakes a
- * pause, and the epoch is closed after it was opened.
+ * pause, and the dirty log is stopped after it was started.
  */
 import type { ClockOffset } from './clock-offset.ts';
 import { MigrationError } from './migration-error.ts';
@@ -56,7 +56,7 @@ export class SourceWork {
     await stream.applied(stream.bytesPerSecond === null ? 0 : Math.max(sent * OVERLAP, stream.bytesOnTheWay * WAYS_FULL));
   }
 
-  /** Adds the pages written in this epoch to what is to be sent, whoever still waits for them; returns how many they were. */
+  /** Takes the dirty log and adds its pages to what is to be sent, whoever still waits for them; returns how many they were. */
   collect(): Promise<number> {
     return this.onVm(async (vm) => {
       const dirty = await vm.takeDirty();

@@ -100,9 +100,9 @@ function gated(machine: Machine, console: ConsoleGate): SourceVm {
   return {
     fingerprint: machine.fingerprint,
     space: machine.space,
-    openEpoch: () => machine.openEpoch(),
+    startDirtyLog: () => machine.startDirtyLog(),
     takeDirty: () => machine.takeDirty(),
-    closeEpoch: () => machine.closeEpoch(),
+    stopDirtyLog: () => machine.stopDirtyLog(),
     differsFromBase: () => machine.differsFromBase(),
     readPages: (pages, into) => machine.readPages(pages, into),
     throttle: (cpuFraction) => machine.throttle(cpuFraction),

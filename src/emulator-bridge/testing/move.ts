@@ -26,7 +26,7 @@ export async function move(source: Machine, target: Machine, meanwhile: () => Pr
     target.writePages(pages, data);
     rounds.push(pages.length);
   };
-  await source.openEpoch();
+  await source.startDirtyLog();
   copy(source.differsFromBase().toArray());
   for (let round = 0; round < preCopyRounds; round++) {
     await meanwhile();

@@ -17,8 +17,8 @@ export interface OracleVerdict {
   readonly dirty: number;
   /** Pages that changed and were not reported; must be empty. In the machine's PageSpace. */
   readonly missed: readonly number[];
-  /** Epochs opened meanwhile. */
-  readonly epochs: number;
+  /** How often the dirty log was taken meanwhile. */
+  readonly intervals: number;
 }
 
 export class WriteOracle {
@@ -26,7 +26,7 @@ export class WriteOracle {
   private readonly before: ReadonlyMap<number, Uint8Array> | null;
   private readonly memory: Uint8Array;
   private readonly reported: Bitmap;
-  private epochs = 0;
+  private intervals = 0;
 
   private constructor(machine: Machine, memory: Uint8Array, overlay: ReadonlyMap<number, Uint8Array>) {
     this.machine = machine;
@@ -35,21 +35,21 @@ export class WriteOracle {
     this.reported = new Bitmap(totalPages(machine.space));
   }
 
-  /** Opens an epoch and copies the memory. The machine must be stopped. */
+  /** Starts the dirty log and copies the memory. The machine must be stopped. */
   static async start(machine: Machine): Promise<WriteOracle> {
-    await machine.openEpoch();
+    await machine.startDirtyLog();
     return new WriteOracle(machine, readFixed(machine), readOverlay(machine));
   }
 
-  /** Takes the pages reported so far and opens the next epoch; at any time, as often as you like. */
-  async nextEpoch(): Promise<void> {
+  /** Takes the dirty log; at any time, as often as you like. */
+  async nextInterval(): Promise<void> {
     this.reported.addAll(await this.machine.takeDirty());
-    this.epochs++;
+    this.intervals++;
   }
 
   /** Compares. The machine must be stopped. */
   async judge(): Promise<OracleVerdict> {
-    await this.nextEpoch();
+    await this.nextInterval();
     const { machine, memory } = this;
     const changed: number[] = [];
     const after = readFixed(machine);
@@ -65,7 +65,7 @@ export class WriteOracle {
       changed: changed.length,
       dirty: this.reported.count(),
       missed: changed.filter((page) => !this.reported.has(page)),
-      epochs: this.epochs,
+      intervals: this.intervals,
     };
   }
 }

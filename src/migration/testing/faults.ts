@@ -26,7 +26,7 @@ function tamper(rehearsal: AnyStaging, change: (message: Uint8Array) => readonly
 }
 
 const BROKEN: readonly { readonly side: 'source' | 'target'; readonly operation: VmOperation; readonly how: 'fails' | 'hangs' }[] = [
-  { side: 'source', operation: 'openEpoch', how: 'fails' },
+  { side: 'source', operation: 'startDirtyLog', how: 'fails' },
   { side: 'source', operation: 'takeDirty', how: 'fails' },
   { side: 'source', operation: 'pause', how: 'fails' },
   { side: 'source', operation: 'drainDisk', how: 'fails' },

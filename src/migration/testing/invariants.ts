@@ -55,7 +55,7 @@ export class Invariants {
     if (!target.isDead && end === null) this.broken('I5: the target has not ended');
     if (report?.outcome !== 'completed' && report !== null && !/^[A-Z].*[.)]$/s.test(report.reason ?? '')) this.broken(`I5: '${report.reason ?? ''}' is no sentence`);
     if (!source.isDead) {
-      if (sourceVm.epochOpen || sourceVm.cpuFraction !== 1) this.broken('MG34: the source is still tracked or throttled');
+      if (sourceVm.logging || sourceVm.cpuFraction !== 1) this.broken('MG34: the source is still tracked or throttled');
       if (source.openTimers > 0) this.broken(`MG34: ${source.openTimers} timers are left at the source`);
       if (arbiter.sourceListeners > 0) this.broken('MG34: listeners are left at the source\'s lease');
     }

@@ -17,7 +17,7 @@ export const PLAN: SenderPlan = {
 
 const FAILURE: Failure = { outcome: 'failed', cause: 'internal', reason: 'It did not work.' };
 const OPERATIONS: readonly SenderOperation[] = [
-  'open-epoch', 'send-round', 'take-dirty', 'rest', 'hold', 'stop', 'drain-disk', 'send-last', 'tell-drained', 'release', 'abort', 'resume', 'replace-link',
+  'start-dirty-log', 'send-round', 'take-dirty', 'rest', 'hold', 'stop', 'drain-disk', 'send-last', 'tell-drained', 'release', 'abort', 'resume', 'replace-link',
 ];
 
 /** A random event for the source. */
@@ -38,7 +38,7 @@ export function randomSenderEvent(random: SeededRandom, at: number): SenderEvent
     () => ({ type: 'cancel', at, reason: 'Enough.' }),
     () => ({ type: 'deadline', at: at + 1e6 }),
     () => ({ type: 'operation-failed', at, operation: random.pick(OPERATIONS), failure: FAILURE }),
-    () => ({ type: 'epoch-opened', at }),
+    () => ({ type: 'dirty-log-started', at }),
     () => ({ type: 'round-sent', at }),
     () => ({ type: 'dirty-taken', at, dirtied: 3, totals: { pages: 10, bytes: 1000 }, bytesLeft: random.below(2) * 1e9, bytesPerSecond: 1e7, roundTripMs: 1 }),
     () => ({ type: 'held', at }),

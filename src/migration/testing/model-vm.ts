@@ -23,7 +23,7 @@ export const MODEL_FINGERPRINT: Fingerprint = {
   snapshotDigest: '5'.repeat(64),
 };
 
-export type VmOperation = 'openEpoch' | 'takeDirty' | 'pause' | 'drainDisk' | 'saveDevices' | 'resume' | 'restoreDevices' | 'run' | 'alive';
+export type VmOperation = 'startDirtyLog' | 'takeDirty' | 'pause' | 'drainDisk' | 'saveDevices' | 'resume' | 'restoreDevices' | 'run' | 'alive';
 
 /** A page, and how many of its words are written. */
 export interface Write {
@@ -48,7 +48,7 @@ export class ModelVm implements SourceVm, TargetVm {
   readonly memory: Uint8Array;
   /** Operations that reject with this error, or never settle. A guest whose `alive` is broken executes nothing. */
   readonly broken = new Map<VmOperation, Error | 'hangs'>();
-  epochOpen = false;
+  logging = false;
   cpuFraction = 1;
   running = false;
   discarded = false;
@@ -107,9 +107,9 @@ export class ModelVm implements SourceVm, TargetVm {
     this.onStep(this.counter);
   }
 
-  async openEpoch(): Promise<void> {
-    await this.takes('openEpoch');
-    this.epochOpen = true;
+  async startDirtyLog(): Promise<void> {
+    await this.takes('startDirtyLog');
+    this.logging = true;
     this.dirty.clear();
   }
 
@@ -120,8 +120,8 @@ export class ModelVm implements SourceVm, TargetVm {
     return dirty;
   }
 
-  closeEpoch(): void {
-    this.epochOpen = false;
+  stopDirtyLog(): void {
+    this.logging = false;
   }
 
   differsFromBase(): Bitmap {
@@ -191,7 +191,7 @@ export class ModelVm implements SourceVm, TargetVm {
   discard(): void {
     this.discarded = true;
     this.running = false;
-    this.epochOpen = false;
+    this.logging = false;
   }
 
   /** Counts these pages as written: the test has done so. */
@@ -222,7 +222,7 @@ export class ModelVm implements SourceVm, TargetVm {
 
   private mark(page: number): void {
     this.differs.add(page);
-    if (this.epochOpen) this.dirty.add(page);
+    if (this.logging) this.dirty.add(page);
   }
 
   private page(page: number): Uint8Array {

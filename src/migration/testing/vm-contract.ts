@@ -37,9 +37,9 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
       expect(changed(everything(vm.source), everything(vm.target), vm.source.space).filter((page) => !differs.has(page))).toEqual([]);
     });
 
-    it('reports every page written in an epoch, and what is written later in the next one (MG11)', async () => {
-      await vm.settled(vm.source.openEpoch());
-      for (let epoch = 0; epoch < 4; epoch++) {
+    it('reports every page written since the dirty log was started, and what is written later when it is taken next (MG11)', async () => {
+      await vm.settled(vm.source.startDirtyLog());
+      for (let time = 0; time < 4; time++) {
         const before = everything(vm.source);
         await vm.letGuestWrite();
         const beforeTaking = everything(vm.source);
@@ -49,7 +49,7 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
     });
 
     it('reports what was written before it stopped, also when asked afterwards', async () => {
-      await vm.settled(vm.source.openEpoch());
+      await vm.settled(vm.source.startDirtyLog());
       const before = everything(vm.source);
       await vm.letGuestWrite();
       await vm.settled(vm.source.pause());
@@ -60,7 +60,7 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
     });
 
     it('writes nothing while it is stopped', async () => {
-      await vm.settled(vm.source.openEpoch());
+      await vm.settled(vm.source.startDirtyLog());
       await vm.settled(vm.source.pause());
       await vm.settled(vm.source.drainDisk());
       const before = everything(vm.source);
@@ -78,28 +78,28 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
     });
 
     it('goes on where it stood after pause and resume', async () => {
-      await vm.settled(vm.source.openEpoch());
+      await vm.settled(vm.source.startDirtyLog());
       await vm.settled(vm.source.pause());
       await vm.settled(vm.source.drainDisk());
       await vm.settled(vm.source.saveDevices());
       await vm.settled(vm.source.resume());
       await vm.letGuestWrite();
       expect((await vm.settled(vm.source.takeDirty())).count()).toBeGreaterThan(0);
-      vm.source.closeEpoch();
+      vm.source.stopDirtyLog();
     });
 
-    it('can be slowed down and let go again, and closes an epoch that was opened', async () => {
+    it('can be slowed down and let go again, and stops a dirty log that was started', async () => {
       vm.source.throttle(0.2);
-      await vm.settled(vm.source.openEpoch());
-      vm.source.closeEpoch();
+      await vm.settled(vm.source.startDirtyLog());
+      vm.source.stopDirtyLog();
       vm.source.throttle(1);
-      await vm.settled(vm.source.openEpoch());
+      await vm.settled(vm.source.startDirtyLog());
       await vm.letGuestWrite();
       expect((await vm.settled(vm.source.takeDirty())).count()).toBeGreaterThan(0);
     });
 
     it('lives on in its copy: pages and devices make the target the same machine (I3)', async () => {
-      await vm.settled(vm.source.openEpoch());
+      await vm.settled(vm.source.startDirtyLog());
       copy(vm.source, vm.target, vm.source.differsFromBase());
       await vm.letGuestWrite();
       await vm.settled(vm.source.pause());
