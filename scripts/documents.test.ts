@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { HELP } from '../src/http-server/options.ts';
+import { projectFiles } from './project-files.ts';
 
 const root = new URL('../', import.meta.url);
 const read = (name: string): string => readFileSync(new URL(name, root), 'utf8');
@@ -17,8 +17,7 @@ function table(document: string, heading: string): string[][] {
     .map((line) => line.split('|').slice(1, -1).map((cell) => cell.replaceAll('`', '').trim()));
 }
 
-/** Everything that is committed, or about to be. */
-const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' }).trim().split('\n').filter((file) => existsSync(new URL(file, root)));
+const files = projectFiles();
 const commentsOf = (source: string): string => [...source.matchAll(/\/\*[^]*?\*\/|\/\/[^\n]*/g)].map(([comment]) => comment).join('\n');
 
 describe('the documents', () => {

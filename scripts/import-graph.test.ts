@@ -1,23 +1,17 @@
 /** Who imports whom, as the files stand: without a circle, types included. */
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { projectFiles } from './project-files.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', 'src', 'guest', 'e2e', 'bench', 'scripts'], { cwd: root, encoding: 'utf8' })
-  .split('\n').filter((file) => file.endsWith('.ts'));
+const files = projectFiles('src', 'guest', 'e2e', 'bench', 'scripts').filter((file) => file.endsWith('.ts'));
 
 function readGraph(): Map<string, string[]> {
   const known = new Set(files);
   return new Map(files.map((file) => {
-    let text = '';
-    try {
-      text = readFileSync(join(root, file), 'utf8');
-    } catch {
-      // Deleted, and not committed yet.
-    }
+    const text = readFileSync(join(root, file), 'utf8');
     const paths = [...text.matchAll(/(?:^import |^export |^} ).*?from '(\.[^']+)'|^import '(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
     return [file, paths.map((path) => normalize(join(dirname(file), path))).filter((path) => known.has(path))];
   }));

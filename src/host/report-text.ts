@@ -21,7 +21,8 @@ function reportText(report: MigrationReport, vmName: string, targetName: string)
   switch (report.outcome) {
     case 'completed': {
       const verified = report.verified === null ? '' : report.verified ? ' Every page was compared: all equal.' : ' Every page was compared: NOT all equal.';
-      return `${vmName} moved to ${targetName}: paused for ${report.pauseMs.toFixed(0)} ms, ${report.totalMs.toFixed(0)} ms in all, ${bytesText(report.bytesOnWire)} sent in ${report.rounds.length} rounds${linkText(report.link)}.${verified}`;
+      const way = report.link === null ? '' : ` over ${linkText(report.link)}`;
+      return `${vmName} moved to ${targetName}: paused for ${report.pauseMs.toFixed(0)} ms, ${report.totalMs.toFixed(0)} ms in all, ${bytesText(report.bytesOnWire)} sent in ${report.rounds.length} rounds${way}.${verified}`;
     }
     case 'cancelled':
       return `The move of ${vmName} to ${targetName} was cancelled. It runs on where it was.`;
@@ -30,15 +31,13 @@ function reportText(report: MigrationReport, vmName: string, targetName: string)
   }
 }
 
-function linkText(link: MigrationReport['link']): string {
+function linkText(link: NonNullable<MigrationReport['link']>): string {
   switch (link) {
     case 'webrtc':
-      return ' over WebRTC';
+      return 'WebRTC';
     case 'relay':
-      return ' over the relay';
+      return 'the relay';
     case 'local':
-      return ' over a direct channel between tabs';
-    case null:
-      return '';
+      return 'a direct channel between tabs';
   }
 }

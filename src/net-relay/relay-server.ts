@@ -22,7 +22,7 @@ import { allowOrigins, type OriginCheck } from './origins.ts';
 import { AddressPaces } from './pace.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
 import { REFUSALS, vmRefusal } from './refusals.ts';
-import { StoreUnsure, triesToStore, type KeyValueStore } from './store/key-value-store.ts';
+import { StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
 import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from './server-limits.ts';
@@ -446,7 +446,7 @@ class RelayServer implements Relay {
       }
       for (const connection of tooMuchWaiting(this.connections, MAX_WAITING_BYTES)) this.guarded(() => connection.letGo());
       this.beats += 1;
-      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => triesToStore(() => this.keys.expire((name) => this.rooms.has(name))));
+      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.has(name)));
       for (const [name, room] of this.rooms) {
         this.guarded(() => {
           if (!room.beat()) return;

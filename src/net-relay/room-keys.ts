@@ -89,9 +89,15 @@ export class RoomKeys {
     triesToStore(() => this.note());
   }
 
-  /** Forgets some of the rooms that nobody has used for KEEP_UNUSED_ROOM_MS. Throws StoreRefusal. */
+  /** Forgets some of the rooms that nobody has used for KEEP_UNUSED_ROOM_MS; what cannot be stored yet, next time. */
   expire(isOpen: (room: RoomName) => boolean): void {
-    this.note();
+    triesToStore(() => {
+      this.note();
+      this.removeUnused(isOpen);
+    });
+  }
+
+  private removeUnused(isOpen: (room: RoomName) => boolean): void {
     let removed = 0;
     for (const [room, { usedAt }] of this.store.rooms) {
       if (removed === EXPIRED_AT_A_TIME) return;
