@@ -92,24 +92,25 @@ function prepare(title: string, step: () => Promise<unknown>): Promise<boolean> 
   });
 }
 
+/** A check that others run beside: what it printed is shown if it fails, with this sentence behind it. */
+async function check(script: string, args: readonly string[], sentence: string): Promise<void> {
+  const { status, printed } = await runNode(script, args, { keep: true });
+  if (status !== 0) fail(`${printed}${sentence}`);
+}
+
 async function checkTypes(): Promise<void> {
-  for (const project of ['tsconfig.core.json', 'tsconfig.web.json', 'tsconfig.json']) {
-    const { status, printed } = await runNode('typescript/bin/tsc', ['-p', project], { keep: true });
-    if (status !== 0) fail(`${printed}Types: ${project} does not compile.`);
-  }
+  for (const project of ['tsconfig.core.json', 'tsconfig.web.json', 'tsconfig.json']) await check('typescript/bin/tsc', ['-p', project], `Types: ${project} does not compile.`);
 }
 
 /** A rule that looks at types may judge an unchanged file by what was true before: only the quick run takes its word. */
-async function lint(cached: boolean): Promise<void> {
+function lint(cached: boolean): Promise<void> {
   const cache = ['--cache', '--cache-strategy', 'content', '--cache-location', 'node_modules/.cache/eslint/'];
-  const { status, printed } = await runNode('eslint/bin/eslint.js', ['.', '--max-warnings', '0', ...(cached ? cache : [])], { keep: true });
-  if (status !== 0) fail(`${printed}Lint: see above.`);
+  return check('eslint/bin/eslint.js', ['.', '--max-warnings', '0', ...(cached ? cache : [])], 'Lint: see above.');
 }
 
 /** What nobody imports, and packages that nobody uses (knip.json). */
-async function findUnused(): Promise<void> {
-  const { status, printed } = await runNode('knip/bin/knip.js', ['--no-progress'], { keep: true });
-  if (status !== 0) fail(`${printed}Unused code: see above. An export that is used in its own file alone needs no "export".`);
+function findUnused(): Promise<void> {
+  return check('knip/bin/knip.js', ['--no-progress'], 'Unused code: see above. An export that is used in its own file alone needs no "export".');
 }
 
 /** The model of a migration; skipped, and said so, where its checker is missing. */
