@@ -216,20 +216,19 @@ test('the console has the size of the tab that used it last', async ({ openHost 
   await b.page.setViewportSize(PHONE);
   const { id: vmId } = await a.runningVm();
   await a.waitForPrompt(vmId);
-  const guestSize = async (): Promise<string> => (await a.run(vmId, 'stty size')).output;
+  // A page may come to show more or less beside its terminal at any time, so each size is asked for again.
+  const guestHasSizeOf = async (tab: HostPage, fits: (cols: number) => boolean): Promise<number | null> => {
+    const [{ output }, { cols, rows }, other] = [await a.run(vmId, 'stty size'), await sizeOf(tab), await sizeOf(tab === a ? b : a)];
+    if (output === `${rows} ${cols}` && other.cols === cols && other.rows === rows && fits(cols)) return cols;
+    throw new Error(`The guest has ${output}, this tab shows ${rows} ${cols}, the other one ${other.rows} ${other.cols}.`);
+  };
+  const use = (tab: HostPage): Promise<void> => tab.page.locator('[data-testid=console] .xterm-screen').click();
   // Until the tab has measured its page, the terminal has the size that the guest begins with.
-  const large = await pollFor('the guest to have the size of the tab where the VM runs, and the watching tab too', async () => {
-    const [size, there, inside] = [await sizeOf(a), await sizeOf(b), await guestSize()];
-    return (size.cols === 80 && size.rows === 24) || there.cols !== size.cols || inside !== `${size.rows} ${size.cols}` ? null : size;
-  });
-  await b.page.locator('[data-testid=console] .xterm-screen').click();
-  await pollFor('the size of the tab that watches', async () => (await sizeOf(a)).cols < large.cols);
-  await pollFor('the guest to know', async () => {
-    const small = await sizeOf(b);
-    return (await guestSize()) === `${small.rows} ${small.cols}`;
-  });
-  await a.page.locator('[data-testid=console] .xterm-screen').click();
-  await pollFor('the size of the tab that is used again', async () => (await guestSize()) === `${large.rows} ${large.cols}` && (await sizeOf(a)).cols === large.cols);
+  const large = await pollFor('the size of the tab where the VM runs', () => guestHasSizeOf(a, (cols) => cols !== 80));
+  await use(b);
+  await pollFor('the size of the tab that watches', () => guestHasSizeOf(b, (cols) => cols < large));
+  await use(a);
+  await pollFor('the size of the tab that is used again', () => guestHasSizeOf(a, (cols) => cols === large));
 });
 
 test('of what is typed in a watching tab while the server restarts, nothing is lost', async ({ openHost }) => {

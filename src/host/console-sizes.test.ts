@@ -78,6 +78,21 @@ describe('ConsoleSizes', () => {
     expect(state.guest).toEqual({ cols: 100, rows: 30 });
   });
 
+  it('stays with the tab that is used while the window of the holder changes', () => {
+    const { state, tab, deliver } = room();
+    tab(A).fits(VM, WIDE);
+    deliver();
+    tab(B).fits(VM, PHONE);
+    tab(B).used(VM);
+    deliver();
+    tab(A).used(VM);
+    tab(B).fits(VM, { cols: 31, rows: 20 });
+    tab(B).fits(VM, PHONE);
+    deliver();
+    expect(state.guest).toEqual(WIDE);
+    for (const id of IDS) expect(tab(id).of(VM)).toMatchObject({ ...WIDE, holder: A });
+  });
+
   it('moves with the VM from the tab that held it, and stays with a third one that uses it', () => {
     const { state, tab, deliver, move } = room();
     tab(A).fits(VM, WIDE);
@@ -124,8 +139,8 @@ describe('ConsoleSizes', () => {
   it('forgets what was claimed for a VM that the room does not have', () => {
     const { state, tab } = room();
     const other = 'vm-2' as VmId;
-    tab(B).receive({ type: 'console-size', vmId: other, ...PHONE, holder: C, turn: 1 });
-    tab(B).receive({ type: 'console-size', vmId: VM, ...WIDE, holder: C, turn: 1 });
+    tab(B).receive({ type: 'console-size', vmId: other, ...PHONE, holder: C, turn: 1, fitting: 0 });
+    tab(B).receive({ type: 'console-size', vmId: VM, ...WIDE, holder: C, turn: 1, fitting: 0 });
     tab(B).listed();
     expect(tab(B).of(other)).toEqual({ ...FIRST_SIZE, holder: null });
     expect(tab(B).of(VM)).toMatchObject({ ...WIDE, holder: C });
@@ -138,7 +153,7 @@ describe('ConsoleSizes', () => {
     const { tab, deliver } = room();
     tab(A).fits(VM, WIDE);
     // Lost.
-    for (const id of [B, C]) tab(id).receive({ type: 'console-size', vmId: VM, ...PHONE, holder: C, turn: 0 });
+    for (const id of [B, C]) tab(id).receive({ type: 'console-size', vmId: VM, ...PHONE, holder: C, turn: 0, fitting: 0 });
     tab(A).tell(B);
     tab(A).returned();
     deliver();

@@ -3,8 +3,9 @@
  * focus into it, or typed); if none did, or that one has left, the tab where the VM runs. A VM that moves takes the size
  * over to its new tab if the one it left held it. The others show the console in the holder's size.
  *
- * Every tab knows the newest claim of each VM. Claims are numbered, and of two with the same number all tabs take the
- * same one, so that they agree whatever the order in which they hear of them.
+ * Every tab knows the newest claim of each VM. Claims are numbered by turns, and of two tabs that claim the same turn
+ * all take the same one, so that they agree whatever the order in which they hear of them. A holder whose window changes
+ * keeps its turn and counts its fittings: it never takes the console back from a tab that is used at that moment.
  */
 import type { HostId, VmId } from '../shared/ids.ts';
 import type { ConsoleSize } from '../vm-host/vm-worker-messages.ts';
@@ -76,8 +77,8 @@ export class ConsoleSizes {
     }
   }
 
-  receive({ vmId, cols, rows, holder, turn }: HostMessageOf<'console-size'>): void {
-    this.take(vmId, { cols, rows, holder, turn });
+  receive({ vmId, cols, rows, holder, turn, fitting }: HostMessageOf<'console-size'>): void {
+    this.take(vmId, { cols, rows, holder, turn, fitting });
   }
 
   /** Another host joined: it hears of the VMs that run here. */
@@ -104,7 +105,8 @@ export class ConsoleSizes {
     if (size === undefined) return;
     const known = this.claims.get(vmId);
     if (known?.holder === this.options.self && known.cols === size.cols && known.rows === size.rows) return;
-    const claim = { ...size, holder: this.options.self, turn: (known?.turn ?? 0) + 1 };
+    const own = known?.holder === this.options.self;
+    const claim = { ...size, holder: this.options.self, turn: own ? known.turn : (known?.turn ?? 0) + 1, fitting: own ? known.fitting + 1 : 0 };
     this.take(vmId, claim);
     this.options.sendToRoom({ type: 'console-size', vmId, ...claim });
   }
@@ -119,7 +121,8 @@ export class ConsoleSizes {
 }
 
 function isNewer(a: SizeClaim, b: SizeClaim): boolean {
-  return a.turn === b.turn ? a.holder > b.holder : a.turn > b.turn;
+  if (a.turn !== b.turn) return a.turn > b.turn;
+  return a.holder === b.holder ? a.fitting > b.fitting : a.holder > b.holder;
 }
 
 function bounded({ cols, rows }: ConsoleSize): ConsoleSize {

@@ -102,9 +102,9 @@ export const hostMessageSchema = v.variant('type', [
   /** The guest has the first `count` bytes of what the receiver typed. */
   v.object({ type: v.literal('console-applied'), vmId, count: v.pipe(count, v.safeInteger()) }),
 
-  /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims. */
+  /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims, `fitting` what the holder's window made of its own since. */
   v.object({
-    type: v.literal('console-size'), vmId, holder: hostId, turn: v.pipe(count, v.safeInteger()),
+    type: v.literal('console-size'), vmId, holder: hostId, turn: v.pipe(count, v.safeInteger()), fitting: v.pipe(count, v.safeInteger()),
     cols: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_COLUMNS)), rows: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_ROWS)),
   }),
   /** The sender has loaded the guest. */
