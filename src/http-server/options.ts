@@ -103,110 +103,66 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --help                    this text
 `;
 
+/** Options as far as they were read. */
+type Draft = { -readonly [K in keyof Omit<ServerOptions, 'outboundRooms'>]: ServerOptions[K] } & { outboundRooms: ServerOptions['outboundRooms'] | null };
+
+/** What each option does to the draft. */
+const OPTIONS: Readonly<Record<string, (draft: Draft, word: Word, words: Words) => void>> = {
+  '--port': (draft, word, words) => void (draft.port = integer(word.name, words.value(word), 0, 65_535)),
+  '--host': (draft, word, words) => void (draft.host = nonEmpty(word.name, words.value(word))),
+  '--allowed-host': (draft, word, words) => void (draft.allowedHosts = [...draft.allowedHosts, allowedHost(words.value(word))]),
+  '--allowed-origin': (draft, word, words) => void (draft.allowedOrigins = [...draft.allowedOrigins, allowedOrigin(words.value(word))]),
+  '--behind-proxy': (draft, word, words) => void (draft.behindProxy = words.isGiven(word)),
+  '--public': (draft, word, words) => void (draft.public = words.isGiven(word)),
+  '--open-code': (draft, word, words) => void (draft.openCode = codeForRooms(words.value(word))),
+  '--ping-ms': (draft, word, words) => void (draft.pingMs = integer(word.name, words.value(word), MIN_PING_MS, MAX_PING_MS)),
+  '--guest-url': (draft, word, words) => void (draft.guestUrl = webAddress(word.name, words.value(word))),
+  '--forward': (draft, word, words) => void (draft.forwards = [...draft.forwards, forward(words.value(word))]),
+  '--outbound': (draft, word, words) => {
+    words.isGiven(word);
+    draft.outbound ??= [];
+  },
+  '--outbound-to': (draft, word, words) => void (draft.outbound = outboundRules(words.value(word))),
+  '--outbound-rooms': (draft, word, words) => void (draft.outboundRooms = rooms(words.value(word))),
+  '--tap': (draft, word, words) => void (draft.tap = deviceName(words.value(word))),
+  '--tls': (draft, word, words) => void (draft.tls = { certFile: words.value(word), keyFile: words.further(word, 'the key file') }),
+  '--dev': (draft, word, words) => void (draft.dev = words.isGiven(word)),
+  '--data': (draft, word, words) => void (draft.dataDir = nonEmpty(word.name, words.value(word))),
+  '--operator-key': (draft, word, words) => void (draft.operatorKey = operatorKey(word.name, words.value(word))),
+  '--move-damaged-store-aside': (draft, word, words) => void (draft.moveDamagedStoreAside = words.isGiven(word)),
+};
+
 /**
  * Parses the arguments after the program's name. Throws OptionError with a sentence for anything unknown, missing or
  * out of range.
  */
 export function parseOptions(args: readonly string[], environment: Readonly<Record<string, string | undefined>> = {}): ParsedOptions {
-  let port = DEFAULT_PORT;
-  let host = DEFAULT_HOST;
-  const allowedHosts: string[] = [];
-  const allowedOrigins: string[] = [];
-  let behindProxy = false;
-  let isPublic = false;
-  let openCode: string | null = null;
-  let pingMs = DEFAULT_PING_MS;
-  let guestUrl = environment['TABMOTION_GUEST_URL'] === undefined || environment['TABMOTION_GUEST_URL'] === '' ? null : webAddress('TABMOTION_GUEST_URL', environment['TABMOTION_GUEST_URL']);
-  const forwards: PromisedForward[] = [];
-  let outbound: readonly string[] | null = null;
-  let outboundRooms: ServerOptions['outboundRooms'] | null = null;
-  let tap: string | null = null;
-  let tls: ServerOptions['tls'] = null;
-  let dev = false;
-  let dataDir = DEFAULT_DATA_DIR;
-  let moveDamagedStoreAside = false;
+  const guestUrl = environment['TABMOTION_GUEST_URL'] ?? '';
   const keyInEnvironment = environment['TABMOTION_OPERATOR_KEY'] ?? '';
-  let operator = keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment);
-
+  const draft: Draft = {
+    port: DEFAULT_PORT, host: DEFAULT_HOST, allowedHosts: [], allowedOrigins: [], behindProxy: false, public: false, openCode: null, pingMs: DEFAULT_PING_MS,
+    guestUrl: guestUrl === '' ? null : webAddress('TABMOTION_GUEST_URL', guestUrl),
+    forwards: [], outbound: null, outboundRooms: null, tap: null, tls: null, dev: false, dataDir: DEFAULT_DATA_DIR, moveDamagedStoreAside: false,
+    operatorKey: keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment),
+  };
   const words = new Words(args);
   for (let word = words.next(); word !== null; word = words.next()) {
-    switch (word.name) {
-      case '--port':
-        port = integer(word.name, words.value(word), 0, 65_535);
-        break;
-      case '--host':
-        host = nonEmpty(word.name, words.value(word));
-        break;
-      case '--allowed-host':
-        allowedHosts.push(allowedHost(words.value(word)));
-        break;
-      case '--allowed-origin':
-        allowedOrigins.push(allowedOrigin(words.value(word)));
-        break;
-      case '--behind-proxy':
-        words.noValue(word);
-        behindProxy = true;
-        break;
-      case '--public':
-        words.noValue(word);
-        isPublic = true;
-        break;
-      case '--open-code':
-        openCode = codeForRooms(words.value(word));
-        break;
-      case '--ping-ms':
-        pingMs = integer(word.name, words.value(word), MIN_PING_MS, MAX_PING_MS);
-        break;
-      case '--guest-url':
-        guestUrl = webAddress(word.name, words.value(word));
-        break;
-      case '--forward':
-        forwards.push(forward(words.value(word)));
-        break;
-      case '--outbound':
-        words.noValue(word);
-        outbound ??= [];
-        break;
-      case '--outbound-to':
-        outbound = outboundRules(words.value(word));
-        break;
-      case '--outbound-rooms':
-        outboundRooms = rooms(words.value(word));
-        break;
-      case '--tap':
-        tap = deviceName(words.value(word));
-        break;
-      case '--tls': {
-        const certFile = words.value(word);
-        tls = { certFile, keyFile: words.further(word, 'the key file') };
-        break;
-      }
-      case '--dev':
-        words.noValue(word);
-        dev = true;
-        break;
-      case '--data':
-        dataDir = nonEmpty(word.name, words.value(word));
-        break;
-      case '--operator-key':
-        operator = operatorKey(word.name, words.value(word));
-        break;
-      case '--move-damaged-store-aside':
-        words.noValue(word);
-        moveDamagedStoreAside = true;
-        break;
-      case '--help':
-      case '-h':
-        return { kind: 'help' };
-      default:
-        throw new OptionError(`There is no option ${JSON.stringify(word.name)}. \`npm start -- --help\` lists them all.`);
-    }
+    if (word.name === '--help' || word.name === '-h') return { kind: 'help' };
+    const take = Object.hasOwn(OPTIONS, word.name) ? OPTIONS[word.name] : undefined;
+    if (take === undefined) throw new OptionError(`There is no option ${JSON.stringify(word.name)}. \`npm start -- --help\` lists them all.`);
+    take(draft, word, words);
   }
+  return { kind: 'run', options: checked(draft) };
+}
+
+/** Options that do not go together are refused. */
+function checked(draft: Draft): ServerOptions {
+  const { forwards, outbound, outboundRooms, tls, behindProxy } = draft;
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
   if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
-  if (isPublic && tls === null && !behindProxy) throw new OptionError('--public needs --tls CERT KEY, or --behind-proxy with a proxy that has the certificate: over plain http keys and everything the VMs send can be read on the way.');
-  return { kind: 'run', options: { port, host, allowedHosts, allowedOrigins, behindProxy, public: isPublic, openCode, pingMs, guestUrl, forwards, outbound, outboundRooms: outboundRooms ?? [DEFAULT_ROOM], tap, tls, dev, dataDir, moveDamagedStoreAside, operatorKey: operator } };
+  if (draft.public && tls === null && !behindProxy) throw new OptionError('--public needs --tls CERT KEY, or --behind-proxy with a proxy that has the certificate: over plain http keys and everything the VMs send can be read on the way.');
+  return { ...draft, outboundRooms: outboundRooms ?? [DEFAULT_ROOM] };
 }
 
 interface Word {
@@ -240,8 +196,10 @@ class Words {
     return text;
   }
 
-  noValue(word: Word): void {
+  /** Of an option that takes no value. */
+  isGiven(word: Word): true {
     if (word.attached !== null) throw new OptionError(`${word.name} takes no value.`);
+    return true;
   }
 }
 

@@ -16,14 +16,14 @@ export interface ScreenKeyboard extends Disposable {
   readonly keys: GuestKeyboard;
 }
 
+/** The browser corrects nothing. */
+const UNCHANGED = { autocapitalize: 'none', autocomplete: 'off', autocorrect: 'off', spellcheck: 'false' };
+
 /** `onLeave`: the focus is gone, and every key is let go. `say`: a sentence about what could not be typed. */
 export function screenKeyboard(label: string, send: SendScancodes, onLeave: () => void, say: (sentence: string) => void): ScreenKeyboard {
   const bag = new DisposableBag();
   const keys = new GuestKeyboard(send, { mac: navigator.platform.startsWith('Mac') });
-  const element = el('textarea', {
-    class: 'screen-keyboard', 'aria-label': label, 'data-testid': 'screen-keyboard',
-    autocapitalize: 'none', autocomplete: 'off', autocorrect: 'off', spellcheck: 'false', rows: '1',
-  });
+  const element = el('textarea', { class: 'screen-keyboard', 'aria-label': label, 'data-testid': 'screen-keyboard', ...UNCHANGED, rows: '1' });
   let known = FILLING;
   /** An input method of a keyboard with keys composes: its text counts when it is done. A phone's composes every word. */
   let composing = false;
@@ -86,18 +86,7 @@ export function screenKeyboard(label: string, send: SendScancodes, onLeave: () =
     onLeave();
   }
   bag.add(listen(element, 'blur', leave));
-  // A window in the background hears no key go up, whether or not it said so with a blur.
-  const hidden = (): void => {
-    if (document.visibilityState === 'hidden') leave();
-  };
-  window.addEventListener('blur', leave);
-  window.addEventListener('pagehide', leave);
-  document.addEventListener('visibilitychange', hidden);
-  bag.add(disposable(() => {
-    window.removeEventListener('blur', leave);
-    window.removeEventListener('pagehide', leave);
-    document.removeEventListener('visibilitychange', hidden);
-  }));
+  bag.add(onWindowLeft(leave));
 
   refill();
   return {
@@ -109,6 +98,21 @@ export function screenKeyboard(label: string, send: SendScancodes, onLeave: () =
       element.remove();
     },
   };
+}
+
+/** A window in the background hears no key go up, whether or not it said so with a blur. */
+function onWindowLeft(leave: () => void): Disposable {
+  const hidden = (): void => {
+    if (document.visibilityState === 'hidden') leave();
+  };
+  window.addEventListener('blur', leave);
+  window.addEventListener('pagehide', leave);
+  document.addEventListener('visibilitychange', hidden);
+  return disposable(() => {
+    window.removeEventListener('blur', leave);
+    window.removeEventListener('pagehide', leave);
+    document.removeEventListener('visibilitychange', hidden);
+  });
 }
 
 function keyStroke(event: KeyboardEvent): KeyStroke {

@@ -4,15 +4,14 @@ import { Terminal } from '@xterm/xterm';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TerminalConsole } from '../host/scripting-interface.ts';
 import { copyText } from './copy-text.ts';
-import { el, listen, setAttribute } from './dom.ts';
+import { el, listen } from './dom.ts';
 import { keyMeaning } from './terminal-keys.ts';
-import { fontSizeFor, scaledFontSizeFor, smallerFontSize } from './terminal-size.ts';
+import { TerminalDrawing } from './terminal-drawing.ts';
+import { TERMINAL_THEME } from './terminal-theme.ts';
 import { attemptToType } from './typing.ts';
 
 /** Lines kept above the screen. */
 const SCROLL_BACK_LINES = 5_000;
-/** After a change of size the newest lines stay in view for so long, if they were. */
-const FOLLOW_MS = 2000;
 const IS_MAC = navigator.userAgent.includes('Macintosh');
 
 export interface ConsoleTerminal extends Disposable {
@@ -59,66 +58,20 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   for (const id of [{ final: 'n' }, { prefix: '?', final: 'n' }, { final: 'c' }, { prefix: '>', final: 'c' }]) {
     bag.add(terminal.parser.registerCsiHandler(id, swallow));
   }
-  terminal.attachCustomKeyEventHandler((event) => {
-    const meaning = keyMeaning(event, terminal.hasSelection(), IS_MAC);
-    if (meaning.kind === 'terminal') return true;
-    if (meaning.kind !== 'browser') event.preventDefault();
-    if (meaning.kind === 'copy') copySelection();
-    if (meaning.kind === 'character') terminal.input(meaning.text, true);
-    return false;
-  });
-
-  function copySelection(): void {
-    const text = terminal.getSelection();
-    if (text === '') return;
-    // The next Ctrl+C interrupts again.
-    terminal.clearSelection();
-    void copyText(text).then((copied) => {
-      if (!copied) refused(new Error('The browser does not let this page write to the clipboard. Copy with its own menu.'));
-    });
-  }
-
+  giveKeysMeaning(terminal, refused);
   const send = (write: () => void): void => attemptToType(write, refused);
   bag.add(terminal.onData((text) => send(() => source.write(text))));
   // Reports of the mouse: each character stands for a byte.
   bag.add(terminal.onBinary((text) => send(() => source.writeBytes(Uint8Array.from(text, (character) => character.charCodeAt(0))))));
   bag.add({ dispose: source.onBytes((data) => terminal.write(data)) });
 
+  const drawing = new TerminalDrawing({ element, terminal, fitting, selfId });
+  bag.add(terminal.onRender(() => drawing.follow()));
+  bag.add(terminal.onScroll(() => drawing.follow()));
+
   const used = (): void => source.used();
-  /** What is drawn now: columns, rows and holder. */
-  let drawn = '';
-  function setFontSize(size: number): void {
-    if (terminal.options.fontSize !== size) terminal.options.fontSize = size;
-  }
-
-  const atBottom = (): boolean => terminal.buffer.active.viewportY >= terminal.buffer.active.baseY;
-  let followsUntil = 0;
-  /** A new size rewraps lines, and the terminal's scroll bar, some frames later, may take the view to older ones. */
-  function follow(): void {
-    if (performance.now() < followsUntil && !atBottom()) terminal.scrollToBottom();
-  }
-  bag.add(terminal.onRender(follow));
-  bag.add(terminal.onScroll(follow));
-
-  /** Draws the size that the console has: as large as this page takes if it is this tab's, else scaled until all of it fits. */
   function adapt(): void {
-    const size = source.size();
-    const next = `${size.cols} ${size.rows} ${size.holder === selfId}`;
-    if (!opened || element.clientWidth === 0 || drawn === next) return;
-    drawn = next;
-    const own = size.holder === selfId;
-    setFontSize(own ? fontSizeFor(element.clientWidth, element.clientHeight) : scaledFontSizeFor(element.clientWidth, element.clientHeight, size));
-    while (!own) {
-      const room = fitting.proposeDimensions();
-      const smaller = smallerFontSize(terminal.options.fontSize ?? 0);
-      if (room === undefined || smaller === null || (room.cols >= size.cols && room.rows >= size.rows)) break;
-      setFontSize(smaller);
-    }
-    if (atBottom()) followsUntil = performance.now() + FOLLOW_MS;
-    terminal.resize(size.cols, size.rows);
-    follow();
-    setAttribute(element, 'data-cols', String(size.cols));
-    setAttribute(element, 'data-rows', String(size.rows));
+    if (opened) drawing.adapt(source.size());
   }
 
   let opened = false;
@@ -145,9 +98,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     fit() {
       open();
       if (!opened) return;
-      setFontSize(fontSizeFor(element.clientWidth, element.clientHeight));
-      const room = fitting.proposeDimensions();
-      drawn = '';
+      const room = drawing.room();
       if (room !== undefined) source.fits(room);
       adapt();
     },
@@ -164,27 +115,24 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   };
 }
 
-/** Dark in both colour schemes: people expect a console to be. Contrast of every colour on the background is at least 4.5. */
-const TERMINAL_THEME = {
-  background: '#0c1117',
-  foreground: '#e6edf3',
-  cursor: '#7fe0d4',
-  cursorAccent: '#0c1117',
-  selectionBackground: '#2f5b66',
-  black: '#7a8592',
-  red: '#ff8b80',
-  green: '#7ee0a0',
-  yellow: '#f2cc76',
-  blue: '#8ab8ff',
-  magenta: '#d9a3ff',
-  cyan: '#7fe0d4',
-  white: '#d5dde5',
-  brightBlack: '#93a0ae',
-  brightRed: '#ffaca4',
-  brightGreen: '#a5efbe',
-  brightYellow: '#ffe0a0',
-  brightBlue: '#b2d0ff',
-  brightMagenta: '#e8c5ff',
-  brightCyan: '#a8f0e7',
-  brightWhite: '#ffffff',
-};
+/** Keys that are not the guest's, or are another character to it (terminal-keys.ts). */
+function giveKeysMeaning(terminal: Terminal, refused: (error: Error) => void): void {
+  terminal.attachCustomKeyEventHandler((event) => {
+    const meaning = keyMeaning(event, terminal.hasSelection(), IS_MAC);
+    if (meaning.kind === 'terminal') return true;
+    if (meaning.kind !== 'browser') event.preventDefault();
+    if (meaning.kind === 'copy') copySelection(terminal, refused);
+    if (meaning.kind === 'character') terminal.input(meaning.text, true);
+    return false;
+  });
+}
+
+function copySelection(terminal: Terminal, refused: (error: Error) => void): void {
+  const text = terminal.getSelection();
+  if (text === '') return;
+  // The next Ctrl+C interrupts again.
+  terminal.clearSelection();
+  void copyText(text).then((copied) => {
+    if (!copied) refused(new Error('The browser does not let this page write to the clipboard. Copy with its own menu.'));
+  });
+}

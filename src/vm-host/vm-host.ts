@@ -39,18 +39,13 @@ export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
   let resident: ResidentVm | null = null;
   let departure: Departure | null = null;
   let arriving: Arriving | null = null;
-  let screen: OffscreenCanvas | null = null;
-  let size: ConsoleSize | null = null;
-  /** Typed before the VM runs here. */
-  const earlyInput: ConsoleInputHeard[] = [];
+  const desk = new Desk();
 
   const fail = (error: unknown): void => post({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
 
   function settle(vm: ResidentVm): void {
     resident = vm;
-    if (screen !== null) vm.machine.screen.attach(screen);
-    if (size !== null) vm.agent.resize(size);
-    for (const heard of earlyInput.splice(0)) vm.console.input(heard);
+    desk.settle(vm);
   }
 
   listen((message) => {
@@ -102,17 +97,39 @@ export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
         // If there is none any more, its report is on its way to the page.
         departure?.cancel();
         break;
+      default:
+        desk.heard(message, resident);
+    }
+  });
+}
+
+/** What somebody sits at: screen, keyboard, mouse and console, which are there before the VM is. */
+class Desk {
+  private screen: OffscreenCanvas | null = null;
+  private size: ConsoleSize | null = null;
+  /** Typed before the VM runs here. */
+  private readonly earlyInput: ConsoleInputHeard[] = [];
+
+  /** The VM runs here now. */
+  settle(vm: ResidentVm): void {
+    if (this.screen !== null) vm.machine.screen.attach(this.screen);
+    if (this.size !== null) vm.agent.resize(this.size);
+    for (const heard of this.earlyInput.splice(0)) vm.console.input(heard);
+  }
+
+  heard(message: Extract<ToVmWorker, { type: 'console-input' | 'console-size' | 'screen' | 'scancodes' | 'mouse' }>, resident: ResidentVm | null): void {
+    switch (message.type) {
       case 'console-input':
         if (resident !== null) resident.console.input(message);
-        else if (earlyInput.length < MAX_HELD_PIECES) earlyInput.push(message);
+        else if (this.earlyInput.length < MAX_HELD_PIECES) this.earlyInput.push(message);
         break;
       case 'console-size':
-        size = { cols: message.cols, rows: message.rows };
-        resident?.agent.resize(size);
+        this.size = { cols: message.cols, rows: message.rows };
+        resident?.agent.resize(this.size);
         break;
       case 'screen':
-        screen = message.canvas;
-        resident?.machine.screen.attach(screen);
+        this.screen = message.canvas;
+        resident?.machine.screen.attach(this.screen);
         break;
       case 'scancodes':
         resident?.machine.screen.sendScancodes(message.codes);
@@ -121,7 +138,7 @@ export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
         resident?.machine.screen.sendMouse(message.dx, message.dy, message.buttons);
         break;
     }
-  });
+  }
 }
 
 function need<T>(value: T | null): T {
