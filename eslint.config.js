@@ -133,7 +133,7 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts'],
     ignores: ['**/*.test.ts', '**/testing/**'],
-    rules: { 'house/single-owner': 'error' },
+    rules: { 'house/single-owner': 'error', 'max-lines-per-function': ['error', 80] },
   },
   ...FOLDERS.map(importRules),
   ...OUTER_FOLDERS.map(outerRules),

@@ -14,12 +14,13 @@ import { claimDataDirectory, DataDirectoryError } from './http-server/data-direc
 import { developmentPage } from './http-server/development-page.ts';
 import { ListenError } from './http-server/listen-error.ts';
 import { listen, type Listener } from './http-server/listener.ts';
+import { giveMemoryBack } from './http-server/memory-rest.ts';
 import { HELP, OptionError, parseOptions, type ServerOptions } from './http-server/options.ts';
 import { surviveOwnErrors, type OwnError } from './http-server/own-errors.ts';
 import { pageFiles } from './http-server/page-files.ts';
 import { watchParent } from './http-server/parent-watch.ts';
 import { openRelayRecords } from './http-server/relay-records.ts';
-import { createRoutes } from './http-server/routes.ts';
+import { createRoutes, type RoutesParts } from './http-server/routes.ts';
 import { createSignalling } from './http-server/signalling.ts';
 import { sentenceForSystemError } from './http-server/start-error.ts';
 import { startStunResponder } from './http-server/stun-responder.ts';
@@ -32,6 +33,7 @@ import { LAN_PREFIX_LENGTH, TAP_IP, type OpenGateway } from './net-relay/lan.ts'
 import { DEFAULT_LIMITS, PUBLIC_LIMITS } from './net-relay/server-limits.ts';
 import { KeyTries } from './net-relay/key-tries.ts';
 import { allowOrigins } from './net-relay/origins.ts';
+import type { Relay } from './net-relay/relay-server.ts';
 import { createReopeningRelay } from './net-relay/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/room-keys.ts';
 import { StoreRefusal, type KeyValueStore } from './net-relay/store/key-value-store.ts';
@@ -58,7 +60,7 @@ async function run(options: ServerOptions): Promise<void> {
   const closing: Closing = { last: [] };
   const stopping = stopOnSignal(open, listener, closing);
   open.add(await claimDataDirectory(options.dataDir));
-  let records: KeyValueStore | null = openRelayRecords(options.dataDir, { moveDamagedAside: options.moveDamagedStoreAside, say: complain });
+  const openStore = recordsOf(options);
   open.add(
     await startStunResponder(listener.port, options.host).catch((error: unknown) => {
       complain(`UDP port ${listener.port} cannot be opened (${String(error)}): browsers in different subnets will use the relay instead of a direct link.`);
@@ -68,29 +70,16 @@ async function run(options: ServerOptions): Promise<void> {
   const guest = await ensureGuest({ onProgress: say, guestUrl: options.guestUrl });
   const page = options.dev ? await developmentPage(ROOT) : await builtPage();
   open.add(disposable(() => page.dispose()));
+  open.add(giveMemoryBack(systemClock));
   if (stopping.aborted) return;
 
-  const gateways = new RoomGateways({
-    clock: systemClock,
-    pingMs: options.pingMs,
-    // Always this machine alone, whoever may load the page: a guest's ports are not the network's business.
-    forwardAddress: '127.0.0.1',
-    forwards: options.forwards,
-    outbound: options.outbound,
-    outboundRooms: options.outboundRooms,
-    learnNeighbours: (room) => options.tap !== null && room === DEFAULT_ROOM,
-    log: log.about('gateways'),
-  });
+  const gateways = gatewaysOf(options);
   const relayTrouble = log.about('the relay');
   const callerOf = callersOf(options.behindProxy);
   const allowsOrigin = allowOrigins(options.allowedOrigins);
   const tries = new KeyTries(systemClock);
   const relay = open.add(createReopeningRelay({
-    openStore() {
-      const opened = records ?? openRelayRecords(options.dataDir, { moveDamagedAside: false, say: complain });
-      records = null;
-      return opened;
-    },
+    openStore,
     openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
     onTrouble: (error) => relayTrouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     tries,
@@ -109,25 +98,18 @@ async function run(options: ServerOptions): Promise<void> {
     requestLog(error instanceof Error ? (error.stack ?? error.message) : String(error));
   };
   const downloads = new CaptureDownloads(systemClock);
+  const figures = () => ({ ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() });
+  // Asked anew each time: a laptop changes its network.
+  const addresses = (): string[] => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces()));
   listener.serve(
     createRoutes({
       secure: tls !== null,
       guest,
-      rooms: {
-        describe: (name, key) => {
-          const status = relay.roomStatus(name, key);
-          return status === null ? null : { ...status, gateway: gateways.of(name as RoomName)?.gateway.stats() };
-        },
-        controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
-        lastWord: (name, key, word) => relay.lastWord(name, key, word),
-        // Asked anew each time: a laptop changes its network.
-        addresses: () => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces())),
-        figures: (key) => (relay.checkKey('default', key) ? { ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() } : null),
-      },
+      rooms: roomsOf(relay, gateways, addresses, figures),
       tries,
       callerOf,
       downloads,
-      metrics: metrics({ operatorKey: options.operatorKey, figures: () => ({ ...relay.stats(), signalling: signalling.figures(), ownErrors: ownErrors.toJSON() }) }),
+      metrics: metrics({ operatorKey: options.operatorKey, figures }),
       signalling: signalling.routes,
       page: page.handler,
       onError: failed('failed-request'),
@@ -140,10 +122,57 @@ async function run(options: ServerOptions): Promise<void> {
     },
     ...page.upgrades,
   });
+  announce(options, listener.port, relay);
+}
+
+/** Opens them at once, which throws if they cannot be read; what is returned gives them, and opens them anew from the second call on. */
+function recordsOf({ dataDir, moveDamagedStoreAside }: ServerOptions): () => KeyValueStore {
+  let records: KeyValueStore | null = openRelayRecords(dataDir, { moveDamagedAside: moveDamagedStoreAside, say: complain });
+  return () => {
+    const opened = records ?? openRelayRecords(dataDir, { moveDamagedAside: false, say: complain });
+    records = null;
+    return opened;
+  };
+}
+
+function gatewaysOf({ pingMs, forwards, outbound, outboundRooms, tap }: ServerOptions): RoomGateways {
+  return new RoomGateways({
+    clock: systemClock,
+    pingMs, forwards, outbound, outboundRooms,
+    // Always this machine alone, whoever may load the page: a guest's ports are not the network's business.
+    forwardAddress: '127.0.0.1',
+    learnNeighbours: (room) => tap !== null && room === DEFAULT_ROOM,
+    log: log.about('gateways'),
+  });
+}
+
+/** Who can reach the server, and the line that says it is ready. */
+function announce(options: ServerOptions, port: number, relay: Relay): void {
+  const { host, behindProxy } = options;
+  const secure = options.tls !== null;
   const roomPath = `/#${relay.defaultRoomKey}`;
-  for (const line of exposureNotice({ host: options.host, port: listener.port, secure: tls !== null, behindProxy: options.behindProxy }, roomPath, outsideAddresses(networkInterfaces()))) say(line);
+  const ownerPath = `${roomPath}&owner=${relay.defaultOwnerSecret}`;
+  for (const line of exposureNotice({ host, port, secure, behindProxy }, { roomPath, ownerPath }, outsideAddresses(networkInterfaces()))) say(line);
   if (options.public) for (const line of publicNotice({ ...options, forwards: options.forwards.length, openCode: openCodeFor({ isPublic: true, openCode: options.openCode }, relay.defaultRoomKey) })) say(line);
-  say(`TabMotion is ready: ${origin(tls !== null, displayHost(options.host), listener.port)}${roomPath}`);
+  say(`TabMotion is ready: ${origin(secure, displayHost(host), port)}${roomPath}`);
+}
+
+/** The rooms as the API tells and changes them. */
+function roomsOf(relay: Relay, gateways: RoomGateways, addresses: () => readonly string[], figures: () => object): RoutesParts['rooms'] {
+  return {
+    describe: (name, key) => {
+      const status = relay.roomStatus(name, key);
+      return status === null ? null : { ...status, gateway: gateways.of(name as RoomName)?.gateway.stats() };
+    },
+    controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
+    lastWord: (name, key, word) => relay.lastWord(name, key, word),
+    owner: (name, secret) => relay.owner(name, secret),
+    keyChanged: (name) => {
+      if (name === DEFAULT_ROOM) say(`The owner of the default room has changed its key. The room is at /#${relay.defaultRoomKey} now.`);
+    },
+    addresses,
+    figures: (key) => (relay.checkKey(DEFAULT_ROOM, key) ? figures() : null),
+  };
 }
 
 /** The default room's network with this machine on it, for as long as the room is open. */

@@ -81,6 +81,8 @@ export function endedText({ name, hostName, how, why }: EndedVm, wasHere: boolea
       return `${name} was powered off${where}.`;
     case 'failed':
       return why === null ? `${name} broke down${where}.` : `${name} ended${where}: ${why}`;
+    case 'host-removed':
+      return wasHere ? `${name} ended: this tab was removed from the room.` : `${name} ended: ${itsTab} was removed from the room.`;
     case 'forgotten':
       return wasHere ? `${name} was forgotten by the room while this tab was away.` : `${name} was forgotten: ${itsTab} was away.`;
     case 'expired':

@@ -36,7 +36,8 @@ export interface LocalVmsOptions {
   readonly self: HostId;
   readonly clock: Clock;
   readonly spawn: () => Worker;
-  readonly relay: RelayAccess;
+  /** As it is at the time: the room's key may change. */
+  readonly relay: () => RelayAccess;
   /** The guest's parts. A load that failed is tried anew. */
   readonly loadGuest: () => Promise<GuestSet>;
   /** They are here, whoever asked for them: VMs may arrive. Called once. */
@@ -227,7 +228,7 @@ export class LocalVms {
   /** Throws, and leaves nothing behind, if no worker can be made. */
   private spawn(vmId: VmId, state: LocalVmState, guest: GuestSet): LocalVm {
     try {
-      const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay }, this.events, this.options.clock);
+      const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay() }, this.events, this.options.clock);
       this.vms.set(vmId, vm);
       if (state.kind === 'arriving') this.endings.isComing(vmId);
       return vm;

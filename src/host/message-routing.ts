@@ -7,7 +7,7 @@ import type { LocalVms } from './local-vms.ts';
 import type { Migrations } from './migrations.ts';
 import type { VmConsoles } from './vm-consoles.ts';
 
-export interface TabParts {
+export interface MessageReceivers {
   readonly links: Pick<HostLinks, 'receive' | 'undeliverable'>;
   readonly migrations: Pick<Migrations, 'receive' | 'undeliverable' | 'tellPast'>;
   readonly consoles: Pick<VmConsoles, 'receive'> & { readonly sizes: Pick<VmConsoles['sizes'], 'tell'> };
@@ -15,7 +15,7 @@ export interface TabParts {
   readonly localVms: Pick<LocalVms, 'heardDetails' | 'tellDetails'>;
 }
 
-export function routeMessage(from: HostId, message: HostMessage, { links, migrations, consoles, readiness, localVms }: TabParts): void {
+export function routeMessage(from: HostId, message: HostMessage, { links, migrations, consoles, readiness, localVms }: MessageReceivers): void {
   switch (message.type) {
     case 'rtc-invite':
     case 'rtc-expected':
@@ -59,7 +59,7 @@ export function routeMessage(from: HostId, message: HostMessage, { links, migrat
 }
 
 /** The relay could not deliver this tab's message to that host. What is not repeated is lost. */
-export function routeUndeliverable(to: HostId, message: HostMessage, { links, migrations }: Pick<TabParts, 'links' | 'migrations'>): void {
+export function routeUndeliverable(to: HostId, message: HostMessage, { links, migrations }: Pick<MessageReceivers, 'links' | 'migrations'>): void {
   if (message.type === 'open-link') links.undeliverable(to, message);
   if (message.type === 'migrate' || message.type === 'cancel') migrations.undeliverable(to, message);
 }

@@ -7,7 +7,8 @@ function api(answer: () => Response | Promise<Response>) {
   const made = createRoomApi({
     base: new URL('https://example.org/lan/'),
     room: 'mine',
-    key: 'k'.repeat(22),
+    key: () => 'k'.repeat(22),
+    ownerSecret: 'o'.repeat(22),
     fetch: async (url, init) => {
       asked.push({ method: init?.method ?? '', url: url instanceof URL ? url.href : '?', key: new Headers(init?.headers).get('authorization'), keepalive: init?.keepalive ?? false, body: typeof init?.body === 'string' ? JSON.parse(init.body) : null });
       return answer();
@@ -21,6 +22,19 @@ describe("the room's API, as the page calls it", () => {
     const { made, asked } = api(() => Response.json({ vmId: 'vm-1', guestPort: 80, hostPort: 40_000 }, { status: 201 }));
     expect(await made.addForward('vm-1', 80, 0)).toEqual({ guestPort: 80, hostPort: 40_000 });
     expect(asked).toEqual([{ method: 'POST', url: 'https://example.org/lan/api/rooms/mine/forwards', key: `Bearer ${'k'.repeat(22)}`, keepalive: false, body: { vm: 'vm-1', guestPort: 80, hostPort: 0 } }]);
+  });
+
+  it("asks for what the owner may with the owner's secret, and gives the new key back", async () => {
+    let answer = (): Response => Response.json({ key: 'n'.repeat(22) });
+    const { made, asked } = api(() => answer());
+    expect([await made.changeKey(), await made.removeHost('host-2')]).toEqual(['n'.repeat(22), 'n'.repeat(22)]);
+    answer = () => new Response(null, { status: 204 });
+    expect(await made.closeRoom()).toBeNull();
+    expect(asked.map(({ method, url, key }) => [method, url, key])).toEqual([
+      ['PUT', 'https://example.org/lan/api/rooms/mine/key', `Bearer ${'o'.repeat(22)}`],
+      ['DELETE', 'https://example.org/lan/api/rooms/mine/hosts/host-2', `Bearer ${'o'.repeat(22)}`],
+      ['DELETE', 'https://example.org/lan/api/rooms/mine', `Bearer ${'o'.repeat(22)}`],
+    ]);
   });
 
   it('asks for captures and removes forwards', async () => {

@@ -6,13 +6,17 @@ import type { CaptureState, PortForward } from './scripting-interface.ts';
 const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
 const captureSchema = v.object({ running: v.boolean(), frames: v.number(), lost: v.number() });
 const addressesSchema = v.object({ addresses: v.array(v.pipe(v.string(), v.url())) });
+const keySchema = v.object({ key: v.string() });
 const errorSchema = v.object({ error: v.pipe(v.string(), v.maxLength(1000)) });
 
 export interface RoomApiOptions {
   /** Root of the server. */
   readonly base: URL;
   readonly room: string;
-  readonly key: string;
+  /** The room's key, as it is at the time. */
+  readonly key: () => string;
+  /** Of the room's owner, if this tab has it. */
+  readonly ownerSecret: string;
   readonly fetch?: typeof fetch;
 }
 
@@ -28,14 +32,23 @@ export interface RoomApi {
   stopCapture(): Promise<void>;
   /** A pcap file. */
   captured(): Promise<Blob>;
+  /** The owner's; each resolves with the room's new key. */
+  changeKey(): Promise<string>;
+  removeHost(hostId: string): Promise<string>;
+  /** Null: the room is no more. */
+  closeRoom(): Promise<string | null>;
 }
 
+const keyIn = async (answer: Response): Promise<string> => v.parse(keySchema, await answer.json()).key;
+
 /** Calls reject with an Error whose message is the server's sentence. */
-export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch(...args) }: RoomApiOptions): RoomApi {
-  async function call(method: string, path: string, body?: object, keepalive = false): Promise<Response> {
-    const headers: Record<string, string> = { Authorization: `Bearer ${key}` };
+export function createRoomApi({ base, room, key, ownerSecret, fetch: ask = (...args) => fetch(...args) }: RoomApiOptions): RoomApi {
+  const call = (method: string, path: string, body?: object, keepalive = false): Promise<Response> => callWith(key(), method, `/${path}`, body, keepalive);
+  const callAsOwner = (method: string, path: string): Promise<Response> => callWith(ownerSecret, method, path);
+  async function callWith(bearer: string, method: string, path: string, body?: object, keepalive = false): Promise<Response> {
+    const headers: Record<string, string> = { Authorization: `Bearer ${bearer}` };
     if (body !== undefined) headers['Content-Type'] = 'application/json';
-    const answer = await ask(new URL(`api/rooms/${room}/${path}`, base), { method, headers, keepalive, body: body === undefined ? null : JSON.stringify(body) }).catch(() => {
+    const answer = await ask(new URL(`api/rooms/${room}${path}`, base), { method, headers, keepalive, body: body === undefined ? null : JSON.stringify(body) }).catch(() => {
       throw new Error('The server cannot be reached. Try again in a moment.');
     });
     if (answer.ok) return answer;
@@ -58,5 +71,11 @@ export function createRoomApi({ base, room, key, fetch: ask = (...args) => fetch
       await call('DELETE', 'capture');
     },
     captured: async () => (await call('GET', 'capture.pcap')).blob(),
+    changeKey: async () => keyIn(await callAsOwner('PUT', '/key')),
+    removeHost: async (hostId) => keyIn(await callAsOwner('DELETE', `/hosts/${hostId}`)),
+    async closeRoom() {
+      const answer = await callAsOwner('DELETE', '');
+      return answer.status === 204 ? null : keyIn(answer);
+    },
   };
 }

@@ -28,6 +28,8 @@ export class RoomMembership implements Disposable {
   /** The server does not answer; with the reason. It is tried again until `returned`. */
   readonly lost = new Emitter<string>();
   readonly returned = new Emitter<void>();
+  /** The room has another key; null: nobody can tell which. */
+  readonly keyChanged = new Emitter<string | null>();
   /** For good; with a sentence. */
   readonly refused = new Emitter<string>();
   /** The relay has told its list of VMs; `changed` follows. What another tab says of a VM is about one that the next list has, or that is gone. */
@@ -59,9 +61,10 @@ export class RoomMembership implements Disposable {
     });
   }
 
-  join(room: RoomName, key: string, openCode?: string): void {
+  join(room: RoomName, key: string, { openCode, ownerSecret }: { readonly openCode?: string | undefined; readonly ownerSecret: string }): void {
     const { url, self, hostToken, name } = this.options;
-    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode });
+    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode, ownerSecret });
+    client.onKey((now) => this.keyChanged.emit(now));
     this.client = client;
     let isLost = false;
     client.onState((state) => {
@@ -111,6 +114,11 @@ export class RoomMembership implements Disposable {
   /** The sentence of `refused`, or null. */
   get refusal(): string | null {
     return this.whyNot;
+  }
+
+  /** This tab has the secret of the room's owner. */
+  get isOwner(): boolean {
+    return this.client?.isOwner ?? false;
   }
 
   get hosts(): readonly HostInfo[] {

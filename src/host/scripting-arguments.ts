@@ -2,7 +2,7 @@
  * What scripts may pass to `window.tabmotion`. Whatever does not fit is answered with an Error whose message is a sentence
  * that says what is wanted; calls that give a promise reject with it. Behind this, arguments are what their types say.
  */
-import type { MigrateOptions, TabMotion, TabMotionEvents, VmConsole } from './scripting-interface.ts';
+import type { MigrateOptions, RoomCapture, TabMotion, TabMotionEvents, VmConsole } from './scripting-interface.ts';
 
 export interface KnownThings {
   /** Why this tab is in no room, or null. */
@@ -90,29 +90,21 @@ export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(
       port(hostPort, 'A host port', 1);
       return tab.removeForward(hostPort);
     },
-    capture: {
-      state: async () => {
-        joined();
-        return tab.capture.state();
-      },
-      start: async () => {
-        joined();
-        return tab.capture.start();
-      },
-      download: async () => {
-        joined();
-        return tab.capture.download();
-      },
-      stop: async () => {
-        joined();
-        return tab.capture.stop();
-      },
-    },
+    capture: onlyOnceJoined(tab.capture, joined),
     on(event, callback) {
       if (!EVENTS.includes(event)) throw new Error(`There is no event ${quoted(event)}. Events are ${EVENTS.join(', ')}.`);
       return tab.on(event, callable(callback, 'on'));
     },
   };
+}
+
+/** `joined` throws if the tab is in no room. */
+function onlyOnceJoined(capture: RoomCapture, joined: () => void): RoomCapture {
+  const checked = <T>(ask: () => Promise<T>) => async (): Promise<T> => {
+    joined();
+    return ask();
+  };
+  return { state: checked(() => capture.state()), start: checked(() => capture.start()), download: checked(() => capture.download()), stop: checked(() => capture.stop()) };
 }
 
 function vmId(value: unknown, member: string): string {

@@ -162,6 +162,8 @@ export interface TabView {
   readonly address: string;
   /** Other computers can open the invitation. False where the server listens on its own computer only. */
   readonly othersCanJoin: boolean;
+  /** This tab has the rights of the room's owner; whoever opens `address` has them too. */
+  readonly owner: { readonly address: string } | null;
   readonly secure: boolean;
   /** What the tab is doing before it is ready ("Loading the guest, 40 %"), or null. */
   readonly starting: { readonly text: string; readonly fraction: number | null } | null;
@@ -211,4 +213,10 @@ export interface Tab extends TabMotion {
   dismiss(vmId: string): void;
   /** Lets the room forget ended VMs. Rejects with a sentence. */
   dismissEnded(vmIds: readonly string[]): Promise<void>;
+  /** The owner's, each rejects with a sentence. Who is in the room stays; who comes needs the new invitation. */
+  changeKey(): Promise<void>;
+  /** Ends its VMs, and changes the key. */
+  removeHost(hostId: string): Promise<void>;
+  /** Ends all VMs and lets everybody go, this tab too. */
+  closeRoom(): Promise<void>;
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './addresses.ts';
 
+const PATHS = { roomPath: '/#key', ownerPath: '/#key&owner=secret' };
+
 describe('addresses', () => {
   it('are written so that a browser understands them', () => {
     expect(origin(false, 'localhost', 8686)).toBe('http://localhost:8686');
@@ -10,7 +12,7 @@ describe('addresses', () => {
 
   it('of this machine only come with how to let others in', () => {
     for (const host of ['127.0.0.1', '127.0.0.2', '::1', 'localhost']) {
-      const notice = exposureNotice({ host, port: 8686, secure: false, behindProxy: false }, '/#k', ['192.0.2.1']).join('\n');
+      const notice = exposureNotice({ host, port: 8686, secure: false, behindProxy: false }, PATHS, ['192.0.2.1']).join('\n');
       expect(notice).toContain('--host 0.0.0.0');
       expect(notice).not.toContain('192.0.2.1');
       expect(outsideOrigins(host, 8686, false, ['192.0.2.1'])).toEqual([]);
@@ -18,17 +20,19 @@ describe('addresses', () => {
   });
 
   it('behind a proxy are left to the proxy', () => {
-    const notice = exposureNotice({ host: '127.0.0.1', port: 8686, secure: false, behindProxy: true }, '/#key', ['192.0.2.1']).join('\n');
-    expect(notice).toContain('/#key');
+    const notice = exposureNotice({ host: '127.0.0.1', port: 8686, secure: false, behindProxy: true }, PATHS, ['192.0.2.1']).join('\n');
+    expect(notice).toContain('/#key behind it');
+    expect(notice).toContain('/#key&owner=secret instead owns');
     expect(notice).not.toContain('--host');
   });
 
   it('of a network come with who can reach them, and with the price of plain http', () => {
-    const notice = exposureNotice({ host: '0.0.0.0', port: 8686, secure: false, behindProxy: false }, '/#key', ['192.0.2.1', '192.0.2.2']).join('\n');
+    const notice = exposureNotice({ host: '0.0.0.0', port: 8686, secure: false, behindProxy: false }, PATHS, ['192.0.2.1', '192.0.2.2']).join('\n');
     expect(notice).toContain('http://192.0.2.1:8686/#key');
     expect(notice).toContain('http://192.0.2.2:8686/#key');
+    expect(notice).toContain('/#key&owner=secret instead owns');
     expect(notice).toContain('plain http');
-    expect(exposureNotice({ host: '192.0.2.1', port: 8686, secure: true, behindProxy: false }, '/#key', []).join('\n')).not.toContain('plain http');
+    expect(exposureNotice({ host: '192.0.2.1', port: 8686, secure: true, behindProxy: false }, PATHS, []).join('\n')).not.toContain('plain http');
   });
 
   it('for an invitation are those that other computers reach', () => {

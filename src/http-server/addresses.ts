@@ -32,6 +32,12 @@ function isEverywhere(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
+/** What stands behind the server's origin, for who is invited to the default room, and for its owner. */
+export interface RoomPaths {
+  readonly roomPath: string;
+  readonly ownerPath: string;
+}
+
 export interface Reach {
   readonly host: string;
   readonly port: number;
@@ -40,13 +46,15 @@ export interface Reach {
   readonly behindProxy: boolean;
 }
 
-/** Sentences for the terminal about who can reach the server, and how to let others in. */
-export function exposureNotice({ host, port, secure, behindProxy }: Reach, roomPath: string, others: readonly string[]): string[] {
-  if (isLoopback(host) && behindProxy) return [`Only this computer reaches it directly: people open the address of the proxy, with ${roomPath} behind it.`];
+/** Sentences for the terminal about who can reach the server, how to let others in, and who owns the default room. */
+export function exposureNotice({ host, port, secure, behindProxy }: Reach, { roomPath, ownerPath }: RoomPaths, others: readonly string[]): string[] {
+  const owner = `Who opens it with ${ownerPath} instead owns the default room: can change its key, remove tabs and close it. Keep that to yourself.`;
+  if (isLoopback(host) && behindProxy) return [`Only this computer reaches it directly: people open the address of the proxy, with ${roomPath} behind it.`, owner];
   if (isLoopback(host)) return ['Only browsers on this computer can open it. To invite other computers, start it with: npm start -- --host 0.0.0.0'];
   return [
     `Anyone who can reach this machine over the network can load the page${isEverywhere(host) ? ' (it listens on every address)' : ''}; to enter a room they need its key.`,
     ...outsideOrigins(host, port, secure, others).map((outside) => `  ${outside}${roomPath}`),
+    owner,
     ...(secure ? [] : ['This is plain http: whoever can listen on that network can read the keys and everything the VMs send. --tls CERT KEY makes it private.']),
   ];
 }

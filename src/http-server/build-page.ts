@@ -1,4 +1,6 @@
 /** `npm run build`: builds the page into dist/page, unless what is there was built from the same sources. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +9,7 @@ import { sourceDigest } from './source-digest.ts';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const SOURCES = ['index.html', 'public', 'src', 'e2e/pages', 'package-lock.json', 'vite.config.ts', 'tsconfig.json'];
 const STAMP_NAME = 'built-from.txt';
+const BUNDLE = 'bundle';
 
 export interface PageBuild {
   /** Absolute path of the folder to serve. */
@@ -21,29 +24,33 @@ export interface BuildPageOptions {
   readonly onProgress?: (line: string) => void;
 }
 
-/** Rejects with Vite's error if the page cannot be built. */
+/** The bundler runs in a process of its own: its memory, half a gigabyte, goes with it. Rejects if the page cannot be built; the bundler has said why. */
 export async function buildPage(options: BuildPageOptions = {}): Promise<PageBuild> {
   const testBuild = options.testBuild ?? false;
-  const directory = join(ROOT, 'dist', testBuild ? 'test-page' : 'page');
-  const stampFile = join(directory, STAMP_NAME);
-  const stamp = `${testBuild ? 'test ' : ''}${await sourceDigest(ROOT, SOURCES, testBuild ? isUnitTest : isTest)}\n`;
+  const { directory, stampFile, stamp } = await placeOf(testBuild);
   if ((await readFile(stampFile, 'utf8').catch(() => '')) === stamp) return { directory, rebuilt: false };
-
   options.onProgress?.('Building the page');
-  // Loaded only when needed: an unchanged page starts without the bundler.
+  const bundler = fork(fileURLToPath(import.meta.url), [BUNDLE], {
+    cwd: ROOT, execArgv: ['--import', 'tsx'], env: { ...process.env, TABMOTION_TEST_BUILD: testBuild ? '1' : '', NODE_ENV: '' },
+  });
+  const [code] = (await once(bundler, 'exit')) as [number | null];
+  if (code !== 0) throw new Error('The page could not be built; the lines above say why.');
+  return { directory, rebuilt: true };
+}
+
+async function bundle(testBuild: boolean): Promise<void> {
+  const { directory, stampFile, stamp } = await placeOf(testBuild);
   const { build } = await import('vite');
-  process.env['TABMOTION_TEST_BUILD'] = testBuild ? '1' : '';
-  // The bundler sets it for good; to a command that runs later, `npm ci` above all, it would mean something else.
-  const nodeEnv = process.env['NODE_ENV'];
-  try {
-    await build({ root: ROOT, configFile: join(ROOT, 'vite.config.ts'), configLoader: 'native', logLevel: 'warn', mode: 'production' });
-  } finally {
-    if (nodeEnv === undefined) delete process.env['NODE_ENV'];
-    else process.env['NODE_ENV'] = nodeEnv;
-  }
+  await build({ root: ROOT, configFile: join(ROOT, 'vite.config.ts'), configLoader: 'native', logLevel: 'warn', mode: 'production' });
   await mkdir(directory, { recursive: true });
   await writeFile(stampFile, stamp);
-  return { directory, rebuilt: true };
+}
+
+/** `stamp`: says of which sources a build is. */
+async function placeOf(testBuild: boolean): Promise<{ readonly directory: string; readonly stampFile: string; readonly stamp: string }> {
+  const directory = join(ROOT, 'dist', testBuild ? 'test-page' : 'page');
+  const stamp = `${testBuild ? 'test ' : ''}${await sourceDigest(ROOT, SOURCES, testBuild ? isUnitTest : isTest)}\n`;
+  return { directory, stampFile: join(directory, STAMP_NAME), stamp };
 }
 
 /** The test build has the preview, which is in a folder for tests. */
@@ -57,6 +64,10 @@ function isTest(path: string): boolean {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const testBuild = process.env['TABMOTION_TEST_BUILD'] === '1';
+  if (process.argv[2] === BUNDLE) {
+    await bundle(testBuild);
+    process.exit();
+  }
   const { directory, rebuilt } = await buildPage({ testBuild, onProgress: (line) => console.log(line) });
   console.log(rebuilt ? `The page is in ${directory}` : `The page in ${directory} is up to date`);
 }

@@ -2,6 +2,7 @@ import express, { Router, type Request, type Response } from 'express';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
 import type { LastWord } from '../net-relay/relay-protocol.ts';
 import { decodeLastWord } from '../net-relay/relay-wire.ts';
+import { bearer } from './bearer.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 
 /** What the relay tells about a room. */
@@ -56,7 +57,6 @@ export interface Rooms {
   figures(key: string): object | null;
 }
 
-const BEARER = /^Bearer ([A-Za-z0-9_-]{16,64})$/;
 /** A request to forward a port is three short fields. */
 const MAX_BODY = '2kb';
 /** An ending for each VM that a tab can have. */
@@ -69,17 +69,8 @@ const DOWNLOAD_REFUSALS = {
   'downloads-full': 'The server sends as many captures as it can at a time; try again in a while.',
 } as const;
 
-/** The key that a request carries; otherwise answers it with 401 and returns null. */
-function bearerKey(request: Request, response: Response): string | null {
-  response.setHeader('Cache-Control', 'no-store');
-  const key = BEARER.exec(request.headers.authorization ?? '')?.[1];
-  if (key !== undefined) return key;
-  response.status(401).setHeader('WWW-Authenticate', 'Bearer').json({ error: "Send the room's key: Authorization: Bearer KEY (the part of the room's address after #)." });
-  return null;
-}
-
 /**
- * Everything under /api/rooms, each with `Authorization: Bearer KEY`:
+ * What anyone of a room may ask, under /api/rooms, each with `Authorization: Bearer KEY` (what its owner may: room-owner-api.ts):
  *
  *   GET    /:name                       the room's state
  *   POST   /:name/last-word             what a tab says as it goes: its VMs are over
@@ -94,8 +85,8 @@ function bearerKey(request: Request, response: Response): string | null {
  */
 export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
   const router = Router();
-  const controls = (request: Request<{ name: string }>, response: Response): RoomControls | null => {
-    const key = bearerKey(request, response);
+  const controls: ControlsOf = (request, response) => {
+    const key = bearer(request, response);
     if (key === null) return null;
     const room = rooms.controls(request.params.name, key);
     if (room === null) refuse(response);
@@ -103,9 +94,18 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
     else return room;
     return null;
   };
+  addRoom(router, rooms, controls);
+  addForwards(router, controls);
+  addCapture(router, controls, downloads);
+  return router;
+}
 
+/** What may be changed in the room that a request names, if it carries the room's key; otherwise null, and the request is answered. */
+type ControlsOf = (request: Request<{ name: string }>, response: Response) => RoomControls | null;
+
+function addRoom(router: Router, rooms: Rooms, controls: ControlsOf): void {
   router.get('/:name', (request, response) => {
-    const key = bearerKey(request, response);
+    const key = bearer(request, response);
     if (key === null) return;
     const room = rooms.describe(request.params.name, key);
     if (room === null) refuse(response);
@@ -113,7 +113,7 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
   });
 
   router.post('/:name/last-word', express.json({ limit: MAX_LAST_WORD }), (request, response) => {
-    const key = bearerKey(request, response);
+    const key = bearer(request, response);
     if (key === null) return;
     const word = decodeLastWord(request.body);
     if (word === null) response.status(400).json({ error: 'This is no last word of a tab.' });
@@ -124,7 +124,9 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
   router.get('/:name/addresses', (request, response) => {
     if (controls(request, response) !== null) response.json({ addresses: rooms.addresses() });
   });
+}
 
+function addForwards(router: Router, controls: ControlsOf): void {
   router.get('/:name/forwards', (request, response) => {
     const room = controls(request, response);
     if (room !== null) response.json(room.forwards());
@@ -156,7 +158,9 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
       response.status(409).json({ error: `${error.message}.` });
     }
   });
+}
 
+function addCapture(router: Router, controls: ControlsOf, downloads: CaptureDownloads): void {
   router.get('/:name/capture', (request, response) => {
     const room = controls(request, response);
     if (room !== null) response.json(room.captureState());
@@ -196,7 +200,6 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
     room.stopCapture();
     response.status(204).end();
   });
-  return router;
 }
 
 function refuse(response: Response): void {
@@ -217,7 +220,7 @@ function forwardRequest(body: unknown): { readonly vm: string; readonly guestPor
 export function relayApi(rooms: Rooms): Router {
   const router = Router();
   router.get('/', (request, response) => {
-    const key = bearerKey(request, response);
+    const key = bearer(request, response);
     if (key === null) return;
     const figures = rooms.figures(key);
     if (figures === null) response.status(403).json({ error: "These figures are for who runs the server: send the default room's key." });

@@ -4,6 +4,8 @@ import express from 'express';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../shared/system-clock.ts';
 import { CaptureDownloads } from './capture-downloads.ts';
+import { RequestRefused } from '../net-relay/request-refused.ts';
+import { StoreRefusal } from '../net-relay/store/key-value-store.ts';
 import { createRoutes } from './routes.ts';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
 import type { RoomControls } from './rooms-api.ts';
@@ -11,6 +13,7 @@ import { contentSecurityPolicy } from './security-headers.ts';
 import { serveApp, type ServedApp } from './testing/serve-app.ts';
 
 const KEY = 'k'.repeat(22);
+const OWNER = 'o'.repeat(22);
 const FILE = new Uint8Array([0xa1, 0xb2, 0xc3, 0xd4]);
 
 /** An open room that keeps what it is told. */
@@ -49,6 +52,16 @@ describe('the routes', () => {
   const errors: string[] = [];
   const controls = new FakeControls();
   const lastWords: unknown[] = [];
+  const changed: string[] = [];
+  const owner = {
+    changeKey: () => 'n'.repeat(22),
+    removeHost(hostId: string): string {
+      if (hostId === 'full') throw new StoreRefusal('full', 'ENOSPC');
+      if (hostId !== 'h1') throw new RequestRefused('There is no such host in this room.');
+      return 'r'.repeat(22);
+    },
+    close: () => null,
+  };
   const wrong: (string | null)[] = [];
   let isGuessing = false;
   const downloads = new CaptureDownloads(systemClock);
@@ -68,7 +81,7 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), keyChanged: (name) => void changed.push(name), owner: (name, secret) => (name === 'default' && secret === OWNER ? owner : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
         callerOf: () => null,
         tries: { allows: () => !isGuessing, wrong: (address) => void wrong.push(address) },
         metrics: (_request, response) => void response.send('metrics'),
@@ -115,6 +128,24 @@ describe('the routes', () => {
     })).status;
     expect([await post(KEY, word), await post('x'.repeat(22), word), await post(KEY, { hostId: 'h1' }), await post(KEY, [])]).toEqual([204, 403, 400, 400]);
     expect(lastWords).toEqual([word]);
+  });
+
+  it('do for the owner of a room what he may, and say why not', async () => {
+    const ask = async (method: string, path: string, secret = OWNER): Promise<unknown[]> => {
+      const answer = await fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method, headers: { Authorization: `Bearer ${secret}` } });
+      return [answer.status, answer.status === 204 ? null : (await answer.json()) as unknown];
+    };
+    expect(await ask('PUT', 'default/key')).toEqual([200, { key: 'n'.repeat(22) }]);
+    expect(await ask('DELETE', 'default/hosts/h1')).toEqual([200, { key: 'r'.repeat(22) }]);
+    expect(await ask('DELETE', 'default/hosts/h2')).toEqual([409, { error: 'There is no such host in this room.' }]);
+    expect(await ask('DELETE', 'default/hosts/full')).toMatchObject([503, { error: expect.stringContaining('disk') as string }]);
+    expect(await ask('DELETE', 'default')).toEqual([204, null]);
+    expect(changed).toEqual(['default', 'default']);
+    for (const [method, path] of [['PUT', 'default/key'], ['DELETE', 'default/hosts/h1'], ['DELETE', 'default']] as const) {
+      expect((await ask(method, path, KEY))[0]).toBe(403);
+      expect((await ask(method, path.replace('default', 'other')))[0]).toBe(403);
+      expect((await fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method })).status).toBe(401);
+    }
   });
 
   it('looks at no key of an address that was wrong too often, and says so (NR33)', async () => {

@@ -3,13 +3,14 @@ import type { KeyTries } from '../net-relay/key-tries.ts';
 import type { CallerOf } from './caller-address.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 import { guestFiles, type GuestFile } from './guest-files.ts';
+import { roomOwnerApi, type OwnedRooms } from './room-owner-api.ts';
 import { relayApi, roomsApi, type Rooms } from './rooms-api.ts';
 import { securityHeaders } from './security-headers.ts';
 
 export interface RoutesParts {
   readonly secure: boolean;
   readonly guest: { readonly directory: string; readonly files: readonly GuestFile[] };
-  readonly rooms: Rooms;
+  readonly rooms: Rooms & OwnedRooms;
   readonly callerOf: CallerOf;
   /** Of keys, by address; shared with the relay. */
   readonly tries: Pick<KeyTries, 'allows' | 'wrong'>;
@@ -34,7 +35,7 @@ export function createRoutes(parts: RoutesParts): Express {
   });
   app.get('/metrics', parts.metrics);
   app.use('/api', boundTries(parts.tries, parts.callerOf));
-  app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads));
+  app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads), roomOwnerApi(parts.rooms));
   app.use('/api/relay', relayApi(parts.rooms));
   app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
   app.use('/peerjs', parts.signalling);

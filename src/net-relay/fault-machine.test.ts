@@ -19,7 +19,7 @@ const DIRECTED_TURNS = Math.floor((SCHEDULES * 0.65) / DIRECTED.length);
 function planOf(seed: number): Plan {
   const turn = Math.floor((seed - 1) / DIRECTED.length);
   if (turn < DIRECTED_TURNS) return { ...DIRECTED[(seed - 1) % DIRECTED.length]!, atOnce: turn % 2 === 0 };
-  return seed % 4 === 0 ? 'random with a full disk' : seed % 4 === 1 ? 'random with a closed tab' : 'random';
+  return seed % 4 === 0 ? 'random with a full disk' : seed % 4 === 1 ? 'random with a closed tab' : seed % 4 === 2 ? 'random with a removed tab' : 'random';
 }
 
 const BATCHES = 10;

@@ -4,10 +4,12 @@ import type { HostId } from '../shared/ids.ts';
 import type { Attempt } from './attempt.ts';
 import type { Connection } from './connection.ts';
 import { MAX_TEXT_MESSAGE_BYTES, type HostToRelay, type hostToRelaySchema, type RelayToHost } from './relay-protocol.ts';
+import { REFUSALS } from './refusals.ts';
 import type { EncodedText } from './relay-wire.ts';
-import type { HostVoice } from './room-hosts.ts';
+import type { EndOfSession, HostVoice } from './room-hosts.ts';
 import { StoreRefusal } from './store/key-value-store.ts';
-import { RequestRefused, type Room } from './room.ts';
+import { RequestRefused } from './request-refused.ts';
+import type { Room } from './room.ts';
 
 export type HostConnection = Connection<typeof hostToRelaySchema, RelayToHost>;
 
@@ -43,8 +45,8 @@ export class HostSession implements HostVoice<RelayToHost> {
     this.connection.sendEncoded(message);
   }
 
-  replaced(): void {
-    this.connection.refuse({ cause: 'replaced', reason: 'This host joined the room again from elsewhere (is the tab a duplicate?). Reload to take its place back.' });
+  end(cause: EndOfSession): void {
+    this.connection.refuse({ cause, reason: REFUSALS[cause] });
   }
 
   private receive(message: HostToRelay): void {

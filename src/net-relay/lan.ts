@@ -46,6 +46,8 @@ export interface Lan {
   vms(): readonly LanVm[];
   /** After any change of vms(). */
   onVms(listener: () => void): Disposable;
+  /** Nobody has been in the room for half a minute, and again every half minute; its VMs may come back. */
+  onLeft(listener: () => void): Disposable;
   /** A result of the gateway's steady ping; passed to the hosts of the room. `rttMs` null: lost. */
   reportPing(vmId: VmId, seq: number, rttMs: number | null): void;
   /** The VM's port forwards as they stand now; shown to the room and by the API. Throws StoreRefusal; then they are what they were. */

@@ -5,6 +5,7 @@
 import type { HostId } from '../shared/ids.ts';
 import type { Connection } from './connection.ts';
 import { LANE_WINDOW_BYTES, MAX_LANE_MESSAGE_BYTES, type laneToRelaySchema, type LaneRefusal, type RelayToLane } from './relay-protocol.ts';
+import { REFUSALS } from './refusals.ts';
 import { MAX_LANES } from './server-limits.ts';
 
 export type LaneConnection = Connection<typeof laneToRelaySchema, RelayToLane>;
@@ -72,6 +73,11 @@ export class RoomLanes {
     side.peer = waiting;
     waiting.connection.send({ type: 'lane-open' });
     connection.send({ type: 'lane-open' });
+  }
+
+  /** Closes the lanes of a host, or all. */
+  refuse(cause: 'removed' | 'room-closed', hostId: HostId | null = null): void {
+    for (const side of [...this.sides]) if (hostId === null || side.join.hostId === hostId) side.refuse(cause, REFUSALS[cause]);
   }
 
   /** Once a second. */

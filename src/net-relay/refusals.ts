@@ -11,6 +11,9 @@ export const REFUSALS = {
   'address-full': 'Your network has as many connections to this server, or rooms on it, as one network gets. Close tabs of it, or try again later.',
   'too-many-tries': 'Too many wrong keys came from your network. Wait a moment.',
   'open-code': 'To open a new room on this server you need the code that its operator gives out: open the address that he gave you, or an invitation to a room that exists.',
+  replaced: 'This host joined the room again from elsewhere (is the tab a duplicate?). Reload to take its place back.',
+  removed: "The room's owner has removed this tab from the room, and the room's key is another one now.",
+  'room-closed': "The room's owner has closed the room. Its PCs have ended.",
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;
 

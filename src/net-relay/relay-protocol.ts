@@ -70,7 +70,8 @@ const vmInfoSchema = v.object({
 export const MAX_ENDING_CHARACTERS = 300;
 /**
  * How a VM ended. What its owner says: `tab-closed` (or reloaded), `powered-off`, `failed`. What the relay knows:
- * `forgotten` by somebody of the room, `expired` because its tab did not come back.
+ * `forgotten` by somebody of the room, `expired` because its tab did not come back, `host-removed` with its tab by the
+ * room's owner.
  */
 const ownersEndings = ['tab-closed', 'powered-off', 'failed'] as const;
 const ending = v.object({ how: v.picklist(ownersEndings), why: v.optional(v.pipe(v.string(), v.maxLength(MAX_ENDING_CHARACTERS))) });
@@ -91,7 +92,7 @@ const endedVmSchema = v.object({
   /** Its last owner; `hostName` is null if the relay was never told it. */
   hostId: id,
   hostName: v.nullable(displayName),
-  how: v.picklist([...ownersEndings, 'forgotten', 'expired']),
+  how: v.picklist([...ownersEndings, 'forgotten', 'expired', 'host-removed']),
   /** Of `failed`: a sentence of the owner's page, or null. */
   why: v.nullable(text),
   /** Time since then, by the relay's uptime. */
@@ -116,7 +117,8 @@ export const OPEN_CODE = /^[A-Za-z0-9_-]{6,64}$/;
 const openCode = v.pipe(v.string(), v.regex(OPEN_CODE));
 
 export const hostToRelaySchema = v.variant('type', [
-  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName, openCode: v.optional(openCode) }),
+  /** `ownerSecret`: of who opens a room, its owner's from then on (open-rooms.ts); of anybody else, looked at only. */
+  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName, openCode: v.optional(openCode), ownerSecret: v.optional(roomKey) }),
   /** Assigns id, MAC and IP, and gives this host the lease at epoch 1. Answered by `reply` with CreatedVm. */
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */
@@ -137,12 +139,18 @@ export const hostToRelaySchema = v.variant('type', [
  * Why the relay closes a socket. `replaced`: a newer socket of the same host took its place. `relay-full`, `address-full`,
  * `too-many-tries` and `too-slow` are worth another try; with any other the client must not come back by itself.
  */
-const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-many-tries', 'open-code', 'too-slow'] as const;
+const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-many-tries', 'open-code', 'too-slow', 'removed', 'room-closed'] as const;
 const hostRefusals = [...commonRefusals, 'room-full'] as const;
 const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner'] as const;
 
 export const relayToHostSchema = v.variant('type', [
-  v.object({ type: v.literal('welcome'), hostId: id, room: roomNameSchema, heartbeatMs: v.number() }),
+  /**
+   * `owner`: the secret in the hello is the owner's. `key`: the room's, if the hello had an older one (its host is known
+   * by its token); null: a restart of the relay has forgotten it.
+   */
+  v.object({ type: v.literal('welcome'), hostId: id, room: roomNameSchema, heartbeatMs: v.number(), owner: v.boolean(), key: v.optional(v.nullable(roomKey)) }),
+  /** The room's owner has changed its key; whoever is in the room stays. */
+  v.object({ type: v.literal('key-changed'), key: roomKey }),
   v.object({ type: v.literal('refused'), cause: v.picklist(hostRefusals), reason: text }),
   v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema), ended: v.array(endedVmSchema) }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(true), value: v.unknown() }),

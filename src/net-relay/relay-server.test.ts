@@ -4,7 +4,7 @@ import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 import type { HostClient, HostMessageEvent } from './client/host-client.ts';
 import { RELAY_PROTOCOL_VERSION, type CreatedVm } from './relay-protocol.ts';
 import { createRelay } from './relay-server.ts';
-import { TELL_PINGS_AFTER_MS } from './room.ts';
+import { TELL_PINGS_AFTER_MS } from './room-telling.ts';
 import { memoryKeyValueStore } from './store/key-value-store.ts';
 import { TestNic, ipFrame } from './testing/relay-harness.ts';
 import { VirtualLan } from './testing/virtual-lan.ts';

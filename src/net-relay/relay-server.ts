@@ -1,5 +1,5 @@
 /**
- * The relay: admits sockets to rooms, keeps the beat, answers what the server's API asks. One per process; everything
+ * The relay: opens sockets and their sessions, keeps the beat, answers what the server's API asks. One per process; everything
  * it opens goes with dispose().
  */
 import { randomBytes } from 'node:crypto';
@@ -12,19 +12,18 @@ import { isOverdue } from './attempt.ts';
 import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.ts';
 import { Counters } from './counters.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
-import { EndedVms } from './ended-vms.ts';
 import { KeyTries } from './key-tries.ts';
 import type { OpenGateway } from './lan.ts';
 import type { LaneConnection } from './lane-session.ts';
 import type { PortConnection } from './port-session.ts';
-import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, RELAY_PROTOCOL_VERSION, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from './relay-protocol.ts';
+import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from './relay-protocol.ts';
 import { allowOrigins, type OriginCheck } from './origins.ts';
 import { AddressPaces } from './pace.ts';
+import { OpenRooms, type NoAdmission, type RoomOwner } from './open-rooms.ts';
 import { openRelayStore, type RelayStore } from './relay-store.ts';
-import { REFUSALS, vmRefusal } from './refusals.ts';
+import { REFUSALS } from './refusals.ts';
 import { StoreUnsure, type KeyValueStore } from './store/key-value-store.ts';
 import { digestOf, RoomKeys } from './room-keys.ts';
-import { Room } from './room.ts';
 import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from './server-limits.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 import { systemClock } from '../shared/system-clock.ts';
@@ -94,6 +93,10 @@ export interface Relay extends Disposable {
   checkKey(room: string, key: string): boolean;
   /** Null if there is no such room, or the key is not its key. */
   roomStatus(room: string, key: string): RoomStatus | null;
+  /** Of the default room: its owner's, which the server prints. */
+  readonly defaultOwnerSecret: string;
+  /** What the owner of a room may do; null if nobody owns it, or the secret is not the owner's. */
+  owner(room: string, secret: string): RoomOwner | null;
   /** Of a tab of this room that goes. False if there is no such room, or the key is not its key. */
   lastWord(room: string, key: string, word: LastWord): boolean;
   stats(): RelayStats;
@@ -111,17 +114,6 @@ export type SocketKind = 'host' | 'port' | 'lane';
 type AnyConnection = HostConnection | PortConnection | LaneConnection;
 type RelayRefusal = ConnectionRefusal | HostRefusal | 'unknown-vm' | 'internal';
 
-interface Credentials {
-  readonly version: number;
-  readonly room: string;
-  readonly key: string;
-  readonly hostId: string;
-  readonly hostToken: string;
-}
-
-type Refusal = { readonly cause: Exclude<HostRefusal, 'too-slow' | 'replaced' | 'malformed'>; readonly reason: string };
-/** `closed-room`: the key is right, but nobody is there and no VM. */
-type NoAdmission = Refusal['cause'] | 'closed-room';
 /** What to do after a month need not be done each second. */
 const EXPIRE_ROOMS_EVERY_BEATS = 60;
 
@@ -138,15 +130,9 @@ class RelayServer implements Relay {
   private readonly keys: RoomKeys;
   private readonly options: RelayOptions;
   private readonly limits: ServerLimits;
-  private readonly tries: KeyTries;
-  private readonly random: (count: number) => Uint8Array;
   private readonly allowsOrigin: OriginCheck;
   private readonly acceptor = createWebSocketAcceptor();
-  private readonly rooms = new Map<RoomName, Room>();
-  /** Addresses that opened them. */
-  private readonly openers = new Map<RoomName, string | null>();
-  /** By room, open or not; what is remembered of a room that was left is the first to go. */
-  private readonly ended = new Map<RoomName, EndedVms>();
+  private readonly rooms: OpenRooms;
   private readonly connections = new Set<AnyConnection>();
   private readonly addressPaces = new AddressPaces(SHARED_PACE);
   private readonly refusals = new Counters<RelayRefusal>();
@@ -158,19 +144,31 @@ class RelayServer implements Relay {
     this.options = options;
     this.limits = options.limits ?? DEFAULT_LIMITS;
     this.allowsOrigin = options.allowsOrigin ?? allowOrigins();
-    this.tries = options.tries ?? new KeyTries(options.clock ?? systemClock);
     const clock = options.clock ?? systemClock;
     this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
     this.wallMs = options.wallMs ?? (() => Date.now());
-    this.random = options.randomBytes ?? ((count) => randomBytes(count));
+    const random = options.randomBytes ?? ((count) => randomBytes(count));
     this.store = openRelayStore(this.watched(options.store));
-    this.keys = new RoomKeys(this.store, () => Buffer.from(this.random(24)).toString('base64url'), this.limits.storedRooms, this.wallMs, options.openCode);
-    for (const name of this.store.vms.keys()) this.openRoom(name);
+    this.keys = new RoomKeys(this.store, () => Buffer.from(random(24)).toString('base64url'), this.limits.storedRooms, this.wallMs, options.openCode);
+    this.rooms = new OpenRooms({
+      keys: this.keys,
+      tries: options.tries ?? new KeyTries(clock),
+      limits: this.limits,
+      store: this.store,
+      clock: this.clock,
+      wallMs: this.wallMs,
+      randomBytes: random,
+      openGateway: options.openGateway ?? null,
+    });
     this.keepBeat();
   }
 
   get defaultRoomKey(): string {
     return this.keys.defaultKey;
+  }
+
+  get defaultOwnerSecret(): string {
+    return this.keys.defaultOwnerSecret;
   }
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string | null = null): boolean {
@@ -209,8 +207,8 @@ class RelayServer implements Relay {
 
   roomStatus(name: string, key: string): RoomStatus | null {
     if (!this.checkKey(name, key)) return null;
-    const room = this.rooms.get(name as RoomName);
-    if (room === undefined) return { hosts: [], vms: [], ended: this.ended.get(name as RoomName)?.list(this.clock.now()) ?? [] };
+    const room = this.rooms.get(name);
+    if (room === undefined) return { hosts: [], vms: [], ended: this.rooms.endedIn(name) };
     return {
       hosts: room.hosts.list(),
       vms: room.listVms().map(({ id, name: vmName, mac, ip, hostId, ownerPresent, epoch, forwards }) => ({
@@ -222,8 +220,12 @@ class RelayServer implements Relay {
 
   lastWord(room: string, key: string, word: LastWord): boolean {
     if (!this.checkKey(room, key)) return false;
-    this.guarded(() => this.rooms.get(room as RoomName)?.lastWord(word));
+    this.guarded(() => this.rooms.get(room)?.lastWord(word));
     return true;
+  }
+
+  owner(room: string, secret: string): RoomOwner | null {
+    return this.rooms.owner(room, secret);
   }
 
   stats(): RelayStats {
@@ -234,7 +236,7 @@ class RelayServer implements Relay {
     let vms = 0;
     let heldFrames = 0;
     let heldBytes = 0;
-    for (const room of this.rooms.values()) {
+    for (const room of this.rooms) {
       add(room.lanSwitch.drops.toJSON());
       for (const vm of room.allVms()) {
         vms += 1;
@@ -253,8 +255,7 @@ class RelayServer implements Relay {
     // Clients try again after this code: the relay is most likely restarting.
     for (const connection of [...this.connections]) connection.drop(CloseCode.goingAway, 'restarting');
     this.connections.clear();
-    for (const room of this.rooms.values()) room.dispose();
-    this.rooms.clear();
+    this.rooms.dispose();
     this.acceptor.dispose();
   }
 
@@ -300,7 +301,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
         return;
       }
-      const admitted = this.admit(message, address, true);
+      const admitted = this.rooms.admit(message, address, true);
       if ('cause' in admitted) {
         this.refuse(connection, admitted.cause);
         return;
@@ -316,7 +317,7 @@ class RelayServer implements Relay {
         this.refuse(connection, 'room-full');
         return;
       }
-      session.send({ type: 'welcome', hostId, room: message.room, heartbeatMs: HEARTBEAT_MS });
+      session.send({ type: 'welcome', hostId, room: message.room, heartbeatMs: HEARTBEAT_MS, owner: admitted.isOwner, key: admitted.key });
       session.send(admitted.room.roomMessage());
       admitted.room.changed();
     };
@@ -331,7 +332,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
         return;
       }
-      const admitted = this.admit(message, address, false);
+      const admitted = this.rooms.admit(message, address, false);
       if ('cause' in admitted && admitted.cause !== 'closed-room') {
         this.refuse(connection, admitted.cause);
         return;
@@ -360,7 +361,7 @@ class RelayServer implements Relay {
         connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
         return;
       }
-      const admitted = this.admit(message, address, false);
+      const admitted = this.rooms.admit(message, address, false);
       if ('cause' in admitted) {
         this.refuse(connection, admitted.cause);
         return;
@@ -369,29 +370,6 @@ class RelayServer implements Relay {
       admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
     };
     return connection;
-  }
-
-  /** Checks who speaks, from which address. Only a host socket opens a room. */
-  private admit(credentials: Credentials & { readonly openCode?: string | undefined }, address: string | null, mayOpen: boolean): { readonly room: Room } | { readonly cause: NoAdmission } {
-    if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
-    const name = credentials.room as RoomName;
-    const known = this.rooms.get(name);
-    const tokenDigest = digestOf(credentials.hostToken).toString('hex');
-    // Who is in the room goes on, whoever tries keys in the same network.
-    if (known?.hosts.tokenDigest(credentials.hostId as HostId) !== tokenDigest && !this.tries.allows(address)) return { cause: 'too-many-tries' };
-    const check = this.keys.check(name, credentials.key);
-    if (check === 'refused') this.tries.wrong(address);
-    if (check === 'refused' || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
-    if (known === undefined && !mayOpen) return { cause: 'closed-room' };
-    if (known === undefined && this.rooms.size >= this.limits.rooms) return { cause: 'relay-full' };
-    if (known === undefined && this.hasOpenedEnough(address)) return { cause: 'address-full' };
-    if (check === 'unknown-room' && !this.keys.claim(name, credentials.key, credentials.openCode)) {
-      if (credentials.openCode !== undefined) this.tries.wrong(address);
-      return { cause: 'open-code' };
-    }
-    const room = known ?? this.openRoom(name, address);
-    const host = room.hosts.admit(credentials.hostId as HostId, tokenDigest);
-    return host === 'ok' ? { room } : { cause: host };
   }
 
   private refuse(connection: AnyConnection, why: NoAdmission): void {
@@ -404,38 +382,6 @@ class RelayServer implements Relay {
     this.refusals.add(refusal);
   }
 
-  private hasOpenedEnough(address: string | null): boolean {
-    if (address === null) return false;
-    return [...this.openers.values()].filter((opener) => opener === address).length >= this.limits.roomsPerAddress;
-  }
-
-  private openRoom(name: RoomName, opener: string | null = null): Room {
-    this.openers.set(name, opener);
-    const room = new Room(name, {
-      keepKey: () => this.keys.keep(name),
-      refusesVmOf: (address) => vmRefusal([...this.rooms.values()].flatMap((each) => [...each.allVms()]), address, this.limits),
-      clock: this.clock,
-      wallMs: this.wallMs,
-      store: this.store,
-      randomBytes: this.random,
-      openGateway: this.options.openGateway ?? null,
-      ended: this.endedIn(name),
-    });
-    this.rooms.set(name, room);
-    return room;
-  }
-
-  private endedIn(name: RoomName): EndedVms {
-    const ended = this.ended.get(name) ?? new EndedVms();
-    this.ended.delete(name);
-    this.ended.set(name, ended);
-    for (const oldest of this.ended.keys()) {
-      if (this.ended.size <= this.limits.rooms) break;
-      if (!this.rooms.has(oldest) && oldest !== name) this.ended.delete(oldest);
-    }
-    return ended;
-  }
-
   /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
   private keepBeat(): void {
     this.timer = this.clock.setTimeout(() => {
@@ -446,17 +392,8 @@ class RelayServer implements Relay {
       }
       for (const connection of tooMuchWaiting(this.connections, MAX_WAITING_BYTES)) this.guarded(() => connection.letGo());
       this.beats += 1;
-      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.has(name)));
-      for (const [name, room] of this.rooms) {
-        this.guarded(() => {
-          if (!room.beat()) return;
-          room.dispose();
-          this.rooms.delete(name);
-          this.openers.delete(name);
-          this.keys.closed(name);
-          if (this.ended.get(name)?.isEmpty === true) this.ended.delete(name);
-        });
-      }
+      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.get(name) !== undefined));
+      this.rooms.beat((act) => this.guarded(act));
       if (!this.disposed) this.keepBeat();
     }, HEARTBEAT_MS);
   }

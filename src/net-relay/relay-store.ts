@@ -19,6 +19,10 @@ const storedRoomSchema = v.object({
   keyDigest: digest,
   /** The key itself, only where the server made it and must print it again. */
   key: v.optional(v.string()),
+  /** SHA-256 of the owner's secret, hex; absent where nobody is the owner. */
+  ownerDigest: v.optional(digest),
+  /** The owner's secret itself, where the server made it. */
+  ownerSecret: v.optional(v.string()),
   /** When somebody was last seen in it, milliseconds since 1970; absent in what older servers stored. */
   usedAt: v.optional(v.number()),
 });
@@ -44,7 +48,7 @@ const storedVmSchema = v.object({
   forwards: v.array(v.object({ guestPort: v.number(), hostPort: v.number() })),
 });
 
-type StoredRoom = v.InferOutput<typeof storedRoomSchema>;
+export type StoredRoom = v.InferOutput<typeof storedRoomSchema>;
 export type StoredVm = v.InferOutput<typeof storedVmSchema>;
 export type StoredLease = v.InferOutput<typeof storedLeaseSchema>;
 

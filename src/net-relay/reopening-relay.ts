@@ -67,6 +67,10 @@ export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningR
     get defaultRoomKey() {
       return relay.defaultRoomKey;
     },
+    get defaultOwnerSecret() {
+      return relay.defaultOwnerSecret;
+    },
+    owner: (room, secret) => relay.owner(room, secret),
     handleUpgrade: (request, socket, head, address) => relay.handleUpgrade(request, socket, head, address),
     checkKey: (room, key) => relay.checkKey(room, key),
     roomStatus: (room, key) => relay.roomStatus(room, key),

@@ -8,7 +8,7 @@ class Room {
 
   join(id: string, name: string): string | null {
     const hostId = id as HostId;
-    const voice: HostVoice<string> = { send: () => undefined, sendEncoded: () => undefined, replaced: () => undefined };
+    const voice: HostVoice<string> = { send: () => undefined, sendEncoded: () => undefined, end: () => undefined };
     this.voices.set(id, voice);
     expect(this.hosts.admit(hostId, `token of ${id}`)).toBe('ok');
     expect(this.hosts.join(hostId, name, voice)).toBe(true);

@@ -18,8 +18,12 @@ export interface HostVoice<Message> {
   readonly attempt?: Attempt | undefined;
   send(message: Message): void;
   sendEncoded(message: EncodedText<Message>): void;
-  replaced(): void;
+  /** It is told why, and its socket closed. */
+  end(cause: EndOfSession): void;
 }
+
+/** Why a session ends while its host would stay. */
+export type EndOfSession = 'replaced' | 'removed' | 'room-closed';
 
 interface Host<Message> {
   readonly id: HostId;
@@ -55,7 +59,7 @@ export class RoomHosts<Message> {
     if (host.wish !== name || this.isTaken(host.name ?? '', id)) host.name = this.freeName(name, id);
     host.wish = name;
     host.awayBeats = null;
-    older?.replaced();
+    older?.end('replaced');
     return true;
   }
 
@@ -66,6 +70,13 @@ export class RoomHosts<Message> {
     host.voice = null;
     host.awayBeats = orderly ? null : 0;
     return orderly;
+  }
+
+  /** Forgets the host and its token, and ends its session. */
+  remove(id: HostId, cause: EndOfSession): void {
+    const voice = this.voice(id);
+    this.hosts.delete(id);
+    voice?.end(cause);
   }
 
   voice(id: HostId): HostVoice<Message> | null {

@@ -16,6 +16,7 @@ import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from './lease-keeper.ts'
 import { admitOwner, admitTarget, moveFrom, newLease, type Lease, type LeaseEffect } from './lease-table.ts';
 import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
 import type { Ending, PortForward, VmState } from './relay-protocol.ts';
+import { REFUSALS } from './refusals.ts';
 import type { StoredLease, StoredVm } from './relay-store.ts';
 import type { Switch } from './switch.ts';
 import { VmPort, type PortDrop } from './vm-port.ts';
@@ -136,6 +137,16 @@ export class RoomVm implements PortOwner {
 
   get record(): VmRecord {
     return { lease: storedLease(this.lease), hosts: this.hosts, forwards: this.forwards };
+  }
+
+  /** It may change its owner at any moment, or go back to the one before. */
+  get isInSwitchover(): boolean {
+    return this.lease.state === 'drained' || this.lease.state === 'committed-unconfirmed';
+  }
+
+  /** Closes what sockets this host has for the VM. */
+  refuseHost(hostId: HostId, cause: 'removed'): void {
+    for (const session of [...this.sessions]) if (session.hostId === hostId) session.refuse(cause, REFUSALS[cause]);
   }
 
   hasSessionOf(hostId: HostId): boolean {

@@ -6,28 +6,21 @@ import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, Ipv4Address, MacAddress, RoomName, VmId } from '../shared/ids.ts';
 import type { EndedVms } from './ended-vms.ts';
-import { GATEWAY_IP, LAN_NETMASK, lanAddress, type Lan, type LanVm, type OpenGateway } from './lan.ts';
+import { GATEWAY_IP, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from './lan.ts';
 import { RoomLanes } from './lane-session.ts';
 import type { CreatedVm, EndedVm, Ending, LastWord, PortForward, RelayToHost, VmInfo, VmState } from './relay-protocol.ts';
-import { encodeText } from './relay-wire.ts';
 import type { RelayStore, StoredVm } from './relay-store.ts';
 import { triesToStore, type WriteUse } from './store/key-value-store.ts';
 import { matchesDigest } from './room-keys.ts';
 import { Pace } from './pace.ts';
+import { RequestRefused } from './request-refused.ts';
 import { RoomHosts } from './room-hosts.ts';
+import { RoomTelling } from './room-telling.ts';
 import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from './switch.ts';
-import { MAX_VMS_PER_HOST, SHARED_PACE, TELL_ROOM_BYTES_PER_SECOND } from './server-limits.ts';
+import { freeMac, freeVmName, hex, MAX_VMS, VmAddresses } from './vm-identities.ts';
+import { MAX_VMS_PER_HOST, SHARED_PACE } from './server-limits.ts';
 
-/** Changes are told together: a migration makes several within a few milliseconds. */
-const TELL_ROOM_AFTER_MS = 10;
-/** However large the room is. */
-const LONGEST_UNTOLD_MS = 1000;
-/** Ping results are told together too: so their messages grow with the hosts of a room alone. Half the default beat. */
-export const TELL_PINGS_AFTER_MS = 50;
-/** Addresses .2 to .253; .254 is the machine's own, on a TAP (lan.ts). */
-const FIRST_VM_ADDRESS = 2;
-const LAST_VM_ADDRESS = 253;
 /** A VM whose owner never comes back is forgotten after a day of the relay's uptime, in beats of a second. */
 const KEEP_AWAY_VM_BEATS = 24 * 3600;
 /** One that never ran, and so has nothing to lose, after a minute. */
@@ -40,6 +33,8 @@ const FORGETTABLE_AFTER_BEATS = 10;
 const FORGETTABLE_IN_SWITCHOVER_AFTER_BEATS = 60;
 /** Frames that wait for an owner who is away this long are of no use any more. */
 const EXPIRE_HELD_BEATS = 30;
+/** Who left a room has not only reloaded. */
+const TELL_LEFT_BEATS = 30;
 /** An empty room is forgotten after this many beats; its key is kept if it had a VM. */
 const KEEP_EMPTY_ROOM_BEATS = 60;
 
@@ -58,10 +53,6 @@ export interface RoomWorld {
   readonly ended: EndedVms;
 }
 
-type PingResult = Extract<RelayToHost, { type: 'pings' }>['samples'][number];
-
-export class RequestRefused extends Error {}
-
 export class Room implements Disposable {
   readonly name: RoomName;
   readonly hosts = new RoomHosts<RelayToHost>();
@@ -73,20 +64,19 @@ export class Room implements Disposable {
   private readonly world: RoomWorld;
   private readonly vms = new Map<VmId, RoomVm>();
   private readonly vmsChanged = new Emitter<undefined>();
+  private readonly left = new Emitter<undefined>();
+  private beatsWithoutHosts = 0;
   private readonly vmWorld: RoomVmWorld;
   private readonly gateway: Disposable | null;
-  private telling: Disposable | null = null;
-  private tellAgainAt = 0;
-  private pings: PingResult[] = [];
-  private tellingPings: Disposable | null = null;
+  private readonly telling: RoomTelling;
   private emptyBeats = 0;
-  private nextAddress = FIRST_VM_ADDRESS;
-  private trafficTold = new Map<VmId, number>();
+  private readonly addresses = new VmAddresses();
 
   constructor(name: RoomName, world: RoomWorld) {
     this.name = name;
     this.world = world;
     this.pace = new Pace(SHARED_PACE, world.clock.now());
+    this.telling = new RoomTelling(this.hosts, world.clock, () => this.roomMessage());
     this.vmWorld = {
       clock: world.clock,
       wallMs: world.wallMs,
@@ -138,8 +128,8 @@ export class Room implements Disposable {
     if (!this.world.keepKey()) throw new RequestRefused('The server keeps as many rooms with PCs as it can. Use a room that exists, or try again later.');
     const identity: RoomVmIdentity = {
       id: `vm-${hex(this.world.randomBytes(8))}` as VmId,
-      name: wanted.name ?? this.freeName(),
-      mac: this.freeMac(),
+      name: wanted.name ?? freeVmName(this.taken('name')),
+      mac: freeMac(this.taken('mac'), (count) => this.world.randomBytes(count)),
       ip: this.freeAddress(),
       memoryBytes: wanted.memoryBytes,
       createdBy: { hostId, requestId },
@@ -211,18 +201,53 @@ export class Room implements Disposable {
     if (this.world.ended.dismiss(vmIds)) this.changed();
   }
 
+  /** The owner has changed the room's key. */
+  tellKey(key: string, besides: HostId | null = null): void {
+    this.telling.tell({ type: 'key-changed', key }, besides);
+  }
+
+  /** Throws RequestRefused with a sentence if removeHost() would take a VM from a switchover. */
+  checkRemovable(hostId: string): void {
+    const id = hostId as HostId;
+    if (this.hosts.tokenDigest(id) === undefined) throw new RequestRefused('There is no such host in this room.');
+    this.checkSettled((vm) => vm.hosts.includes(id) || vm.hasSessionOf(id));
+  }
+
+  /** Ends the VMs of a host, closes all its sockets and forgets its token. Throws StoreRefusal: then it is still there, perhaps with fewer VMs. */
+  removeHost(hostId: string): void {
+    const id = hostId as HostId;
+    for (const vm of [...this.vms.values()]) {
+      if (vm.ownerHostId === id) this.forget(vm, `${vm.identity.name} has ended: its tab was removed from the room.`, { how: 'host-removed' });
+      else vm.refuseHost(id, 'removed');
+    }
+    this.lanes.refuse('removed', id);
+    this.hosts.remove(id, 'removed');
+    this.changed();
+  }
+
+  /** Throws RequestRefused with a sentence if endAllVms() would end a VM in a switchover. */
+  checkClosable(): void {
+    this.checkSettled(() => true);
+  }
+
+  /** As the room is closed. Throws StoreRefusal: then some may still be there. */
+  endAllVms(): void {
+    for (const vm of [...this.vms.values()]) this.forget(vm, `${vm.identity.name} has ended: the room was closed.`, null);
+  }
+
+  /** Lets everybody go; the room is to be disposed of then. */
+  close(): void {
+    this.lanes.refuse('room-closed');
+    for (const { id } of this.hosts.list()) this.hosts.remove(id as HostId, 'room-closed');
+  }
+
   toRoom(from: HostId, message: RelayToHost): void {
-    this.tellAll(message, from);
+    this.telling.tell(message, from);
   }
 
   changed(): void {
     this.vmsChanged.emit(undefined);
-    const { clock } = this.world;
-    this.telling ??= clock.setTimeout(() => {
-      this.telling = null;
-      const bytes = this.tellAll(this.roomMessage());
-      this.tellAgainAt = clock.now() + Math.min(LONGEST_UNTOLD_MS, (bytes / TELL_ROOM_BYTES_PER_SECOND) * 1000);
-    }, Math.max(TELL_ROOM_AFTER_MS, this.tellAgainAt - clock.now()));
+    this.telling.changed();
   }
 
   /** Once per second of the relay's uptime. True if the room can be forgotten. */
@@ -243,22 +268,23 @@ export class Room implements Disposable {
       if (vm.awayBeats >= (vm.hasRun ? KEEP_AWAY_VM_BEATS : KEEP_NEVER_RUN_BEATS)) changed = triesToStore(() => this.expire(vm)) || changed;
     }
     if (changed) this.changed();
-    this.tellTraffic();
+    this.telling.traffic(this.vms.values());
     this.lanes.beat();
-    const empty = this.vms.size === 0 && this.lanes.size === 0 && this.hosts.list().length === 0;
+    const isLeft = this.hosts.list().length === 0;
+    this.beatsWithoutHosts = isLeft ? this.beatsWithoutHosts + 1 : 0;
+    if (isLeft && this.beatsWithoutHosts % TELL_LEFT_BEATS === 0) this.left.emit(undefined);
+    const empty = this.vms.size === 0 && this.lanes.size === 0 && isLeft;
     this.emptyBeats = empty ? this.emptyBeats + 1 : 0;
     return this.emptyBeats >= KEEP_EMPTY_ROOM_BEATS;
   }
 
   dispose(): void {
-    this.telling?.dispose();
-    this.telling = null;
+    this.telling.dispose();
     this.gateway?.dispose();
-    this.tellingPings?.dispose();
-    this.tellingPings = null;
     for (const vm of this.vms.values()) vm.dispose('The relay is shutting down.');
     this.vms.clear();
     this.vmsChanged.dispose();
+    this.left.dispose();
   }
 
   *allVms(): Generator<RoomVm> {
@@ -271,7 +297,8 @@ export class Room implements Disposable {
       plug: (station, place) => this.lanSwitch.plug(station, place),
       vms: () => [...this.vms.values()].map((vm) => this.lanVm(vm)),
       onVms: (listener) => this.vmsChanged.on(listener),
-      reportPing: (vmId, seq, rttMs) => this.reportPing({ vmId, seq, rttMs }),
+      onLeft: (listener) => this.left.on(listener),
+      reportPing: (vmId, seq, rttMs) => this.telling.pinged({ vmId, seq, rttMs }),
       setForwards: (vmId, forwards) => this.setForwards(vmId, forwards),
     };
   }
@@ -281,16 +308,6 @@ export class Room implements Disposable {
     return { id, name, mac, ip, ownerHostId: vm.ownerHostId, epoch: vm.epoch, attached: vm.port.attached, forwards: vm.forwards };
   }
 
-  private reportPing(result: PingResult): void {
-    this.pings.push(result);
-    this.tellingPings ??= this.world.clock.setTimeout(() => {
-      this.tellingPings = null;
-      const samples = this.pings;
-      this.pings = [];
-      this.tellAll({ type: 'pings', samples });
-    }, TELL_PINGS_AFTER_MS);
-  }
-
   private setForwards(vmId: VmId, forwards: readonly PortForward[]): void {
     const vm = this.vms.get(vmId);
     if (vm === undefined) return;
@@ -298,32 +315,13 @@ export class Room implements Disposable {
     this.changed();
   }
 
+  private checkSettled(concerns: (vm: RoomVm) => boolean): void {
+    const moving = [...this.vms.values()].find((vm) => vm.isInSwitchover && concerns(vm));
+    if (moving !== undefined) throw new RequestRefused(`${moving.identity.name} is being handed over; try again in a moment.`);
+  }
+
   private isOwnerPresent(vm: RoomVm): boolean {
     return vm.port.attached || this.hosts.isPresent(vm.ownerHostId);
-  }
-
-  /** Encoded once, however many hear it. Returns the bytes for all of them. */
-  private tellAll(message: RelayToHost, besides: HostId | null = null): number {
-    const encoded = encodeText(message);
-    let bytes = 0;
-    for (const [id, voice] of this.hosts.voices()) {
-      if (id === besides) continue;
-      voice.sendEncoded(encoded);
-      bytes += encoded.utf8.length;
-    }
-    return bytes;
-  }
-
-  private tellTraffic(): void {
-    const news: { vmId: VmId; framesFromGuest: number; bytesFromGuest: number; framesToGuest: number; bytesToGuest: number; dropped: number }[] = [];
-    for (const vm of this.vms.values()) {
-      const dropped = vm.port.drops.total;
-      const mark = vm.port.traffic.framesFromGuest + vm.port.traffic.framesToGuest + dropped;
-      if (this.trafficTold.get(vm.identity.id) === mark) continue;
-      this.trafficTold.set(vm.identity.id, mark);
-      news.push({ vmId: vm.identity.id, ...vm.port.traffic, dropped });
-    }
-    if (news.length > 0) this.tellAll({ type: 'traffic', vms: news });
   }
 
   private restore(id: VmId, stored: StoredVm): void {
@@ -355,7 +353,7 @@ export class Room implements Disposable {
     this.world.store.removeVm(this.name, id);
     if (ending !== null) this.world.ended.add({ id, name, hostId, hostName: this.hosts.nameOf(hostId), how: ending.how, why: ending.why ?? null }, this.world.clock.now());
     this.vms.delete(vm.identity.id);
-    this.trafficTold.delete(vm.identity.id);
+    this.telling.forgetVm(vm.identity.id);
     vm.dispose(reason);
     this.changed();
   }
@@ -364,37 +362,18 @@ export class Room implements Disposable {
     this.forget(vm, `The host of ${vm.identity.name} did not come back within a day.`, { how: 'expired' });
   }
 
-  private freeName(): string {
-    const taken = new Set([...this.vms.values()].map((vm) => vm.identity.name));
-    for (let number = 1; ; number++) if (!taken.has(`pc${number}`)) return `pc${number}`;
-  }
-
-  private freeMac(): MacAddress {
-    const taken = new Set([...this.vms.values()].map((vm) => vm.identity.mac));
-    for (;;) {
-      const mac = `02:5a:${hex(this.world.randomBytes(4), ':')}` as MacAddress;
-      if (!taken.has(mac)) return mac;
-    }
-  }
-
   private freeAddress(): Ipv4Address {
-    const taken = new Set([...this.vms.values()].map((vm) => vm.identity.ip));
-    const count = LAST_VM_ADDRESS - FIRST_VM_ADDRESS + 1;
-    // The longest unused first, so that nobody's memory of an address meets another machine soon.
-    for (let tries = 0; tries < count; tries++) {
-      const address = lanAddress(this.nextAddress);
-      this.nextAddress = this.nextAddress === LAST_VM_ADDRESS ? FIRST_VM_ADDRESS : this.nextAddress + 1;
-      if (!taken.has(address)) return address;
-    }
+    const free = this.addresses.free(this.taken('ip'));
+    if (free !== null) return free;
     const oldest = [...this.vms.values()].reduce((a, b) => (b.awayBeats > a.awayBeats ? b : a));
-    if (oldest.awayBeats < KEEP_AWAY_VM_BEATS_WHEN_FULL) throw new RequestRefused(`A room holds ${count} VMs; end one first.`);
+    if (oldest.awayBeats < KEEP_AWAY_VM_BEATS_WHEN_FULL) throw new RequestRefused(`A room holds ${MAX_VMS} VMs; end one first.`);
     this.forget(oldest, `The host of ${oldest.identity.name} has been away for an hour, and its address was needed.`, { how: 'expired' });
     return oldest.identity.ip;
   }
-}
 
-function hex(bytes: Uint8Array, separator = ''): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(separator);
+  private taken<K extends 'name' | 'mac' | 'ip'>(what: K): Set<RoomVmIdentity[K]> {
+    return new Set([...this.vms.values()].map((vm) => vm.identity[what]));
+  }
 }
 
 function describe(vm: RoomVm): CreatedVm {

@@ -34,6 +34,29 @@ describe('a VM whose host has gone without a word', () => {
   });
 });
 
+describe('a room whose VMs may come back', () => {
+  it('is said to be left once nobody has been in it for half a minute, and again, until somebody comes', async () => {
+    open();
+    const host = lan.host('a');
+    await lan.pass(20);
+    lan.own('a', await lan.createVm(host), new TestNic());
+    let left = 0;
+    lan.lans[0]!.onLeft(() => left++);
+    await lan.pass(100_000);
+    expect(left).toBe(0);
+    host.dispose();
+    await lan.pass(28_000);
+    expect(left).toBe(0);
+    await lan.pass(4000);
+    expect(left).toBe(1);
+    await lan.pass(30_000);
+    expect(left).toBe(2);
+    lan.host('b');
+    await lan.pass(100_000);
+    expect(left).toBe(2);
+  });
+});
+
 describe('how many VMs there may be (NR34)', () => {
   it('is bounded for the server, and for those that hosts of one address made', () => {
     const limits = { vms: 5, vmsPerAddress: 2 };

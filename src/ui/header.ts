@@ -1,19 +1,21 @@
 import type { Component } from './dom.ts';
 import { el, setText, show, svg } from './dom.ts';
 import { invitation } from './invitation.ts';
-import type { Scene } from './scene.ts';
+import { ownerDialog } from './owner-dialog.ts';
+import type { Actions, Scene } from './scene.ts';
 
-/** Product name, room, invitation; and, over plain http, what that means. */
-export function header(): Component<Scene> {
+/** Product name, room, invitation, what its owner may do; and, over plain http, what that means. */
+export function header(actions: Actions): Component<Scene> {
   const room = el('strong', {});
   const invite = invitation();
+  const owner = ownerDialog(actions);
   const plain = el('p', { class: 'plain-http', role: 'note' },
     'Plain http: keys and frames can be read on this network.');
   const element = el('header', { class: 'header' },
     el('h1', { class: 'brand' }, mark(), el('span', {}, 'TabMotion')),
     el('p', { class: 'room' }, 'Room ', room),
     plain,
-    invite.element);
+    el('div', { class: 'header-ends' }, owner.element, invite.element));
   return {
     element,
     update({ view }) {
@@ -21,8 +23,13 @@ export function header(): Component<Scene> {
       show(plain, !view.secure);
       show(invite.element, view.invitation !== '' && view.trouble === null);
       invite.update(view);
+      owner.update(view);
+      if (view.trouble !== null) show(owner.element, false);
     },
-    dispose: () => invite.dispose(),
+    dispose() {
+      invite.dispose();
+      owner.dispose();
+    },
   };
 }
 

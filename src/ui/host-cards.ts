@@ -30,7 +30,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
   const element = el('section', { class: 'hosts', 'aria-label': 'Hosts in this room' }, list);
   const chips = new Map<string, ReturnType<typeof vmChip>>();
   const cards = el('div', { class: 'host-cards' });
-  const streams = new Map<string, Stream>();
+  const streams = migrationStreams(element, (vmId) => chips.get(vmId)?.element ?? null);
   list.append(cards, invite.element);
   const rows = keyedList<HostRow>(cards, (row) => row.host.id, (row) => hostCard(row.host.id, actions));
 
@@ -40,24 +40,6 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
     const made = vmChip(vm.id, actions);
     chips.set(vm.id, made);
     return made;
-  }
-
-  /** One stream of dots for each migration. */
-  function drawStreams({ view }: Scene): void {
-    const running = view.migrations.map((migration) => migration.vmId as string);
-    for (const [id, one] of streams) {
-      if (running.includes(id)) continue;
-      one.element.remove();
-      streams.delete(id);
-    }
-    for (const id of running) {
-      const one = streams.get(id) ?? stream();
-      if (!streams.has(id)) {
-        streams.set(id, one);
-        element.append(one.element);
-      }
-      one.place(element, chips.get(id)?.element ?? null, element.querySelector<HTMLElement>(`[data-arrival="${CSS.escape(id)}"]`));
-    }
   }
 
   let count = 0;
@@ -105,7 +87,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       setAttribute(invite.element, 'data-pending', !scene.joined);
       invite.update(view);
       for (const { chip, from } of flights) if (from !== null) land(chip.element, from);
-      drawStreams(scene);
+      streams.draw(scene);
       // An element that is moved to another card loses the focus.
       if (focused instanceof HTMLElement && focused !== document.activeElement && element.contains(focused)) focused.focus({ preventScroll: true });
     },
@@ -117,6 +99,29 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       rows.dispose();
       invite.dispose();
       for (const chip of chips.values()) chip.dispose();
+    },
+  };
+}
+
+/** One stream of dots for each migration, from the VM's chip to the place kept for it. */
+function migrationStreams(element: HTMLElement, chipOf: (vmId: string) => HTMLElement | null): { draw(scene: Scene): void } {
+  const streams = new Map<string, Stream>();
+  return {
+    draw({ view }) {
+      const running = view.migrations.map((migration) => migration.vmId as string);
+      for (const [id, one] of streams) {
+        if (running.includes(id)) continue;
+        one.element.remove();
+        streams.delete(id);
+      }
+      for (const id of running) {
+        const one = streams.get(id) ?? stream();
+        if (!streams.has(id)) {
+          streams.set(id, one);
+          element.append(one.element);
+        }
+        one.place(element, chipOf(id), element.querySelector<HTMLElement>(`[data-arrival="${CSS.escape(id)}"]`));
+      }
     },
   };
 }

@@ -1,8 +1,14 @@
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { el, listen, setText, show } from './dom.ts';
 
+export interface Notice extends Disposable {
+  readonly element: HTMLElement;
+  say(text: string): void;
+  clear(): void;
+}
+
 /** One sentence about something that was asked for and refused; stays until it is put away or replaced. */
-export function notice(): { readonly element: HTMLElement; say(text: string): void; clear(): void } & Disposable {
+export function notice(): Notice {
   const bag = new DisposableBag();
   const words = el('p', {});
   const close = el('button', { type: 'button', class: 'button quiet', 'aria-label': 'Put this message away' }, 'OK');

@@ -18,6 +18,8 @@
  *   [data-testid=typed-waiting]                           how much of what was typed has not reached the VM shown
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation
+ *   [data-testid=owner-open]                              what the room's owner may do: [data-testid=change-key], [data-testid=close-room],
+ *   [data-testid=remove-host] (in [data-host-id])         each with `data-asks`, as forget-button
  *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
  *   [data-testid=ended]                                   VMs that are no more, with [data-testid=dismiss-ended], [data-testid=start-new]
  *   [data-testid=forget-button][data-asks]                of a VM whose tab is away; `data-asks`: the next press does it
@@ -35,7 +37,7 @@ import './panels.css';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { Tab, VmView } from '../host/scripting-interface.ts';
 import { consolePanel } from './console-panel.ts';
-import { el, show } from './dom.ts';
+import { el, show, type Component } from './dom.ts';
 import { header } from './header.ts';
 import { endedBanner } from './ended-banner.ts';
 import { headline } from './headline.ts';
@@ -44,9 +46,9 @@ import { hostCards } from './host-cards.ts';
 import { leaveBanner } from './leave-banner.ts';
 import { leaveGuard } from './leave-guard.ts';
 import { migrationLog } from './migration-log.ts';
-import { notice } from './notice.ts';
+import { notice, type Notice } from './notice.ts';
 import { pingPanel } from './ping-panel.ts';
-import { PingHistory } from './ping-model.ts';
+import { PingHistories } from './ping-model.ts';
 import type { Actions, Scene } from './scene.ts';
 import { networkPanel } from './network-panel.ts';
 import { nextSelection, NOTHING_SELECTED } from './selection.ts';
@@ -59,7 +61,7 @@ const TICK_MS = 250;
 /** Draws `tab` into `root` (which is emptied) until the result is disposed; disposing empties `root` again. */
 export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   const bag = new DisposableBag();
-  const pings = new Map<string, PingHistory>();
+  const pings = new PingHistories();
   let selection = NOTHING_SELECTED;
   let leaving = false;
   let verify = false;
@@ -67,25 +69,12 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   let open = true;
   const told = bag.add(notice());
 
-  const attempt = (work: () => Promise<unknown>): void => {
-    told.clear();
-    work().catch((error: unknown) => told.say(error instanceof Error ? error.message : String(error)));
-  };
   const actions: Actions = {
-    tab,
+    ...verbs(tab, told, { verifies: () => verify, select: (vmId) => actions.select(vmId) }),
     select(vmId) {
       selection = { ...selection, vmId };
       draw();
     },
-    migrate: (vmId, hostId) => attempt(() => tab.migrate(vmId, hostId, verify ? { verify } : {})),
-    cancel: (vmId) => attempt(() => tab.cancel(vmId)),
-    startVm: () => attempt(async () => {
-      const vm = await tab.start();
-      actions.select(vm.id);
-    }),
-    dismiss: (vmId) => tab.dismiss(vmId),
-    dismissEnded: (vmIds) => attempt(() => tab.dismissEnded(vmIds)),
-    forget: (vmId, epoch) => attempt(() => tab.forget(vmId, epoch)),
     setVerify(next) {
       verify = next;
     },
@@ -93,33 +82,10 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       leaving = false;
       draw();
     },
-    addForward: (vmId, guestPort, hostPort) => attempt(() => tab.addForward(vmId, guestPort, hostPort)),
-    removeForward: (hostPort) => attempt(() => tab.removeForward(hostPort)),
-    attempt,
   };
 
-  const top = bag.add(header());
-  const sentence = bag.add(headline());
-  const leave = bag.add(leaveBanner(actions));
-  const ended = bag.add(endedBanner(actions));
-  const trouble = bag.add(troublePanel());
-  const hosts = bag.add(hostCards(actions));
-  const consoles = bag.add(consolePanel(actions));
-  const panel = bag.add(vmPanel(actions));
-  const pinged = bag.add(pingPanel());
-  const network = bag.add(networkPanel(actions));
-  const log = bag.add(migrationLog());
-  const stage = el('div', { class: 'stage' },
-    hosts.element,
-    el('div', { class: 'work' },
-      // Before the console in the order of the keyboard: Shift+Tab leads from the console to "Skip the console".
-      el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
-      consoles.element));
-  const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, ended.element, trouble.element, stage);
-  const page = el('div', { class: 'page' }, top.element, main);
+  const { page, stage, components, sentence, hosts, consoles, pinged } = layOut(bag, actions, told);
   root.replaceChildren(page);
-
-  const components = [top, sentence, leave, ended, trouble, hosts, consoles, panel, pinged, network, log];
 
   function scene(): Scene {
     const view = tab.view();
@@ -130,24 +96,15 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
       selected: view.vms.find((vm) => vm.id === selection.vmId) ?? null,
       leaving,
       verify,
-      pings: pingsOf,
+      pings: (vmId) => pings.of(vmId),
       joined,
     };
-  }
-
-  function pingsOf(vmId: string): PingHistory {
-    const known = pings.get(vmId);
-    if (known !== undefined) return known;
-    const made = new PingHistory();
-    pings.set(vmId, made);
-    return made;
   }
 
   function draw(): void {
     if (!open) return;
     const now = scene();
-    const known = new Set(now.view.vms.map((vm) => vm.id));
-    for (const id of pings.keys()) if (!known.has(id)) pings.delete(id);
+    pings.keep(now.view.vms);
     show(stage, now.view.trouble === null);
     show(sentence.element, now.view.trouble === null);
     document.title = pageTitle(now.view.vms);
@@ -160,7 +117,7 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     joined = true;
     draw();
   });
-  bag.add({ dispose: tab.on('ping', (sample) => pingsOf(sample.vmId).add(sample, performance.now())) });
+  bag.add({ dispose: tab.on('ping', (sample) => pings.of(sample.vmId).add(sample, performance.now())) });
   bag.add(leaveGuard(() => tab.view().vms.some((vm) => vm.here && !vm.ended), () => {
     leaving = true;
     draw();
@@ -180,6 +137,54 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
   });
   draw();
   return bag;
+}
+
+/** The page's components in their places. */
+function layOut(bag: DisposableBag, actions: Actions, told: Notice) {
+  const top = bag.add(header(actions));
+  const sentence = bag.add(headline());
+  const leave = bag.add(leaveBanner(actions));
+  const ended = bag.add(endedBanner(actions));
+  const trouble = bag.add(troublePanel());
+  const hosts = bag.add(hostCards(actions));
+  const consoles = bag.add(consolePanel(actions));
+  const panel = bag.add(vmPanel(actions));
+  const pinged = bag.add(pingPanel());
+  const network = bag.add(networkPanel(actions));
+  const log = bag.add(migrationLog());
+  const stage = el('div', { class: 'stage' },
+    hosts.element,
+    el('div', { class: 'work' },
+      // Before the console in the order of the keyboard: Shift+Tab leads from the console to "Skip the console".
+      el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
+      consoles.element));
+  const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, ended.element, trouble.element, stage);
+  const page = el('div', { class: 'page' }, top.element, main);
+  const components: readonly Component<Scene>[] = [top, sentence, leave, ended, trouble, hosts, consoles, panel, pinged, network, log];
+  return { page, stage, components, sentence, hosts, consoles, pinged };
+}
+
+/** What the tab is asked for; why it could not be done is said in the page's notice. */
+function verbs(tab: Tab, told: Notice, { verifies, select }: { readonly verifies: () => boolean; readonly select: (vmId: string) => void }): Omit<Actions, 'select' | 'setVerify' | 'stay'> {
+  const attempt = (work: () => Promise<unknown>): void => {
+    told.clear();
+    work().catch((error: unknown) => told.say(error instanceof Error ? error.message : String(error)));
+  };
+  return {
+    tab,
+    attempt,
+    migrate: (vmId, hostId) => attempt(() => tab.migrate(vmId, hostId, verifies() ? { verify: true } : {})),
+    cancel: (vmId) => attempt(() => tab.cancel(vmId)),
+    startVm: () => attempt(async () => {
+      const vm = await tab.start();
+      select(vm.id);
+    }),
+    dismiss: (vmId) => tab.dismiss(vmId),
+    dismissEnded: (vmIds) => attempt(() => tab.dismissEnded(vmIds)),
+    forget: (vmId, epoch) => attempt(() => tab.forget(vmId, epoch)),
+    addForward: (vmId, guestPort, hostPort) => attempt(() => tab.addForward(vmId, guestPort, hostPort)),
+    removeForward: (hostPort) => attempt(() => tab.removeForward(hostPort)),
+  };
 }
 
 /** Tells the tabs of one browser apart: the dot is where a PC runs. */

@@ -75,3 +75,22 @@ export function pingScale(worstMs: number | null): number {
   const step = [1, 2, 5, 10].find((factor) => factor * decade >= needed) ?? 10;
   return step * decade;
 }
+
+/** Those of all VMs. */
+export class PingHistories {
+  private readonly histories = new Map<string, PingHistory>();
+
+  of(vmId: string): PingHistory {
+    const known = this.histories.get(vmId);
+    if (known !== undefined) return known;
+    const made = new PingHistory();
+    this.histories.set(vmId, made);
+    return made;
+  }
+
+  /** Forgets those of all others. */
+  keep(vms: readonly { readonly id: string }[]): void {
+    const known = new Set(vms.map((vm) => vm.id));
+    for (const id of this.histories.keys()) if (!known.has(id)) this.histories.delete(id);
+  }
+}

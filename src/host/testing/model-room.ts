@@ -107,7 +107,7 @@ export class ModelRoom {
         workers.push(worker);
         return worker as unknown as Worker;
       },
-      relay: {} as RelayAccess,
+      relay: () => ({}) as RelayAccess,
       loadGuest: guest.load,
       guestLoaded: () => readiness.loaded(),
       loadedShare: guest.share,

@@ -23,6 +23,8 @@ export interface HostClientOptions {
   readonly name: string;
   /** Opens new rooms, on a server that asks for it. */
   readonly openCode?: string | undefined;
+  /** Of the room's owner, if this is a room that opens for this host. */
+  readonly ownerSecret?: string | undefined;
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
   readonly random?: () => number;
@@ -55,6 +57,12 @@ interface PingEvent {
 export interface HostClient extends Disposable {
   readonly state: HostClientState;
   onState(listener: (state: HostClientState) => void): Disposable;
+  /** The room's key as far as it is known: the one given, or the one it was changed to. */
+  readonly key: string;
+  /** The room has another key than was known here; null: nobody can tell which (it was changed while this host was away). */
+  onKey(listener: (key: string | null) => void): Disposable;
+  /** The secret that was given is that of the room's owner. */
+  readonly isOwner: boolean;
   /** The room as last told, or null. */
   readonly room: RoomView | null;
   onRoom(listener: (room: RoomView) => void): Disposable;
@@ -103,20 +111,24 @@ class RelayHostClient implements HostClient {
   private readonly undeliverable = new Emitter<HostMessageEvent>();
   private readonly pings = new Emitter<PingEvent>();
   private readonly traffic = new Emitter<readonly VmTraffic[]>();
+  private readonly keys = new Emitter<string | null>();
   private readonly pending = new Map<number, Pending>();
   /** What this host last said of its VMs. */
   private readonly vmStates = new Map<VmId, { epoch: LeaseEpoch; state: VmState }>();
   private view: RoomView | null = null;
+  private roomKey: string;
+  private owns = false;
   // A host that reloads must not repeat the numbers of its former life: the relay remembers the answers.
   private nextRequest = Math.floor(Math.random() * 2 ** 40);
 
   constructor(options: HostClientOptions) {
     this.clock = options.clock ?? systemClock;
-    const { room, key, hostId, hostToken, name, openCode } = options;
+    this.roomKey = options.key;
+    const { room, hostId, hostToken, name, openCode, ownerSecret } = options;
     this.socket = new RelaySocket({
       url: options.url,
       schema: relayToHostSchema,
-      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, attempt, name, openCode } satisfies HostToRelay),
+      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key: this.roomKey, hostId, hostToken, attempt, name, openCode, ownerSecret } satisfies HostToRelay),
       accepts: (message) => message.type === 'welcome',
       onMessage: (message) => this.receive(message),
       clock: this.clock,
@@ -131,6 +143,18 @@ class RelayHostClient implements HostClient {
 
   get state(): HostClientState {
     return this.socket.state;
+  }
+
+  get key(): string {
+    return this.roomKey;
+  }
+
+  get isOwner(): boolean {
+    return this.owns;
+  }
+
+  onKey(listener: (key: string | null) => void): Disposable {
+    return this.keys.on(listener);
   }
 
   get room(): RoomView | null {
@@ -199,7 +223,7 @@ class RelayHostClient implements HostClient {
   dispose(): void {
     this.rejectAll('This tab has left the room.');
     this.socket.dispose();
-    for (const emitter of [this.rooms, this.messages, this.undeliverable, this.pings, this.traffic]) emitter.dispose();
+    for (const emitter of [this.rooms, this.messages, this.undeliverable, this.pings, this.traffic, this.keys]) emitter.dispose();
   }
 
   private send(message: HostToRelay): boolean {
@@ -252,11 +276,22 @@ class RelayHostClient implements HostClient {
       case 'traffic':
         this.traffic.emit(message.vms);
         break;
+      case 'key-changed':
+        this.learnKey(message.key);
+        break;
       case 'welcome':
+        this.owns = message.owner;
+        if (message.key !== undefined) this.learnKey(message.key);
+        break;
       case 'refused':
       case 'heartbeat':
         break;
     }
+  }
+
+  private learnKey(key: string | null): void {
+    if (key !== null) this.roomKey = key;
+    this.keys.emit(key);
   }
 
   private settle(reply: Extract<RelayToHost, { type: 'reply' }>): void {

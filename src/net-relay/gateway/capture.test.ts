@@ -36,6 +36,22 @@ describe('a capture', () => {
     );
   });
 
+  it('takes memory as it needs it, up to its bound, and gives it back at once (GW60)', () => {
+    const bytes = 1024 * 1024;
+    const capture = new Capture({ wallClock: () => 0, bytes });
+    for (let count = 0; count < 3000; count++) {
+      capture.receive(noise(count, 1000));
+      if (count === 0) expect(capture.memoryBytes).toBeLessThan(bytes / 2);
+      if (count === 900) expect(capture.frames.lost).toBe(0);
+    }
+    expect(capture.memoryBytes).toBe(bytes);
+    const frames = parsePcap(capture.toPcap())!;
+    expect(frames.length).toBeGreaterThan(bytes / 1016 - 3);
+    for (const [index, { frame }] of frames.entries()) expect(Buffer.compare(frame, noise(3000 - frames.length + index, 1000))).toBe(0);
+    capture.dispose();
+    expect([capture.memoryBytes, capture.frames.held, capture.toPcap().length]).toEqual([0, 0, 24]);
+  });
+
   it('can be streamed without end, record by record (GW60)', () => {
     const records: Uint8Array[] = [];
     const capture = new Capture({ wallClock: () => 5, bytes: 100, onRecord: (record) => void records.push(record) });

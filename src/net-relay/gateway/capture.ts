@@ -6,6 +6,7 @@
  *
  * Big-endian throughout; the magic tells. Whoever may read a capture reads everything the guests say unencrypted.
  */
+import type { Disposable } from '../../shared/disposable.ts';
 import { MAX_FRAME_BYTES } from '../relay-protocol.ts';
 import type { Station } from '../station.ts';
 
@@ -14,6 +15,8 @@ const RECORD_HEADER_BYTES = 16;
 const LINKTYPE_ETHERNET = 1;
 /** About 1 s of a download at full speed, or hours of an idle room. */
 const CAPTURE_BYTES = 32 * 1024 * 1024;
+/** Many rooms are quiet. */
+const FIRST_BYTES = 256 * 1024;
 
 function pcapHeader(): Uint8Array {
   const bytes = new Uint8Array(PCAP_HEADER_BYTES);
@@ -78,8 +81,11 @@ export interface CaptureOptions {
  * Keeps the last frames of a room. Plug it into the switch as a listener (`{ tap: 'copy' }`); it never sends. Frames lie
  * in one block of memory as pcap records, so that many small ones cost no more than they are.
  */
-export class Capture implements Station {
+export class Capture implements Station, Disposable {
   private readonly options: CaptureOptions;
+  private readonly limit: number;
+  private readonly memory: ArrayBuffer;
+  /** All of `memory`, however large that is. */
   private readonly block: Uint8Array;
   /** Where each record starts and ends in the block, oldest first; `first` of them are gone. */
   private records: { readonly start: number; readonly end: number }[] = [];
@@ -89,16 +95,19 @@ export class Capture implements Station {
 
   constructor(options: CaptureOptions) {
     this.options = options;
-    this.block = new Uint8Array(options.bytes ?? CAPTURE_BYTES);
+    this.limit = options.bytes ?? CAPTURE_BYTES;
+    this.memory = mapped(Math.min(this.limit, FIRST_BYTES), this.limit);
+    this.block = new Uint8Array(this.memory);
   }
 
   receive(frame: Uint8Array): void {
     const record = pcapRecord(frame, this.options.wallClock());
     this.options.onRecord?.(record);
-    if (record.length > this.block.length) {
+    if (record.length > this.limit) {
       this.lost++;
       return;
     }
+    this.growTo(this.end + record.length);
     if (this.end + record.length > this.block.length) {
       // What lies behind the end is older than anything at the start.
       this.forget(this.end, this.block.length);
@@ -115,10 +124,16 @@ export class Capture implements Station {
     return { held: this.records.length - this.first, lost: this.lost };
   }
 
+  /** What it takes now. */
+  get memoryBytes(): number {
+    return this.memory.byteLength;
+  }
+
   /** Everything held, as a file. */
   toPcap(): Uint8Array {
     const held = this.records.slice(this.first);
-    const file = new Uint8Array(PCAP_HEADER_BYTES + held.reduce((sum, { start, end }) => sum + end - start, 0));
+    const bytes = PCAP_HEADER_BYTES + held.reduce((sum, { start, end }) => sum + end - start, 0);
+    const file = new Uint8Array(mapped(bytes, bytes));
     file.set(pcapHeader());
     let at = PCAP_HEADER_BYTES;
     for (const { start, end } of held) {
@@ -126,6 +141,19 @@ export class Capture implements Station {
       at += end - start;
     }
     return file;
+  }
+
+  /** Forgets the frames and gives their memory back at once, not when the engine next looks for garbage. */
+  dispose(): void {
+    this.records = [];
+    this.first = 0;
+    this.end = 0;
+    this.memory.resize(0);
+  }
+
+  private growTo(bytes: number): void {
+    if (bytes <= this.block.length || bytes > this.limit) return;
+    this.memory.resize(Math.min(this.limit, Math.max(bytes, this.block.length * 2)));
   }
 
   /** Drops the oldest records as far as they lie in [from, to). */
@@ -141,4 +169,12 @@ export class Capture implements Station {
       this.first = 0;
     }
   }
+}
+
+/**
+ * Memory that goes back to the system with the buffer. A resizable buffer is mapped, and never malloc's: a large block
+ * that was freed there once makes it keep as much for good (the threshold from which glibc maps blocks grows with them).
+ */
+function mapped(bytes: number, maxByteLength: number): ArrayBuffer {
+  return new ArrayBuffer(bytes, { maxByteLength });
 }

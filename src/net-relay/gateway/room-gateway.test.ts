@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../migration/testing/virtual-clock.ts';
+import { Emitter } from '../../shared/emitter.ts';
 import { disposable } from '../../shared/disposable.ts';
 import type { HostId, MacAddress, RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_MAC, lanAddress, type Lan, type LanVm } from '../lan.ts';
@@ -43,6 +44,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
       listeners.add(listener);
       return disposable(() => listeners.delete(listener));
     },
+    onLeft: (listener) => left.on(listener),
     reportPing: (vmId, seq, rttMs) => void pings.push([vmId, seq, rttMs]),
     setForwards(vmId, forwards) {
       if (disk.full) throw new StoreRefusal('full');
@@ -50,6 +52,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
       set(vms.map((vm) => (vm.id === vmId ? { ...vm, forwards } : vm)));
     },
   };
+  const left = new Emitter<undefined>();
   const gateways = new RoomGateways({ clock, network, pingMs: 100, ...options });
   const opened = gateways.open(lan);
   const pass = async (ms: number): Promise<void> => {
@@ -61,7 +64,7 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
     }
     clock.pass(end - clock.now());
   };
-  return { disk, lan, clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null, copies };
+  return { left, disk, lan, clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null, copies };
 }
 
 function vm(forwards: PortForward[] = [], epoch = 1): LanVm {
@@ -253,6 +256,9 @@ describe('the gateway of a room', () => {
     expect([gateway.captureState().frames, world.copies.size]).toEqual([0, 1]);
     gateway.stopCapture();
     expect([gateway.captured(), world.copies.size]).toEqual([null, 0]);
+    gateway.startCapture();
+    world.left.emit(undefined);
+    expect([gateway.captured(), gateway.captureState().running, world.copies.size]).toEqual([null, false, 0]);
     gateway.startCapture();
     world.opened.dispose();
     expect(world.copies.size).toBe(0);

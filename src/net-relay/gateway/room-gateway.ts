@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import type { Clock } from '../../shared/clock.ts';
-import type { Disposable } from '../../shared/disposable.ts';
+import { DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { RoomName, VmId } from '../../shared/ids.ts';
 import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
 import { roomNameSchema } from '../relay-protocol.ts';
@@ -118,7 +118,7 @@ export class RoomGateway implements Disposable {
   private readonly lan: Lan;
   private readonly options: RoomGatewaysOptions;
   private readonly socket: StationSocket;
-  private readonly subscription: Disposable;
+  private readonly subscriptions = new DisposableBag();
   private readonly known = new Map<string, KnownVm>();
   private readonly mayCapture: () => boolean;
   private capture: PluggedCapture | null = null;
@@ -146,7 +146,9 @@ export class RoomGateway implements Disposable {
       log: options.log,
     });
     this.socket = lan.plug(this.gateway, { mac: GATEWAY_MAC });
-    this.subscription = lan.onVms(() => this.follow());
+    this.subscriptions.add(lan.onVms(() => this.follow()));
+    // Its memory would be kept for as long as one of the room's VMs may come back, with nobody to read it.
+    this.subscriptions.add(lan.onLeft(() => this.stopCapture()));
     this.follow();
   }
 
@@ -186,7 +188,7 @@ export class RoomGateway implements Disposable {
     return { running: this.capture !== null, frames: held, lost };
   }
 
-  /** Starts to keep the room's frames, anew if it did already. Throws Error with a sentence if too many rooms do. */
+  /** Starts to keep the room's frames, anew if it did already, until somebody stops it or everybody has left. Throws Error with a sentence if too many rooms do. */
   startCapture(): void {
     if (!this.mayCapture()) throw new Error(`The server captures ${MAX_CAPTURES} rooms at a time; one of them must end first.`);
     this.stopCapture();
@@ -206,7 +208,7 @@ export class RoomGateway implements Disposable {
 
   dispose(): void {
     this.stopCapture();
-    this.subscription.dispose();
+    this.subscriptions.dispose();
     for (const vm of this.known.values()) forget(vm);
     this.known.clear();
     // Connections say goodbye while the switch still listens; the host ports close when the system gets to it.

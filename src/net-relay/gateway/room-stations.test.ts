@@ -16,6 +16,7 @@ function lan(): { lan: Lan; lanSwitch: Switch } {
       plug: (station, place) => lanSwitch.plug(station, place),
       vms: () => [],
       onVms: () => disposable(() => undefined),
+      onLeft: () => disposable(() => undefined),
       reportPing: () => undefined,
       setForwards: () => undefined,
     },
@@ -30,9 +31,10 @@ describe('stations of a room', () => {
     const frame = noise(1, 100);
     frame.set([2, 0x5a, 0, 0, 0, 9, 2, 0x5a, 0, 0, 0, 2]);
     socket.send(frame);
+    expect(parsePcap(plugged.capture.toPcap())?.map((captured) => [...captured.frame])).toEqual([[...frame]]);
     plugged.dispose();
     socket.send(frame);
-    expect(parsePcap(plugged.capture.toPcap())?.map((captured) => [...captured.frame])).toEqual([[...frame]]);
+    expect(plugged.capture.frames.held).toBe(0);
   });
 
   it('a TAP device that cannot be made is said in the log, and the room goes on (GW62)', async () => {

@@ -8,11 +8,17 @@ export interface PluggedCapture extends Disposable {
   readonly capture: Capture;
 }
 
-/** Starts to capture a room. Costs CaptureOptions.bytes of memory until it is disposed. */
+/** Starts to capture a room. Costs up to CaptureOptions.bytes of memory until it is disposed. */
 export function plugCapture(lan: Lan, options: CaptureOptions): PluggedCapture {
   const capture = new Capture(options);
   const socket = lan.plug(capture, { tap: 'copy' });
-  return { capture, dispose: () => socket.dispose() };
+  return {
+    capture,
+    dispose() {
+      socket.dispose();
+      capture.dispose();
+    },
+  };
 }
 
 export interface RoomTapOptions {

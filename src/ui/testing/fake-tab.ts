@@ -14,6 +14,8 @@ export interface FakeOptions {
   readonly slowness?: number;
   /** The server listens on its own computer only. */
   readonly loopback?: boolean;
+  /** The room is this tab's. */
+  readonly owner?: boolean;
   readonly ended?: readonly EndedVmView[];
 }
 
@@ -41,6 +43,7 @@ export class FakeTab implements Tab {
       invitation: `http://${options.loopback === true ? 'localhost' : '192.168.1.20'}:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg`,
       address: 'http://localhost:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg',
       othersCanJoin: options.loopback !== true,
+      owner: options.owner === true ? { address: 'http://192.168.1.20:8686/?room=default#Jt5bWm0yQ1xk7RzVhUe3Pg&owner=0yQ1xk7RzVhUe3PgJt5bWm' } : null,
       secure: options.secure ?? true,
       starting: null,
       trouble: options.trouble ?? null,
@@ -122,6 +125,19 @@ export class FakeTab implements Tab {
   }
   forget(vmId: string): Promise<void> {
     this.set({ vms: this.state.vms.filter((vm) => vm.id !== vmId) });
+    return Promise.resolve();
+  }
+  changeKey(): Promise<void> {
+    this.set({ invitation: this.state.invitation.replace(/#.*/, '#anotherKeyAnotherKey22') });
+    return Promise.resolve();
+  }
+  removeHost(hostId: string): Promise<void> {
+    if (this.state.vms.some((vm) => vm.hostId === hostId && vm.state === 'migrating')) return Promise.reject(new Error('pc1 is being handed over; try again in a moment.'));
+    this.set({ hosts: this.state.hosts.filter((host) => host.id !== hostId), vms: this.state.vms.filter((vm) => vm.hostId !== hostId) });
+    return this.changeKey();
+  }
+  closeRoom(): Promise<void> {
+    this.set({ trouble: "The room's owner has closed the room. Its PCs have ended.", owner: null });
     return Promise.resolve();
   }
   dismissEnded(vmIds: readonly string[]): Promise<void> {

@@ -8,6 +8,7 @@ const SCENES: Readonly<Record<string, FakeOptions>> = {
   loopback: { loopback: true },
   two: { hosts: ['Laptop of Ada'] },
   http: { hosts: ['Laptop of Ada'], secure: false },
+  owner: { hosts: ['Laptop of Ada', 'quick-heron'], vms: 2, owner: true },
   three: { hosts: ['Laptop of Ada', 'quick-heron'], vms: 2 },
   many: { hosts: Array.from({ length: 29 }, (_, index) => `student-${index + 1}`), vms: 4 },
   starting: { starting: true },

@@ -46,7 +46,7 @@ export function progress(change: Partial<MigrationProgress> = {}): MigrationProg
 export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected'> {
   return {
     view: {
-      room: 'default', invitation: 'http://192.0.2.1:8686/?room=default#key', address: 'http://localhost:8686/?room=default#key', othersCanJoin: true, secure: true, starting: null, trouble: null, hosts,
+      room: 'default', invitation: 'http://192.0.2.1:8686/?room=default#key', address: 'http://localhost:8686/?room=default#key', othersCanJoin: true, owner: null, secure: true, starting: null, trouble: null, hosts,
       vms: selected === null ? [] : [selected], endedVms: [], migrations: [], reports: [], log: [], links: {}, ...view,
     },
     selfId: HERE,

@@ -244,6 +244,25 @@ export const CLOSED_TABS: readonly Disturbance[] = (['source', 'target'] as cons
   },
 }));
 
+/** The room's owner removes a tab, which ends what it runs; not before the relay lets him (NR45). Apart from the others, as the full disk is. */
+export const REMOVED_TABS: readonly Disturbance[] = (['source', 'target'] as const).map((side) => ({
+  party: side,
+  trouble: 'crash',
+  canStrike: ({ staging }) => staging[side].isUp,
+  strike(scene, struck) {
+    const { staging, arbiter } = scene;
+    scene.watch(() => {
+      if (!staging[side].isUp) return true;
+      if (!arbiter.remove(side)) return false;
+      staging.world.note(`the ${side} is removed from the room`);
+      staging.kill(side, true);
+      for (const socket of arbiter.sockets(side)) socket.die('client', true);
+      struck();
+      return true;
+    });
+  },
+}));
+
 function away({ staging }: Scene): number {
   return staging.world.random.pick(AWAY_MS);
 }

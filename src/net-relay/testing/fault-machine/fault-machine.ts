@@ -10,7 +10,7 @@ import { Staging } from '../../../migration/testing/staging.ts';
 import { World } from '../../../migration/testing/world.ts';
 import type { PageSpace } from '../../../migration/ports.ts';
 import type { Coverage, Row } from './coverage.ts';
-import { CLOSED_TABS, DISTURBANCES, FULL_DISK, type Disturbance, type Scene } from './disturbances.ts';
+import { CLOSED_TABS, DISTURBANCES, FULL_DISK, REMOVED_TABS, type Disturbance, type Scene } from './disturbances.ts';
 import { RelayArbiter } from './relay-arbiter.ts';
 import { leadTo } from './routes.ts';
 
@@ -35,7 +35,9 @@ export type Plan =
   /** The same, and the relay's disk is full for a while. */
   | 'random with a full disk'
   /** The same, and one of the two tabs is closed. */
-  | 'random with a closed tab';
+  | 'random with a closed tab'
+  /** The same, and one of the two tabs is removed by the room's owner. */
+  | 'random with a removed tab';
 
 export interface Outcome {
   /** How it ended, for statistics. */
@@ -188,6 +190,7 @@ class FaultMachine implements Scene {
       at: random.below(random.chance(0.7) ? 200 : 500),
       trouble: random.chance(0.85) ? random.pick(DISTURBANCES) : random.pick(INNER_FAULTS),
     }));
+    if (kind === 'random with a removed tab') plan.push({ at: random.below(200), trouble: random.pick(REMOVED_TABS) });
     if (kind === 'random with a closed tab') plan.push({ at: random.below(200), trouble: random.pick(CLOSED_TABS) });
     if (kind === 'random with a full disk') {
       for (let times = 1 + random.below(2); times > 0; times--) plan.push({ at: random.below(300), trouble: FULL_DISK });

@@ -16,6 +16,7 @@ import { GATEWAY_IP, GATEWAY_MAC } from '../../lan.ts';
 import { RELAY_PROTOCOL_VERSION, type CreatedVm, type HostToRelay } from '../../relay-protocol.ts';
 import { createRelay, type Relay } from '../../relay-server.ts';
 import type { StoredVm } from '../../relay-store.ts';
+import { RequestRefused } from '../../request-refused.ts';
 import { memoryKeyValueStore, StoreRefusal } from '../../store/key-value-store.ts';
 import { MemoryNetwork, type Direction, type MemorySocket } from '../memory-network.ts';
 import { ipFrame, numberOf } from '../relay-harness.ts';
@@ -187,6 +188,19 @@ export class RelayArbiter implements Arbiter {
     say({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, name: side });
     say({ type: 'destroy-vm', requestId: 99, vmId: this.vmId, epoch: port.epoch, ending: { how: 'tab-closed' } });
     socket.closed(true);
+  }
+
+  /** The room's owner removes the host, and so changes the key. False if the relay does not do that now (NR45). */
+  remove(side: Owner): boolean {
+    if (!this.isUp) return false;
+    try {
+      this.relay.owner('default', this.relay.defaultOwnerSecret)?.removeHost(HOSTS[side]);
+      this.mayHaveLost = true;
+      return true;
+    } catch (error) {
+      if (error instanceof RequestRefused || error instanceof StoreRefusal) return false;
+      throw error;
+    }
   }
 
   /** The host's connections break and no other comes about until join(). */

@@ -1,0 +1,64 @@
+/** How far a tab has come, what stops it, and that something of its view is another now. */
+import type { Clock } from '../shared/clock.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { Emitter } from '../shared/emitter.ts';
+import type { TabView } from './scripting-interface.ts';
+
+/** The view is told at most this often; a screen shows no more. */
+const VIEW_EVERY_MS = 16;
+
+export class TabStatus implements Disposable {
+  /** Settled once: the tab has joined its room, or is refused. */
+  readonly ready: Promise<void>;
+  /** Something of the view is another; several changes together. */
+  readonly viewChanged = new Emitter<void>();
+  starting: TabView['starting'] = { text: 'Joining the room', fraction: null };
+  trouble: string | null = null;
+  private readonly clock: Clock;
+  private settleReady: { readonly resolve: () => void; readonly reject: (error: Error) => void } | null = null;
+  private timer: Disposable | null = null;
+
+  constructor(clock: Clock) {
+    this.clock = clock;
+    this.ready = new Promise<void>((resolve, reject) => {
+      this.settleReady = { resolve, reject };
+    });
+    // Nobody has to wait for it.
+    this.ready.catch(() => undefined);
+  }
+
+  changed(): void {
+    this.timer ??= this.clock.setTimeout(() => {
+      this.timer = null;
+      this.viewChanged.emit();
+    }, VIEW_EVERY_MS);
+  }
+
+  joined(): void {
+    this.settleReady?.resolve();
+  }
+
+  /** For good, with a sentence. */
+  refused(reason: string): void {
+    this.trouble = reason;
+    this.starting = null;
+    this.settleReady?.reject(new Error(reason));
+    this.changed();
+  }
+
+  isStarting(text: string, fraction: number | null): void {
+    this.starting = { text, fraction };
+    this.changed();
+  }
+
+  /** `failure`: with a sentence. */
+  hasStarted(failure: string | null = null): void {
+    this.starting = null;
+    if (failure !== null) this.trouble = failure;
+    this.changed();
+  }
+
+  dispose(): void {
+    this.timer?.dispose();
+  }
+}

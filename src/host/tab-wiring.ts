@@ -1,0 +1,89 @@
+/** What follows from what in a tab: each event of one part, and which others hear of it, in this order. */
+import { routeMessage, routeUndeliverable } from './message-routing.ts';
+import type { TabParts } from './tab-parts.ts';
+
+export function wireTab(parts: TabParts): void {
+  wireVms(parts);
+  wireServer(parts);
+  wireRoom(parts);
+  wireMessages(parts);
+}
+
+function wireVms({ localVms, consoles, migrations, links, status }: TabParts): void {
+  localVms.arrived.on(({ vmId, from }) => consoles.sizes.arrived(vmId, from));
+  localVms.progressed.on((progress) => migrations.progressed(progress));
+  localVms.reported.on((report) => migrations.finished(report));
+  links.changed.on(() => status.changed());
+}
+
+/** The server is away, is back, lets this tab in no more. */
+function wireServer(parts: TabParts): void {
+  const { room, links, migrations, consoles, localVms, log, status, address } = parts;
+  room.refused.on((reason) => {
+    links.refused(reason);
+    migrations.refused(reason);
+    status.refused(reason);
+  });
+  room.lost.on((reason) => {
+    links.cutOff();
+    migrations.cutOff();
+    log.add('bad', null, `The server does not answer; VMs run on without network and it is tried again. (${reason})`);
+    status.changed();
+  });
+  room.returned.on(() => {
+    log.add('good', null, 'The server answers again.');
+    localVms.tellStates();
+    links.returned();
+    consoles.returned();
+    migrations.returned();
+    askWhatWasMissed(parts);
+    status.changed();
+  });
+  room.keyChanged.on((key) => {
+    if (key === null) log.add('bad', null, "The room's key was changed while this tab was away. Ask the room's owner for its new address: the one here lets nobody in.");
+    else if (address.changed(key)) log.add('info', null, 'The room has a new key: whoever comes needs the new invitation.');
+    status.changed();
+  });
+}
+
+function wireRoom({ room, roomChanged, links, migrations, consoles, localVms, readiness, endedVms, events, views, status }: TabParts): void {
+  room.hostLeft.on((hostId) => {
+    consoles.output.forgetHost(hostId);
+    readiness.forgetHost(hostId);
+    migrations.forgetHost(hostId);
+  });
+  room.listed.on(() => {
+    localVms.listed();
+    consoles.listed();
+  });
+  room.changed.on(() => {
+    links.meet([...room.hostIds(), ...room.expectedHostIds()]);
+    endedVms.take(room.ended, room.hostIds());
+    roomChanged.emit();
+  });
+  roomChanged.on(() => {
+    consoles.roomChanged();
+    events.hosts.emit(views.publicHosts());
+    events.vms.emit(views.publicVms());
+    status.changed();
+  });
+}
+
+function wireMessages(parts: TabParts): void {
+  const { room, log, events, status } = parts;
+  room.heard.on(({ from, message }) => routeMessage(from, message, parts));
+  room.misheard.on(({ from, reason }) => log.add('bad', null, `${room.hostNameOf(from)} sent a message this page does not understand (${reason}). Reload the older tab.`));
+  room.undeliverable.on(({ to, message }) => routeUndeliverable(to, message, parts));
+  room.pinged.on((sample) => events.ping.emit(sample));
+  room.trafficTold.on((news) => {
+    for (const one of news) events.traffic.emit(one);
+    status.changed();
+  });
+}
+
+/** Of a tab that has just joined, or did not hear the others for a while. */
+export function askWhatWasMissed({ room, migrations, readiness }: TabParts): void {
+  migrations.askPast(room.hostIds());
+  room.sendToRoom({ type: 'details-wanted' });
+  readiness.tellRoom();
+}
