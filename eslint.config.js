@@ -12,10 +12,28 @@ export const FOLDERS = [
   { name: 'net-relay', folders: ['shared', 'migration'], packages: ['valibot', 'ws', 'node:.*'] },
   { name: 'link', folders: ['shared', 'migration'], packages: ['peerjs', 'valibot'] },
   { name: 'vm-host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'link'], packages: ['valibot'] },
-  { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/relay-protocol', 'link', 'vm-host/vm-worker-messages', 'vm-host/console-inbox'], packages: ['valibot'] },
+  { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/protocol', 'link', 'vm-host/vm-worker-messages', 'vm-host/console-inbox'], packages: ['valibot'] },
   { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },
   { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'prom-client', 'vite', 'node:.*'] },
 ];
+
+/**
+ * Rooms of a folder that is too large for one: the others of the same folder that each may import. Tests and what they
+ * share (`testing`) import any.
+ */
+export const INNER_FOLDERS = {
+  'net-relay': [
+    { name: 'limits', folders: [] },
+    { name: 'protocol', folders: [] },
+    { name: 'client', folders: ['protocol'] },
+    { name: 'node-client', folders: ['client'] },
+    { name: 'store', folders: ['protocol'] },
+    { name: 'arbiter', folders: ['store'] },
+    { name: 'lan', folders: ['protocol', 'limits'] },
+    { name: 'gateway', folders: ['protocol', 'limits', 'store', 'lan'] },
+    { name: 'server', folders: ['protocol', 'limits', 'store', 'arbiter', 'lan'] },
+  ],
+};
 
 /** `src` and the folders beside it: which of these each may import. */
 export const OUTER_FOLDERS = [
@@ -43,7 +61,7 @@ function outerRules({ name, folders }) {
 
 const ALL = FOLDERS.map((folder) => folder.name);
 
-function importRules({ name, folders, packages }) {
+function importRules({ name, folders, packages }, within = null) {
   const forbidden = ALL.filter((other) => other !== name && !folders.some((allowed) => allowed.split('/')[0] === other));
   const partial = folders.filter((allowed) => allowed.includes('/'));
   const partialRoots = [...new Set(partial.map((allowed) => allowed.split('/')[0]))];
@@ -56,7 +74,7 @@ function importRules({ name, folders, packages }) {
   });
   const bare = packages.length === 0 ? '' : `(?!(${packages.join('|')})(/|$))`;
   return {
-    files: [`src/${name}/**/*.ts`],
+    files: [within === null ? `src/${name}/**/*.ts` : `src/${name}/${within.name}/**/*.ts`],
     ignores: ['**/*.test.ts', '**/testing/**'],
     rules: {
       'no-restricted-imports': ['error', {
@@ -66,6 +84,7 @@ function importRules({ name, folders, packages }) {
             message: `src/${name} may import only: ${[name, ...folders].join(', ')}. Take what you need as a parameter (a port), or move the shared type down to src/shared or src/migration; composition happens in src/main.ts, src/server.ts and the entries of the VM's worker.`,
           },
           ...partialPatterns,
+          ...(within === null ? [] : [innerPattern(name, within)]),
           {
             regex: `^(?!\\.{1,2}/)${bare}.+`,
             message: packages.length === 0
@@ -78,12 +97,20 @@ function importRules({ name, folders, packages }) {
   };
 }
 
+function innerPattern(name, within) {
+  const forbidden = INNER_FOLDERS[name].map((room) => room.name).filter((other) => other !== within.name && !within.folders.includes(other));
+  return {
+    regex: `^\\.\\./(${forbidden.join('|')})/`,
+    message: `src/${name}/${within.name} may import of src/${name} only: ${[within.name, ...within.folders].join(', ')}.`,
+  };
+}
+
 /** One file each may import these packages; everything else goes through it. */
 const OWNED_PACKAGES = [
   { package: 'v86', owner: 'src/emulator-bridge/v86-api.ts' },
   { package: 'peerjs', owner: 'src/link/peer-signalling.ts' },
-  { package: 'ws', owner: 'src/net-relay/web-socket-server.ts' },
-  { package: 'ws', owner: 'src/net-relay/node-socket.ts' },
+  { package: 'ws', owner: 'src/net-relay/server/web-socket-server.ts' },
+  { package: 'ws', owner: 'src/net-relay/node-client/node-socket.ts' },
   { package: 'prom-client', owner: 'src/http-server/metrics.ts' },
   { package: 'peer', owner: 'src/http-server/signalling.ts' },
 ];
@@ -135,7 +162,9 @@ export default tseslint.config(
     ignores: ['**/*.test.ts', '**/testing/**'],
     rules: { 'house/single-owner': 'error', 'max-lines-per-function': ['error', 80] },
   },
-  ...FOLDERS.map(importRules),
+  ...FOLDERS.map((folder) => importRules(folder)),
+  // Behind the rules of the whole folder, which these replace.
+  ...FOLDERS.flatMap((folder) => (INNER_FOLDERS[folder.name] ?? []).map((room) => importRules(folder, room))),
   ...OUTER_FOLDERS.map(outerRules),
   {
     // What waits for something must be tested in virtual time.

@@ -8,7 +8,7 @@ import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../src/sha
 import { DisposableBag } from '../src/shared/disposable.ts';
 import { connectHost, type HostClient } from '../src/net-relay/client/host-client.ts';
 import { attachOwner, attachTarget } from '../src/net-relay/client/port-client.ts';
-import type { CreatedVm } from '../src/net-relay/relay-protocol.ts';
+import type { CreatedVm } from '../src/net-relay/protocol/relay-protocol.ts';
 import { ipFrame, openSocket, TestNic } from '../src/net-relay/testing/relay-harness.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { startServer, type ServerProcess } from './harness/server-process.ts';

@@ -37,6 +37,14 @@ describe('the documents', () => {
     expect(shown).toEqual(FOLDERS.map(({ name, folders, packages }) => [name, folders.join(', ') || 'nothing', packages.map((each) => each.replace('.*', '')).join(', ') || 'none']));
   });
 
+  it('show the import rules of the rooms inside a folder', async () => {
+    const { INNER_FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as { INNER_FOLDERS: Record<string, { name: string; folders: string[] }[]> };
+    for (const [folder, rooms] of Object.entries(INNER_FOLDERS)) {
+      const shown = table(read('ARCHITECTURE.md'), `Inside \`src/${folder}\``);
+      expect(shown.map(([name, , others]) => [name, others])).toEqual(rooms.map(({ name, folders }) => [name, folders.join(', ') || 'nothing']));
+    }
+  });
+
   it('show the import rules of the folders beside src', async () => {
     const { OUTER_FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as { OUTER_FOLDERS: { name: string; folders: string[] }[] };
     const shown = table(read('ARCHITECTURE.md'), 'Beside `src`');

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { projectFiles } from './project-files.ts';
 
+/** Of the lines under `src`, that one room may have. */
+const LARGEST_SHARE = 0.18;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const files = projectFiles('src', 'guest', 'e2e', 'bench', 'scripts').filter((file) => file.endsWith('.ts'));
 
@@ -44,11 +46,24 @@ describe('the imports of the house', () => {
   it('are found where there are any', () => {
     const graph = readGraph();
     expect(graph.get('src/main.ts')).toContain('src/host/tab.ts');
-    expect(graph.get('src/net-relay/room.ts')).toContain('src/net-relay/switch.ts');
+    expect(graph.get('src/net-relay/server/room.ts')).toContain('src/net-relay/lan/switch.ts');
   });
 
   it('go in no circle', () => {
     expect(circle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]]))).toEqual(['b', 'c', 'b']);
     expect(circle(readGraph())).toEqual([]);
+  });
+
+  it('lead through rooms of which none is too large, and no file is loose in a folder that has rooms', async () => {
+    const { FOLDERS, INNER_FOLDERS } = (await import(new URL('../eslint.config.js', import.meta.url).href)) as { FOLDERS: { name: string }[]; INNER_FOLDERS: Record<string, { name: string }[]> };
+    const rooms = FOLDERS.flatMap(({ name }) => (INNER_FOLDERS[name] ?? []).length === 0 ? [`src/${name}/`] : [...INNER_FOLDERS[name]!.map((room) => `src/${name}/${room.name}/`), `src/${name}/testing/`]);
+    const lines = (path: string): number => readFileSync(join(root, path), 'utf8').split('\n').length;
+    const inSrc = projectFiles('src').map((path) => ({ path, lines: lines(path) }));
+    const all = inSrc.reduce((sum, file) => sum + file.lines, 0);
+    expect(inSrc.filter(({ path }) => path.split('/').length > 2 && !rooms.some((room) => path.startsWith(room))).map(({ path }) => path)).toEqual([]);
+    for (const room of rooms) {
+      const own = inSrc.filter(({ path }) => path.startsWith(room)).reduce((sum, file) => sum + file.lines, 0);
+      expect({ room, share: own / all }).toEqual({ room, share: expect.toSatisfy((share: number) => share <= LARGEST_SHARE) as number });
+    }
   });
 });

@@ -22,9 +22,9 @@ const MODELLED: readonly string[] = [
   'src/net-relay/client/port-connection.ts',
   'src/net-relay/client/source-lease.ts',
   'src/net-relay/client/target-lease.ts',
-  'src/net-relay/lease-keeper.ts',
-  'src/net-relay/lease-table.ts',
-  'src/net-relay/room-vm.ts',
+  'src/net-relay/arbiter/lease-keeper.ts',
+  'src/net-relay/arbiter/lease-table.ts',
+  'src/net-relay/server/room-vm.ts',
 ];
 
 export async function wasChecked(): Promise<boolean> {

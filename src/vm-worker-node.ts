@@ -1,6 +1,6 @@
 /** Entry of a VM's worker in Node (worker_threads); everything is in src/vm-host. */
 import { parentPort } from 'node:worker_threads';
-import { openNodeSocket } from './net-relay/node-socket.ts';
+import { openNodeSocket } from './net-relay/node-client/node-socket.ts';
 import { runVmHost } from './vm-host/vm-host.ts';
 import type { FromVmWorker, ToVmWorker } from './vm-host/vm-worker-messages.ts';
 

@@ -8,7 +8,7 @@ import { pollFor } from '../../e2e/harness/poll-for.ts';
 import { connectHost } from '../../src/net-relay/client/host-client.ts';
 import type { PortNic } from '../../src/net-relay/client/inbound-queue.ts';
 import { attachOwner } from '../../src/net-relay/client/port-client.ts';
-import type { CreatedVm } from '../../src/net-relay/relay-protocol.ts';
+import type { CreatedVm } from '../../src/net-relay/protocol/relay-protocol.ts';
 import { openSocket } from '../../src/net-relay/testing/relay-harness.ts';
 import { DisposableBag, disposable, type Disposable } from '../../src/shared/disposable.ts';
 import { Emitter } from '../../src/shared/emitter.ts';

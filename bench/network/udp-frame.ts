@@ -1,4 +1,4 @@
-import { parseIpv4, parseMac } from '../../src/net-relay/frame-guard.ts';
+import { parseIpv4, parseMac } from '../../src/net-relay/lan/frame-guard.ts';
 import { addToSum, foldSum } from '../../src/net-relay/gateway/checksum.ts';
 import type { Ipv4Address, MacAddress } from '../../src/shared/ids.ts';
 

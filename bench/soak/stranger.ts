@@ -8,7 +8,7 @@ import { WebSocket } from 'ws';
 import { connectHost, type HostClient } from '../../src/net-relay/client/host-client.ts';
 import { attachOwner, type OwnerPort, type PortNic } from '../../src/net-relay/client/port-client.ts';
 import { socketOpener, type OpenSocket } from '../../src/net-relay/client/open-socket.ts';
-import { RELAY_PROTOCOL_VERSION, type CreatedVm } from '../../src/net-relay/relay-protocol.ts';
+import { RELAY_PROTOCOL_VERSION, type CreatedVm } from '../../src/net-relay/protocol/relay-protocol.ts';
 import { disposable, type DisposableBag } from '../../src/shared/disposable.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../../src/shared/ids.ts';
 import { pollFor } from '../../e2e/harness/poll-for.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { EndedVm } from '../net-relay/relay-protocol.ts';
+import type { EndedVm } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { EndedVms, endedText, takeFormerSelf } from './ended-vms.ts';
 import { RoomLog } from './room-log.ts';

@@ -2,7 +2,7 @@
  * The room's ended VMs as this tab tells of them: each once in the log, and in the view until somebody dismisses it. A tab
  * that was reloaded knows its own by the id it had before.
  */
-import type { EndedVm } from '../net-relay/relay-protocol.ts';
+import type { EndedVm } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { assertNever } from '../shared/assert-never.ts';
 import type { RoomLog } from './room-log.ts';

@@ -2,7 +2,7 @@
  * Which hosts are in the room, for hosts that find each other again after the server was away: the first list of a
  * server that restarted names only those who are back. The others are not taken for gone until they had time to return.
  */
-import type { HostInfo } from '../net-relay/relay-protocol.ts';
+import type { HostInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';

@@ -3,7 +3,7 @@
  * at the edge; a body that does not fit is dropped and named in the log.
  */
 import * as v from 'valibot';
-import { idSchema as id } from '../net-relay/relay-protocol.ts';
+import { idSchema as id } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
 const hostId = v.pipe(id, v.transform((value) => value as HostId));

@@ -3,7 +3,7 @@
  * ending. The room is told through `RoomPort`; the page hears through `changed` and the log.
  */
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
-import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type LastWord, type VmInfo, type VmState } from '../net-relay/relay-protocol.ts';
+import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type LastWord, type VmInfo, type VmState } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId, VmId } from '../shared/ids.ts';

@@ -2,7 +2,7 @@
  * The room's key: in the address' fragment when somebody was invited, remembered by this browser when it was here
  * before, made anew by the tab that opens a room first. The default room's key is made by the server.
  */
-import { OPEN_CODE } from '../net-relay/relay-protocol.ts';
+import { OPEN_CODE } from '../net-relay/protocol/relay-protocol.ts';
 import { randomToken } from './random.ts';
 
 const ROOM_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$/;

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
-import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../net-relay/relay-protocol.ts';
+import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';

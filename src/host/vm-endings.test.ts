@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { VmInfo } from '../net-relay/relay-protocol.ts';
+import type { VmInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 import { VmEndings } from './vm-endings.ts';
 import { systemClock } from '../shared/system-clock.ts';

@@ -1,6 +1,6 @@
 /** Tells the relay which VMs of this tab are over, again if need be: it may have been away, or give one back to this tab afterwards. */
 import { wasRefused } from '../net-relay/client/host-client.ts';
-import type { Ending, LastWord, VmInfo } from '../net-relay/relay-protocol.ts';
+import type { Ending, LastWord, VmInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';

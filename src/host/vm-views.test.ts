@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { VmInfo } from '../net-relay/relay-protocol.ts';
+import type { VmInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { vmViews, type LocalKnowledge } from './vm-views.ts';
 

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { beforeEach, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import { CaptureDownloads, PIECE_BYTES } from './capture-downloads.ts';
-import { MAX_DOWNLOADS } from '../net-relay/server-limits.ts';
+import { MAX_DOWNLOADS } from '../net-relay/limits/server-limits.ts';
 
 let clock: VirtualClock;
 let downloads: CaptureDownloads;

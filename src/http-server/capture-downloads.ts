@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../shared/clock.ts';
-import { Counters } from '../net-relay/counters.ts';
-import { MAX_DOWNLOADS, PIECE_LIMIT_MS } from '../net-relay/server-limits.ts';
+import { Counters } from '../shared/counters.ts';
+import { MAX_DOWNLOADS, PIECE_LIMIT_MS } from '../net-relay/limits/server-limits.ts';
 
 /** Given to the connection at a time. */
 export const PIECE_BYTES = 256 * 1024;

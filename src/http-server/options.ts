@@ -1,8 +1,8 @@
 /** The server's command line, parsed once into typed values. */
 import { hostName } from './host-names.ts';
 import { createOutboundPolicy, OutboundRuleError } from '../net-relay/gateway/outbound-policy.ts';
-import { OPEN_CODE } from '../net-relay/relay-protocol.ts';
-import { DEFAULT_ROOM } from '../net-relay/room-keys.ts';
+import { OPEN_CODE } from '../net-relay/protocol/relay-protocol.ts';
+import { DEFAULT_ROOM } from '../net-relay/protocol/relay-protocol.ts';
 import type { RoomName } from '../shared/ids.ts';
 import { DEVICE_NAME } from '../net-relay/gateway/tap-station.ts';
 import { isRoomName, parsePromisedForward, type PromisedForward } from '../net-relay/gateway/room-gateway.ts';

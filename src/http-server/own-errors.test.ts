@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { expect, it } from 'vitest';
-import { Counters } from '../net-relay/counters.ts';
+import { Counters } from '../shared/counters.ts';
 import { surviveOwnErrors, type OwnError } from './own-errors.ts';
 
 it('says an error that reached nobody, once a minute, and goes on', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { OPEN_CODE } from '../net-relay/relay-protocol.ts';
+import { OPEN_CODE } from '../net-relay/protocol/relay-protocol.ts';
 import { openCodeFor, publicNotice } from './public-notice.ts';
 
 it('makes a code for a public server that was given none, the same as long as the default room keeps its key', () => {

@@ -1,6 +1,6 @@
 import { Router, type Request, type Response } from 'express';
-import type { RoomOwner } from '../net-relay/open-rooms.ts';
-import { RequestRefused } from '../net-relay/request-refused.ts';
+import type { RoomOwner } from '../net-relay/server/open-rooms.ts';
+import { RequestRefused } from '../net-relay/server/request-refused.ts';
 import { StoreRefusal } from '../net-relay/store/key-value-store.ts';
 import { bearer } from './bearer.ts';
 

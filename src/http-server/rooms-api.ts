@@ -1,7 +1,7 @@
 import express, { Router, type Request, type Response } from 'express';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
-import type { LastWord } from '../net-relay/relay-protocol.ts';
-import { decodeLastWord } from '../net-relay/relay-wire.ts';
+import type { LastWord } from '../net-relay/protocol/relay-protocol.ts';
+import { decodeLastWord } from '../net-relay/protocol/relay-wire.ts';
 import { bearer } from './bearer.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 

@@ -4,7 +4,7 @@ import express from 'express';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../shared/system-clock.ts';
 import { CaptureDownloads } from './capture-downloads.ts';
-import { RequestRefused } from '../net-relay/request-refused.ts';
+import { RequestRefused } from '../net-relay/server/request-refused.ts';
 import { StoreRefusal } from '../net-relay/store/key-value-store.ts';
 import { createRoutes } from './routes.ts';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';

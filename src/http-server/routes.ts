@@ -1,5 +1,5 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import type { KeyTries } from '../net-relay/key-tries.ts';
+import type { KeyTries } from '../net-relay/server/key-tries.ts';
 import type { CallerOf } from './caller-address.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
 import { guestFiles, type GuestFile } from './guest-files.ts';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
-import type { ServerSocketEvents } from '../net-relay/server-socket.ts';
+import type { ServerSocketEvents } from '../net-relay/server/server-socket.ts';
 import {
   ABSENT_EXPIRE_MS, MAX_ABSENT_BYTES, MAX_ABSENT_BYTES_PER_PEER, MAX_PAYLOAD_DEPTH, MAX_PAYLOAD_VALUES, MAX_SOCKETS, MAX_SOCKETS_PER_ADDRESS, MAX_WAITING_BYTES,
   MAX_WAITING_BYTES_PER_RECEIVER, MESSAGE_OVERHEAD_BYTES, TOKEN_BURST, TOKENS_PER_SECOND,

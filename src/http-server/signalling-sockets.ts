@@ -4,9 +4,9 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Clock } from '../shared/clock.ts';
-import { Counters } from '../net-relay/counters.ts';
-import { CloseCode, type ServerSocket, type ServerSocketEvents } from '../net-relay/server-socket.ts';
-import { TokenBucket } from '../net-relay/token-bucket.ts';
+import { Counters } from '../shared/counters.ts';
+import { CloseCode, type ServerSocket, type ServerSocketEvents } from '../net-relay/server/server-socket.ts';
+import { TokenBucket } from '../net-relay/limits/token-bucket.ts';
 import { AbsentPeers } from './absent-peers.ts';
 import * as limits from './signalling-limits.ts';
 import type { SignallingRefusal } from './signalling-limits.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadGuestSet, type GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { GUEST_SET, loadGuestParts } from '../emulator-bridge/testing/guest-parts.ts';
 import { guestFiles } from '../http-server/guest-files.ts';
-import { createRelay, type Relay } from '../net-relay/relay-server.ts';
+import { createRelay, type Relay } from '../net-relay/server/relay-server.ts';
 import { memoryKeyValueStore } from '../net-relay/store/key-value-store.ts';
 import { NodeHost, type NodeVm } from './testing/node-host.ts';
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import { udpFrame } from '../../network/udp-frame.ts';
 import type { Attack, Attacked, Verdict } from '../attack.ts';
-import { SOCKET_PACE } from '../../../src/net-relay/server-limits.ts';
+import { SOCKET_PACE } from '../../../src/net-relay/limits/server-limits.ts';
 import { sent } from '../stranger.ts';
 
 const duration = ({ length }: Attacked): number => (length === 'short' ? 2000 : 10_000);

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS } from '../../../src/net-relay/server-limits.ts';
+import { DEFAULT_LIMITS } from '../../../src/net-relay/limits/server-limits.ts';
 import type { Attack } from '../attack.ts';
 import { Stranger } from '../stranger.ts';
 

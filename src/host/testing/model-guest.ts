@@ -2,7 +2,7 @@
  * A room's VMs as the relay and the guests know them, for tests of the tabs: who holds each lease, where each guest
  * runs, and which migrations moved it. No frames, no sockets.
  */
-import type { VmInfo, VmState } from '../../net-relay/relay-protocol.ts';
+import type { VmInfo, VmState } from '../../net-relay/protocol/relay-protocol.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 
 export class ModelVm {

@@ -3,7 +3,7 @@
  * a model of the relay that delivers late, as a seeded schedule says, and VM workers that are fakes.
  */
 import type { SeededRandom } from '../../migration/testing/seeded-random.ts';
-import type { CreatedVm, HostInfo, VmInfo } from '../../net-relay/relay-protocol.ts';
+import type { CreatedVm, HostInfo, VmInfo } from '../../net-relay/protocol/relay-protocol.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
 import { HostLinks } from '../host-links.ts';

@@ -7,7 +7,7 @@ import type { HostId, LeaseEpoch, RoomName, VmId } from '../../shared/ids.ts';
 import {
   createdVmSchema, MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToHostSchema,
   type CreatedVm, type EndedVm, type Ending, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
-} from '../relay-protocol.ts';
+} from '../protocol/relay-protocol.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import type { OpenSocket } from './open-socket.ts';
 import { RelaySocket, type RelaySocketState } from './relay-socket.ts';

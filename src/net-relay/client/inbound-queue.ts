@@ -1,6 +1,6 @@
 /** Frames for a guest that has no room for them yet, in order, bounded. */
 import type { Disposable } from '../../shared/disposable.ts';
-import type { Counters } from '../counters.ts';
+import type { Counters } from '../../shared/counters.ts';
 
 /** The guest's network card, as far as a port needs it. */
 export interface PortNic {

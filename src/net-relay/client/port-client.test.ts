@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HostId, LeaseEpoch, MacAddress, MigrationId } from '../../shared/ids.ts';
-import { GATEWAY_IP, GATEWAY_MAC } from '../lan.ts';
-import type { CreatedVm } from '../relay-protocol.ts';
+import { GATEWAY_IP, GATEWAY_MAC } from '../lan/lan.ts';
+import type { CreatedVm } from '../protocol/relay-protocol.ts';
 import { ipFrame, numberOf, recordingStation, TestNic } from '../testing/relay-harness.ts';
 import { VirtualLan } from '../testing/virtual-lan.ts';
 import type { OwnerPort, PortState, TargetPort } from './port-client.ts';

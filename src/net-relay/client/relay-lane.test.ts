@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { describeLinkContract } from '../../migration/testing/link-contract.ts';
 import type { Lane, Link } from '../../migration/ports.ts';
 import type { HostId, RoomName } from '../../shared/ids.ts';
-import { LANE_WINDOW_BYTES, RELAY_PROTOCOL_VERSION } from '../relay-protocol.ts';
+import { LANE_WINDOW_BYTES, RELAY_PROTOCOL_VERSION } from '../protocol/relay-protocol.ts';
 import { VirtualLan } from '../testing/virtual-lan.ts';
 import { openRelayLink } from './relay-lane.ts';
 

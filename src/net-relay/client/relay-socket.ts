@@ -6,9 +6,9 @@ import type * as v from 'valibot';
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
-import { MAX_BINARY_MESSAGE_BYTES } from '../relay-protocol.ts';
-import type { Attempt } from '../attempt.ts';
-import { decodeText } from '../relay-wire.ts';
+import { MAX_BINARY_MESSAGE_BYTES } from '../protocol/relay-protocol.ts';
+import type { Attempt } from '../protocol/attempt.ts';
+import { decodeText } from '../protocol/relay-wire.ts';
 import { openBrowserSocket, webSocketUrl, type ClientSocket, type OpenSocket } from './open-socket.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 

@@ -8,7 +8,7 @@ import type { LeaseOutcome, SourceLease } from '../../migration/ports.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
-import type { RelayToPort } from '../relay-protocol.ts';
+import type { RelayToPort } from '../protocol/relay-protocol.ts';
 import { Deferred } from './deferred.ts';
 import type { Attached, PortConnection, PortListener, PortState } from './port-connection.ts';
 

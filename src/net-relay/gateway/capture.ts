@@ -7,8 +7,8 @@
  * Big-endian throughout; the magic tells. Whoever may read a capture reads everything the guests say unencrypted.
  */
 import type { Disposable } from '../../shared/disposable.ts';
-import { MAX_FRAME_BYTES } from '../relay-protocol.ts';
-import type { Station } from '../station.ts';
+import { MAX_FRAME_BYTES } from '../protocol/relay-protocol.ts';
+import type { Station } from '../lan/station.ts';
 
 const PCAP_HEADER_BYTES = 24;
 const RECORD_HEADER_BYTES = 16;

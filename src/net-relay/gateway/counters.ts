@@ -1,4 +1,4 @@
-import type { Counters } from '../counters.ts';
+import type { Counters } from '../../shared/counters.ts';
 
 /** Everything the gateway drops, refuses or does again has a name here, and is counted under it. */
 export type CounterName =

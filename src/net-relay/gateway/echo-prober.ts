@@ -6,7 +6,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import type { GatewayCounters } from './counters.ts';
 import { IcmpType, serializeIcmp, type IcmpMessage } from './icmp.ts';
-import { MAX_PROBES_PER_SECOND } from '../server-limits.ts';
+import { MAX_PROBES_PER_SECOND } from '../limits/server-limits.ts';
 
 /** Longer than any hold (2 s) and what follows it. */
 export const PING_LOST_AFTER_MS = 5000;

@@ -10,8 +10,8 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
-import { Counters } from '../counters.ts';
-import type { Station } from '../station.ts';
+import { Counters } from '../../shared/counters.ts';
+import type { Station } from '../lan/station.ts';
 import { ipv4FromOption, macFromOption } from './address.ts';
 import type { CounterName } from './counters.ts';
 import type { PingSample } from './echo-prober.ts';

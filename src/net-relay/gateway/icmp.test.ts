@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MAX_PROBES_PER_SECOND } from '../server-limits.ts';
+import { MAX_PROBES_PER_SECOND } from '../limits/server-limits.ts';
 import { PING_LOST_AFTER_MS, type PingSample } from './echo-prober.ts';
 import { IcmpType, UnreachableCode } from './icmp.ts';
 import { IpProtocol } from './ipv4.ts';

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { createSocket } from 'node:dgram';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { GATEWAY_IP, GATEWAY_MAC } from '../lan.ts';
+import { GATEWAY_IP, GATEWAY_MAC } from '../lan/lan.ts';
 import type { PingSample } from './echo-prober.ts';
 import { collect, createKernelLan, ending, sha256, type KernelLan } from './testing/kernel-lan.ts';
 import { kernelGuestSkipReason, KERNEL_IP } from './testing/kernel-guest.ts';

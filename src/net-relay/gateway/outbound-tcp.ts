@@ -8,7 +8,7 @@ import type { OutboundPolicy } from './outbound-policy.ts';
 import { Splice } from './splice.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { TcpEndpoints, TcpHandlers } from './tcp/types.ts';
-import { MAX_OUTBOUND_CONNECTIONS_PER_VM } from '../server-limits.ts';
+import { MAX_OUTBOUND_CONNECTIONS_PER_VM } from '../limits/server-limits.ts';
 
 export interface OutboundTcpOptions {
   readonly network: HostNetwork;

@@ -9,7 +9,7 @@ import type { HostDatagrams, HostNetwork } from './host-network.ts';
 import type { OutboundPolicy } from './outbound-policy.ts';
 import { LazyTimer } from './tcp/lazy-timer.ts';
 import type { UdpDatagram } from './udp.ts';
-import { MAX_UDP_FLOWS_PER_VM } from '../server-limits.ts';
+import { MAX_UDP_FLOWS_PER_VM } from '../limits/server-limits.ts';
 
 /** RFC 4787 asks for at least two minutes. */
 const IDLE_MS = 120_000;

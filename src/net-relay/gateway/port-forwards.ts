@@ -9,7 +9,7 @@ import type { Guest } from './leases.ts';
 import { Splice } from './splice.ts';
 import type { TcpConnection } from './tcp/connection.ts';
 import type { TcpHandlers } from './tcp/types.ts';
-import { MAX_CONNECTIONS_PER_VM, MAX_FORWARDS_PER_VM } from '../server-limits.ts';
+import { MAX_CONNECTIONS_PER_VM, MAX_FORWARDS_PER_VM } from '../limits/server-limits.ts';
 
 export interface Forward {
   readonly vmId: string;

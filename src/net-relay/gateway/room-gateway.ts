@@ -6,18 +6,18 @@ import * as v from 'valibot';
 import type { Clock } from '../../shared/clock.ts';
 import { DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { RoomName, VmId } from '../../shared/ids.ts';
-import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan.ts';
-import { roomNameSchema } from '../relay-protocol.ts';
-import { DEFAULT_ROOM } from '../room-keys.ts';
+import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK, type Lan, type LanVm, type OpenGateway } from '../lan/lan.ts';
+import { roomNameSchema } from '../protocol/relay-protocol.ts';
+import { DEFAULT_ROOM } from '../protocol/relay-protocol.ts';
 import { StoreRefusal, StoreUnsure } from '../store/key-value-store.ts';
-import type { StationSocket } from '../station.ts';
+import type { StationSocket } from '../lan/station.ts';
 import { createGateway, DEFAULT_GUEST_PORTS, type Gateway } from './gateway.ts';
 import type { HostNetwork } from './host-network.ts';
 import type { LeaseTable } from './leases.ts';
 import { createOutboundPolicy } from './outbound-policy.ts';
 import { ForwardError, type Forward, type ForwardRequest } from './port-forwards.ts';
 import { plugCapture, type PluggedCapture } from './room-stations.ts';
-import { MAX_CAPTURES } from '../server-limits.ts';
+import { MAX_CAPTURES } from '../limits/server-limits.ts';
 
 /** A VM that nobody runs is listened for so long: longer than any switchover, and than its tab needs to come back. */
 const KEEP_LISTENING_MS = 30_000;

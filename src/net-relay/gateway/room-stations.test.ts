@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { disposable } from '../../shared/disposable.ts';
 import type { MacAddress, RoomName } from '../../shared/ids.ts';
-import type { Lan } from '../lan.ts';
-import { Switch } from '../switch.ts';
+import type { Lan } from '../lan/lan.ts';
+import { Switch } from '../lan/switch.ts';
 import { parsePcap } from './capture.ts';
 import { plugCapture, plugTap } from './room-stations.ts';
 import { noise } from './testing/tcp-host.ts';

@@ -1,6 +1,6 @@
 /** What else can be plugged into a room's switch beside its gateway: a capture, and a TAP device. */
 import type { Disposable } from '../../shared/disposable.ts';
-import type { Lan } from '../lan.ts';
+import type { Lan } from '../lan/lan.ts';
 import { Capture, type CaptureOptions } from './capture.ts';
 import { createTapStation, type TapStation } from './tap-station.ts';
 

@@ -11,8 +11,8 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
-import { MAX_FRAME_BYTES } from '../relay-protocol.ts';
-import type { Station } from '../station.ts';
+import { MAX_FRAME_BYTES } from '../protocol/relay-protocol.ts';
+import type { Station } from '../lan/station.ts';
 
 /** Some thousand full frames; the system cuts it to its own limit (net.core.rmem_max). */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;

@@ -5,8 +5,8 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../migration/testing/seeded-random.ts';
-import { GATEWAY_MAC } from '../lan.ts';
-import { Switch } from '../switch.ts';
+import { GATEWAY_MAC } from '../lan/lan.ts';
+import { Switch } from '../lan/switch.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import { formatIpv4Address, formatMacAddress } from './address.ts';
 import { FrameGuest } from './testing/frame-guest.ts';

@@ -3,8 +3,8 @@
  * (or a seeded schedule) says so. Order is kept within each direction of a socket, as TCP keeps it.
  */
 import type { ClientSocketEvents, OpenSocket } from '../client/open-socket.ts';
-import type { SocketKind } from '../relay-server.ts';
-import type { ServerSocket, ServerSocketEvents } from '../server-socket.ts';
+import type { SocketKind } from '../server/relay-server.ts';
+import type { ServerSocket, ServerSocketEvents } from '../server/server-socket.ts';
 
 export interface RelaySide {
   connect(kind: SocketKind, socket: ServerSocket): ServerSocketEvents;

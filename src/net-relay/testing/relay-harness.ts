@@ -7,10 +7,10 @@ import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shar
 import { connectHost, type HostClient } from '../client/host-client.ts';
 import type { PortNic } from '../client/inbound-queue.ts';
 import { attachOwner, attachTarget, type OwnerPort, type TargetPort } from '../client/port-client.ts';
-import { openNodeSocket } from '../node-socket.ts';
-import { createRelay, type Relay, type RelayOptions } from '../relay-server.ts';
+import { openNodeSocket } from '../node-client/node-socket.ts';
+import { createRelay, type Relay, type RelayOptions } from '../server/relay-server.ts';
 import { memoryKeyValueStore } from '../store/key-value-store.ts';
-import type { CreatedVm } from '../relay-protocol.ts';
+import type { CreatedVm } from '../protocol/relay-protocol.ts';
 
 export const openSocket = openNodeSocket;
 

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
 import type { MigrationReport } from '../../migration/report.ts';
 import { connectHost, type HostClient } from '../../net-relay/client/host-client.ts';
-import { openNodeSocket } from '../../net-relay/node-socket.ts';
+import { openNodeSocket } from '../../net-relay/node-client/node-socket.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
 import type { FromVmWorker, MigrateOptions, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../../shared/clock.ts';
 import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
-import { Counters } from '../../counters.ts';
+import { Counters } from '../../../shared/counters.ts';
 import { formatIpv4Address, formatMacAddress } from '../address.ts';
 import { parseArp, serializeArp, type ArpPacket } from '../arp.ts';
 import type { CounterName } from '../counters.ts';

@@ -3,7 +3,7 @@
  * whatever station the test gives. Needs root, `ip`, `socat`; tests ask `kernelGuestSkipReason` first.
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { GATEWAY_IP } from '../../lan.ts';
+import { GATEWAY_IP } from '../../lan/lan.ts';
 import { createTapStation, type TapStation } from '../tap-station.ts';
 
 export const KERNEL_MAC = '02:5a:00:00:00:02';

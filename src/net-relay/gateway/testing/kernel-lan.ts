@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import { disposable } from '../../../shared/disposable.ts';
-import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK } from '../../lan.ts';
+import { GATEWAY_IP, GATEWAY_MAC, LAN_NETMASK } from '../../lan/lan.ts';
 import { systemClock } from '../../../shared/system-clock.ts';
 import { createGateway, type Gateway, type GatewayOptions } from '../gateway.ts';
 import { createKernelGuest, KERNEL_IP, KERNEL_MAC, type KernelGuest } from './kernel-guest.ts';

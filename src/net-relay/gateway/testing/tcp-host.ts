@@ -1,7 +1,7 @@
 /** One end of a TCP conversation in virtual time: a stack of ours with a name, an address and a wire. */
 import type { Clock } from '../../../shared/clock.ts';
 import type { SeededRandom } from '../../../migration/testing/seeded-random.ts';
-import { Counters } from '../../counters.ts';
+import { Counters } from '../../../shared/counters.ts';
 import type { CounterName } from '../counters.ts';
 import { IpProtocol, type Ipv4Packet } from '../ipv4.ts';
 import type { TcpConnection } from '../tcp/connection.ts';

@@ -1,0 +1,311 @@
+/**
+ * The arbiter: who owns a VM, as a pure state machine. One lease per VM; `(lease, event) → lease + effects`. No I/O, no
+ * clock: the relay performs the effects in the order given and tells when time ran out.
+ *
+ *              hold                drained              commit
+ *   owned ───────────► holding ───────────► drained ───────────────► committed-unconfirmed
+ *     ▲                   │ release, abort     │ release, abort            │         │
+ *     ├───────────────────┴────────────────────┘                           │         │
+ *     ├──── alive: the target has it (epoch + 1) ◄─────────────────────────┘         │
+ *     └──── given back: the source has it again (epoch + 2) ◄── silent for too long ─┘
+ *
+ * The epoch rises with every change of owner and never falls. `commit` is the one commit point: it is a compare-and-set
+ * on (owner, epoch, state, migration, target). A migration that was aborted, or that moved the VM, is remembered and can
+ * never commit again; one that was released may hold again.
+ */
+import { assertNever } from '../../shared/assert-never.ts';
+import type { HostId, LeaseEpoch, MigrationId, VmId } from '../../shared/ids.ts';
+
+/** How a migration ended at the arbiter: the source kept the VM, the target has it, or it had it and gave no sign of life. */
+interface EndedMigration {
+  readonly migrationId: MigrationId;
+  readonly sourceHostId: HostId;
+  readonly sourceEpoch: LeaseEpoch;
+  readonly how: 'kept' | 'moved' | 'given-back';
+}
+
+interface LeaseBase {
+  readonly vmId: VmId;
+  readonly ownerHostId: HostId;
+  readonly epoch: LeaseEpoch;
+  /** The last migrations that ended, newest first. */
+  readonly ended: readonly EndedMigration[];
+}
+
+export interface OwnedLease extends LeaseBase {
+  readonly state: 'owned';
+}
+/** The source is about to stop; frames for the VM wait at the relay. */
+interface HoldingLease extends LeaseBase {
+  readonly state: 'holding';
+  readonly migrationId: MigrationId;
+  readonly targetHostId: HostId;
+}
+/** The source's CPU is stopped and everything it had to say was said: a commit is allowed. */
+interface DrainedLease extends LeaseBase {
+  readonly state: 'drained';
+  readonly migrationId: MigrationId;
+  readonly targetHostId: HostId;
+}
+/** The target owns the VM and has given no sign of life yet; the source keeps its frozen copy. */
+export interface UnconfirmedLease extends LeaseBase {
+  readonly state: 'committed-unconfirmed';
+  readonly migrationId: MigrationId;
+  readonly sourceHostId: HostId;
+  readonly sourceEpoch: LeaseEpoch;
+  /** The time for the sign of life is over, but the source was away too: it gets the VM as it returns. */
+  readonly expired: boolean;
+}
+export type Lease = OwnedLease | HoldingLease | DrainedLease | UnconfirmedLease;
+export type LeaseState = Lease['state'];
+
+/** `hostId` and `epoch` are those of the port that speaks, as the relay admitted it, not what a message claims. */
+export type LeaseEvent =
+  | { readonly type: 'hold'; readonly hostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId; readonly targetHostId: HostId }
+  | { readonly type: 'drained'; readonly hostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
+  | { readonly type: 'release'; readonly hostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
+  | { readonly type: 'abort'; readonly hostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
+  | { readonly type: 'commit'; readonly hostId: HostId; readonly migrationId: MigrationId; readonly fromHostId: HostId; readonly fromEpoch: LeaseEpoch }
+  /** A sign of life: the message, or the first frame, of the port at (hostId, epoch). */
+  | { readonly type: 'alive'; readonly hostId: HostId; readonly epoch: LeaseEpoch }
+  | { readonly type: 'who-owns'; readonly hostId: HostId; readonly migrationId: MigrationId }
+  /** CONFIRM_LIMIT of relay uptime passed since the commit. */
+  | { readonly type: 'confirm-expired'; readonly sourcePresent: boolean }
+  /** The port of the former owner is attached again. */
+  | { readonly type: 'source-returned'; readonly hostId: HostId }
+  /** The relay lost its memory except what it stored: holds are gone, the wait for a sign of life starts anew. */
+  | { readonly type: 'relay-restarted' };
+
+export type LeaseEffect =
+  /** Buffer frames for the VM from now on, then tell the source `held`. */
+  | { readonly type: 'begin-hold'; readonly migrationId: MigrationId }
+  /** Tell the source again; it lost its connection in between. Frames it gives back count afresh. */
+  | { readonly type: 'repeat-held'; readonly migrationId: MigrationId }
+  | { readonly type: 'tell-drained'; readonly migrationId: MigrationId }
+  /** Deliver what waited to the owner, who is the source. */
+  | { readonly type: 'end-hold' }
+  | { readonly type: 'tell-released'; readonly migrationId: MigrationId }
+  /** Cut the source's port and let the target's take its place; deliver what waited, keeping it until confirmed. */
+  | { readonly type: 'move-port'; readonly toHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
+  | { readonly type: 'tell-committed'; readonly toHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
+  | { readonly type: 'await-sign-of-life'; readonly afterRestart: boolean }
+  /** The target lives: drop what was kept, stop waiting. */
+  | { readonly type: 'confirm' }
+  /** Cut the target's port, let the source's take its place, deliver again what the target was given. */
+  | { readonly type: 'give-back'; readonly toHostId: HostId; readonly fromHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
+  | { readonly type: 'tell-outcome'; readonly toHostId: HostId; readonly migrationId: MigrationId; readonly ownerHostId: HostId; readonly epoch: LeaseEpoch; readonly alive: boolean }
+  | { readonly type: 'refuse'; readonly request: LeaseEvent['type']; readonly toHostId: HostId; readonly migrationId: MigrationId; readonly reason: string };
+
+export interface LeaseStep {
+  readonly lease: Lease;
+  readonly effects: readonly LeaseEffect[];
+}
+
+/** Migrations remembered per VM: a late message of an older one finds no `hold` it could belong to anyway. */
+const MAX_ENDED = 16;
+
+export function newLease(vmId: VmId, ownerHostId: HostId): OwnedLease {
+  return { state: 'owned', vmId, ownerHostId, epoch: 1 as LeaseEpoch, ended: [] };
+}
+
+/** The lease's own account of a migration that ended, if it is remembered. */
+function endedMigration(lease: Lease, migrationId: MigrationId): EndedMigration | undefined {
+  return lease.ended.find((entry) => entry.migrationId === migrationId);
+}
+
+/** What a port may be that asks for the owner's place with this epoch. */
+export function admitOwner(lease: Lease, hostId: HostId, epoch: LeaseEpoch): 'owner' | 'former-owner' | 'stale-epoch' | 'not-owner' {
+  const givenBack = lease.ended.some((entry) => entry.how === 'given-back' && entry.sourceEpoch === epoch && lease.epoch === epoch + 2);
+  if (lease.ownerHostId === hostId && (lease.epoch === epoch || givenBack)) return 'owner';
+  if (moveFrom(lease, hostId, epoch) !== undefined) return 'former-owner';
+  return lease.ownerHostId === hostId || epoch < lease.epoch ? 'stale-epoch' : 'not-owner';
+}
+
+/** What a port may be that asks for a target's place; `owner`: its commit was done already. */
+export function admitTarget(lease: Lease, hostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): 'owner' | 'target' | 'stale-epoch' {
+  const past = endedMigration(lease, migrationId);
+  if (lease.ownerHostId === hostId) {
+    const committed = (lease.state === 'committed-unconfirmed' && lease.migrationId === migrationId) || past?.how === 'moved';
+    return committed ? 'owner' : 'stale-epoch';
+  }
+  return past === undefined && lease.epoch === epoch ? 'target' : 'stale-epoch';
+}
+
+/** The switchover that took the VM from this (host, epoch), if it is remembered. */
+export function moveFrom(lease: Lease, hostId: HostId, epoch: LeaseEpoch): MigrationId | undefined {
+  if (lease.state === 'committed-unconfirmed' && lease.sourceHostId === hostId && lease.sourceEpoch === epoch) return lease.migrationId;
+  return lease.ended.find((entry) => entry.how !== 'kept' && entry.sourceHostId === hostId && entry.sourceEpoch === epoch)?.migrationId;
+}
+
+export function stepLease(lease: Lease, event: LeaseEvent): LeaseStep {
+  switch (event.type) {
+    case 'hold':
+      return hold(lease, event);
+    case 'drained':
+      return drained(lease, event);
+    case 'release':
+      return release(lease, event);
+    case 'abort':
+      return abort(lease, event);
+    case 'commit':
+      return commit(lease, event);
+    case 'alive':
+      return alive(lease, event);
+    case 'who-owns':
+      return { lease, effects: [outcomeFor(lease, event.hostId, event.migrationId)] };
+    case 'confirm-expired':
+      if (lease.state !== 'committed-unconfirmed') return unchanged(lease);
+      return event.sourcePresent ? giveBack(lease) : { lease: { ...lease, expired: true }, effects: [] };
+    case 'source-returned':
+      if (lease.state !== 'committed-unconfirmed' || lease.sourceHostId !== event.hostId || !lease.expired) return unchanged(lease);
+      return giveBack(lease);
+    case 'relay-restarted':
+      return relayRestarted(lease);
+    default:
+      return assertNever(event);
+  }
+}
+
+type EventOf<T extends LeaseEvent['type']> = Extract<LeaseEvent, { type: T }>;
+
+const unchanged = (lease: Lease): LeaseStep => ({ lease, effects: [] });
+
+function refuse(lease: Lease, event: { type: LeaseEvent['type']; hostId: HostId; migrationId: MigrationId }, reason: string): LeaseStep {
+  return { lease, effects: [{ type: 'refuse', request: event.type, toHostId: event.hostId, migrationId: event.migrationId, reason }] };
+}
+
+const holds = (lease: Lease, hostId: HostId, epoch: LeaseEpoch): boolean => lease.ownerHostId === hostId && lease.epoch === epoch;
+
+function undisturbed(lease: Lease): OwnedLease {
+  return { state: 'owned', vmId: lease.vmId, ownerHostId: lease.ownerHostId, epoch: lease.epoch, ended: lease.ended };
+}
+
+/** The lease with one more migration ended. */
+function owned(lease: Lease, ownerHostId: HostId, epoch: LeaseEpoch, ended: EndedMigration): OwnedLease {
+  const others = lease.ended.filter((entry) => entry.migrationId !== ended.migrationId);
+  return { state: 'owned', vmId: lease.vmId, ownerHostId, epoch, ended: [ended, ...others].slice(0, MAX_ENDED) };
+}
+
+function kept(lease: Lease, migrationId: MigrationId): OwnedLease {
+  return owned(lease, lease.ownerHostId, lease.epoch, { migrationId, sourceHostId: lease.ownerHostId, sourceEpoch: lease.epoch, how: 'kept' });
+}
+
+function outcomeFor(lease: Lease, toHostId: HostId, migrationId: MigrationId): LeaseEffect {
+  const movedHere = lease.ended.some((entry) => entry.migrationId === migrationId && entry.how === 'moved');
+  const alive = lease.state !== 'committed-unconfirmed' && (movedHere || lease.ownerHostId !== toHostId);
+  return { type: 'tell-outcome', toHostId, migrationId, ownerHostId: lease.ownerHostId, epoch: lease.epoch, alive };
+}
+
+function hold(lease: Lease, event: EventOf<'hold'>): LeaseStep {
+  if (!holds(lease, event.hostId, event.epoch)) return refuse(lease, event, 'This host does not own the VM any more.');
+  if (lease.state === 'committed-unconfirmed') return refuse(lease, event, 'The last move of this VM is not confirmed yet.');
+  if (lease.state !== 'owned') {
+    if (lease.migrationId !== event.migrationId || lease.targetHostId !== event.targetHostId) {
+      return refuse(lease, event, 'Another migration of this VM is in its switchover.');
+    }
+    return { lease, effects: [{ type: 'repeat-held', migrationId: event.migrationId }] };
+  }
+  if (endedMigration(lease, event.migrationId) !== undefined) return refuse(lease, event, 'This migration has ended already.');
+  if (event.targetHostId === event.hostId) return refuse(lease, event, 'A VM cannot be moved to the host that owns it.');
+  const next: HoldingLease = {
+    state: 'holding', vmId: lease.vmId, ownerHostId: lease.ownerHostId, epoch: lease.epoch, ended: lease.ended,
+    migrationId: event.migrationId, targetHostId: event.targetHostId,
+  };
+  return { lease: next, effects: [{ type: 'begin-hold', migrationId: event.migrationId }] };
+}
+
+function drained(lease: Lease, event: EventOf<'drained'>): LeaseStep {
+  if (!holds(lease, event.hostId, event.epoch)) return refuse(lease, event, 'This host does not own the VM any more.');
+  if ((lease.state !== 'holding' && lease.state !== 'drained') || lease.migrationId !== event.migrationId) {
+    return refuse(lease, event, 'This migration holds no frames, so it cannot be drained.');
+  }
+  return { lease: { ...lease, state: 'drained' }, effects: [{ type: 'tell-drained', migrationId: event.migrationId }] };
+}
+
+/** Unlike an abort, it does not end the migration: the source copies on, and may hold again. */
+function release(lease: Lease, event: EventOf<'release'>): LeaseStep {
+  if (!holds(lease, event.hostId, event.epoch)) return refuse(lease, event, 'Too late: this host does not own the VM any more.');
+  const tell: LeaseEffect = { type: 'tell-released', migrationId: event.migrationId };
+  if ((lease.state !== 'holding' && lease.state !== 'drained') || lease.migrationId !== event.migrationId) return { lease, effects: [tell] };
+  return { lease: undisturbed(lease), effects: [{ type: 'end-hold' }, tell] };
+}
+
+function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
+  if (!holds(lease, event.hostId, event.epoch) || lease.state === 'committed-unconfirmed') {
+    return { lease, effects: [outcomeFor(lease, event.hostId, event.migrationId)] };
+  }
+  if ((lease.state === 'holding' || lease.state === 'drained') && lease.migrationId === event.migrationId) {
+    const next = kept(lease, event.migrationId);
+    return { lease: next, effects: [{ type: 'end-hold' }, outcomeFor(next, event.hostId, event.migrationId)] };
+  }
+  // Not in its switchover (its hold never arrived, or was lost with the relay's memory): now it can never begin one.
+  const next = lease.state === 'owned' && endedMigration(lease, event.migrationId) === undefined ? kept(lease, event.migrationId) : lease;
+  return { lease: next, effects: [outcomeFor(next, event.hostId, event.migrationId)] };
+}
+
+function commit(lease: Lease, event: EventOf<'commit'>): LeaseStep {
+  const past = endedMigration(lease, event.migrationId);
+  const already =
+    (lease.state === 'committed-unconfirmed' && lease.migrationId === event.migrationId) || past?.how === 'moved';
+  if (already && lease.ownerHostId === event.hostId) {
+    // The answer to the first one was lost with the connection.
+    return { lease, effects: [{ type: 'tell-committed', toHostId: event.hostId, epoch: lease.epoch, migrationId: event.migrationId }] };
+  }
+  if (past?.how === 'given-back') return refuse(lease, event, 'The VM was given back to its source, because no sign of life came in time.');
+  if (past !== undefined) return refuse(lease, event, 'The source has ended this migration.');
+  if (lease.state !== 'drained') return refuse(lease, event, 'The source has not handed the VM over.');
+  if (lease.migrationId !== event.migrationId || lease.targetHostId !== event.hostId) {
+    return refuse(lease, event, 'The source is handing the VM over to another migration.');
+  }
+  if (!holds(lease, event.fromHostId, event.fromEpoch)) return refuse(lease, event, 'The VM has changed hands since this migration began.');
+  const epoch = (lease.epoch + 1) as LeaseEpoch;
+  const next: UnconfirmedLease = {
+    state: 'committed-unconfirmed', vmId: lease.vmId, ownerHostId: event.hostId, epoch, ended: lease.ended,
+    migrationId: event.migrationId, sourceHostId: lease.ownerHostId, sourceEpoch: lease.epoch, expired: false,
+  };
+  return {
+    lease: next,
+    effects: [
+      // Told first: the target takes frames only once it knows that it owns the VM.
+      { type: 'tell-committed', toHostId: event.hostId, epoch, migrationId: event.migrationId },
+      { type: 'move-port', toHostId: event.hostId, epoch, migrationId: event.migrationId },
+      { type: 'await-sign-of-life', afterRestart: false },
+    ],
+  };
+}
+
+function alive(lease: Lease, event: EventOf<'alive'>): LeaseStep {
+  if (lease.state !== 'committed-unconfirmed' || !holds(lease, event.hostId, event.epoch)) return unchanged(lease);
+  const next = owned(lease, lease.ownerHostId, lease.epoch, {
+    migrationId: lease.migrationId, sourceHostId: lease.sourceHostId, sourceEpoch: lease.sourceEpoch, how: 'moved',
+  });
+  return { lease: next, effects: [{ type: 'confirm' }, outcomeFor(next, lease.sourceHostId, lease.migrationId)] };
+}
+
+function giveBack(lease: UnconfirmedLease): LeaseStep {
+  const epoch = (lease.epoch + 1) as LeaseEpoch;
+  const next = owned(lease, lease.sourceHostId, epoch, {
+    migrationId: lease.migrationId, sourceHostId: lease.sourceHostId, sourceEpoch: lease.sourceEpoch, how: 'given-back',
+  });
+  return {
+    lease: next,
+    effects: [
+      outcomeFor(next, lease.sourceHostId, lease.migrationId),
+      { type: 'give-back', toHostId: lease.sourceHostId, fromHostId: lease.ownerHostId, epoch, migrationId: lease.migrationId },
+    ],
+  };
+}
+
+function relayRestarted(lease: Lease): LeaseStep {
+  switch (lease.state) {
+    case 'owned':
+      return unchanged(lease);
+    case 'holding':
+    case 'drained':
+      return { lease: undisturbed(lease), effects: [] };
+    case 'committed-unconfirmed':
+      return { lease: { ...lease, expired: false }, effects: [{ type: 'await-sign-of-life', afterRestart: true }] };
+    default:
+      return assertNever(lease);
+  }
+}

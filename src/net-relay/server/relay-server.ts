@@ -1,0 +1,400 @@
+/**
+ * The relay: opens sockets and their sessions, keeps the beat, answers what the server's API asks. One per process; everything
+ * it opens goes with dispose().
+ */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../shared/clock.ts';
+import type { Disposable } from '../../shared/disposable.ts';
+import type { HostId, LeaseEpoch, MigrationId, RoomName } from '../../shared/ids.ts';
+import { isOverdue } from '../protocol/attempt.ts';
+import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.ts';
+import { Counters } from '../../shared/counters.ts';
+import { HostSession, type HostConnection } from './host-session.ts';
+import { KeyTries } from './key-tries.ts';
+import type { OpenGateway } from '../lan/lan.ts';
+import type { LaneConnection } from './lane-session.ts';
+import type { PortConnection } from './port-session.ts';
+import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from '../protocol/relay-protocol.ts';
+import { allowOrigins, type OriginCheck } from './origins.ts';
+import { AddressPaces } from '../limits/pace.ts';
+import { OpenRooms, type NoAdmission, type RoomOwner } from './open-rooms.ts';
+import { openRelayStore, type RelayStore } from '../store/relay-store.ts';
+import { REFUSALS } from './refusals.ts';
+import { StoreUnsure, type KeyValueStore } from '../store/key-value-store.ts';
+import { digestOf, RoomKeys } from './room-keys.ts';
+import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from '../limits/server-limits.ts';
+import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
+import { systemClock } from '../../shared/system-clock.ts';
+import { tooMuchWaiting } from './waiting.ts';
+import { createWebSocketAcceptor } from './web-socket-server.ts';
+
+export interface RelayOptions {
+  /** Leases, keys and VMs survive a restart through it. */
+  readonly store: KeyValueStore;
+  readonly clock?: Clock;
+  /** The wall clock of all guests, in milliseconds since 1970; the process's own unless given. */
+  readonly wallMs?: () => number;
+  /** Cryptographically strong. */
+  readonly randomBytes?: (count: number) => Uint8Array;
+  readonly openGateway?: OpenGateway;
+  /** Pages that may open sockets; this server's own unless given. */
+  readonly allowsOrigin?: OriginCheck;
+  /** Shared with whatever else checks keys, for one limit. */
+  readonly tries?: KeyTries;
+  /** What is asked of who opens a new room; anybody may if it gives null. */
+  readonly openCode?: (defaultRoomKey: string) => string | null;
+  /** DEFAULT_LIMITS unless given. */
+  readonly limits?: ServerLimits;
+  /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
+  readonly onTrouble?: (error: unknown) => void;
+  /** The store cannot say any more what is stored. The relay is gone, as after a crash, and has answered nobody. */
+  readonly onStoreUnsure?: (error: StoreUnsure) => void;
+}
+
+interface RoomStatus {
+  readonly hosts: readonly HostInfo[];
+  readonly vms: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly mac: string;
+    readonly ip: string;
+    readonly ownerHostId: string;
+    readonly ownerPresent: boolean;
+    readonly epoch: number;
+    readonly forwards: readonly PortForward[];
+    /** Frames refused or lost, by name. */
+    readonly dropped: Readonly<Record<string, number>>;
+  }[];
+  /** VMs that are no more and that nobody dismissed yet, oldest first. */
+  readonly ended: readonly EndedVm[];
+}
+
+interface RelayStats {
+  readonly sockets: number;
+  readonly rooms: number;
+  readonly vms: number;
+  readonly heldFrames: number;
+  readonly heldBytes: number;
+  /** Refused sockets and messages, by name. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Frames dropped, by name, over all rooms. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** Records of the store that could not be understood. */
+  readonly unreadable: readonly string[];
+}
+
+export interface Relay extends Disposable {
+  readonly defaultRoomKey: string;
+  /** Takes upgrades of `/relay/host`, `/relay/port` and `/relay/lane` (behind any prefix); false for any other path, which it leaves alone. `address`: of the caller, for limits that an address has; null: none. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address?: string | null): boolean;
+  /** True if the room exists and this is its key. */
+  checkKey(room: string, key: string): boolean;
+  /** Null if there is no such room, or the key is not its key. */
+  roomStatus(room: string, key: string): RoomStatus | null;
+  /** Of the default room: its owner's, which the server prints. */
+  readonly defaultOwnerSecret: string;
+  /** What the owner of a room may do; null if nobody owns it, or the secret is not the owner's. */
+  owner(room: string, secret: string): RoomOwner | null;
+  /** Of a tab of this room that goes. False if there is no such room, or the key is not its key. */
+  lastWord(room: string, key: string, word: LastWord): boolean;
+  stats(): RelayStats;
+  /** For tests and other transports: a socket that is open already. */
+  connect(kind: SocketKind, socket: ServerSocket, caller?: Partial<Caller>): ServerSocketEvents;
+}
+
+interface Caller {
+  /** False: another site's page. */
+  readonly originAllowed: boolean;
+  readonly address: string | null;
+}
+
+export type SocketKind = 'host' | 'port' | 'lane';
+type AnyConnection = HostConnection | PortConnection | LaneConnection;
+type RelayRefusal = ConnectionRefusal | HostRefusal | 'unknown-vm' | 'internal';
+
+/** What to do after a month need not be done each second. */
+const EXPIRE_ROOMS_EVERY_BEATS = 60;
+
+const SOCKET_KINDS: readonly SocketKind[] = ['host', 'port', 'lane'];
+
+export function createRelay(options: RelayOptions): Relay {
+  return new RelayServer(options);
+}
+
+class RelayServer implements Relay {
+  private readonly clock: Clock;
+  private readonly wallMs: () => number;
+  private readonly store: RelayStore;
+  private readonly keys: RoomKeys;
+  private readonly options: RelayOptions;
+  private readonly limits: ServerLimits;
+  private readonly allowsOrigin: OriginCheck;
+  private readonly acceptor = createWebSocketAcceptor();
+  private readonly rooms: OpenRooms;
+  private readonly connections = new Set<AnyConnection>();
+  private readonly addressPaces = new AddressPaces(SHARED_PACE);
+  private readonly refusals = new Counters<RelayRefusal>();
+  private timer: Disposable | null = null;
+  private beats = 0;
+  private disposed = false;
+
+  constructor(options: RelayOptions) {
+    this.options = options;
+    this.limits = options.limits ?? DEFAULT_LIMITS;
+    this.allowsOrigin = options.allowsOrigin ?? allowOrigins();
+    const clock = options.clock ?? systemClock;
+    this.clock = { now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => void this.guarded(callback), ms) };
+    this.wallMs = options.wallMs ?? (() => Date.now());
+    const random = options.randomBytes ?? ((count) => randomBytes(count));
+    this.store = openRelayStore(this.watched(options.store));
+    this.keys = new RoomKeys(this.store, () => Buffer.from(random(24)).toString('base64url'), this.limits.storedRooms, this.wallMs, options.openCode);
+    this.rooms = new OpenRooms({
+      keys: this.keys,
+      tries: options.tries ?? new KeyTries(clock),
+      limits: this.limits,
+      store: this.store,
+      clock: this.clock,
+      wallMs: this.wallMs,
+      randomBytes: random,
+      openGateway: options.openGateway ?? null,
+    });
+    this.keepBeat();
+  }
+
+  get defaultRoomKey(): string {
+    return this.keys.defaultKey;
+  }
+
+  get defaultOwnerSecret(): string {
+    return this.keys.defaultOwnerSecret;
+  }
+
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, address: string | null = null): boolean {
+    const path = (request.url ?? '').split('?')[0] ?? '';
+    const kind = SOCKET_KINDS.find((each) => path.endsWith(`/relay/${each}`));
+    if (kind === undefined || this.disposed) return false;
+    this.acceptor.accept(request, socket, head, (webSocket) => this.connect(kind, webSocket, { originAllowed: this.allowsOrigin(request), address }));
+    return true;
+  }
+
+  connect(kind: SocketKind, socket: ServerSocket, { originAllowed = true, address = null }: Partial<Caller> = {}): ServerSocketEvents {
+    const connection = kind === 'host' ? this.hostConnection(socket, address) : kind === 'port' ? this.portConnection(socket, address) : this.laneConnection(socket, address);
+    const full = this.connections.size >= this.limits.sockets ? 'relay-full' : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress ? 'address-full' : null;
+    this.connections.add(connection);
+    if (address !== null) connection.sharePace(this.addressPaces.enter(address, this.clock.now()));
+    if (this.disposed) connection.drop(CloseCode.goingAway, 'restarting');
+    else if (!originAllowed) this.refuse(connection, 'origin');
+    else if (full !== null) this.refuse(connection, full);
+    const guarded = (act: () => void): void => {
+      if (!this.guarded(act)) connection.drop(CloseCode.internal, 'internal');
+    };
+    return {
+      text: (text) => guarded(() => connection.events.text(text)),
+      binary: (bytes) => guarded(() => connection.events.binary(bytes)),
+      closed: (orderly) => {
+        this.connections.delete(connection);
+        if (address !== null) this.addressPaces.leave(address);
+        guarded(() => connection.events.closed(orderly));
+      },
+    };
+  }
+
+  checkKey(room: string, key: string): boolean {
+    return this.keys.check(room as RoomName, key) === 'accepted';
+  }
+
+  roomStatus(name: string, key: string): RoomStatus | null {
+    if (!this.checkKey(name, key)) return null;
+    const room = this.rooms.get(name);
+    if (room === undefined) return { hosts: [], vms: [], ended: this.rooms.endedIn(name) };
+    return {
+      hosts: room.hosts.list(),
+      vms: room.listVms().map(({ id, name: vmName, mac, ip, hostId, ownerPresent, epoch, forwards }) => ({
+        id, name: vmName, mac, ip, ownerHostId: hostId, ownerPresent, epoch, forwards, dropped: room.vm(id)?.port.drops.toJSON() ?? {},
+      })),
+      ended: room.listEnded(),
+    };
+  }
+
+  lastWord(room: string, key: string, word: LastWord): boolean {
+    if (!this.checkKey(room, key)) return false;
+    this.guarded(() => this.rooms.get(room)?.lastWord(word));
+    return true;
+  }
+
+  owner(room: string, secret: string): RoomOwner | null {
+    return this.rooms.owner(room, secret);
+  }
+
+  stats(): RelayStats {
+    const dropped: Record<string, number> = {};
+    const add = (counts: Readonly<Record<string, number>>): void => {
+      for (const [name, count] of Object.entries(counts)) dropped[name] = (dropped[name] ?? 0) + count;
+    };
+    let vms = 0;
+    let heldFrames = 0;
+    let heldBytes = 0;
+    for (const room of this.rooms) {
+      add(room.lanSwitch.drops.toJSON());
+      for (const vm of room.allVms()) {
+        vms += 1;
+        heldFrames += vm.port.held.frames;
+        heldBytes += vm.port.held.bytes;
+        add(vm.port.drops.toJSON());
+      }
+    }
+    return { sockets: this.connections.size, rooms: this.rooms.size, vms, heldFrames, heldBytes, refusals: this.refusals.toJSON(), dropped, unreadable: this.store.unreadable };
+  }
+
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.timer?.dispose();
+    // Clients try again after this code: the relay is most likely restarting.
+    for (const connection of [...this.connections]) connection.drop(CloseCode.goingAway, 'restarting');
+    this.connections.clear();
+    this.rooms.dispose();
+    this.acceptor.dispose();
+  }
+
+  /** A store that cannot say what is stored ends the relay at once: nobody is answered any more. */
+  private watched(store: KeyValueStore): KeyValueStore {
+    const watch = (act: () => void): void => {
+      try {
+        act();
+      } catch (error) {
+        if (error instanceof StoreUnsure && !this.disposed) {
+          this.dispose();
+          this.options.onStoreUnsure?.(error);
+        }
+        throw error;
+      }
+    };
+    return {
+      entries: () => store.entries(),
+      put: (key, value, use) => watch(() => store.put(key, value, use)),
+      remove: (key) => watch(() => store.remove(key)),
+      close: () => store.close(),
+    };
+  }
+
+  /** False if it met an error of the relay's own. */
+  private guarded(act: () => void): boolean {
+    try {
+      act();
+      return true;
+    } catch (error) {
+      if (this.disposed) return false;
+      this.count('internal');
+      this.options.onTrouble?.(error);
+      return false;
+    }
+  }
+
+  private hostConnection(socket: ServerSocket, address: string | null): HostConnection {
+    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, this.clock);
+    connection.onMessage = (message) => {
+      if (message.type !== 'hello') {
+        this.count('no-hello');
+        connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
+        return;
+      }
+      const admitted = this.rooms.admit(message, address, true);
+      if ('cause' in admitted) {
+        this.refuse(connection, admitted.cause);
+        return;
+      }
+      const hostId = message.hostId as HostId;
+      if (isOverdue(message.attempt, admitted.room.hosts.voice(hostId)?.attempt)) {
+        connection.refuse({ cause: 'replaced', reason: 'A newer connection of the same tab took this place.' });
+        return;
+      }
+      connection.sharePace(admitted.room.pace);
+      const session = new HostSession(connection, admitted.room, hostId, message.attempt, address);
+      if (!admitted.room.hosts.join(hostId, message.name, session)) {
+        this.refuse(connection, 'room-full');
+        return;
+      }
+      session.send({ type: 'welcome', hostId, room: message.room, heartbeatMs: HEARTBEAT_MS, owner: admitted.isOwner, key: admitted.key });
+      session.send(admitted.room.roomMessage());
+      admitted.room.changed();
+    };
+    return connection;
+  }
+
+  private portConnection(socket: ServerSocket, address: string | null): PortConnection {
+    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, this.clock);
+    connection.onMessage = (message) => {
+      if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
+        this.count('no-hello');
+        connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
+        return;
+      }
+      const admitted = this.rooms.admit(message, address, false);
+      if ('cause' in admitted && admitted.cause !== 'closed-room') {
+        this.refuse(connection, admitted.cause);
+        return;
+      }
+      const vm = 'room' in admitted ? admitted.room.vm(message.vmId) : undefined;
+      if (vm === undefined) {
+        this.count('unknown-vm');
+        connection.refuse({ cause: 'unknown-vm', reason: 'The relay knows no such VM; it has ended, or was forgotten.' });
+        return;
+      }
+      if ('room' in admitted) connection.sharePace(admitted.room.pace);
+      const digest = digestOf(message.hostToken).toString('hex');
+      const hostId = message.hostId as HostId;
+      const epoch = message.epoch as LeaseEpoch;
+      if (message.type === 'attach-owner') vm.attachOwner(connection, hostId, digest, epoch, message.attempt);
+      else vm.attachTarget(connection, hostId, digest, epoch, message.migrationId as MigrationId, message.attempt);
+    };
+    return connection;
+  }
+
+  private laneConnection(socket: ServerSocket, address: string | null): LaneConnection {
+    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, this.clock);
+    connection.onMessage = (message) => {
+      if (message.type !== 'join-lane') {
+        this.count('no-hello');
+        connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
+        return;
+      }
+      const admitted = this.rooms.admit(message, address, false);
+      if ('cause' in admitted) {
+        this.refuse(connection, admitted.cause);
+        return;
+      }
+      connection.sharePace(admitted.room.pace);
+      admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
+    };
+    return connection;
+  }
+
+  private refuse(connection: AnyConnection, why: NoAdmission): void {
+    const cause = why === 'closed-room' ? 'key' : why;
+    this.count(cause);
+    connection.refuse({ cause, reason: REFUSALS[cause] });
+  }
+
+  private count(refusal: RelayRefusal): void {
+    this.refusals.add(refusal);
+  }
+
+  /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
+  private keepBeat(): void {
+    this.timer = this.clock.setTimeout(() => {
+      const heartbeat = { type: 'heartbeat', at: this.clock.now(), wallMs: this.wallMs() } as const;
+      for (const connection of [...this.connections]) {
+        if (connection.isOpen) connection.beat({ ...heartbeat, echo: connection.echo });
+        else this.connections.delete(connection);
+      }
+      for (const connection of tooMuchWaiting(this.connections, MAX_WAITING_BYTES)) this.guarded(() => connection.letGo());
+      this.beats += 1;
+      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.get(name) !== undefined));
+      this.rooms.beat((act) => this.guarded(act));
+      if (!this.disposed) this.keepBeat();
+    }, HEARTBEAT_MS);
+  }
+}
