@@ -14,6 +14,7 @@ import { openQuietRoom } from './quiet-room.ts';
 import { attack, gaveBack, newRoomOpens, quietFor, stayedQuiet, wentOn } from './soak.ts';
 import { startSoakedServer, type SoakedServer } from './soaked-server.ts';
 
+const IN_SERVICE_MS = 30_000;
 const SETTLE_MS = 3000;
 const QUIET_MS = 10_000;
 const REST_MS = 60_000;
@@ -55,9 +56,12 @@ async function alone(server: SoakedServer, what: Attack, number: number): Promis
   }
 }
 
+/** The server is one in service: what its first visitors cost it, and would cost it anyway, was there before the strangers came. */
 async function together(server: SoakedServer): Promise<readonly Verdict[]> {
+  const cold = server.held().memoryMiB;
   const quiet = await openQuietRoom(server.origin);
   try {
+    await ordinaryRooms(server, IN_SERVICE_MS);
     await sleep(SETTLE_MS);
     await quietFor(quiet, QUIET_MS);
     const held = server.held();
@@ -70,7 +74,7 @@ async function together(server: SoakedServer): Promise<readonly Verdict[]> {
     }));
     const during = await quiet.figures();
     await sleep(REST_MS);
-    return [wentOn(during), ...gaveBack(held, server.held()), await newRoomOpens(server)];
+    return [wentOn(during), ...gaveBack(held, server.held(), cold), await newRoomOpens(server)];
   } finally {
     quiet.dispose();
   }

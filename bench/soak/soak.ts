@@ -50,10 +50,10 @@ export function wentOn(during: QuietFigures): Verdict {
   };
 }
 
-/** What the server holds once the attackers have gone. */
-export function gaveBack(before: Held, after: Held): readonly Verdict[] {
+/** What the server holds once the attackers have gone. `coldMiB`: its memory before anybody came, for the figures. */
+export function gaveBack(before: Held, after: Held, coldMiB: number | null = null): readonly Verdict[] {
   return [
-    { claim: `memory within ${MEMORY_FACTOR} times`, holds: after.memoryMiB <= MEMORY_FACTOR * before.memoryMiB, figures: `${before.memoryMiB.toFixed(0)} to ${after.memoryMiB.toFixed(0)} MiB` },
+    { claim: `memory within ${MEMORY_FACTOR} times`, holds: after.memoryMiB <= MEMORY_FACTOR * before.memoryMiB, figures: `${before.memoryMiB.toFixed(0)} to ${after.memoryMiB.toFixed(0)} MiB${coldMiB === null ? '' : `; ${coldMiB.toFixed(0)} as it started`}` },
     { claim: 'descriptors as before', holds: after.descriptors <= before.descriptors + DESCRIPTORS_OF_ITS_OWN, figures: `${before.descriptors} to ${after.descriptors}` },
     { claim: 'listeners as before', holds: after.listeners <= before.listeners, figures: `${before.listeners} to ${after.listeners}` },
   ];
