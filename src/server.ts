@@ -4,6 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { RequestHandler } from 'express';
 import { ensureGuest, GuestError } from '../guest/ensure-guest.ts';
+import { Arrivals } from './http-server/arrivals.ts';
 import { buildPage } from './http-server/build-page.ts';
 import { displayHost, exposureNotice, origin, outsideAddresses, outsideOrigins } from './http-server/addresses.ts';
 import { openCodeFor, publicNotice } from './http-server/public-notice.ts';
@@ -53,9 +54,10 @@ const ownErrors = new Counters<OwnError>();
 
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
+  const arrivals = new Arrivals(systemClock);
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
   // Port, data directory and records come first: what is wrong with them should be known before a guest is built for a minute.
-  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, log: log.about('connections') });
+  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, arrivals, log: log.about('connections') });
   open.add(log);
   const closing: Closing = { last: [] };
   const stopping = stopOnSignal(open, listener, closing);
@@ -98,7 +100,7 @@ async function run(options: ServerOptions): Promise<void> {
     requestLog(error instanceof Error ? (error.stack ?? error.message) : String(error));
   };
   const downloads = new CaptureDownloads(systemClock);
-  const figures = () => ({ ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), ownErrors: ownErrors.toJSON() });
+  const figures = () => ({ ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), connections: { refusals: arrivals.refusals.toJSON() }, ownErrors: ownErrors.toJSON() });
   // Asked anew each time: a laptop changes its network.
   const addresses = (): string[] => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces()));
   listener.serve(

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Arrivals } from './arrivals.ts';
 import { allowHosts, refuseForeignHost, type HostCheck } from './host-names.ts';
 import { ListenError, sentenceForListenError } from './listen-error.ts';
 
@@ -22,6 +23,8 @@ export interface ListenOptions {
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
   /** Names it goes by besides loopback's and `host`. */
   readonly allowedHosts?: readonly string[];
+  /** Whose turn it is; everybody's at once unless given. */
+  readonly arrivals?: Pick<Arrivals, 'turn'>;
   readonly log?: (line: string) => void;
 }
 
@@ -36,9 +39,17 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
   const server = makeServer(options.tls, dispatch);
   const sockets = new Set<Socket>();
+  // What the server itself does with a new connection.
+  const taking = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
+    const admit = (): void => {
+      for (const take of taking) take.call(server, socket);
+    };
+    if (options.arrivals === undefined) admit();
+    else options.arrivals.turn(socket, admit);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(new ListenError(sentenceForListenError(error, options.host, options.port))));

@@ -9,7 +9,7 @@ describe('the figures for Prometheus', () => {
   let [withKey, without] = [undefined, undefined] as unknown as ServedApp[] as [ServedApp, ServedApp];
   const figures: ServerFigures = {
     sockets: 3, rooms: 2, vms: 1, heldFrames: 4, heldBytes: 5000, refusals: { key: 7, slowed: 1 }, dropped: { 'slow-port': 9 },
-    signalling: { sockets: 6, waitingBytes: 8, absentBytes: 0, refusals: { 'too-fast': 2 } }, ownErrors: { 'failed-request': 1 },
+    signalling: { sockets: 6, waitingBytes: 8, absentBytes: 0, refusals: { 'too-fast': 2 } }, connections: { refusals: { 'connections-waiting': 2 } }, ownErrors: { 'failed-request': 1 },
   };
   beforeAll(async () => {
     const app = (operatorKey: string | null) => serveApp(express().get('/metrics', metrics({ figures: () => figures, operatorKey })));

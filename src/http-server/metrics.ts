@@ -19,6 +19,7 @@ export interface ServerFigures {
   /** Frames dropped, by name; of the VMs there are now. */
   readonly dropped: Counts;
   readonly signalling: SignallingFigures;
+  readonly connections: { readonly refusals: Counts };
   /** Errors that nobody expected, by where they were met. */
   readonly ownErrors: Counts;
 }
@@ -56,6 +57,7 @@ export function metrics({ figures, operatorKey }: MetricsOptions): RequestHandle
   gauge('signalling_waiting_bytes', 'Bytes that wait in them.', ({ signalling }) => signalling.waitingBytes);
   counter('refusals', 'Sockets and messages that the relay refused, or read more slowly (slowed), by name.', ({ refusals }) => refusals);
   counter('signalling_refusals', 'What the signalling server refused, by name.', ({ signalling }) => signalling.refusals);
+  counter('connection_refusals', 'Connections that were ended before anything was read of them, by name.', ({ connections }) => connections.refusals);
   counter('own_errors', 'Errors of the server itself, by where they were met.', ({ ownErrors }) => ownErrors);
   new Gauge({ name: 'tabmotion_dropped_frames', help: 'Frames dropped of the VMs there are now, by name.', labelNames: ['name'], registers: [registry], collect() {
     byName(this, (metric, name, count) => metric.set({ name }, count), figures().dropped);

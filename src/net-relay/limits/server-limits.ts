@@ -53,6 +53,14 @@ export const WRONG_KEYS_PER_SECOND = 1;
 /** Addresses that were wrong; those that were longest ago are forgotten first. */
 export const MAX_ADDRESSES_REMEMBERED = 10_000;
 
+/** Connections of all kinds a second, and so many at once; more wait. A class whose thirty tabs are opened together makes some hundreds. */
+export const CONNECTIONS_PER_SECOND = 100;
+export const CONNECTIONS_AT_ONCE = 300;
+/** `connections-waiting`: of them, those that wait: for five seconds at most. */
+export const MAX_CONNECTIONS_WAITING = 500;
+/** Milliseconds until somebody who guesses keys is told again that no key is looked at. */
+export const TOO_MANY_TRIES_ANSWER_MS = 500;
+
 // Of a room, and of an address.
 
 /** Of all sockets of a room together, and of all of one address: a class behind one router is a room. */
