@@ -94,12 +94,12 @@ export class OpenRooms implements Disposable {
     const name = credentials.room as RoomName;
     const known = this.rooms.get(name);
     const tokenDigest = digestOf(credentials.hostToken).toString('hex');
-    // Who is in the room goes on, whoever tries keys in the same network, and with whatever key it came once.
+    // Who is in the room goes on, whoever tries keys in the same network, and with the key that it came with once.
     const isMember = known?.hosts.tokenDigest(credentials.hostId as HostId) === tokenDigest;
     if (!isMember && !tries.allows(address)) return { cause: 'too-many-tries' };
     const check = keys.check(name, credentials.key);
     const isOwner = (): boolean => credentials.ownerSecret !== undefined && keys.isOwners(name, credentials.ownerSecret);
-    const hasOldKey = check === 'refused' && (isMember || isOwner());
+    const hasOldKey = check === 'refused' && ((isMember && keys.isFormer(name, credentials.key)) || isOwner());
     if (check === 'refused' && !hasOldKey) tries.wrong(address);
     if ((check === 'refused' && !hasOldKey) || (check === 'unknown-room' && !mayOpen)) return { cause: 'key' };
     if (known === undefined && !mayOpen) return { cause: 'closed-room' };

@@ -139,6 +139,7 @@ class RelayServer implements Relay {
   private timer: Disposable | null = null;
   private beats = 0;
   private disposed = false;
+  private isMade = false;
 
   constructor(options: RelayOptions) {
     this.options = options;
@@ -160,6 +161,7 @@ class RelayServer implements Relay {
       randomBytes: random,
       openGateway: options.openGateway ?? null,
     });
+    this.isMade = true;
     this.keepBeat();
   }
 
@@ -255,7 +257,8 @@ class RelayServer implements Relay {
     // Clients try again after this code: the relay is most likely restarting.
     for (const connection of [...this.connections]) connection.drop(CloseCode.goingAway, 'restarting');
     this.connections.clear();
-    this.rooms.dispose();
+    // A store that fails as the relay is made ends it before it has rooms.
+    if (this.isMade) this.rooms.dispose();
     this.acceptor.dispose();
   }
 

@@ -7,7 +7,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RoomName } from '../../shared/ids.ts';
 import { DEFAULT_ROOM } from '../protocol/relay-protocol.ts';
-import type { RelayStore, StoredRoom } from '../store/relay-store.ts';
+import { MAX_FORMER_KEYS, type RelayStore, type StoredRoom } from '../store/relay-store.ts';
 import { triesToStore } from '../store/key-value-store.ts';
 import { KEEP_UNUSED_ROOM_MS } from '../limits/server-limits.ts';
 
@@ -83,6 +83,11 @@ export class RoomKeys {
     return matches ? 'accepted' : 'refused';
   }
 
+  /** A key that the room had before its owner changed it. */
+  isFormer(room: RoomName, key: string): boolean {
+    return this.secretsOf(room)?.formerKeyDigests?.some((digest) => matchesDigest(key, digest)) ?? false;
+  }
+
   /** False for a room that has no owner, too. */
   isOwners(room: RoomName, secret: string): boolean {
     return matchesDigest(secret, this.secretsOf(room)?.ownerDigest ?? UNKNOWN_DIGEST);
@@ -111,8 +116,8 @@ export class RoomKeys {
     const key = this.makeKey();
     const stored = this.store.rooms.get(room);
     const unstored = this.unstored.get(room);
-    if (stored !== undefined) this.store.putRoom(room, { ...stored, ...(stored.key === undefined ? { keyDigest: hexDigestOf(key) } : keyAndDigest(key)) });
-    else if (unstored !== undefined) this.unstored.set(room, { ...unstored, keyDigest: hexDigestOf(key) });
+    if (stored !== undefined) this.store.putRoom(room, { ...stored, ...withKey(stored, key) });
+    else if (unstored !== undefined) this.unstored.set(room, { ...unstored, ...withKey(unstored, key) });
     this.changed.set(room, key);
     return key;
   }
@@ -179,4 +184,9 @@ const UNKNOWN_DIGEST = '0'.repeat(64);
 
 const hexDigestOf = (secret: string): string => digestOf(secret).toString('hex');
 const keyAndDigest = (key: string): Pick<StoredRoom, 'key' | 'keyDigest'> => ({ key, keyDigest: hexDigestOf(key) });
+/** The key is kept itself where the one before was. */
+const withKey = (before: Secrets, key: string): Partial<StoredRoom> => ({
+  ...(before.key === undefined ? { keyDigest: hexDigestOf(key) } : keyAndDigest(key)),
+  formerKeyDigests: [before.keyDigest, ...(before.formerKeyDigests ?? [])].slice(0, MAX_FORMER_KEYS),
+});
 const ownerAndDigest = (ownerSecret: string): Pick<StoredRoom, 'ownerSecret' | 'ownerDigest'> => ({ ownerSecret, ownerDigest: hexDigestOf(ownerSecret) });

@@ -14,9 +14,14 @@ const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
 const epoch = v.pipe(v.number(), v.integer(), v.minValue(1));
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
+/** Who was away for longer than it took to change the key so often has it told by nobody. */
+export const MAX_FORMER_KEYS = 8;
+
 const storedRoomSchema = v.object({
   /** SHA-256 of the key, hex. */
   keyDigest: digest,
+  /** SHA-256 of keys that it had before, the newest first: hosts that are in the room may come back with one. */
+  formerKeyDigests: v.optional(v.pipe(v.array(digest), v.maxLength(MAX_FORMER_KEYS))),
   /** The key itself, only where the server made it and must print it again. */
   key: v.optional(v.string()),
   /** SHA-256 of the owner's secret, hex; absent where nobody is the owner. */

@@ -52,6 +52,9 @@ const AWAY_MS = [1, 50, 50, 400, 400, 1500, 1500, 3000, 7000, 7000, 12_000, 40_0
 const NOTICED_AFTER_MS = 3500;
 /** How much later old messages arrive than the connection that carried them broke. */
 const LATE_MS = [1, 5, 30, 150, 1500, 8000] as const;
+/** How often the room's owner asks again while a tab cannot be removed, and how many times. */
+const REMOVE_AGAIN_MS = 100;
+const REMOVE_TRIES = 600;
 /** How long messages pile up in a connection before it breaks. */
 const PILE_MS = [0, 1, 5, 40, 300] as const;
 
@@ -251,15 +254,19 @@ export const REMOVED_TABS: readonly Disturbance[] = (['source', 'target'] as con
   canStrike: ({ staging }) => staging[side].isUp,
   strike(scene, struck) {
     const { staging, arbiter } = scene;
-    scene.watch(() => {
-      if (!staging[side].isUp) return true;
-      if (!arbiter.remove(side)) return false;
+    const attempt = (left: number): void => {
+      if (!staging[side].isUp || left === 0) return;
+      if (!arbiter.remove(side)) {
+        // As long as he tries, the scene is not at rest.
+        scene.heal(REMOVE_AGAIN_MS, () => attempt(left - 1));
+        return;
+      }
       staging.world.note(`the ${side} is removed from the room`);
       staging.kill(side, true);
       for (const socket of arbiter.sockets(side)) socket.die('client', true);
       struck();
-      return true;
-    });
+    };
+    attempt(REMOVE_TRIES);
   },
 }));
 
