@@ -1,7 +1,7 @@
 /**
  * Gives memory back after a burst. A server at rest makes so little garbage that V8 does not look for any, and what a
- * storm of visitors has left stays for hours. So garbage is collected once the server has come to rest, and again only
- * after another burst: a collection takes some tens of milliseconds.
+ * storm of visitors has left stays for hours. So garbage is collected once the server has come to rest, once more for
+ * what is only forgotten by then, and again only after another burst: a collection takes some tens of milliseconds.
  */
 import { Session } from 'node:inspector';
 import { performance } from 'node:perf_hooks';
@@ -33,8 +33,9 @@ export function collectAtRest({ clock, collect, bytesInUse, busyShare }: MemoryR
   let timer: Disposable | null = null;
   const look = (): void => {
     restful = busyShare() <= RESTFUL_SHARE ? restful + 1 : 0;
-    left = Math.min(left, bytesInUse());
-    if (COLLECT_AFTER_LOOKS.includes(restful) && bytesInUse() - left > WORTH_BYTES) {
+    const inUse = bytesInUse();
+    left = Math.min(left, inUse);
+    if (COLLECT_AFTER_LOOKS.includes(restful) && inUse - left > WORTH_BYTES) {
       collect();
       left = bytesInUse();
     }

@@ -1,7 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { TOO_MANY_TRIES_ANSWER_MS } from '../net-relay/limits/server-limits.ts';
 import type { KeyTries } from '../net-relay/server/key-tries.ts';
-import type { Clock } from '../shared/clock.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import type { CallerOf } from './caller-address.ts';
 import type { CaptureDownloads } from './capture-downloads.ts';
@@ -15,7 +14,6 @@ export interface RoutesParts {
   readonly guest: { readonly directory: string; readonly files: readonly GuestFile[] };
   readonly rooms: Rooms & OwnedRooms;
   readonly callerOf: CallerOf;
-  readonly clock?: Clock;
   /** Of keys, by address; shared with the relay. */
   readonly tries: Pick<KeyTries, 'allows' | 'wrong'>;
   readonly downloads: CaptureDownloads;
@@ -38,7 +36,7 @@ export function createRoutes(parts: RoutesParts): Express {
     response.json({ status: 'ok' });
   });
   app.get('/metrics', parts.metrics);
-  app.use('/api', boundTries(parts.tries, parts.callerOf, parts.clock ?? systemClock));
+  app.use('/api', boundTries(parts.tries, parts.callerOf));
   app.use('/api/rooms', roomsApi(parts.rooms, parts.downloads), roomOwnerApi(parts.rooms));
   app.use('/api/relay', relayApi(parts.rooms));
   app.use('/guest', guestFiles(parts.guest.directory, parts.guest.files));
@@ -52,12 +50,12 @@ export function createRoutes(parts: RoutesParts): Express {
 }
 
 /** Every answer 403 means a wrong key; an address that was wrong too often is not looked at for a moment. */
-function boundTries(tries: RoutesParts['tries'], callerOf: CallerOf, clock: Clock): RequestHandler {
+function boundTries(tries: RoutesParts['tries'], callerOf: CallerOf): RequestHandler {
   return (request, response, next) => {
     const address = callerOf(request);
     if (!tries.allows(address)) {
       // Answered at once, who guesses would only ask the faster.
-      clock.setTimeout(() => {
+      systemClock.setTimeout(() => {
         if (response.writableEnded || response.destroyed) return;
         response.status(429).setHeader('Retry-After', '1').setHeader('Cache-Control', 'no-store').json({ error: 'Too many wrong keys came from your network. Wait a moment.' });
       }, TOO_MANY_TRIES_ANSWER_MS);

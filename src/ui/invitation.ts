@@ -1,7 +1,8 @@
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TabView } from '../host/scripting-interface.ts';
 import { copyButton } from './copy-button.ts';
-import { el, listen, setText, show } from './dom.ts';
+import { el, setText, show } from './dom.ts';
+import { modal } from './modal.ts';
 import { qrCode } from './qr-code.ts';
 
 /** What is shown of the room's address. */
@@ -34,12 +35,7 @@ export function invitation(): { readonly element: HTMLElement; update(shown: Inv
     advice,
     el('div', { class: 'row' }, copyLarge.element, close));
   const element = el('div', { class: 'invitation', 'data-testid': 'invitation' }, copy.element, open, dialog);
-  bag.add(listen(open, 'click', () => dialog.showModal()));
-  bag.add(listen(close, 'click', () => dialog.close()));
-  // A click on the backdrop is a click on the dialog itself, outside its content.
-  bag.add(listen(dialog, 'click', (event) => {
-    if (event.target === dialog) dialog.close();
-  }));
+  bag.add(modal(dialog, open, close));
   return {
     element,
     update(next) {

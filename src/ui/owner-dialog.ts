@@ -2,7 +2,8 @@ import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TabMotionHost, TabView } from '../host/scripting-interface.ts';
 import { confirmButton } from './confirm-button.ts';
 import { copyButton } from './copy-button.ts';
-import { el, keyedList, listen, setText, show, type Component } from './dom.ts';
+import { el, keyedList, setText, show, type Component } from './dom.ts';
+import { modal } from './modal.ts';
 import type { Actions } from './scene.ts';
 
 /** What is shown of a room to its owner. */
@@ -37,14 +38,7 @@ export function ownerDialog(actions: Actions): Component<OwnedRoom> {
     said,
     close);
   const element = el('div', { class: 'owner-room' }, open, dialog);
-  bag.add(listen(open, 'click', () => {
-    setText(said, '');
-    dialog.showModal();
-  }));
-  bag.add(listen(close, 'click', () => dialog.close()));
-  bag.add(listen(dialog, 'click', (event) => {
-    if (event.target === dialog) dialog.close();
-  }));
+  bag.add(modal(dialog, open, close, () => setText(said, '')));
 
   /** The page's notice lies under the dialog. */
   function act(work: () => Promise<void>): void {
