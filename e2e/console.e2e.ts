@@ -20,7 +20,7 @@ async function screenOf(host: HostPage): Promise<string[]> {
 
 /** Moves the VM; a machine that is too busy for one move makes another. */
 async function moved(from: HostPage, to: HostPage, vmId: string): Promise<void> {
-  await pollFor(`the VM to move to ${to.label}`, async () => (await from.migrate(vmId, await to.id(), { maxPauseMs: 2000 })).outcome === 'completed', 90_000);
+  await pollFor(`the VM to move to ${to.label}`, async () => (await from.migrate(vmId, await to.id(), { maxPauseMs: 5000 })).outcome === 'completed', 90_000);
 }
 
 test('moves and a tab that begins to watch late cut no character in two', async ({ openHost }) => {

@@ -14,7 +14,7 @@ const SLOW_MOVE_LIMIT_MS = 90_000;
 const STOOD_STILL_MS = 8000;
 
 test('a tab that asked for a move and is cut off meanwhile hears how it ended, and can ask again', async ({ openHost, server }) => {
-  test.setTimeout(2 * SLOW_MOVE_LIMIT_MS);
+  test.setTimeout(4 * SLOW_MOVE_LIMIT_MS);
   const cable = await openCable(server.origin);
   try {
     const source = await openHost({ label: 'source' });

@@ -24,7 +24,7 @@ test('a PC that started in Firefox moves to Chromium and back, twice, over WebRT
 
     const back: readonly (readonly [ScriptedTab, ScriptedTab])[] = [[firefox, chromium], [chromium, firefox]];
     for (const [from, to] of [...back, ...back]) {
-      const report = await from.migrate(vmId, await to.id(), { verify: true, maxPauseMs: 2000 });
+      const report = await from.migrate(vmId, await to.id(), { verify: true, maxPauseMs: 5000 });
       expect(report, `from ${from.label} to ${to.label}`).toMatchObject({ outcome: 'completed', verified: true, link: 'webrtc' });
       const seen = lastNumber(await to.consoleText(vmId));
       await pollFor(`the ticker to go on in ${to.label}`, async () => lastNumber(await to.consoleText(vmId)) >= seen + 5, SLOW_MS);

@@ -4,6 +4,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tab } from '../src/host/scripting-interface.ts';
+import { FULL } from '../src/shared/testing/full.ts';
 import { kernelGuestSkipReason } from '../src/net-relay/gateway/testing/kernel-guest.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { startLoad, startStrictRequests } from './harness/http-load.ts';
@@ -14,7 +15,7 @@ import { expect, test, type OpenHostOptions } from './harness/test.ts';
 
 const MIGRATIONS = Number(process.env['TABMOTION_LAN_MIGRATIONS'] ?? '10');
 /** B1. */
-const PING_MIGRATIONS = Number(process.env['TABMOTION_LAN_MIGRATIONS'] ?? '50');
+const PING_MIGRATIONS = Number(process.env['TABMOTION_LAN_MIGRATIONS'] ?? (FULL ? '50' : '20'));
 const B1_LIMIT_MS = 900_000;
 const SLOW_MS = 90_000;
 const CONNECTIONS = 3;
@@ -148,6 +149,8 @@ test("B1: no ping is lost over many migrations, neither the gateway's at a beat 
         if (of === id) store.pings.push([seq, rttMs]);
       });
     }, vmId);
+    const lateAnswers = async (): Promise<number> => (await room.describe(server.origin)).gateway?.['ping-late'] ?? 0;
+    const lateBefore = await lateAnswers();
     const samples = (): Promise<[number, number | null][]> => b.page.evaluate(() => (window as unknown as { pings: [number, number | null][] }).pings);
     const ping = spawn('ip', ['netns', 'exec', namespace, 'ping', '-n', '-i', '0.01', vm?.ip ?? ''], { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
@@ -170,7 +173,9 @@ test("B1: no ping is lost over many migrations, neither the gateway's at a beat 
     expect([...kernel].sort((one, other) => one - other)).toEqual(Array.from({ length: lastSeen }, (_, index) => index + 1));
     expect(output).not.toContain('DUP!');
     const told = await samples();
-    expect(told.filter(([seq, rttMs]) => seq <= last && rttMs === null)).toEqual([]);
+    // On a slow machine an answer may come after the 5 s in which it is waited for; then it is counted as late.
+    const unanswered = told.filter(([seq, rttMs]) => seq <= last && rttMs === null).length;
+    await pollFor(`late answers to ${unanswered} pings`, async () => (await lateAnswers()) - lateBefore >= unanswered, SLOW_MS);
     expect(new Set(told.map(([seq]) => seq)).size).toBe(told.length);
   } finally {
     await server.stop();

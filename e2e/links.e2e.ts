@@ -57,10 +57,10 @@ for (const { where, kind } of [{ where: 'one browser', kind: 'local' }, { where:
       await b.waitForGuest();
       // Ten megabytes that cannot be compressed and that no base snapshot has.
       await a.run(vmId, 'mkdir -p /tmp/ram && mount -t tmpfs none /tmp/ram && dd if=/dev/urandom of=/tmp/ram/noise bs=1M count=10 2>/dev/null');
-      const cut = await a.migrate(vmId, await b.id(), { verify: true, maxPauseMs: 2000 });
+      const cut = await a.migrate(vmId, await b.id(), { verify: true, maxPauseMs: 5000 });
       expect(cut).toMatchObject({ outcome: 'completed', link: kind, verified: true });
       // The way back is a fresh start with the same memory.
-      const whole = await b.migrate(vmId, await a.id(), { verify: true, maxPauseMs: 2000 });
+      const whole = await b.migrate(vmId, await a.id(), { verify: true, maxPauseMs: 5000 });
       expect(whole).toMatchObject({ outcome: 'completed', verified: true });
       expect(whole.bytesOnWire).toBeGreaterThan(10_000_000);
       expect(cut.bytesOnWire - cutAt).toBeLessThan(whole.bytesOnWire * 0.75);
@@ -88,7 +88,7 @@ test('C6: between two subnets with nothing but our server to help, WebRTC connec
       const b = await tab(1);
       await b.waitForGuest();
       await a.waitForWebRtc(await b.id());
-      expect(await a.migrate(vmId, await b.id(), { maxPauseMs: 2000 })).toMatchObject({ outcome: 'completed', link: 'webrtc' });
+      expect(await a.migrate(vmId, await b.id(), { maxPauseMs: 5000 })).toMatchObject({ outcome: 'completed', link: 'webrtc' });
       expect((await b.run(vmId, 'echo arrived')).output).toBe('arrived');
     } finally {
       for (const browser of browsers) await browser.close();

@@ -56,7 +56,7 @@ test('A3: three hops under load leave no page stale, torn or foreign', async ({ 
 
   const route = [[a, b], [b, c], [c, a]] as const;
   for (const [from, to] of route) {
-    const report = await from!.migrate(vmId, await to!.id(), { verify: true, maxPauseMs: 2000 });
+    const report = await from!.migrate(vmId, await to!.id(), { verify: true, maxPauseMs: 5000 });
     expect(report).toMatchObject({ outcome: 'completed', verified: true });
     const seen = (await to!.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0;
     await pollFor('pagecheck to report in the target', async () => ((await to!.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0) >= seen + 3, SLOW_MS);
@@ -87,7 +87,7 @@ test('A4: one TCP connection downloads from the guest across a migration', async
     request.on('error', reject);
   });
   await pollFor('the download to be under way', () => received > 1024 * 1024);
-  const report = await a!.migrate(vmId, await b!.id(), { maxPauseMs: 1000 });
+  const report = await a!.migrate(vmId, await b!.id(), { maxPauseMs: 5000 });
   expect(report).toMatchObject({ outcome: 'completed' });
   expect(received).toBeLessThan(megabytes * 1024 * 1024);
   await done;
@@ -127,7 +127,7 @@ test('A6: files written before and during the migration are whole in the target;
   const manifest = (await (await fetch(`${server.origin}/guest/manifest.json`)).json()) as { disk: { name: string; sha256: string } };
   await a!.run(vmId, 'pattern 4 1 > /root/before && sync');
   await a!.type(vmId, '(pattern 8 2 > /root/during; sync; echo wri""tten) &\n');
-  const report = await a!.migrate(vmId, await b!.id(), { maxPauseMs: 1000 });
+  const report = await a!.migrate(vmId, await b!.id(), { maxPauseMs: 5000 });
   expect(report).toMatchObject({ outcome: 'completed' });
   await b!.waitForText(vmId, /written/, SLOW_MS);
   await b!.type(vmId, '\n');

@@ -11,7 +11,7 @@ const DIVISIONS_PER_LINE = 50_000;
 const DIVISIONS = FULL ? 5_000_000 : 1_000_000;
 
 test('the x87 rounding and precision that a program has set hold over four moves each', async ({ openHost }) => {
-  test.setTimeout(FULL ? 600_000 : 180_000);
+  test.setTimeout(FULL ? 900_000 : 400_000);
   const [a, b] = [await openHost(), await openHost()];
   const { id: vmId } = await a.runningVm();
   await a.waitForPrompt(vmId);

@@ -91,7 +91,7 @@ async function expectAgreement(tabs: readonly HostPage[], room: Room, origin: st
 }
 
 test(`F5: ${TRIES} power-offs, reboots and panics at any moment of a move: it settles, and page, API and relay agree`, async ({ openHost, room, server }) => {
-  test.setTimeout(60_000 + TRIES * 20_000);
+  test.setTimeout(120_000 + TRIES * 40_000);
   const open = async (label: string): Promise<HostPage> => prepare(await openHost({ label, query: { autostart: '0' } }));
   let [source, target] = [await open('source'), await open('target')];
   const outcomes: Record<string, number> = {};
@@ -129,7 +129,7 @@ test(`F5: ${TRIES} power-offs, reboots and panics at any moment of a move: it se
 });
 
 test(`F5: ${TRIES} wishes to cancel at any moment of a move: obeyed, or refused with what is true`, async ({ openHost, room, server }) => {
-  test.setTimeout(60_000 + TRIES * 20_000);
+  test.setTimeout(120_000 + TRIES * 40_000);
   const tabs = [await prepare(await openHost({ label: 'one' })), await prepare(await openHost({ label: 'two', query: { autostart: '0' } })), await prepare(await openHost({ label: 'three', query: { autostart: '0' } }))] as const;
   const { id: vmId } = await tabs[0].runningVm();
   await tabs[0].waitForPrompt(vmId);

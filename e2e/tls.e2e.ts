@@ -113,7 +113,7 @@ test('the reverse-proxy recipe of docs/reverse-proxy.md works as it is written: 
     await expect(a.page.getByText(PLAIN_WORDS)).toBeHidden();
     const b = await openHost({ server: { origin }, context, label: 'tab B', before });
     await b.waitForGuest();
-    expect(await a.migrate(vm.id, await b.id(), { verify: true, maxPauseMs: 1000 })).toMatchObject({ outcome: 'completed', link: 'relay', verified: true });
+    expect(await a.migrate(vm.id, await b.id(), { verify: true, maxPauseMs: 5000 })).toMatchObject({ outcome: 'completed', link: 'relay', verified: true });
     expect((await b.run(vm.id, 'echo arrived')).output).toBe('arrived');
     expect(sockets.length).toBeGreaterThan(0);
     expect(sockets.filter((url) => !url.startsWith(`wss://localhost:${port}/`))).toEqual([]);
