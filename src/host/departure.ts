@@ -30,6 +30,7 @@ export interface DeparturePort {
   nextLink(attempt: number, ends: MigrationEnds): void;
   noLink(reason: string): void;
   cancel(): void;
+  targetLeft(): void;
   /** What there is to tell before the worker tells it. */
   progress(progress: MigrationProgress): void;
   /** It ended before the worker knew of it: the VM runs on here. */
@@ -92,6 +93,11 @@ export class Departure {
   cancel(): void {
     if (this.stage === 'opening') this.port.notBegun(this.report('cancelled', CAUSE_SENTENCES.cancelled));
     else if (this.stage === 'in-worker') this.port.cancel();
+  }
+
+  /** The room no longer has this host. While the link is being opened, that is given up by itself. */
+  hostLeft(hostId: HostId): void {
+    if (hostId === this.order.to && this.stage === 'in-worker') this.port.targetLeft();
   }
 
   /** The worker could not read an order; was it the one to begin? */

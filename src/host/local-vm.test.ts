@@ -118,6 +118,14 @@ describe('LocalVm', () => {
     expect(vm.state).toMatchObject({ kind: 'running', epoch: 3 });
   });
 
+  it('tells the worker that runs the move when the target has left, and of no other host', async () => {
+    const { departure, worker } = await departingVm(true);
+    departure.hostLeft(A);
+    expect(worker.orders).not.toContain('target-left');
+    departure.hostLeft(departure.order.to);
+    expect(worker.orders).toContain('target-left');
+  });
+
   it('runs on if the browser could not hand the order to move to its worker', async () => {
     const { departure, say, vm } = await departingVm(true);
     say({ type: 'unreadable' });

@@ -93,6 +93,7 @@ export class LocalVm {
       nextLink: (attempt, ends) => this.handle.post({ type: 'next-link', attempt, ends }),
       noLink: (reason) => this.handle.post({ type: 'no-link', reason }),
       cancel: () => this.handle.post({ type: 'cancel' }),
+      targetLeft: () => this.handle.post({ type: 'target-left' }),
       progress: (progress) => this.events.progress(this, progress),
       notBegun: (report) => {
         this.stay(departure, report, state.epoch);

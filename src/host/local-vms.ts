@@ -103,6 +103,11 @@ export class LocalVms {
     return states;
   }
 
+  /** The room no longer has this host; VMs on their way there may have to stay. */
+  hostLeft(hostId: HostId): void {
+    for (const vm of this.vms.values()) vm.departure?.hostLeft(hostId);
+  }
+
   hasAny(): boolean {
     return this.states().size > 0;
   }

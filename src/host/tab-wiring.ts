@@ -51,6 +51,7 @@ function wireRoom({ room, roomChanged, links, migrations, consoles, localVms, re
     consoles.output.forgetHost(hostId);
     readiness.forgetHost(hostId);
     migrations.forgetHost(hostId);
+    localVms.hostLeft(hostId);
   });
   room.listed.on(() => {
     localVms.listed();

@@ -188,6 +188,23 @@ describe('A link that dies', () => {
     expect(sourceVm.running).toBe(true);
   });
 
+  it('and whose target has left the room ends the migration where the target need not speak yet (MG32)', async () => {
+    const { report, sourceVm } = await migrate({ seed: 10 }, once('offering', (rehearsal) => {
+      rehearsal.currentLink().mute();
+      rehearsal.world.clock.setTimeout(() => rehearsal.sender.targetLeft(), 3000);
+    }));
+    expect(report).toMatchObject({ outcome: 'failed', cause: 'link-failed', reason: 'The target left before it answered the offer.' });
+    expect(report?.totalMs).toBeLessThan(4000);
+    expect(sourceVm.running).toBe(true);
+  });
+
+  it('goes on with a target that the room no longer has but that answers, wherever that is told (MG31)', async () => {
+    for (const state of ['preparing', 'copying', 'holding', 'stopping', 'committing'] as const) {
+      const { report } = await migrate({ seed: 10 }, once(state, (rehearsal) => rehearsal.sender.targetLeft()));
+      expect(report, state).toMatchObject({ outcome: 'completed' });
+    }
+  });
+
   it('and says nothing is noticed by its silence (MG31)', async () => {
     const { report, waiting } = await migrate({ seed: 10 }, once('copying', (rehearsal) => rehearsal.currentLink().mute()));
     expect(report).toMatchObject({ outcome: 'failed', cause: 'link-silent' });

@@ -62,6 +62,8 @@ export interface SenderHandle {
   cancel(): Promise<CancelAnswer>;
   /** The guest ended: there is nothing left to move. `reason` is a sentence; without it, it powered off. */
   vmEnded(reason?: string): void;
+  /** The room no longer has the target. If it has not answered the offer, it never will; afterwards the link tells (MG31). */
+  targetLeft(): void;
   /** Where the migration is, by the names of PROTOCOL.md: for diagnosis and for tests that fail something at a named state. */
   state(): SenderState['name'];
 }

@@ -60,6 +60,7 @@ export function startSender(deps: SenderDeps): SenderHandle {
       return answerCancel(await done);
     },
     vmEnded: (reason) => sender.vmEnded(reason),
+    targetLeft: () => sender.targetLeft(),
     state: () => sender.state,
   };
 }
@@ -137,6 +138,10 @@ class Sender {
 
   vmEnded(reason?: string): void {
     this.failed(new MigrationError('vm-ended', reason));
+  }
+
+  targetLeft(): void {
+    if (this.state === 'offering') this.session.lost(new MigrationError('link-failed', 'The target left before it answered the offer.'));
   }
 
   get state(): SenderState['name'] {

@@ -24,6 +24,8 @@ export interface Departure {
   /** The page's answer to `link-wanted`. */
   linkOpened(attempt: number, ends: MigrationEnds): void;
   noLink(reason: string): void;
+  /** The room no longer has the target. */
+  targetLeft(): void;
 }
 
 export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm: ResidentVm, context: WorkerContext): Departure {
@@ -87,6 +89,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
     done,
     cancel: () => withSender((sender) => void sender.cancel()),
     vmEnded: (reason) => withSender((sender) => sender.vmEnded(reason)),
+    targetLeft: () => withSender((sender) => sender.targetLeft()),
     linkOpened(attempt, ends) {
       ({ kind } = ends);
       others.opened(open(ends, attempt));

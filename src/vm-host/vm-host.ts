@@ -97,6 +97,9 @@ export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
         // If there is none any more, its report is on its way to the page.
         departure?.cancel();
         break;
+      case 'target-left':
+        departure?.targetLeft();
+        break;
       default:
         desk.heard(message, resident);
     }

@@ -61,6 +61,8 @@ export type ToVmWorker =
   | { readonly type: 'no-link'; readonly reason: string }
   /** The migration's report is the answer. */
   | { readonly type: 'cancel' }
+  /** The room no longer has the host that the VM is moving to. */
+  | { readonly type: 'target-left' }
   | { readonly type: 'console-input'; readonly writer: HostId; readonly piece: InputPiece }
   /** The size of the terminal that shows the console; may come before the VM runs. */
   | { readonly type: 'console-size'; readonly cols: number; readonly rows: number }
