@@ -245,10 +245,10 @@ test('C3: a target that loses the relay just before its commit costs the guest t
     // The source waits for a target without the relay, while the guest runs, as long as for a slow one.
     const report = await reported(migrate({}), 180_000);
     expect(report).toMatchObject({ outcome: 'failed', cause: 'relay-lost' });
-    if (standsStill) {
-      expect(report.pauseMs).toBeGreaterThan(0);
-      expect(report.pauseMs).toBeLessThan(3000);
-    } else expect(report.pauseMs).toBe(0);
+    // On a slow machine the way may have to be proved anew before the guest is stopped; then it is not (MG36). Of the
+    // figures, sender-machine.test.ts and receiver-machine.test.ts tell; here the answer is not waited for to its limit of 10 s.
+    if (standsStill) expect(report.pauseMs).toBeLessThan(8000);
+    else expect(report.pauseMs).toBe(0);
     const seen = await lastTick(source);
     await pollFor('the ticker to go on at the source', async () => (await lastTick(source)) > seen + 10);
     expectOneRun(await printedBy(source), await printedBy(target));

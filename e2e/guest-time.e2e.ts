@@ -45,7 +45,7 @@ test('A11: across three hops between tabs of very different age, hours ahead and
   await a.type(vm.id, '(sleep 20; echo wo""ke) & ticker 200 &\n');
   await a.waitForText(vm.id, /ticker 5 /);
   const start = await uptime(a, vm.id);
-  await pollFor(`the date to be right in A`, async () => (await dateError(a, vm.id)) <= DATE_LIMIT_MS, 10_000);
+  await pollFor(`the date to be right in A`, async () => (await dateError(a, vm.id)) <= DATE_LIMIT_MS, 60_000);
   // Each second's date: it goes forward over every move.
   await a.type(vm.id, '(while sleep 0.2; do date +%s; done) > /tmp/dates &\n');
 
@@ -53,7 +53,7 @@ test('A11: across three hops between tabs of very different age, hours ahead and
     expect(await from.migrate(vm.id, await to.id(), { maxPauseMs: 5000 })).toMatchObject({ outcome: 'completed' });
     // Nothing stalls: the ticker goes on, and a new sleeper wakes.
     const ticks = (await to.consoleText(vm.id)).match(/ticker \d+ /g)?.length ?? 0;
-    await pollFor(`the ticker to go on in ${to.label}`, async () => ((await to.consoleText(vm.id)).match(/ticker \d+ /g)?.length ?? 0) >= ticks + 5, 15_000);
+    await pollFor(`the ticker to go on in ${to.label}`, async () => ((await to.consoleText(vm.id)).match(/ticker \d+ /g)?.length ?? 0) >= ticks + 5, 60_000);
     expect((await to.run(vm.id, 'sleep 1')).status).toBe(0);
     expect(await dateError(to, vm.id)).toBeLessThanOrEqual(DATE_LIMIT_MS);
 
