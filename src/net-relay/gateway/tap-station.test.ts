@@ -11,7 +11,7 @@ import { createGateway, type Gateway } from './gateway.ts';
 import { createTapStation } from './tap-station.ts';
 import { FrameGuest } from './testing/frame-guest.ts';
 import { GATEWAY_ADDRESS, GATEWAY_MAC_NUMBER } from './testing/gateway-world.ts';
-import { createKernelGuest, kernelGuestSkipReason } from './testing/kernel-guest.ts';
+import { answeredPings, createKernelGuest, kernelGuestSkipReason } from './testing/kernel-guest.ts';
 import { sha256 } from './testing/kernel-lan.ts';
 import { noise, TestApplication } from './testing/tcp-host.ts';
 
@@ -39,9 +39,7 @@ describe.skipIf(reason !== null)(`a TAP device on the room's switch${reason === 
       guest.services.set(80, () => new TestApplication(noise(1, 1_000_000), true));
       for (const address of [formatIpv4Address(guest.ip), GATEWAY_IP]) {
         const ping = await machine.run('ping', '-c', '31', '-i', '0.01', address);
-        // Once ping had an answer, it waits for the last one for two round trips only; a busy machine takes longer.
-        const answered = [...ping.stdout.matchAll(/icmp_seq=(\d+) ttl=/g)].map((match) => Number(match[1]));
-        expect(answered.slice(0, 30)).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
+        expect(answeredPings(ping.stdout).slice(0, 30)).toEqual(Array.from({ length: 30 }, (_, index) => index + 1));
         expect(ping.stdout).not.toContain('DUP!');
       }
       const download = await machine.shell(`socat -u TCP:${formatIpv4Address(guest.ip)}:80 - | sha256sum`);

@@ -9,6 +9,14 @@ import { createTapStation, type TapStation } from '../tap-station.ts';
 export const KERNEL_MAC = '02:5a:00:00:00:02';
 export const KERNEL_IP = '10.86.0.2';
 
+/**
+ * The numbers of the pings that were answered, as `ping` printed them. Send one more than must be answered: once ping had
+ * an answer, it waits for the last one for two round trips only, and a busy machine takes longer.
+ */
+export function answeredPings(printed: string): number[] {
+  return [...printed.matchAll(/icmp_seq=(\d+) ttl=/g)].map((match) => Number(match[1]));
+}
+
 /** Why tests with the kernel cannot run here; null if they can. */
 export function kernelGuestSkipReason(tools: readonly string[] = []): string | null {
   if (process.platform !== 'linux') return 'needs Linux';
