@@ -6,14 +6,13 @@ import { badPagesIn, printedBy, recordWorkers, ticksIn, toldPhase, type Piece } 
 import { Freezer } from './harness/freezer.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { pollFor } from './harness/poll-for.ts';
+import { NEWS_LIMIT_MS, reported } from './harness/reported.ts';
 import { startServer } from './harness/server-process.ts';
 import { expect, test, type OpenHostOptions } from './harness/test.ts';
 import { shimWorkers, type WorkerFault } from './harness/worker-shim.ts';
 
 type OpenHost = (options?: OpenHostOptions) => Promise<HostPage>;
 
-/** A hang is seen within this; it is no measure. A machine with far too much to do makes several times of every limit. */
-const NEWS_LIMIT_MS = 90_000;
 /** As long as it takes on a busy machine: what is tested is not the pause. */
 const PATIENT: MigrateOptions = { maxPauseMs: 5000 };
 
@@ -52,14 +51,6 @@ async function scene(openHost: OpenHost, faults: { source?: WorkerFault; target?
       await pollFor(`phase ${phase}`, () => toldPhase(source, phase), 60_000);
     },
   };
-}
-
-/** The report, if it comes within the limit. */
-async function reported(migration: Promise<MigrationReport | null>, limitMs = NEWS_LIMIT_MS): Promise<MigrationReport> {
-  const limit = new Promise<null>((resolve) => setTimeout(() => resolve(null), limitMs));
-  const report = await Promise.race([migration, limit]);
-  expect(report, 'a report within the limit').not.toBeNull();
-  return report as MigrationReport;
 }
 
 /** The ticker's newest number in what VM workers of this tab printed; 0 if they printed none. */

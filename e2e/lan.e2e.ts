@@ -4,8 +4,8 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tab } from '../src/host/scripting-interface.ts';
+import { answeredPings, kernelGuestSkipReason } from '../src/net-relay/gateway/testing/kernel-guest.ts';
 import { FULL } from '../src/shared/testing/full.ts';
-import { kernelGuestSkipReason } from '../src/net-relay/gateway/testing/kernel-guest.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { startLoad, startStrictRequests } from './harness/http-load.ts';
 import { pollFor } from './harness/poll-for.ts';
@@ -156,7 +156,7 @@ test("B1: no ping is lost over many migrations, neither the gateway's at a beat 
     let output = '';
     ping.stdout.on('data', (data: Buffer) => (output += data.toString()));
     const ended = new Promise((resolve) => ping.once('exit', resolve));
-    const answers = (): number[] => [...output.matchAll(/icmp_seq=(\d+) ttl=/g)].map((match) => Number(match[1]));
+    const answers = (): number[] => answeredPings(output);
     await pollFor('pings to be answered', () => answers().length > 20, SLOW_MS);
     await migrateOften([a, b], vmId, async () => {
       const count = answers().length;

@@ -95,7 +95,7 @@ export class Departure {
     else if (this.stage === 'in-worker') this.port.cancel();
   }
 
-  /** The room no longer has this host. While the link is being opened, that is given up by itself. */
+  /** The room no longer has this host. The opening of a link ends by limits of its own (host-links.ts). */
   hostLeft(hostId: HostId): void {
     if (hostId === this.order.to && this.stage === 'in-worker') this.port.targetLeft();
   }
