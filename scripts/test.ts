@@ -7,7 +7,7 @@
  *
  * The last line is computed from the runners' own JSON reports; whatever breaks outside a test counts as failed.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ensureGuest } from '../guest/ensure-guest.ts';
@@ -22,6 +22,10 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REPORTS = `${ROOT}test-results/reports`;
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
 const WORDS = ['--all', '--full'];
+/** A runner that has not ended by then hangs: the slowest machine seen needs half of it. The browser tests' own limit is Playwright's. */
+const RUNNER_LIMIT_MS = 40 * 60_000;
+/** The long versions may take as long as they like. */
+const FULL_LIMIT_MS = 12 * 3_600_000;
 
 const problems: string[] = [];
 const failures: string[] = [];
@@ -58,17 +62,55 @@ interface End {
   readonly printed: string;
 }
 
-/** Runs a program of node_modules. `keep`: its output is returned instead of shown, as others run beside it. */
-function runNode(script: string, args: readonly string[], { keep = false, environment = {} }: { keep?: boolean; environment?: Record<string, string> } = {}): Promise<End> {
+interface RunOptions {
+  /** Its output is returned instead of shown, as others run beside it. */
+  readonly keep?: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** It is ended then, with all that it has started. */
+  readonly limitMs?: number;
+}
+
+/** Runs a program of node_modules. */
+function runNode(script: string, args: readonly string[], { keep = false, environment = {}, limitMs }: RunOptions = {}): Promise<End> {
   return new Promise((resolve) => {
+    // With a limit: in a process group of its own, whose processes can be ended together.
     const child = spawn(process.execPath, [`${ROOT}node_modules/${script}`, ...args], {
-      cwd: ROOT, stdio: ['inherit', keep ? 'pipe' : 'inherit', keep ? 'pipe' : 'inherit'], env: { ...process.env, ...environment },
+      cwd: ROOT, detached: limitMs !== undefined, stdio: ['inherit', keep ? 'pipe' : 'inherit', keep ? 'pipe' : 'inherit'], env: { ...process.env, ...environment },
     });
+    const letGo = limitMs === undefined ? null : endsWithUs(child, limitMs);
     let printed = '';
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => void (printed += data.toString()));
     child.on('error', (error) => resolve({ status: null, printed: String(error) }));
-    child.on('close', (status) => resolve({ status, printed }));
+    child.on('close', (status) => {
+      letGo?.();
+      resolve({ status, printed });
+    });
   });
+}
+
+/** Ends a process group at a limit, and when this process is told to end, which it does then. Returns what lets go of the group. */
+function endsWithUs(child: ChildProcess, limitMs: number): () => void {
+  const end = (signal: NodeJS.Signals): void => {
+    if (child.pid === undefined) return;
+    try {
+      process.kill(-child.pid, signal);
+    } catch {
+      // It has ended by itself.
+    }
+  };
+  const limit = setTimeout(() => {
+    console.error(`It has not ended within ${limitMs / 60_000} minutes: what was to come next hangs. It is ended now.`);
+    end('SIGKILL');
+  }, limitMs);
+  const told = (signal: NodeJS.Signals): void => {
+    end(signal);
+    process.exit(1);
+  };
+  process.on('SIGINT', told).on('SIGTERM', told);
+  return () => {
+    clearTimeout(limit);
+    process.off('SIGINT', told).off('SIGTERM', told);
+  };
 }
 
 function readReport(name: string): unknown {
@@ -131,7 +173,7 @@ async function checkModel(): Promise<void> {
 }
 
 async function unitTests(): Promise<void> {
-  const { status } = await runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit.json`]);
+  const { status } = await runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit.json`], { limitMs: process.env['TABMOTION_FULL'] === '1' ? FULL_LIMIT_MS : RUNNER_LIMIT_MS });
   count(tally('Vitest', { status, report: readReport('unit.json') }, readVitest));
 }
 
