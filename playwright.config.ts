@@ -1,5 +1,5 @@
 import { defineConfig } from '@playwright/test';
-import { CHROMIUM_FLAGS } from './e2e/harness/chromium-flags.ts';
+import { CHROMIUM_FLAGS, SPARING } from './e2e/harness/chromium-flags.ts';
 import type { WorkerOptions } from './e2e/harness/test.ts';
 import { findChromium } from './e2e/harness/find-chromium.ts';
 
@@ -11,8 +11,9 @@ export default defineConfig<object, WorkerOptions>({
   testMatch: '**/*.e2e.ts',
   globalSetup: './e2e/harness/global-setup.ts',
   outputDir: 'test-results/e2e',
-  // Two cores run one emulated PC and its migration; a second test beside it would only slow both.
+  // One after another unless asked otherwise: two beside each other (--workers=2) are sooner done, if none is tagged ALONE.
   workers: 1,
+  fullyParallel: true,
   // A test that passes at the second try has failed.
   retries: 0,
   timeout: TEST_LIMIT_MS,
@@ -23,6 +24,8 @@ export default defineConfig<object, WorkerOptions>({
     // Each test keeps its own record of pages and consoles (e2e/harness/test.ts).
     screenshot: 'off',
     trace: 'off',
+    // What moves on a page is drawn by the same two cores.
+    contextOptions: { reducedMotion: SPARING ? 'reduce' : 'no-preference' },
   },
   projects: [
     { name: 'loopback' },

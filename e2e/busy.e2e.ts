@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { availableParallelism, loadavg, setPriority } from 'node:os';
 import { FULL } from '../src/shared/testing/full.ts';
+import { ALONE } from './harness/alone.ts';
 import { firefoxObstacle, launchFirefox } from './harness/firefox.ts';
 import { pollFor } from './harness/poll-for.ts';
 import type { ScriptedTab } from './harness/scripted-tab.ts';
@@ -42,7 +43,7 @@ class Burners {
   }
 }
 
-test('F4: PCs that compute move among four tabs and Firefox on a machine that is far too busy; no move ends for silence', async ({ openHost, room, server }) => {
+test('F4: PCs that compute move among four tabs and Firefox on a machine that is far too busy; no move ends for silence', { tag: ALONE }, async ({ openHost, room, server }) => {
   test.skip(!FULL, 'a quarter of an hour of a machine that can do nothing else: TABMOTION_FULL=1');
   test.setTimeout(120_000 + MOVES * MOVE_LIMIT_MS);
   const obstacle = firefoxObstacle();

@@ -1,5 +1,6 @@
 /** F3: a PC moves between hosts that are far apart, with the default options. */
 import { FULL } from '../src/shared/testing/full.ts';
+import { ALONE } from './harness/alone.ts';
 import { createDistantNetwork, distantNetworkObstacle, type Way } from './harness/distant-network.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { startServer } from './harness/server-process.ts';
@@ -29,7 +30,7 @@ function trials(): Trial[] {
     .flatMap((way) => [null, 'ticker 100', 'dirty 16 1000'].map((program) => ({ way, program, times: 5 })));
 }
 
-test('F3: over a round trip of 100 ms, and over 50 ms with 1 % loss, a PC moves there and back with the default options', async ({ room, openHost }) => {
+test('F3: over a round trip of 100 ms, and over 50 ms with 1 % loss, a PC moves there and back with the default options', { tag: ALONE }, async ({ room, openHost }) => {
   const obstacle = await distantNetworkObstacle();
   test.skip(obstacle !== null, `needs a network of its own: ${obstacle ?? ''}`);
   test.setTimeout(FULL ? 1_800_000 : 600_000);

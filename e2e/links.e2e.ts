@@ -50,7 +50,7 @@ for (const { where, kind } of [{ where: 'one browser', kind: 'local' }, { where:
     };
     try {
       const cutAt = 5_000_000;
-      const a = await openHost({ ...(await options('tab A')), before: (page) => shimWorkers(page, { fault: { at: { phase: 'rounds', bytesSent: cutAt }, what: { type: 'cut' } } }) });
+      const a = await openHost({ ...(await options('tab A')), before: (page) => shimWorkers(page, { faults: [{ at: { phase: 'rounds', bytesSent: cutAt }, what: { type: 'cut' } }] }) });
       const { id: vmId } = await a.runningVm();
       await a.waitForPrompt(vmId);
       const b = await openHost(await options('tab B'));

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { get } from 'node:http';
 import type { BrowserContext } from '@playwright/test';
+import { FULL } from '../src/shared/testing/full.ts';
 import { HostPage } from './harness/host-page.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { patternDigest } from './harness/pattern.ts';
@@ -46,7 +47,8 @@ test('A2: a ticker goes on in the target at the next number, in the same process
   expect((await b!.run(vmId, `cat /proc/${pid ?? ''}/comm; kill ${pid ?? ''}`)).output).toContain('ticker');
 });
 
-test('A3: three hops under load leave no page stale, torn or foreign', async ({ server, context }) => {
+test('A3: three hops under load leave no page stale, torn or foreign', async ({ server, context, network }) => {
+  test.skip(network === 'loopback' && !FULL, 'once is enough: it moves in another network below, and src/vm-host/node-hosts.test.ts moves it too');
   test.slow();
   const { tabs: [a, b, c], vmId } = await openTabs(server, context, 3);
   await a!.run(vmId, 'mkdir -p /tmp/ram && mount -t tmpfs none /tmp/ram');
@@ -67,7 +69,7 @@ test('A3: three hops under load leave no page stale, torn or foreign', async ({ 
 
 test('A4: one TCP connection downloads from the guest across a migration', async ({ server, context }) => {
   const { room, tabs: [a, b], vmId } = await openTabs(server, context, 2);
-  const megabytes = 24;
+  const megabytes = 16;
   const port = await forwardedPort(room, server.origin, 80);
   // The guest's services start a moment after its shell.
   await pollFor('the guest to serve its page', async () => (await fetch(`http://127.0.0.1:${port}/`)).ok, SLOW_MS);
@@ -125,8 +127,8 @@ test('A5: MAC and IP stay, the epoch rises by one, and at most one ping is lost'
 test('A6: files written before and during the migration are whole in the target; the base image is untouched', async ({ server, context }) => {
   const { tabs: [a, b], vmId } = await openTabs(server, context, 2);
   const manifest = (await (await fetch(`${server.origin}/guest/manifest.json`)).json()) as { disk: { name: string; sha256: string } };
-  await a!.run(vmId, 'pattern 4 1 > /root/before && sync');
-  await a!.type(vmId, '(pattern 8 2 > /root/during; sync; echo wri""tten) &\n');
+  await a!.run(vmId, 'pattern 2 1 > /root/before && sync');
+  await a!.type(vmId, '(pattern 4 2 > /root/during; sync; echo wri""tten) &\n');
   const report = await a!.migrate(vmId, await b!.id(), { maxPauseMs: 5000 });
   expect(report).toMatchObject({ outcome: 'completed' });
   await b!.waitForText(vmId, /written/, SLOW_MS);
@@ -134,8 +136,8 @@ test('A6: files written before and during the migration are whole in the target;
   // Once from the page cache, then, after that was dropped, from the disk.
   for (const command of ['true', 'sync; echo 3 > /proc/sys/vm/drop_caches']) {
     const { output } = await b!.run(vmId, `${command}; sha256sum /root/before /root/during`);
-    expect(output).toContain(`${patternDigest(4, 1)}  /root/before`);
-    expect(output).toContain(`${patternDigest(8, 2)}  /root/during`);
+    expect(output).toContain(`${patternDigest(2, 1)}  /root/before`);
+    expect(output).toContain(`${patternDigest(4, 2)}  /root/during`);
   }
   const image = await (await fetch(`${server.origin}/guest/${manifest.disk.sha256}/${manifest.disk.name}`)).arrayBuffer();
   expect(createHash('sha256').update(Buffer.from(image)).digest('hex')).toBe(manifest.disk.sha256);

@@ -3,6 +3,7 @@ import type { Tab } from '../src/host/scripting-interface.ts';
 import { SeededRandom } from '../src/migration/testing/seeded-random.ts';
 import type { MigrationReport } from '../src/migration/report.ts';
 import { FULL } from '../src/shared/testing/full.ts';
+import { ALONE } from './harness/alone.ts';
 import type { HostPage } from './harness/host-page.ts';
 import { pollFor } from './harness/poll-for.ts';
 import type { Room } from './harness/room.ts';
@@ -90,7 +91,7 @@ async function expectAgreement(tabs: readonly HostPage[], room: Room, origin: st
   }, SETTLE_LIMIT_MS);
 }
 
-test(`F5: ${TRIES} power-offs, reboots and panics at any moment of a move: it settles, and page, API and relay agree`, async ({ openHost, room, server }) => {
+test(`F5: ${TRIES} power-offs, reboots and panics at any moment of a move: it settles, and page, API and relay agree`, { tag: ALONE }, async ({ openHost, room, server }) => {
   test.setTimeout(120_000 + TRIES * 40_000);
   const open = async (label: string): Promise<HostPage> => prepare(await openHost({ label, query: { autostart: '0' } }));
   let [source, target] = [await open('source'), await open('target')];
@@ -128,7 +129,7 @@ test(`F5: ${TRIES} power-offs, reboots and panics at any moment of a move: it se
   console.log(`settled within ${slowest.toFixed(0)} ms:`, outcomes);
 });
 
-test(`F5: ${TRIES} wishes to cancel at any moment of a move: obeyed, or refused with what is true`, async ({ openHost, room, server }) => {
+test(`F5: ${TRIES} wishes to cancel at any moment of a move: obeyed, or refused with what is true`, { tag: ALONE }, async ({ openHost, room, server }) => {
   test.setTimeout(120_000 + TRIES * 40_000);
   const tabs = [await prepare(await openHost({ label: 'one' })), await prepare(await openHost({ label: 'two', query: { autostart: '0' } })), await prepare(await openHost({ label: 'three', query: { autostart: '0' } }))] as const;
   const { id: vmId } = await tabs[0].runningVm();

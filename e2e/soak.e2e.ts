@@ -1,16 +1,17 @@
 /** C5: many migrations, back and forth, under load. Nothing is lost, and nothing is left behind. */
+import { FULL } from '../src/shared/testing/full.ts';
 import { census, countConnections } from './harness/census.ts';
 import { growth, TabMemory, type HeapBytes } from './harness/memory.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { relaySockets } from './harness/relay-figures.ts';
 import { expect, test } from './harness/test.ts';
 
-const MIGRATIONS = process.env['TABMOTION_FULL'] === '1' ? 100 : 20;
+const MIGRATIONS = FULL ? 100 : 12;
 /** The first ones fill caches, the log and the console's scroll-back. */
 const SETTLING_HOPS = 6;
 /**
- * The console's text, the page's log and its list of reports grow by so much each time, up to bounds that twenty moves
- * do not reach (3 KiB were measured). A machine, a channel or a buffer of pages that is not let go would be many times this.
+ * The console's text, the page's log and its list of reports grow by so much each time, up to bounds that a dozen
+ * moves do not reach (3 KiB were measured). A machine, a channel or a buffer of pages that is not let go would be many times this.
  */
 const HEAP_GROWTH_PER_HOP = 16 * 1024;
 /** Which buttons the page shows just then makes this much of a difference. */

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { ensureGuest } from '../guest/ensure-guest.ts';
 import { buildPage } from '../src/http-server/build-page.ts';
 import { addCounts, NONE, readPlaywright, readVitest, summaryLine, tally, type Counts, type Tally } from './count-results.ts';
+import { ALONE } from '../e2e/harness/alone.ts';
 import { findChromium } from '../e2e/harness/find-chromium.ts';
 import { QUICK_BROWSER_TEST } from './long-tests.ts';
 import { setChecked, wasChecked } from './model-digest.ts';
@@ -177,9 +178,9 @@ async function unitTests(): Promise<void> {
   count(tally('Vitest', { status, report: readReport('unit.json') }, readVitest));
 }
 
-async function browserTests(some: readonly string[]): Promise<void> {
-  const { status } = await runNode('@playwright/test/cli.js', ['test', '--reporter=list,json', ...some], { environment: { PLAYWRIGHT_JSON_OUTPUT_FILE: `${REPORTS}/e2e.json` } });
-  count(tally('Playwright', { status, report: readReport('e2e.json') }, readPlaywright));
+async function browserTests(name: string, some: readonly string[], environment: Record<string, string> = {}): Promise<void> {
+  const { status } = await runNode('@playwright/test/cli.js', ['test', '--reporter=list,json', ...some], { environment: { ...environment, PLAYWRIGHT_JSON_OUTPUT_FILE: `${REPORTS}/${name}.json` } });
+  count(tally('Playwright', { status, report: readReport(`${name}.json`) }, readPlaywright));
 }
 
 async function main(): Promise<void> {
@@ -205,7 +206,11 @@ async function main(): Promise<void> {
   if (all || !(await wasChecked())) await part('Model', checkModel);
   await part('Unit tests', unitTests);
   if (guestReady && pageReady && chromiumReady) {
-    await part(all ? 'End-to-end tests' : 'A migration in Chromium', () => browserTests(all ? [] : ['--project=loopback', '--grep', QUICK_BROWSER_TEST]));
+    if (all) {
+      // One waits while the other computes.
+      await part('End-to-end tests', () => browserTests('e2e', ['--workers=2', '--grep-invert', ALONE], { TABMOTION_SPARING: '1' }));
+      await part('End-to-end tests that want the machine alone', () => browserTests('e2e-alone', ['--workers=1', '--grep', ALONE]));
+    } else await part('A migration in Chromium', () => browserTests('e2e', ['--project=loopback', '--grep', QUICK_BROWSER_TEST]));
   } else {
     fail('The end-to-end tests were not run: what they need could not be prepared (see above).');
   }

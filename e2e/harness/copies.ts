@@ -46,6 +46,13 @@ export async function toldPhase(host: HostPage, phase: MigrationPhase): Promise<
   return host.page.evaluate((wanted) => (window as unknown as Told).phasesHere.includes(wanted), phase);
 }
 
+/** Whatever they told until now. */
+export async function forgetPhases(host: HostPage): Promise<void> {
+  await host.page.evaluate(() => {
+    (window as unknown as Told).phasesHere = [];
+  });
+}
+
 /** The ticker's numbers in what these tabs printed, oldest first. A line may be begun by one tab and ended by the next. */
 export function ticksIn(...tabs: (readonly Piece[])[]): number[] {
   return numbers(tabs, /ticker (\d+) gap/g);

@@ -41,13 +41,17 @@ export async function namespaceObstacle(): Promise<string | null> {
   }
 }
 
-/** Makes the namespace with a /30 of its own for the cable. `index` tells several apart (0..63). */
+/** Namespaces that the tests of one worker make. */
+const PER_WORKER = 16;
+
+/** Makes the namespace with a /30 of its own for the cable. `index` (0..15) tells those of one worker of Playwright's apart, of which there are four at most. */
 export async function createNamespace(index: number): Promise<NetworkNamespace> {
+  const place = Number(process.env['TEST_PARALLEL_INDEX'] ?? '0') * PER_WORKER + index;
   const tag = randomBytes(3).toString('hex');
   const name = `tm-${tag}`;
   const cable = `tm${tag}`;
-  const serverAddress = `10.213.77.${index * 4 + 1}`;
-  const address = `10.213.77.${index * 4 + 2}`;
+  const serverAddress = `10.213.77.${place * 4 + 1}`;
+  const address = `10.213.77.${place * 4 + 2}`;
   const folder = await mkdtemp(join(tmpdir(), 'tabmotion-namespace-'));
   const dispose = async (): Promise<void> => {
     // The cable goes with either of its ends, but not before the last process in the namespace has gone.

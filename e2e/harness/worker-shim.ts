@@ -9,8 +9,8 @@ export interface ShimOptions {
   /** Added to what Date and performance.now tell, on the page and in its workers. */
   readonly dateShiftMs?: number;
   readonly uptimeShiftMs?: number;
-  /** What goes wrong in the page's first migration. */
-  readonly fault?: WorkerFault;
+  /** What goes wrong: the first in a worker's first migration, the second in its second, and so on. */
+  readonly faults?: readonly WorkerFault[];
   /** What VM workers print says in `printedAt` when they did, by the machine's clock. */
   readonly stampOutput?: boolean;
 }
@@ -22,10 +22,10 @@ export interface WorkerFault {
    */
   readonly at: { readonly phase: MigrationPhase; readonly bytesSent?: number } | { readonly relaySays: string };
   /**
-   * silence: nothing is sent to the other host any more, until the migration has ended. cut: the channels to the other
+   * silence: nothing is sent to the other host any more, until the migration has ended. stall: the same, until it is to be cancelled; then what was held back is sent. cut: the channels to the other
    * host are closed. lose-relay: nothing passes between the worker and the relay any more, in either direction. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
    */
-  readonly what: { readonly type: 'silence' } | { readonly type: 'cut' } | { readonly type: 'lose-relay' } | { readonly type: 'freeze'; readonly until: string };
+  readonly what: { readonly type: 'silence' } | { readonly type: 'stall' } | { readonly type: 'cut' } | { readonly type: 'lose-relay' } | { readonly type: 'freeze'; readonly until: string };
 }
 
 /** Call it before the page loads anything. */
@@ -95,17 +95,30 @@ function shiftClocks({ dateShiftMs = 0, uptimeShiftMs = 0 }: ShimOptions): void 
 }
 
 /** Runs in the worker. */
-function breakMigration({ fault }: ShimOptions): void {
-  if (fault === undefined) return;
-  const { at, what } = fault;
+function breakMigration({ faults = [] }: ShimOptions): void {
+  if (faults.length === 0) return;
+  let migration = 0;
   let struck = false;
   let silent = false;
+  /** What is to be sent once the stall is over. */
+  let held: (() => void)[] | null = null;
   let relayLost = false;
   const channels = new Set<{ close: () => void }>();
 
-  const strike = (): void => {
+  const pass = (send: () => void): void => {
+    if (held !== null) held.push(send);
+    else if (!silent) send();
+  };
+  const goOn = (): void => {
+    const sends = held ?? [];
+    held = null;
+    for (const send of sends) send();
+  };
+
+  const strike = ({ what }: WorkerFault): void => {
     struck = true;
     if (what.type === 'silence') silent = true;
+    if (what.type === 'stall') held = [];
     if (what.type === 'lose-relay') relayLost = true;
     if (what.type === 'cut') for (const channel of channels) channel.close();
     if (what.type === 'freeze') {
@@ -119,32 +132,37 @@ function breakMigration({ fault }: ShimOptions): void {
   self.postMessage = (message: unknown, ...rest: unknown[]) => {
     const told = message as { type?: string; progress?: { phase?: string; bytesSent?: number } };
     tellPage(message, ...rest);
-    const due = told.type === 'progress' && 'phase' in at && told.progress?.phase === at.phase && (told.progress.bytesSent ?? 0) >= (at.bytesSent ?? 0);
-    if (due && !struck) strike();
-    if (told.type === 'report') silent = false;
+    const fault = faults[migration];
+    const at = fault?.at;
+    const due = told.type === 'progress' && at !== undefined && 'phase' in at && told.progress?.phase === at.phase && (told.progress.bytesSent ?? 0) >= (at.bytesSent ?? 0);
+    if (due && fault !== undefined && !struck) strike(fault);
+    if (told.type !== 'report') return;
+    silent = false;
+    goOn();
+    struck = false;
+    migration++;
   };
   const channel = RTCDataChannel.prototype as unknown as { send: (...given: unknown[]) => void };
   const send = channel.send;
   channel.send = function (this: RTCDataChannel, ...given) {
     channels.add(this);
-    if (!silent) send.apply(this, given);
+    pass(() => send.apply(this, given));
   };
   const broadcast = BroadcastChannel.prototype as unknown as { postMessage: (...given: unknown[]) => void };
   const post = broadcast.postMessage;
   broadcast.postMessage = function (this: BroadcastChannel, ...given) {
-    if (!silent) post.apply(this, given);
+    pass(() => post.apply(this, given));
   };
   // Only the ports that lead to the target: the emulator keeps itself going with ports of its own.
-  self.addEventListener('message', (event: MessageEvent) => {
+  self.addEventListener('message', (event: MessageEvent<{ type?: string } | null>) => {
+    if (event.data?.type === 'cancel') goOn();
     for (const port of event.ports) {
       const postToTarget = port.postMessage.bind(port) as (...given: unknown[]) => void;
       port.postMessage = (...given: unknown[]) => {
-        if (!silent) postToTarget(...given);
+        pass(() => postToTarget(...given));
       };
     }
   });
-  if (!('relaySays' in at)) return;
-  const { relaySays } = at;
   const RealSocket = WebSocket;
   globalThis.WebSocket = class extends RealSocket {
     constructor(url: string | URL, protocols?: string | string[]) {
@@ -152,8 +170,9 @@ function breakMigration({ fault }: ShimOptions): void {
       // The first to listen: what listens later hears it only after the freeze.
       super.addEventListener('message', (event: MessageEvent<unknown>) => {
         if (relayLost) event.stopImmediatePropagation();
-        if (struck || typeof event.data !== 'string') return;
-        if ((JSON.parse(event.data) as { type?: string }).type === relaySays) strike();
+        const fault = faults[migration];
+        if (struck || fault === undefined || !('relaySays' in fault.at) || typeof event.data !== 'string') return;
+        if ((JSON.parse(event.data) as { type?: string }).type === fault.at.relaySays) strike(fault);
       });
     }
 
