@@ -3,6 +3,7 @@
  * First each attack alone beside a quiet room, on a server of its own; then all at once, for `--minutes` (10); then many
  * ordinary rooms (`--minutes` halved), and one full one. `-- --only NAME` runs one attack, or `together`, `ordinary`, `full`.
  */
+import { constants, setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attack, Verdict } from './attack.ts';
@@ -44,12 +45,26 @@ async function withServer(part: string, work: (server: SoakedServer) => Promise<
   }
 }
 
+/**
+ * Strangers have machines of their own; here they share the server's cores, and a quiet room would wait for their work as
+ * much as for the server's. So their process yields. Where it may not come back from that, it stays as it is.
+ */
+async function yielding<T>(work: () => Promise<T>): Promise<T> {
+  if (process.getuid?.() !== 0) return work();
+  setPriority(constants.priority.PRIORITY_LOW);
+  try {
+    return await work();
+  } finally {
+    setPriority(constants.priority.PRIORITY_NORMAL);
+  }
+}
+
 async function alone(server: SoakedServer, what: Attack, number: number): Promise<readonly Verdict[]> {
   const quiet = await openQuietRoom(server.origin);
   try {
     await sleep(SETTLE_MS);
     const before = await quietFor(quiet, QUIET_MS);
-    const verdicts = await attack(server, what, number, 'long');
+    const verdicts = await yielding(() => attack(server, what, number, 'long'));
     return [...verdicts, ...stayedQuiet(before, await quiet.figures())];
   } finally {
     quiet.dispose();

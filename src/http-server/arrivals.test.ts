@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
-import { CONNECTIONS_AT_ONCE, CONNECTIONS_PER_SECOND, MAX_CONNECTIONS_WAITING } from '../net-relay/limits/server-limits.ts';
+import { CONNECTION_DISTANCE_MS, CONNECTIONS_AT_ONCE, CONNECTIONS_IN_A_ROW, CONNECTIONS_PER_SECOND, MAX_CONNECTIONS_WAITING } from '../net-relay/limits/server-limits.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import { Arrivals } from './arrivals.ts';
 import { listen } from './listener.ts';
@@ -41,16 +41,18 @@ const arrive = (arrivals: Arrivals, address: string, admit: () => void): FakeSoc
 };
 
 describe('connections of one address (NR47)', () => {
-  it('are taken at once up to a number, then at a pace, in turn, and ended beyond what may wait', () => {
+  it('are taken in a row up to a number, then at a distance, then at a pace, in turn, and ended beyond what may wait', () => {
     const clock = new VirtualClock();
     const arrivals = new Arrivals(clock);
     const admitted: number[] = [];
     const sockets = Array.from({ length: CONNECTIONS_AT_ONCE + MAX_CONNECTIONS_WAITING + 20 }, (_, number) => arrive(arrivals, '192.0.2.1', () => admitted.push(number)));
-    expect(admitted).toHaveLength(CONNECTIONS_AT_ONCE);
-    expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(20);
-    expect(sockets.filter(({ paused }) => paused)).toHaveLength(MAX_CONNECTIONS_WAITING);
-    expect(arrivals.refusals.toJSON()).toEqual({ 'connections-waiting': 20 });
     const began = clock.now();
+    expect(admitted).toHaveLength(CONNECTIONS_IN_A_ROW);
+    expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(20);
+    expect(arrivals.refusals.toJSON()).toEqual({ 'connections-waiting': 20 });
+    while (admitted.length < CONNECTIONS_AT_ONCE) clock.fireNext();
+    expect(clock.now() - began).toBeCloseTo((CONNECTIONS_AT_ONCE - CONNECTIONS_IN_A_ROW) * CONNECTION_DISTANCE_MS, 0);
+    expect(sockets.filter(({ paused }) => paused)).toHaveLength(MAX_CONNECTIONS_WAITING);
     while (clock.nextAt !== null) clock.fireNext();
     expect(clock.now() - began).toBeCloseTo((MAX_CONNECTIONS_WAITING / CONNECTIONS_PER_SECOND) * 1000, 0);
     expect(admitted).toEqual(Array.from({ length: CONNECTIONS_AT_ONCE + MAX_CONNECTIONS_WAITING }, (_, number) => number));

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../shared/clock.ts';
 import { AddressBuckets } from '../net-relay/limits/address-buckets.ts';
-import { CONNECTIONS_AT_ONCE, CONNECTIONS_PER_SECOND, MAX_CONNECTIONS_WAITING } from '../net-relay/limits/server-limits.ts';
+import { CONNECTION_DISTANCE_MS, CONNECTIONS_AT_ONCE, CONNECTIONS_IN_A_ROW, CONNECTIONS_PER_SECOND, MAX_CONNECTIONS_WAITING } from '../net-relay/limits/server-limits.ts';
 import { Counters } from '../shared/counters.ts';
 import { callerAddress } from './caller-address.ts';
 
@@ -16,10 +16,12 @@ export class Arrivals {
   readonly refusals = new Counters<ArrivalRefusal>();
   private readonly clock: Clock;
   private readonly buckets: AddressBuckets;
+  private readonly distances: AddressBuckets;
 
   constructor(clock: Clock) {
     this.clock = clock;
     this.buckets = new AddressBuckets(clock, CONNECTIONS_PER_SECOND, CONNECTIONS_AT_ONCE);
+    this.distances = new AddressBuckets(clock, 1000 / CONNECTION_DISTANCE_MS, CONNECTIONS_IN_A_ROW);
   }
 
   /** Calls `admit` once it is this connection's turn, at once if nobody of its address waits; ends it if too many do. */
@@ -30,7 +32,7 @@ export class Arrivals {
       socket.destroy();
       return;
     }
-    const waitMs = this.buckets.borrow(address);
+    const waitMs = Math.max(this.buckets.borrow(address), this.distances.borrow(address));
     if (waitMs === 0) {
       admit();
       return;

@@ -56,6 +56,9 @@ export const MAX_ADDRESSES_REMEMBERED = 10_000;
 /** Connections of all kinds a second, and so many at once; more wait. A class whose thirty tabs are opened together makes some hundreds. */
 export const CONNECTIONS_PER_SECOND = 100;
 export const CONNECTIONS_AT_ONCE = 300;
+/** Even of those so many follow one another without a pause, the rest at this distance: each takes a millisecond or two, in which nobody else is heard. */
+export const CONNECTIONS_IN_A_ROW = 20;
+export const CONNECTION_DISTANCE_MS = 5;
 /** `connections-waiting`: of them, those that wait: for five seconds at most. */
 export const MAX_CONNECTIONS_WAITING = 500;
 /** Milliseconds until somebody who guesses keys is told again that no key is looked at. */
