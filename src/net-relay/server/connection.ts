@@ -9,8 +9,6 @@ import { decodeText, type EncodedText, type TextRefusal } from '../protocol/rela
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 import { MAX_FRAME_BACKLOG_BYTES, MAX_PAUSE_MS, MAX_TEXT_BACKLOG_BYTES, SOCKET_PACE } from '../limits/server-limits.ts';
 
-/** The relay's heartbeat, answered by every client. */
-export const HEARTBEAT_MS = 1000;
 /** Heartbeats in a row without a word from the client: it is gone, or frozen. */
 const SILENT_HEARTBEATS = 5;
 /** Heartbeats until the first message must have come. */

@@ -9,7 +9,8 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName } from '../../shared/ids.ts';
 import { isOverdue } from '../protocol/attempt.ts';
-import { Connection, HEARTBEAT_MS, type ConnectionRefusal } from './connection.ts';
+import { Connection, type ConnectionRefusal } from './connection.ts';
+import { HEARTBEAT_MS, Heartbeats } from './heartbeats.ts';
 import { Counters } from '../../shared/counters.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
 import { KeyTries } from './key-tries.ts';
@@ -136,8 +137,7 @@ class RelayServer implements Relay {
   private readonly connections = new Set<AnyConnection>();
   private readonly addressPaces = new AddressPaces(SHARED_PACE);
   private readonly refusals = new Counters<RelayRefusal>();
-  private timer: Disposable | null = null;
-  private beats = 0;
+  private heartbeats: Disposable | null = null;
   private disposed = false;
   private isMade = false;
 
@@ -162,7 +162,7 @@ class RelayServer implements Relay {
       openGateway: options.openGateway ?? null,
     });
     this.isMade = true;
-    this.keepBeat();
+    this.heartbeats = this.keepBeat();
   }
 
   get defaultRoomKey(): string {
@@ -253,7 +253,7 @@ class RelayServer implements Relay {
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    this.timer?.dispose();
+    this.heartbeats?.dispose();
     // Clients try again after this code: the relay is most likely restarting.
     for (const connection of [...this.connections]) connection.drop(CloseCode.goingAway, 'restarting');
     this.connections.clear();
@@ -385,19 +385,21 @@ class RelayServer implements Relay {
     this.refusals.add(refusal);
   }
 
-  /** One timer for all heartbeats and retentions; each beat counts once, however late it is. */
-  private keepBeat(): void {
-    this.timer = this.clock.setTimeout(() => {
-      const heartbeat = { type: 'heartbeat', at: this.clock.now(), wallMs: this.wallMs() } as const;
-      for (const connection of [...this.connections]) {
-        if (connection.isOpen) connection.beat({ ...heartbeat, echo: connection.echo });
+  /** Heartbeats, and with each all that is done once a second. */
+  private keepBeat(): Heartbeats<AnyConnection> {
+    let beats = 0;
+    return new Heartbeats<AnyConnection>(this.clock, {
+      open: () => this.connections,
+      beat: (connection) => {
+        if (connection.isOpen) connection.beat({ type: 'heartbeat', at: this.clock.now(), wallMs: this.wallMs(), echo: connection.echo });
         else this.connections.delete(connection);
-      }
-      for (const connection of tooMuchWaiting(this.connections, MAX_WAITING_BYTES)) this.guarded(() => connection.letGo());
-      this.beats += 1;
-      if (this.beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.get(name) !== undefined));
-      this.rooms.beat((act) => this.guarded(act));
-      if (!this.disposed) this.keepBeat();
-    }, HEARTBEAT_MS);
+      },
+      besides: () => {
+        for (const connection of tooMuchWaiting(this.connections, MAX_WAITING_BYTES)) this.guarded(() => connection.letGo());
+        beats += 1;
+        if (beats % EXPIRE_ROOMS_EVERY_BEATS === 1) this.guarded(() => this.keys.expire((name) => this.rooms.get(name) !== undefined));
+        this.rooms.beat((act) => this.guarded(act));
+      },
+    });
   }
 }

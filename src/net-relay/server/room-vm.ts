@@ -9,7 +9,7 @@ import type { Disposable } from '../../shared/disposable.ts';
 import type { HostId, Ipv4Address, LeaseEpoch, MacAddress, MigrationId, VmId } from '../../shared/ids.ts';
 import { gratuitousArp, rarpAnnouncement } from '../lan/announcement.ts';
 import { isOverdue, type Attempt } from '../protocol/attempt.ts';
-import { HEARTBEAT_MS } from './connection.ts';
+import { HEARTBEAT_MS } from './heartbeats.ts';
 import { Counters } from '../../shared/counters.ts';
 import { GATEWAY_IP, GATEWAY_MAC } from '../lan/lan.ts';
 import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from '../arbiter/lease-keeper.ts';
