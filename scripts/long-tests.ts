@@ -17,5 +17,16 @@ export const LONG_TESTS: readonly string[] = [
   'src/net-relay/gateway/tap-tcp.test.ts',
 ];
 
+/** Of them, those that real kernels and whole servers answer in real time: they run one at a time, behind the others. */
+export const LONE_TESTS: readonly string[] = [
+  'bench/soak/soak.test.ts',
+  'src/net-relay/gateway/guest-kernel.test.ts',
+  'src/net-relay/gateway/kernel.test.ts',
+  'src/net-relay/gateway/tap-tcp.test.ts',
+];
+
+/** Which of the unit tests `vitest` runs, by TABMOTION_UNIT: all of them unless it says `beside` (all but the lone ones) or `alone` (these). */
+export const UNIT_PART = process.env['TABMOTION_UNIT'];
+
 /** The one test in a browser that `npm test` runs: a real guest moves from tab to tab. */
 export const QUICK_BROWSER_TEST = 'A2:';

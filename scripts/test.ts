@@ -173,9 +173,13 @@ async function checkModel(): Promise<void> {
   }
 }
 
-async function unitTests(): Promise<void> {
-  const { status } = await runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit.json`], { limitMs: process.env['TABMOTION_FULL'] === '1' ? FULL_LIMIT_MS : RUNNER_LIMIT_MS });
-  count(tally('Vitest', { status, report: readReport('unit.json') }, readVitest));
+/** `some`: `beside` each other, or `alone` (long-tests.ts). */
+async function unitTests(some: 'beside' | 'alone'): Promise<void> {
+  const { status } = await runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit-${some}.json`], {
+    environment: { TABMOTION_UNIT: some },
+    limitMs: process.env['TABMOTION_FULL'] === '1' ? FULL_LIMIT_MS : RUNNER_LIMIT_MS,
+  });
+  count(tally('Vitest', { status, report: readReport(`unit-${some}.json`) }, readVitest));
 }
 
 async function browserTests(name: string, some: readonly string[], environment: Record<string, string> = {}): Promise<void> {
@@ -204,7 +208,8 @@ async function main(): Promise<void> {
     return Promise.resolve();
   });
   if (all || !(await wasChecked())) await part('Model', checkModel);
-  await part('Unit tests', unitTests);
+  await part('Unit tests', () => unitTests('beside'));
+  if (all) await part('Unit tests that want the machine alone', () => unitTests('alone'));
   if (guestReady && pageReady && chromiumReady) {
     if (all) {
       // One waits while the other computes.

@@ -59,12 +59,22 @@ async function yielding<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Some attacks are over before the next ping: of a few samples the slowest would be the p99, so they are made again until there are as many as before. */
+async function goOnWith(server: SoakedServer, what: Attack, number: number): Promise<readonly Verdict[]> {
+  const end = performance.now() + QUIET_MS;
+  for (;;) {
+    const verdicts = await attack(server, what, number, 'long');
+    if (performance.now() >= end || verdicts.some(({ holds }) => !holds)) return verdicts;
+    await sleep(100);
+  }
+}
+
 async function alone(server: SoakedServer, what: Attack, number: number): Promise<readonly Verdict[]> {
   const quiet = await openQuietRoom(server.origin);
   try {
     await sleep(SETTLE_MS);
     const before = await quietFor(quiet, QUIET_MS);
-    const verdicts = await yielding(() => attack(server, what, number, 'long'));
+    const verdicts = await yielding(() => goOnWith(server, what, number));
     return [...verdicts, ...stayedQuiet(before, await quiet.figures())];
   } finally {
     quiet.dispose();
