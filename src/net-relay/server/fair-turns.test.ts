@@ -13,9 +13,10 @@ function server() {
     const state = { isRead: true };
     const reading = new Reading(turns, { pause: () => void (state.isRead = false), resume: () => void (state.isRead = true) });
     let sent = 0;
-    const send = (count: number, then: () => void = () => undefined): void => {
+    const send = (count: number, then: () => void = () => undefined, readingMs = 0): void => {
       for (let index = 0; index < count; index++) {
         const message = `${name}${sent++}`;
+        now += readingMs;
         reading.hear(() => {
           now += MESSAGE_MS;
           heard.push(message);
@@ -53,6 +54,15 @@ describe('fair turns (NR40)', () => {
     expect(flood.state.isRead).toBe(true);
     turn();
     expect(due).toEqual([]);
+  });
+
+  it('counts what reading takes as well as what is done with a message', () => {
+    const { socket, heard } = server();
+    const flood = socket('f');
+    flood.send(100, () => undefined, MESSAGE_MS);
+    // The first is heard when it is read; then each takes twice its own time.
+    expect(heard).toHaveLength(4);
+    expect(flood.state.isRead).toBe(false);
   });
 
   it('hears nothing of a socket that its listener paused, also in the middle of what had come, and then all of it in order', () => {
