@@ -36,9 +36,9 @@ export class CaptureDownloads {
   }
 
   /** Sends the file, asked for now, and ends `out`, which is destroyed if it is not read. Rejects with what `open` throws. */
-  async send(room: string, open: () => Uint8Array, out: Writable): Promise<void> {
+  async send(room: string, open: () => Uint8Array | Promise<Uint8Array>, out: Writable): Promise<void> {
     try {
-      const file = open();
+      const file = await open();
       for (let at = 0; at < file.length; at += PIECE_BYTES) {
         const taken = await this.piece(file.subarray(at, at + PIECE_BYTES), out);
         if (taken === 'gone') return;

@@ -41,7 +41,7 @@ export interface RoomControls {
   startCapture(): void;
   stopCapture(): void;
   /** What was captured so far, as a pcap file; null if nothing is captured. */
-  captured(): Uint8Array | null;
+  captured(): Promise<Uint8Array | null>;
 }
 
 export interface Rooms {
@@ -188,8 +188,8 @@ function addCapture(router: Router, controls: ControlsOf, downloads: CaptureDown
       response.status(begun === 'room-busy' ? 429 : 503).json({ error: DOWNLOAD_REFUSALS[begun] });
       return;
     }
-    await downloads.send(name, () => {
-      const file = room.captured() ?? new Uint8Array();
+    await downloads.send(name, async () => {
+      const file = (await room.captured()) ?? new Uint8Array();
       response.type('application/vnd.tcpdump.pcap').attachment(`${name}.pcap`).setHeader('Content-Length', file.length);
       return request.method === 'HEAD' ? new Uint8Array() : file;
     }, response);

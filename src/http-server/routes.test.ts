@@ -42,7 +42,7 @@ class FakeControls implements RoomControls {
     this.capturing = false;
   }
   file: Uint8Array = FILE;
-  captured = (): Uint8Array | null => (this.capturing ? this.file : null);
+  captured = (): Promise<Uint8Array | null> => Promise.resolve(this.capturing ? this.file : null);
 }
 
 const ROOM = { hosts: [{ id: 'h1', name: 'Ada' }], vms: [], ended: [] };

@@ -17,6 +17,8 @@ const LINKTYPE_ETHERNET = 1;
 const CAPTURE_BYTES = 32 * 1024 * 1024;
 /** Many rooms are quiet. */
 const FIRST_BYTES = 256 * 1024;
+/** Of a file, copied in one go. */
+const PIECE_BYTES = 512 * 1024;
 
 function pcapHeader(): Uint8Array {
   const bytes = new Uint8Array(PCAP_HEADER_BYTES);
@@ -92,6 +94,8 @@ export class Capture implements Station, Disposable {
   private first = 0;
   private end = 0;
   private lost = 0;
+  /** Records that were held once and are not any more. */
+  private gone = 0;
 
   constructor(options: CaptureOptions) {
     this.options = options;
@@ -129,22 +133,34 @@ export class Capture implements Station, Disposable {
     return this.memory.byteLength;
   }
 
-  /** Everything held, as a file. */
-  toPcap(): Uint8Array {
+  /**
+   * Everything held now, as a file, or as much of it as is still held when its turn comes. Copied in pieces, and between
+   * them `rest`: memory that nobody has touched yet takes a millisecond for each MiB.
+   */
+  async toPcap(rest: () => Promise<void> = nextTurn): Promise<Uint8Array> {
     const held = this.records.slice(this.first);
+    const last = this.gone + held.length;
     const bytes = PCAP_HEADER_BYTES + held.reduce((sum, { start, end }) => sum + end - start, 0);
     const file = new Uint8Array(mapped(bytes, bytes));
     file.set(pcapHeader());
     let at = PCAP_HEADER_BYTES;
-    for (const { start, end } of held) {
-      file.set(this.block.subarray(start, end), at);
-      at += end - start;
+    for (let next = this.gone; next < last; ) {
+      // Those that newer ones have taken the place of meanwhile.
+      next = Math.max(next, this.gone);
+      for (const end = at + PIECE_BYTES; at < end && next < last; next++) {
+        const record = this.records[this.first + next - this.gone];
+        if (record === undefined) return file.subarray(0, at);
+        file.set(this.block.subarray(record.start, record.end), at);
+        at += record.end - record.start;
+      }
+      if (next < last) await rest();
     }
-    return file;
+    return file.subarray(0, at);
   }
 
   /** Forgets the frames and gives their memory back at once, not when the engine next looks for garbage. */
   dispose(): void {
+    this.gone += this.records.length - this.first;
     this.records = [];
     this.first = 0;
     this.end = 0;
@@ -162,6 +178,7 @@ export class Capture implements Station, Disposable {
       const oldest = this.records[this.first];
       if (oldest === undefined || oldest.start >= to || oldest.end <= from) break;
       this.first++;
+      this.gone++;
       this.lost++;
     }
     if (this.first > 1024 && this.first * 2 > this.records.length) {
@@ -177,4 +194,9 @@ export class Capture implements Station, Disposable {
  */
 function mapped(bytes: number, maxByteLength: number): ArrayBuffer {
   return new ArrayBuffer(bytes, { maxByteLength });
+}
+
+/** Everything else has its turn. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

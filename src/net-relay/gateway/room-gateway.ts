@@ -202,8 +202,8 @@ export class RoomGateway implements Disposable {
   }
 
   /** The frames kept so far as a pcap file, or null if there is no capture. */
-  captured(): Uint8Array | null {
-    return this.capture?.capture.toPcap() ?? null;
+  async captured(): Promise<Uint8Array | null> {
+    return (await this.capture?.capture.toPcap()) ?? null;
   }
 
   dispose(): void {
