@@ -1,5 +1,5 @@
 import { defineConfig } from '@playwright/test';
-import { CHROMIUM_FLAGS, SPARING } from './e2e/harness/chromium-flags.ts';
+import { CHROMIUM_FLAGS } from './e2e/harness/chromium-flags.ts';
 import type { WorkerOptions } from './e2e/harness/test.ts';
 import { findChromium } from './e2e/harness/find-chromium.ts';
 
@@ -24,8 +24,6 @@ export default defineConfig<object, WorkerOptions>({
     // Each test keeps its own record of pages and consoles (e2e/harness/test.ts).
     screenshot: 'off',
     trace: 'off',
-    // What moves on a page is drawn by the same two cores.
-    contextOptions: { reducedMotion: SPARING ? 'reduce' : 'no-preference' },
   },
   projects: [
     { name: 'loopback' },
