@@ -10,7 +10,7 @@ const ALL_WORDS = [['downward', ''], ['upward', 'x'], ['53 bits', 'x x'], ['24 b
 const WORDS = FULL ? ALL_WORDS : [ALL_WORDS[0], ALL_WORDS[3]];
 /** Divisions behind each line that the program prints. */
 const DIVISIONS_PER_LINE = 50_000;
-/** To each of the four control words. */
+/** To each control word. */
 const DIVISIONS = FULL ? 5_000_000 : 200_000;
 
 test('the x87 rounding and precision that a program has set hold over every move', async ({ openHost }) => {

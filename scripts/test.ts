@@ -23,7 +23,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const REPORTS = `${ROOT}test-results/reports`;
 const FAILED: Counts = { passed: 0, failed: 1, skipped: 0 };
 const WORDS = ['--all', '--full'];
-/** A runner that has not ended by then hangs: the slowest machine seen needs half of it. The browser tests' own limit is Playwright's. */
+/** A runner that has not ended by then hangs: the slowest machine seen needs half of it. Each browser test has a limit of its own (playwright.config.ts). */
 const RUNNER_LIMIT_MS = 40 * 60_000;
 /** The long versions may take as long as they like. */
 const FULL_LIMIT_MS = 12 * 3_600_000;

@@ -139,21 +139,20 @@ export class Capture implements Station, Disposable {
    */
   async toPcap(rest: () => Promise<void> = nextTurn): Promise<Uint8Array> {
     const held = this.records.slice(this.first);
-    const last = this.gone + held.length;
     const bytes = PCAP_HEADER_BYTES + held.reduce((sum, { start, end }) => sum + end - start, 0);
     const file = new Uint8Array(mapped(bytes, bytes));
     file.set(pcapHeader());
+    const first = this.gone;
     let at = PCAP_HEADER_BYTES;
-    for (let next = this.gone; next < last; ) {
-      // Those that newer ones have taken the place of meanwhile.
-      next = Math.max(next, this.gone);
-      for (const end = at + PIECE_BYTES; at < end && next < last; next++) {
-        const record = this.records[this.first + next - this.gone];
-        if (record === undefined) return file.subarray(0, at);
-        file.set(this.block.subarray(record.start, record.end), at);
-        at += record.end - record.start;
-      }
-      if (next < last) await rest();
+    let restAt = at + PIECE_BYTES;
+    for (const [index, { start, end }] of held.entries()) {
+      // Newer ones have taken its place meanwhile.
+      if (first + index < this.gone) continue;
+      file.set(this.block.subarray(start, end), at);
+      at += end - start;
+      if (at < restAt) continue;
+      await rest();
+      restAt = at + PIECE_BYTES;
     }
     return file.subarray(0, at);
   }
