@@ -98,7 +98,9 @@ export interface Link {
 /** What became of the lease when its fate was uncertain. */
 export type LeaseOutcome =
   | { readonly owner: 'source'; readonly epoch: LeaseEpoch }
-  | { readonly owner: 'target'; readonly epoch: LeaseEpoch };
+  | { readonly owner: 'target'; readonly epoch: LeaseEpoch }
+  /** The VM has ended or was forgotten while the source was cut off. `reason` is the relay's sentence. */
+  | { readonly owner: 'nobody'; readonly reason: string };
 
 /** The source's side of the arbiter. */
 export interface SourceLease {

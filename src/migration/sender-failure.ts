@@ -181,14 +181,18 @@ function releaseFailed(state: Live, at: number, failure: Failure): SenderStep {
   return next.vm === 'running' ? end(next, next.failure, [said]) : { state: next, effects: [said] };
 }
 
-/** The relay's word on who owns the VM, asked for (`answered`) or not (`told`: the target lives, or gave it back). */
+/** The relay's word on who owns the VM, asked for (`answered`) or not (`told`: the target lives, it was given back, or is gone). */
 export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: 'told' | 'answered'): SenderStep {
   if (state.name !== 'committing' && state.name !== 'aborting') return { state, effects: [] };
   if (outcome.owner === 'source') {
     const failure = state.failure ?? failed('target-silent', CAUSE_SENTENCES['target-silent']);
     return withdraw({ ...state, vm: 'resuming', lease: 'free' }, at, failure, [start('resume')], state.stoppedAt);
   }
-  if (how === 'answered') {
+  // Once the target has run it, the move was complete, whatever became of the VM afterwards.
+  if (outcome.owner === 'nobody' && state.targetRuns === null) {
+    return end(state, failed('vm-ended', `The move did not end in time: this host was cut off meanwhile. ${outcome.reason}`), [{ type: 'discard-vm' }]);
+  }
+  if (how === 'answered' && outcome.owner === 'target') {
     // Committed, and not yet known to live: the frozen copy is kept until the relay tells how that ends.
     const { trip, stoppedAt, targetRuns, failure } = state;
     return {

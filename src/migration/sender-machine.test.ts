@@ -10,6 +10,7 @@ import { SeededRandom } from './testing/seeded-random.ts';
 const at = 1000;
 const TO_SOURCE = { owner: 'source', epoch: 1 as LeaseEpoch } as const;
 const TO_TARGET = { owner: 'target', epoch: 2 as LeaseEpoch } as const;
+const TO_NOBODY = { owner: 'nobody', reason: 'The relay knows no such VM.' } as const;
 
 const READY: SenderEvent = { type: 'message', at, message: { type: 'ready', relayRoundTripMs: 1 } };
 const DIRTY_TAKEN: Extract<SenderEvent, { type: 'dirty-taken' }> = { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesPerSecond: 1e6, roundTripMs: 1 };
@@ -231,6 +232,19 @@ describe('The source\'s state machine', () => {
     expect(givenBack.state).toMatchObject({ name: 'withdrawing', failure: { outcome: 'cancelled' } });
   });
 
+  it('does not say that it has moved what is nobody\'s any more, unless the target has run it (MG26)', () => {
+    const runs: SenderEvent = { type: 'target-runs', at, runsSince: at };
+    const asked = stepSender(reach('committing'), CANCEL).state;
+    for (const state of [reach('committing'), asked]) {
+      for (const type of ['lease', 'abort-answered'] as const) {
+        const gone = stepSender(state, { type, at, outcome: TO_NOBODY });
+        expect(gone.state).toMatchObject({ name: 'ended', verdict: { outcome: 'failed', cause: 'vm-ended', reason: expect.stringContaining('knows no such VM') as string } });
+        expect(types(gone.effects)).toEqual(['discard-vm', 'finish']);
+        expect(play(state, runs, { type, at, outcome: TO_NOBODY }).state).toMatchObject({ name: 'ended', verdict: { outcome: 'completed' } });
+      }
+    }
+  });
+
   it('asks the relay again if it could not be asked (MG27)', () => {
     const asked = stepSender(reach('committing'), CANCEL);
     const failed = stepSender(asked.state, { type: 'operation-failed', at, operation: 'abort', failure: { outcome: 'failed', cause: 'relay-lost', reason: 'Gone.' } });
@@ -297,7 +311,7 @@ describe('The source\'s state machine', () => {
       if (step.state.name !== 'ended') continue;
       expect(counts.finish, history.join('\n')).toBe(1);
       expect(counts['stop-dirty-log'], history.join('\n')).toBe(counts['start-dirty-log'] > 0 ? 1 : 0);
-      expect(counts.discard, history.join('\n')).toBe(step.state.verdict.outcome === 'completed' ? 1 : 0);
+      expect(counts.discard, history.join('\n')).toBe(step.state.verdict.outcome === 'completed' || step.state.verdict.cause === 'vm-ended' ? 1 : 0);
       const late = stepSender(step.state, randomSenderEvent(random, at));
       expect(late.effects).toEqual([]);
     }

@@ -1,6 +1,7 @@
 /** Random walks through the two state machines: any events in any order, well-formed but otherwise unbound. */
 import type { LeaseEpoch } from '../../shared/ids.ts';
 import type { OfferMessage } from '../messages.ts';
+import type { LeaseOutcome } from '../ports.ts';
 import type { ReceiverEvent } from '../receiver-states.ts';
 import type { Failure, SenderEvent, SenderOperation, SenderPlan } from '../sender-states.ts';
 import { MODEL_FINGERPRINT, MODEL_SPACE } from './model-vm.ts';
@@ -23,7 +24,9 @@ const OPERATIONS: readonly SenderOperation[] = [
 /** A random event for the source. */
 export function randomSenderEvent(random: SeededRandom, at: number): SenderEvent {
   const owner = random.pick(['source', 'target'] as const);
-  const outcome = { owner, epoch: (owner === 'target' ? 2 : random.pick([1, 3])) as LeaseEpoch };
+  const outcome: LeaseOutcome = random.chance(0.05)
+    ? { owner: 'nobody', reason: 'The relay knows no such VM.' }
+    : { owner, epoch: (owner === 'target' ? 2 : random.pick([1, 3])) as LeaseEpoch };
   return random.pick<() => SenderEvent>([
     () => ({ type: 'message', at, message: { type: 'accepted', version: 1 } }),
     () => ({ type: 'message', at, message: { type: 'refused', cause: 'target-refused', reason: 'No.' } }),

@@ -5,6 +5,7 @@
  */
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { LeaseOutcome, SourceLease } from '../../migration/ports.ts';
+import { assertNever } from '../../shared/assert-never.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
@@ -12,8 +13,8 @@ import type { RelayToPort } from '../protocol/relay-protocol.ts';
 import { Deferred } from './deferred.ts';
 import type { Attached, PortConnection, PortListener, PortState } from './port-connection.ts';
 
-/** The relay knows for certain that the VM is not this host's. */
-const NOT_OURS: readonly string[] = ['unknown-vm', 'stale-epoch', 'not-owner'];
+/** The relay knows for certain that another host has the VM. */
+const ANOTHERS: readonly string[] = ['stale-epoch', 'not-owner'];
 
 export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   readonly epoch: LeaseEpoch;
@@ -127,8 +128,10 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   state(state: PortState): void {
     if (this.isOver) return;
     if (state.kind !== 'connected') this.holdAnswered = false;
-    if (state.kind === 'refused' && NOT_OURS.includes(state.cause)) {
-      // The relay remembers a move for long; if it does not know this one any more, the VM has moved on or ended since.
+    if (state.kind === 'refused' && state.cause === 'unknown-vm') {
+      this.settle({ owner: 'nobody', reason: state.reason }, true);
+    } else if (state.kind === 'refused' && ANOTHERS.includes(state.cause)) {
+      // The relay remembers a move for long; if it does not know this one any more, the VM has moved on since.
       this.settle({ owner: 'target', epoch: (this.epoch + 1) as LeaseEpoch }, true);
     } else if (state.kind === 'refused') {
       this.rejectRequests(state.reason);
@@ -208,7 +211,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   }
 
   private settle(outcome: LeaseOutcome, told: boolean): void {
-    const why = outcome.owner === 'target' ? 'The target owns the VM now.' : 'The VM stays with its source.';
+    const why = whyOver(outcome);
     if (outcome.owner === 'target') this.port.becomeFormerOwner();
     this.settled = outcome;
     this.rejectRequests(why);
@@ -248,5 +251,18 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     if (what === this.told) return;
     this.told = what;
     this.waiting.emit(what);
+  }
+}
+
+function whyOver(outcome: LeaseOutcome): string {
+  switch (outcome.owner) {
+    case 'source':
+      return 'The VM stays with its source.';
+    case 'target':
+      return 'The target owns the VM now.';
+    case 'nobody':
+      return outcome.reason;
+    default:
+      return assertNever(outcome);
   }
 }

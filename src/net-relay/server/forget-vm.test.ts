@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { LeaseOutcome } from '../../migration/ports.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../../shared/ids.ts';
 import type { HostClient } from '../client/host-client.ts';
 import type { OwnerPort } from '../client/port-client.ts';
@@ -111,6 +112,22 @@ describe('a VM whose tab is gone for good (NR24)', () => {
     await lan.pass(LONG_GONE_IN_SWITCHOVER_MS);
     await forget();
     expect(knownVms()).toEqual([]);
+  });
+
+  it('is nobody\'s for a source that comes back to its switchover afterwards; it is not told that the VM has moved', async () => {
+    const lease = port.sourceLease('m1' as MigrationId, 'target' as HostId);
+    const told: LeaseOutcome[] = [];
+    lease.onOutcome((outcome) => told.push(outcome));
+    await lan.settled(lease.hold());
+    await lan.settled(lease.drained());
+    const { back } = await away(LONG_GONE_MS + LONG_GONE_IN_SWITCHOVER_MS);
+    const aborted = lease.abort();
+    await forget();
+    back();
+    await lan.pass(10_000);
+    const nobodys = { owner: 'nobody', reason: expect.stringContaining('ended, or was forgotten') as string };
+    expect(await lan.settled(aborted)).toEqual(nobodys);
+    expect(told).toEqual([nobodys]);
   });
 
   it('is not forgotten while a target waits to receive it', async () => {

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../migration/testing/seeded-random.ts';
+import type { LeaseOutcome } from '../../migration/ports.ts';
 import type { HostId, MacAddress, MigrationId } from '../../shared/ids.ts';
 import type { OwnerPort, TargetPort } from '../client/port-client.ts';
 import type { CreatedVm } from '../protocol/relay-protocol.ts';
@@ -119,9 +120,9 @@ class Rehearsal {
     if (outcome?.owner === 'source') this.settle('source');
   }
 
-  private settle(owner: 'source' | 'target'): void {
+  private settle(owner: LeaseOutcome['owner']): void {
     if (this.sourceSettled || this.source.killed) return;
-    this.note(`source learns that the ${owner} owns the VM`);
+    this.note(`source learns of the VM's owner: ${owner}`);
     this.sourceSettled = true;
     if (owner === 'source') this.run(this.source);
   }

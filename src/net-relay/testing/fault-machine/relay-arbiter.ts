@@ -115,7 +115,7 @@ export class RelayArbiter implements Arbiter {
       release: () => lease.release(),
       abort: () => lease.abort(),
       onOutcome: (listener) => this.counted('source', lease.onOutcome((outcome: LeaseOutcome) => {
-        this.world.note(`source hears that the ${outcome.owner} owns the VM at epoch ${outcome.epoch}`);
+        this.world.note(`source hears that the VM is owned by ${outcome.owner === 'nobody' ? 'nobody' : `the ${outcome.owner} at epoch ${outcome.epoch}`}`);
         listener(outcome);
       })),
       onWaiting: (listener) => this.counted('source', lease.onWaiting(listener)),
