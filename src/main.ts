@@ -2,6 +2,7 @@
 import { loadGuestSet } from './emulator-bridge/guest-artefacts.ts';
 import type { TabMotion } from './host/scripting-interface.ts';
 import { openTab } from './host/tab.ts';
+import { browserPlatform } from './host/tab-platform.ts';
 import { mountPage } from './ui/page.ts';
 
 declare global {
@@ -13,6 +14,7 @@ declare global {
 const base = new URL('.', document.baseURI);
 
 const tab = openTab({
+  platform: browserPlatform,
   address: new URL(location.href),
   base,
   storage: openStorage(() => window.localStorage),

@@ -16,7 +16,7 @@ const made = (formerSelf: HostId | null = null): EndedVms => new EndedVms({ self
 const lines = (): string[] => log.view().map(({ level, text }) => `${level}: ${text}`);
 
 beforeEach(() => {
-  log = new RoomLog(() => undefined);
+  log = new RoomLog(() => undefined, () => Date.now());
   shownHere = new Set();
   vi.spyOn(console, 'warn').mockImplementation(() => undefined);
 });

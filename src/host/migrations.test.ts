@@ -58,7 +58,7 @@ function threeTabs() {
     const tab: TabModel = {
       owner: A, here: false, arrival: null, movedTo: null, cutOff: false, present: Promise.resolve(true), onSend: null, news: [], recalled: [],
       migrations: new Migrations({
-        clock: systemClock,
+        wallMs: () => Date.now(), clock: systemClock,
         self,
         links: { open: () => Promise.resolve('webrtc') } as unknown as HostLinks,
         send: (to, message) => {

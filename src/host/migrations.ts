@@ -29,6 +29,8 @@ const LOST_TEXTS = {
 export interface MigrationsOptions {
   readonly self: HostId;
   readonly clock: Clock;
+  /** The computer's own clock, in milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly links: HostLinks;
   readonly send: (to: HostId, message: HostMessage) => void;
   readonly sendToRoom: (message: HostMessage) => void;
@@ -87,7 +89,7 @@ export class Migrations implements Disposable {
 
   /** The server does not answer. */
   cutOff(): void {
-    this.cutOffAt ??= Date.now();
+    this.cutOffAt ??= this.options.wallMs();
   }
 
   /** The server has refused this tab for good, with this sentence: what waits for another host ends. */
@@ -98,7 +100,7 @@ export class Migrations implements Disposable {
 
   /** It answers again: the room may have missed how migrations of this tab's VMs ended. */
   returned(): void {
-    const since = (this.cutOffAt ?? Date.now()) - UNNOTICED_LOSS_MS;
+    const since = (this.cutOffAt ?? this.options.wallMs()) - UNNOTICED_LOSS_MS;
     this.cutOffAt = null;
     for (const { at, known, report } of this.history.list()) {
       if (at >= since && known === 'news' && report.from === this.options.self) this.tellRoom(report);
@@ -107,12 +109,12 @@ export class Migrations implements Disposable {
 
   /** This tab has joined, or returned, and is about to send `details-wanted`: the hosts it found may tell what they remember. */
   askPast(hosts: readonly HostId[]): void {
-    this.history.ask(hosts.filter((host) => host !== this.options.self), Date.now());
+    this.history.ask(hosts.filter((host) => host !== this.options.self), this.options.wallMs());
   }
 
   /** Another host joined; this one may be the only one that remembers. */
   tellPast(to: HostId): void {
-    const reports = this.history.past(Date.now());
+    const reports = this.history.past(this.options.wallMs());
     if (reports.length > 0) this.options.send(to, { type: 'past-reports', reports });
   }
 
@@ -168,7 +170,7 @@ export class Migrations implements Disposable {
       case 'past-reports': {
         // Only the host that ran a migration is believed that it is over.
         for (const { report } of message.reports) if (report.from === from) this.noMore(report);
-        const recalled = this.history.recall(from, message.reports, Date.now());
+        const recalled = this.history.recall(from, message.reports, this.options.wallMs());
         if (recalled.length > 0) this.options.recalled(recalled);
         this.options.changed();
         break;
@@ -239,7 +241,7 @@ export class Migrations implements Disposable {
 
   private notBeingMoved(vmId: VmId): string {
     const last = this.history.list().findLast(({ known, report }) => known === 'news' && report.vmId === vmId);
-    if (last !== undefined && Date.now() - last.at < JUST_NOW_MS) return this.refusalBy(last.report) ?? 'The move has ended already.';
+    if (last !== undefined && this.options.wallMs() - last.at < JUST_NOW_MS) return this.refusalBy(last.report) ?? 'The move has ended already.';
     return `${this.options.vmNameOf(vmId)} is not being moved.`;
   }
 
@@ -315,7 +317,7 @@ export class Migrations implements Disposable {
 
   private remember(report: MigrationReport, known: 'news' | 'refusal'): void {
     this.noMore(report);
-    const ended: EndedMigration = { at: Date.now(), known, vmName: this.options.vmNameOf(report.vmId), toName: this.options.hostNameOf(report.to), report };
+    const ended: EndedMigration = { at: this.options.wallMs(), known, vmName: this.options.vmNameOf(report.vmId), toName: this.options.hostNameOf(report.to), report };
     this.history.add(ended);
     this.options.ended(ended);
     this.options.changed();

@@ -5,7 +5,7 @@ describe('the log of the room', () => {
   it('places what happened before this tab was here by its time, without a warning', () => {
     const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
     const changed = vi.fn();
-    const log = new RoomLog(changed);
+    const log = new RoomLog(changed, () => Date.now());
     const now = Date.now();
     log.add('info', null, 'pc-1 started');
     log.addPast([{ at: now - 5_000, level: 'good', vmId: null, text: 'second' }, { at: now - 9_000, level: 'bad', vmId: null, text: 'first' }]);

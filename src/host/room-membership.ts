@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
+import type { OpenSocket } from '../net-relay/client/open-socket.ts';
 import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -20,6 +21,7 @@ export interface RoomMembershipOptions {
   readonly clock: Clock;
   /** The relay's socket for hosts. */
   readonly url: string;
+  readonly openSocket: OpenSocket;
 }
 
 export class RoomMembership implements Disposable {
@@ -62,8 +64,8 @@ export class RoomMembership implements Disposable {
   }
 
   join(room: RoomName, key: string, { openCode, ownerSecret }: { readonly openCode?: string | undefined; readonly ownerSecret: string }): void {
-    const { url, self, hostToken, name } = this.options;
-    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode, ownerSecret });
+    const { url, self, hostToken, name, clock, openSocket } = this.options;
+    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode, ownerSecret, clock, openSocket });
     client.onKey((now) => this.keyChanged.emit(now));
     this.client = client;
     let isLost = false;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { checkArguments } from './scripting-arguments.ts';
 import type { TabMotion, TabMotionVm, VmConsole } from './scripting-interface.ts';
+import { browserPlatform } from './tab-platform.ts';
 import { openTab } from './tab.ts';
 
 const VM = 'vm-1';
@@ -163,6 +164,7 @@ describe('window.tabmotion and what does not fit', () => {
 
   it('is checked in a tab as it is opened', async () => {
     const opened = openTab({
+      platform: browserPlatform,
       address: new URL('http://localhost:8686/?room=no+room'), base: new URL('http://localhost:8686/'), storage: null, tabMemory: null,
       spawnVmWorker: () => { throw new Error('no worker is needed'); },
       loadGuest: () => Promise.reject(new Error('no guest is needed')),

@@ -1,13 +1,9 @@
 /** What a tab is made of. Nothing happens before it joins its room; what then follows from what: tab-wiring.ts. */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
-import { LocalPresence } from '../link/local-presence.ts';
-import { PeerConnections } from '../link/peer-connections.ts';
-import { PeerSignalling } from '../link/peer-signalling.ts';
 import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, RoomName, VmId } from '../shared/ids.ts';
 import { isLoopback } from '../shared/loopback.ts';
-import { systemClock } from '../shared/system-clock.ts';
 import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
@@ -24,12 +20,14 @@ import { readRoomAccess, type KeyStorage, type RoomAccess } from './room-key.ts'
 import { RoomLog } from './room-log.ts';
 import { RoomMembership } from './room-membership.ts';
 import type { TabMotionEvents } from './scripting-interface.ts';
+import type { TabPlatform } from './tab-platform.ts';
 import { TabStatus } from './tab-status.ts';
 import { VmConsoles } from './vm-consoles.ts';
 import { vmOwner } from './vm-owner.ts';
 import { TabViews } from './tab-views.ts';
 
 export interface TabOptions {
+  readonly platform: TabPlatform;
   readonly address: URL;
   /** Root of the server that serves page, guest and relay. */
   readonly base: URL;
@@ -52,7 +50,7 @@ export class TabParts {
   readonly access: RoomAccess;
   readonly self = randomId() as HostId;
   readonly hostToken = randomToken();
-  readonly clock: Clock = systemClock;
+  readonly clock: Clock;
   readonly status: TabStatus;
   readonly events: TabEvents = { hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter() };
   /** Hosts or VMs of the room, or what they do, are others now. */
@@ -72,17 +70,18 @@ export class TabParts {
 
   constructor(options: TabOptions) {
     this.options = options;
-    const { address, base, storage } = options;
+    const { address, base, storage, platform } = options;
+    this.clock = platform.clock;
     this.access = readRoomAccess(address, storage);
     this.status = new TabStatus(this.clock);
-    this.log = new RoomLog(() => this.status.changed());
+    this.log = new RoomLog(() => this.status.changed(), platform.wallMs);
     this.address = new RoomAddress({ access: this.access, address, storage, show: options.showAddress });
-    this.api = createRoomApi({ base, room: this.access.room, key: () => this.address.key, ownerSecret: this.address.ownerSecret });
+    this.api = createRoomApi({ base, room: this.access.room, key: () => this.address.key, ownerSecret: this.address.ownerSecret, fetch: platform.fetch });
     const relayUrl = new URL('relay', base);
     relayUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
     this.relayUrl = relayUrl.href;
     const name = (address.searchParams.get('name') ?? '').trim().slice(0, MAX_NAME_CHARACTERS) || hostNameFor(this.self);
-    this.room = new RoomMembership({ self: this.self, clock: this.clock, name, hostToken: this.hostToken, url: `${this.relayUrl}/host` });
+    this.room = new RoomMembership({ self: this.self, clock: this.clock, name, hostToken: this.hostToken, url: `${this.relayUrl}/host`, openSocket: platform.openSocket });
     this.consoles = this.makeConsoles();
     this.readiness = new HostReadiness({ self: this.self, sendToHost: this.send, sendToRoom: this.sendToRoom, changed: () => this.roomChanged.emit() });
     this.localVms = this.makeLocalVms();
@@ -91,7 +90,7 @@ export class TabParts {
       log: this.log,
       formerSelf: takeFormerSelf(this.access.room, this.self, options.tabMemory),
       isShownHere: (vmId) => this.localVms.ended.has(vmId),
-      now: () => Date.now(),
+      now: platform.wallMs,
     });
     this.links = this.makeLinks();
     this.migrations = this.makeMigrations();
@@ -154,15 +153,10 @@ export class TabParts {
 
   private makeLinks(): HostLinks {
     const { self, hostToken, clock, access, send } = this;
-    const { base } = this.options;
-    const secure = base.protocol === 'https:';
-    const port = base.port === '' ? (secure ? 443 : 80) : Number(base.port);
-    const connections = access.ok && typeof RTCPeerConnection === 'function'
-      ? new PeerConnections(self, new PeerSignalling(self, hostToken, { host: base.hostname, port, path: new URL('peerjs', base).pathname, secure }, clock), clock)
-      : null;
+    const { platform, base } = this.options;
+    const direct = access.ok ? platform.openDirectWays(access.room, self, hostToken, base) : { connections: null, presence: null };
     return new HostLinks({
-      self, clock, connections, send,
-      presence: access.ok && typeof BroadcastChannel === 'function' ? new LocalPresence(access.room, self) : null,
+      self, clock, send, ...direct,
       accept: (from, migrationId, vmId, attempt, hand) => this.localVms.accept(from, migrationId, vmId, attempt, hand),
       abandoned: (from, migrationId) => this.localVms.abandoned(from, migrationId),
     });
@@ -172,6 +166,7 @@ export class TabParts {
     const { self, clock, links, room, localVms, log, events, ownerOf, ownerNow, send, sendToRoom, isExpected, changed } = this;
     return new Migrations({
       self, clock, links, changed, ownerOf, ownerNow, send, sendToRoom, isExpected,
+      wallMs: this.options.platform.wallMs,
       memoryBytesOf: (vmId) => room.vm(vmId)?.memoryBytes ?? 0,
       vmNameOf: (vmId) => room.vmNameOf(vmId),
       hostNameOf: (hostId) => room.hostNameOf(hostId),

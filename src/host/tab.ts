@@ -2,9 +2,10 @@
  * The tab as a host: joins the room, runs VMs, answers the other hosts, and gives the user interface and
  * `window.tabmotion` what they show. Everything outside (worker, storage, address) comes in through `TabOptions`.
  */
+import { DisposableBag } from '../shared/disposable.ts';
 import type { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
-import type { Tab, TabMotion } from './scripting-interface.ts';
+import type { Tab, TabMotion, TabMotionVm } from './scripting-interface.ts';
 import { checkArguments } from './scripting-arguments.ts';
 import { TabParts, type TabOptions } from './tab-parts.ts';
 import { askWhatWasMissed, wireTab } from './tab-wiring.ts';
@@ -86,8 +87,7 @@ function scriptVerbs(parts: TabParts): Omit<TabMotion, 'host' | 'console'> {
     vms: () => views.publicVms(),
     async start(wanted = {}) {
       const vmId = await localVms.start(wanted.name, (wanted.memoryMiB ?? DEFAULT_MEMORY_MIB) * MIB);
-      const vm = views.publicVms().find((candidate) => candidate.id === vmId);
-      if (vm === undefined) throw new Error('The VM started, but the server does not list it.');
+      const vm = await whenListed(parts, vmId);
       // Who starts a new one knows that the old one is gone.
       void dismissEnded(parts, endedVms.ownIds()).catch(() => undefined);
       return vm;
@@ -146,6 +146,25 @@ function pageVerbs(parts: TabParts): Omit<Tab, Exclude<keyof TabMotion, 'console
       if (key !== null) room.keyChanged.emit(key);
     },
   };
+}
+
+/** The VM as the room lists it. It may run before the list that names it has come. Rejects with a sentence. */
+function whenListed({ roomChanged, room, localVms, views }: TabParts, vmId: VmId): Promise<TabMotionVm> {
+  return new Promise((resolve, reject) => {
+    const bag = new DisposableBag();
+    const settle = (action: () => void): void => {
+      bag.dispose();
+      action();
+    };
+    const look = (): void => {
+      const vm = views.publicVms().find((candidate) => candidate.id === vmId);
+      if (vm !== undefined) settle(() => resolve(vm));
+      else if (localVms.getOrArriving(vmId) === null) settle(() => reject(new Error('The VM started, and has ended since.')));
+    };
+    bag.add(roomChanged.on(look));
+    bag.add(room.refused.on((reason) => settle(() => reject(new Error(reason)))));
+    look();
+  });
 }
 
 async function dismissEnded({ room, endedVms, status }: TabParts, vmIds: readonly string[]): Promise<void> {

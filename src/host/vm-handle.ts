@@ -45,7 +45,7 @@ export class VmHandle implements Disposable {
 
 /** Holds a Web Lock, so that the browser does not freeze the hidden tab of a running VM; does nothing where there are none. */
 function holdLock(name: string): () => void {
-  const locks = (navigator as { locks?: LockManager }).locks;
+  const { locks } = (globalThis as { navigator?: { locks?: LockManager } }).navigator ?? {};
   if (locks === undefined) return () => undefined;
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {

@@ -4,7 +4,6 @@
  * good as the host's.
  */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import { systemClock } from '../shared/system-clock.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { ServerTime } from '../net-relay/client/server-time.ts';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
@@ -19,7 +18,7 @@ export interface GuestWallClockOptions {
   readonly machine: Pick<Machine, 'timeStamp' | 'setRealTime' | 'state'>;
   readonly agent: Pick<GuestAgent, 'clock' | 'onServices'>;
   readonly serverTime: Pick<ServerTime, 'now' | 'onSet'>;
-  readonly clock?: Clock;
+  readonly clock: Clock;
   /** The host's own wall clock. */
   readonly hostWallMs?: () => number;
 }
@@ -31,7 +30,7 @@ export class GuestWallClock implements Disposable {
   private begun = false;
 
   constructor(options: GuestWallClockOptions) {
-    this.options = { clock: systemClock, hostWallMs: () => Date.now(), ...options };
+    this.options = { hostWallMs: () => Date.now(), ...options };
     this.bag.add(options.serverTime.onSet.on(() => this.setIfBegun()));
     this.bag.add(options.agent.onServices(() => this.setIfBegun()));
   }

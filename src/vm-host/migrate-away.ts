@@ -1,6 +1,5 @@
 /** The source's side of a migration in the VM's worker: hands the machine, its lease and the link to the engine. */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import { systemClock } from '../shared/system-clock.ts';
 import type { Link, SourceVm } from '../migration/ports.ts';
 import { asMigrationError } from '../migration/migration-error.ts';
 import type { MigrationReport } from '../migration/report.ts';
@@ -9,7 +8,6 @@ import type { MigrationEnds, ToVmWorker } from './vm-worker-messages.ts';
 import type { ConsoleGate } from './console-gate.ts';
 import { packLuggage } from './console-luggage.ts';
 import type { CarriedVm } from './carried-vm.ts';
-import { nextTask } from './next-task.ts';
 import { NextLinks } from './next-links.ts';
 import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './worker-context.ts';
@@ -41,7 +39,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       vm: gated(vm.machine, vm.console),
       lease,
       link,
-      clock: systemClock,
+      clock: context.clock,
       compressor,
       pageHash,
       offer: {
@@ -57,7 +55,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       onProgress: (progress) => context.post({ type: 'progress', progress }),
       onLog: (text) => context.post({ type: 'log', level: 'info', text }),
       onWaiting: (what) => context.post({ type: 'waiting', what }),
-      nextTask,
+      nextTask: context.nextTask,
       replaceLink() {
         context.post({ type: 'link-wanted', attempt: ++attempts, avoid: kind });
         return others.next();

@@ -1,6 +1,5 @@
 /** The target's side of a migration in the VM's worker: the machine waits at the base snapshot, the engine fills it. */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import { systemClock } from '../shared/system-clock.ts';
 import { asMigrationError, MigrationError } from '../migration/migration-error.ts';
 import type { TargetVm } from '../migration/ports.ts';
 import { startReceiver } from '../migration/receiver.ts';
@@ -11,7 +10,6 @@ import { GuestWallClock } from './guest-wall-clock.ts';
 import { readCarriedVm, type CarriedVm } from './carried-vm.ts';
 import { unpackLuggage, type ConsoleLuggage } from './console-luggage.ts';
 import { NextLinks } from './next-links.ts';
-import { nextTask } from './next-task.ts';
 import { openMigrationLink } from './open-migration-link.ts';
 import type { ResidentVm, WorkerContext } from './worker-context.ts';
 
@@ -77,22 +75,22 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
       const { url, ...credentials } = context.relay;
       port = attachTarget({
         url: `${url}/port`, credentials, vmId: offer.vmId, epoch, migrationId: offer.migrationId, fromHostId: order.from,
-        nic: network, clock: systemClock, openSocket: context.openSocket,
+        nic: network, clock: context.clock, openSocket: context.openSocket,
       });
       return port.targetLease();
     },
     migrationId: order.migrationId,
     link: links.current,
     nextLink: () => links.others.next(),
-    clock: systemClock,
+    clock: context.clock,
     compressor,
     pageHash,
-    nextTask,
+    nextTask: context.nextTask,
     onLog: (text) => context.post({ type: 'log', level: 'info', text }),
   });
   const [offer, end] = await Promise.all([receiver.offer, receiver.done]);
   if (end.outcome !== 'completed') {
-    await Promise.race([links.current.closed, new Promise((resolve) => systemClock.setTimeout(() => resolve(null), FAREWELL_LIMIT_MS))]);
+    await Promise.race([links.current.closed, new Promise((resolve) => context.clock.setTimeout(() => resolve(null), FAREWELL_LIMIT_MS))]);
     context.post({ type: 'not-arrived', cause: end.cause, reason: end.reason });
     return null;
   }
@@ -105,7 +103,7 @@ function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Ar
   const port = target.asOwner();
   context.watchPort(port);
   context.post({ type: 'arrived', vm: identity, epoch: port.epoch });
-  const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime });
+  const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime, clock: context.clock });
   void wallClock.begin().then((answer) => {
     if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take the server\'s time; its clock may be off.' });
   });

@@ -3,11 +3,9 @@
  * what the adapters offer; talks to its host in `vm-worker-messages.ts`. It runs in a browser's Worker and in one of
  * Node's: what differs between them is handed in (`VmHostPlatform`).
  */
-import { createMachine } from '../emulator-bridge/create-machine.ts';
-import { openGuestDisk, type GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { Machine, MachineEnd } from '../emulator-bridge/machine.ts';
-import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
-import { systemClock } from '../shared/system-clock.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { OpenSocket } from '../net-relay/client/open-socket.ts';
 import { attachOwner } from '../net-relay/client/port-client.ts';
 import { disposable, DisposableBag } from '../shared/disposable.ts';
@@ -18,7 +16,7 @@ import { GuestAgent } from './guest-agent.ts';
 import { GuestWallClock } from './guest-wall-clock.ts';
 import { migrateAway, type Departure } from './migrate-away.ts';
 import { receiveVm, type Arriving } from './receive-vm.ts';
-import type { ResidentVm, WorkerContext } from './worker-context.ts';
+import type { MigrationEngines, ResidentVm, WorkerContext } from './worker-context.ts';
 
 /** What the runtime gives. */
 export interface VmHostPlatform {
@@ -27,12 +25,19 @@ export interface VmHostPlatform {
   /** Called once; `heard` with every message of the host's, in order. */
   readonly listen: (heard: (message: ToVmWorker) => void) => void;
   readonly openSocket: OpenSocket;
+  readonly clock: Clock;
+  /** Resolves in a later task, as soon as the event loop comes round: the guest's turn. */
+  readonly nextTask: () => Promise<void>;
+  /** A machine without its base snapshot. */
+  readonly createMachine: (guest: GuestSet) => Promise<Machine>;
+  readonly createEngines: () => Promise<MigrationEngines>;
 }
 
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
 
 /** Serves the worker's host for as long as the worker lives. */
-export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
+export function runVmHost(platform: VmHostPlatform): void {
+  const { post, listen } = platform;
   let context: WorkerContext | null = null;
   let machine: Promise<Machine> = Promise.reject(new Error('The worker was not prepared.'));
   machine.catch(() => undefined);
@@ -51,11 +56,11 @@ export function runVmHost({ post, listen, openSocket }: VmHostPlatform): void {
   listen((message) => {
     switch (message.type) {
       case 'prepare':
-        context = makeContext(message.relay, openSocket, post, {
+        context = makeContext(message.relay, platform, {
           vmEnded: (reason) => departure?.vmEnded(reason),
           settled: () => (departure ?? arriving)?.done ?? Promise.resolve(),
         });
-        machine = buildMachine(message.guest, post);
+        machine = buildMachine(message.guest, platform);
         machine.catch(fail);
         break;
       case 'start': {
@@ -149,10 +154,8 @@ function need<T>(value: T | null): T {
   return value;
 }
 
-async function buildMachine(guest: GuestSet, post: (message: FromVmWorker) => void): Promise<Machine> {
-  const { manifest } = guest;
-  const digests = { emulator: manifest.emulator.sha256, disk: manifest.disk.sha256, snapshot: manifest.snapshot.sha256 };
-  const machine = await createMachine({ ...guest.parts, disk: openGuestDisk(guest) }, { digests });
+async function buildMachine(guest: GuestSet, { createMachine, post }: VmHostPlatform): Promise<Machine> {
+  const machine = await createMachine(guest);
   machine.onTrouble((sentence) => post({ type: 'log', level: 'bad', text: sentence }));
   await machine.loadBaseSnapshot(guest.snapshot);
   post({ type: 'prepared' });
@@ -176,12 +179,14 @@ interface Underway {
   settled(): Promise<unknown>;
 }
 
-function makeContext(relay: RelayAccess, openSocket: OpenSocket, post: (message: FromVmWorker) => void, underway: Underway): WorkerContext {
-  const engines = Promise.all([createCompressor(), createPageHash()]).then(([compressor, pageHash]) => ({ compressor, pageHash }));
+function makeContext(relay: RelayAccess, { createEngines, clock, nextTask, openSocket, post }: VmHostPlatform, underway: Underway): WorkerContext {
+  const engines = createEngines();
   // A migration that needs them says why they are not there.
   engines.catch(() => undefined);
   return {
     relay,
+    clock,
+    nextTask,
     openSocket,
     post,
     engines,
@@ -197,7 +202,7 @@ function makeContext(relay: RelayAccess, openSocket: OpenSocket, post: (message:
           output: (data) => post({ type: 'console', data }),
           applied: (writer, count) => post({ type: 'console-applied', writer, count }),
         }, luggage),
-        agent: new GuestAgent(machine.agent, systemClock),
+        agent: new GuestAgent(machine.agent, clock),
       };
     },
     watchPort(port) {
@@ -227,11 +232,11 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   const { console, agent } = context.connect(machine);
   machine.network.setMac(identity.mac);
   const { url, ...credentials } = context.relay;
-  const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: systemClock, openSocket: context.openSocket });
+  const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: context.clock, openSocket: context.openSocket });
   context.watchPort(port);
   context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);
-  const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime });
+  const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime, clock: context.clock });
   // The shell starts with the seed: it does not wait for the server's time, which the identity needs.
   void agent.seed();
   void wallClock.known().then(() => agent.identity(identity, wallClock.moment)).then((answer) => {

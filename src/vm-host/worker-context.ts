@@ -1,8 +1,9 @@
 /** What a VM in this worker has, and what its migrations may use of the worker. */
 import type { Machine } from '../emulator-bridge/machine.ts';
-import type { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
 import type { OpenSocket } from '../net-relay/client/open-socket.ts';
 import type { OwnerPort } from '../net-relay/client/port-client.ts';
+import type { Compressor, PageHash } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { ConsoleGate } from './console-gate.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
@@ -22,6 +23,9 @@ export interface ResidentVm {
 
 export interface WorkerContext {
   readonly relay: RelayAccess;
+  readonly clock: Clock;
+  /** Resolves in a later task, as soon as the event loop comes round: the guest's turn. */
+  readonly nextTask: () => Promise<void>;
   readonly openSocket: OpenSocket;
   readonly post: (message: FromVmWorker) => void;
   readonly engines: Promise<MigrationEngines>;
@@ -31,7 +35,7 @@ export interface WorkerContext {
   readonly watchPort: (port: OwnerPort) => Disposable;
 }
 
-interface MigrationEngines {
-  readonly compressor: Awaited<ReturnType<typeof createCompressor>>;
-  readonly pageHash: Awaited<ReturnType<typeof createPageHash>>;
+export interface MigrationEngines {
+  readonly compressor: Compressor;
+  readonly pageHash: PageHash;
 }

@@ -90,7 +90,7 @@ export class ModelRoom {
     const workers: FakeVmWorker[] = [];
     const news: EndedMigration[] = [];
     const targetsLoaded: number[] = [];
-    const log = new RoomLog(() => undefined);
+    const log = new RoomLog(() => undefined, () => Date.now());
     const ownerOf = (vmId: VmId): HostId | null => (vms.find((vm) => vm.id === vmId)?.hostId ?? null) as HostId | null;
     const send = (to: HostId, message: HostMessage): void => this.transmit(id, to, message);
     const sendToRoom = (message: HostMessage): void => {
@@ -136,6 +136,7 @@ export class ModelRoom {
     });
     const migrations = new Migrations({
       clock: systemClock,
+      wallMs: () => Date.now(),
       self: id, links, send, sendToRoom, ownerOf,
       ownerNow: (vmId) => {
         const here = localVms.getOrArriving(vmId);

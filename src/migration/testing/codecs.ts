@@ -11,10 +11,11 @@ export const deflateCompressor: Compressor = {
   },
 };
 
-/** Runs of equal words: enough for model VMs, and much quicker than zlib on little data. */
+/** Runs of equal words, and the bytes behind the last whole word: enough for model VMs, and much quicker than zlib on little data. */
 export const runLengthCompressor: Compressor = {
   compress(data) {
-    const words = new Uint32Array(data.slice().buffer);
+    const wholeBytes = data.length - (data.length % 4);
+    const words = new Uint32Array(data.slice(0, wholeBytes).buffer);
     const runs: number[] = [];
     for (let at = 0; at < words.length; ) {
       let length = 1;
@@ -22,12 +23,16 @@ export const runLengthCompressor: Compressor = {
       runs.push(length, words[at] ?? 0);
       at += length;
     }
-    return new Uint8Array(Uint32Array.from(runs).buffer);
+    const packed = new Uint8Array(runs.length * 4 + data.length - wholeBytes);
+    packed.set(new Uint8Array(Uint32Array.from(runs).buffer));
+    packed.set(data.subarray(wholeBytes), runs.length * 4);
+    return packed;
   },
   decompress(data, expectedBytes) {
-    if (data.length % 8 !== 0) throw new Error(`${data.length} bytes are no runs`);
-    const runs = new Uint32Array(data.slice().buffer);
-    const words = new Uint32Array(expectedBytes / 4);
+    const tail = expectedBytes % 4;
+    if (data.length < tail || (data.length - tail) % 8 !== 0) throw new Error(`${data.length} bytes are no runs`);
+    const runs = new Uint32Array(data.slice(0, data.length - tail).buffer);
+    const words = new Uint32Array((expectedBytes - tail) / 4);
     let filled = 0;
     for (let at = 0; at < runs.length; at += 2) {
       const length = runs[at] ?? 0;
@@ -36,7 +41,10 @@ export const runLengthCompressor: Compressor = {
       filled += length;
     }
     if (filled < words.length) throw new Error('Less came out than was expected');
-    return new Uint8Array(words.buffer);
+    const raw = new Uint8Array(expectedBytes);
+    raw.set(new Uint8Array(words.buffer));
+    raw.set(data.subarray(data.length - tail), expectedBytes - tail);
+    return raw;
   },
 };
 

@@ -1,0 +1,219 @@
+/**
+ * Whole tabs and the real relay in one process and in virtual time: each tab is what `openTab` opens, each VM's worker
+ * what really runs in one (with a model machine), and between them sockets on which a message arrives when the schedule
+ * says so. Tabs freeze, break their connections, die, leave and are opened anew; the relay crashes and is started again.
+ */
+import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
+import { World, type Action, type Host } from '../../migration/testing/world.ts';
+import { createRelay, type Relay } from '../../net-relay/server/relay-server.ts';
+import { memoryKeyValueStore } from '../../net-relay/store/key-value-store.ts';
+import { MemoryNetwork, type Direction, type MemorySocket } from '../../net-relay/testing/memory-network.ts';
+import type { TabMotionVm } from '../scripting-interface.ts';
+import { openTab, type OpenTab } from '../tab.ts';
+import type { TabPlatform } from '../tab-platform.ts';
+import { ModelWorker } from './model-worker.ts';
+
+const MEMORY_BYTES = 128 * 1024 * 1024;
+const GUEST = { manifest: { memoryBytes: MEMORY_BYTES } } as unknown as GuestSet;
+/** The longest that a tab loads the guest. */
+const LOAD_MS = 3000;
+
+/** A tab from its opening to its end. */
+export interface ModelTab {
+  readonly name: string;
+  readonly host: Host;
+  readonly tab: OpenTab;
+  readonly workers: ModelWorker[];
+  /** It was told of these migrations' ends, as often. */
+  readonly reportsHeard: Map<string, number>;
+  /** Nothing of it happens any more. */
+  gone: boolean;
+}
+
+/** A VM as the relay lists it. */
+export type ListedVm = NonNullable<ReturnType<Relay['roomStatus']>>['vms'][number];
+
+export class RoomMachine {
+  readonly world: World;
+  readonly tabs: ModelTab[] = [];
+  readonly troubles: string[] = [];
+  private readonly network = new MemoryNetwork();
+  private readonly records = new Map<string, string>();
+  private process: Host;
+  private relay: Relay;
+  private randomState = 1;
+  private opened = 0;
+
+  constructor(seed: number) {
+    this.world = new World(seed);
+    [this.process, this.relay] = this.startRelay();
+  }
+
+  get live(): readonly ModelTab[] {
+    return this.tabs.filter((tab) => !tab.gone);
+  }
+
+  get relayIsUp(): boolean {
+    return this.process.isUp;
+  }
+
+  listed(): readonly ListedVm[] {
+    return this.relay.roomStatus('default', this.relay.defaultRoomKey)?.vms ?? [];
+  }
+
+  hostIds(): readonly string[] {
+    return this.relay.roomStatus('default', this.relay.defaultRoomKey)?.hosts.map(({ id }) => id) ?? [];
+  }
+
+  /** Opens a tab of the default room. */
+  open(): ModelTab {
+    const name = `tab ${'abcdefghij'[this.opened++ % 10] ?? ''}`;
+    const host = this.world.addHost(name);
+    host.addSource(() => this.arrivals('toClient', (socket) => socket.name === name, 'hears the relay'));
+    const workers: ModelWorker[] = [];
+    const { clock } = host;
+    const platform: TabPlatform = {
+      clock,
+      wallMs: () => clock.now(),
+      openSocket: this.network.openSocket(name),
+      fetch: () => Promise.reject(new Error('There is only the relay here.')),
+      openDirectWays: () => ({ connections: null, presence: null }),
+    };
+    const tab = openTab({
+      platform,
+      address: new URL(`http://relay/?name=${encodeURIComponent(name)}#${this.relay.defaultRoomKey}`),
+      base: new URL('http://relay/'),
+      storage: null,
+      tabMemory: null,
+      spawnVmWorker: () => {
+        const worker = this.spawn(`${name}, worker ${workers.length + 1}`, host);
+        workers.push(worker);
+        return worker as unknown as Worker;
+      },
+      loadGuest: (onProgress) => this.loadGuest(host, onProgress),
+      showAddress: () => undefined,
+    });
+    const model: ModelTab = { name, host, tab, workers, reportsHeard: new Map(), gone: false };
+    tab.on('report', ({ id }) => model.reportsHeard.set(id, (model.reportsHeard.get(id) ?? 0) + 1));
+    this.tabs.push(model);
+    return model;
+  }
+
+  /** The connections of a tab, or of one of its workers, break. What is under way is lost in the directions named. */
+  breakSockets(tab: ModelTab, ...lost: readonly Direction[]): void {
+    this.world.note(`the connections of ${tab.name} break`);
+    for (const socket of this.socketsOf(tab)) socket.break(...lost);
+  }
+
+  /** The computer of a tab sleeps. */
+  freeze(tab: ModelTab): void {
+    tab.host.freeze();
+    for (const worker of tab.workers) worker.thread.freeze();
+  }
+
+  thaw(tab: ModelTab): void {
+    tab.host.thaw();
+    for (const worker of tab.workers) worker.thread.thaw();
+  }
+
+  /** The tab is closed: it says goodbye. */
+  close(tab: ModelTab): void {
+    this.world.note(`${tab.name} is closed`);
+    tab.gone = true;
+    tab.tab.dispose();
+  }
+
+  /** The tab's process is gone; nobody says so but its connections, if those are `noticed`. */
+  kill(tab: ModelTab, noticed: boolean): void {
+    tab.gone = true;
+    for (const worker of tab.workers) worker.thread.kill();
+    tab.host.kill();
+    for (const socket of this.socketsOf(tab)) socket.die('client', noticed);
+  }
+
+  /** The process dies, and everything that it had not stored. */
+  crashRelay(noticed: boolean): void {
+    this.process.kill();
+    this.network.relay = null;
+    for (const socket of [...this.network.sockets]) socket.die('server', noticed);
+  }
+
+  restartRelay(): void {
+    [this.process, this.relay] = this.startRelay();
+  }
+
+  /** The workers in which this VM executes. */
+  runsIn(vmId: string): readonly ModelWorker[] {
+    return this.live.flatMap(({ workers }) => workers.filter((worker) => worker.vmId === vmId && worker.running !== null));
+  }
+
+  /** Closes everything, lets it end, and says what is left. */
+  async leftovers(): Promise<string[]> {
+    for (const tab of this.live) this.close(tab);
+    await this.pass(30_000);
+    const left: string[] = [];
+    const { sockets } = this.relay.stats();
+    if (sockets > 0) left.push(`${sockets} sockets at the relay`);
+    for (const { name, host } of this.tabs) if (!host.isDead && host.openTimers > 0) left.push(`${host.openTimers} timers of ${name}`);
+    return [...left, ...this.troubles];
+  }
+
+  /** Lets time pass as the schedule will. */
+  async pass(ms: number): Promise<void> {
+    const until = this.world.clock.now() + ms;
+    await this.world.run(() => this.world.clock.now() >= until, undefined, 1_000_000);
+  }
+
+  views(tab: ModelTab): readonly TabMotionVm[] {
+    return tab.tab.vms();
+  }
+
+  private socketsOf(tab: ModelTab): MemorySocket[] {
+    return [...this.network.sockets].filter((socket) => socket.name === tab.name || socket.name.startsWith(`${tab.name},`));
+  }
+
+  private spawn(name: string, page: Host): ModelWorker {
+    const thread = this.world.addHost(name);
+    thread.addSource(() => this.arrivals('toClient', (socket) => socket.name === name, 'hears the relay'));
+    return new ModelWorker({
+      page, thread, random: this.world.random,
+      openSocket: this.network.openSocket(name),
+      ended: () => {
+        for (const socket of [...this.network.sockets]) if (socket.name === name) socket.die('client', true);
+      },
+    });
+  }
+
+  private loadGuest({ clock }: Host, onProgress: (fraction: number) => void): Promise<GuestSet> {
+    return new Promise((resolve) => {
+      clock.setTimeout(() => {
+        onProgress(0.5);
+        clock.setTimeout(() => resolve(GUEST), this.world.random.below(LOAD_MS));
+      }, this.world.random.below(100));
+    });
+  }
+
+  private startRelay(): [Host, Relay] {
+    const process = this.world.addHost('relay');
+    const relay = createRelay({
+      store: memoryKeyValueStore(this.records),
+      clock: process.clock,
+      randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.randomState = (this.randomState * 48271) % 2147483647) & 0xff),
+      openGateway: () => ({ dispose: () => undefined }),
+      onTrouble: (error) => void this.troubles.push(`The relay met an error of its own: ${String(error)}`),
+    });
+    this.network.relay = relay;
+    process.addSource(() => this.arrivals('toServer', () => true, 'hears a client'));
+    return [process, relay];
+  }
+
+  private arrivals(direction: Direction, isFor: (socket: MemorySocket) => boolean, name: string): Action[] {
+    const actions: Action[] = [];
+    for (const socket of this.network.sockets) {
+      const queue = socket[direction];
+      if (queue.length > 0 && !socket.stalled.has(direction) && isFor(socket)) actions.push({ name: `${name}: ${socket.name}`, run: () => queue.shift()?.() });
+      if (!socket.open && socket.toServer.length === 0 && socket.toClient.length === 0) this.network.sockets.delete(socket);
+    }
+    return actions;
+  }
+}

@@ -1,0 +1,23 @@
+/** What a VM's worker is made of, in any runtime: the emulator, the codecs, the system's time. */
+import { createMachine } from '../emulator-bridge/create-machine.ts';
+import { openGuestDisk } from '../emulator-bridge/guest-artefacts.ts';
+import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
+import { platformTasks } from '../emulator-bridge/platform-tasks.ts';
+import { systemClock } from '../shared/system-clock.ts';
+import type { VmHostPlatform } from './vm-host.ts';
+
+const tasks = platformTasks();
+
+export const emulated: Omit<VmHostPlatform, 'post' | 'listen' | 'openSocket'> = {
+  clock: systemClock,
+  nextTask: () => new Promise((resolve) => tasks.soon(resolve)),
+  createMachine(guest) {
+    const { manifest } = guest;
+    const digests = { emulator: manifest.emulator.sha256, disk: manifest.disk.sha256, snapshot: manifest.snapshot.sha256 };
+    return createMachine({ ...guest.parts, disk: openGuestDisk(guest) }, { digests });
+  },
+  async createEngines() {
+    const [compressor, pageHash] = await Promise.all([createCompressor(), createPageHash()]);
+    return { compressor, pageHash };
+  },
+};
