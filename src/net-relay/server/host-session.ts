@@ -100,10 +100,11 @@ export class HostSession implements HostVoice<RelayToHost> {
   }
 
   private toHost(to: HostId, body: unknown): void {
-    if (this.lengthOf(body) === null) return;
+    const characters = this.lengthOf(body);
+    if (characters === null) return;
     const voice = this.room.hosts.voice(to);
     if (voice === null) this.send({ type: 'undeliverable', hostId: to, body });
-    else voice.send({ type: 'from-host', hostId: this.hostId, body });
+    else this.room.toHost(voice, { type: 'from-host', hostId: this.hostId, body }, characters);
   }
 
   /** Characters that it takes as JSON; null, and the socket is closed, if it cannot be passed on: JSON nested thousands deep can be read but not written again. */

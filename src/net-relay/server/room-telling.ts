@@ -4,7 +4,8 @@ import type { Disposable } from '../../shared/disposable.ts';
 import type { HostId, VmId } from '../../shared/ids.ts';
 import type { RelayToHost, VmTraffic } from '../protocol/relay-protocol.ts';
 import { encodeText } from '../protocol/relay-wire.ts';
-import type { RoomHosts } from './room-hosts.ts';
+import type { HostVoice, RoomHosts } from './room-hosts.ts';
+import { RoomMail } from './room-mail.ts';
 import type { RoomVm } from './room-vm.ts';
 import { TELL_ROOM_BYTES_PER_SECOND } from '../limits/server-limits.ts';
 
@@ -21,6 +22,7 @@ export class RoomTelling implements Disposable {
   private readonly hosts: RoomHosts<RelayToHost>;
   private readonly clock: Clock;
   private readonly lists: () => RelayToHost;
+  private readonly mail: RoomMail;
   private telling: Disposable | null = null;
   private tellAgainAt = 0;
   private pings: PingResult[] = [];
@@ -31,19 +33,25 @@ export class RoomTelling implements Disposable {
   constructor(hosts: RoomHosts<RelayToHost>, clock: Clock, lists: () => RelayToHost) {
     this.hosts = hosts;
     this.clock = clock;
+    this.mail = new RoomMail(clock);
     this.lists = lists;
   }
 
-  /** To all hosts at once. Returns the bytes for all of them. */
+  /** To all hosts. Returns the bytes for all of them. */
   tell(message: RelayToHost, besides: HostId | null = null): number {
     const encoded = encodeText(message);
     let bytes = 0;
     for (const [id, voice] of this.hosts.voices()) {
       if (id === besides) continue;
-      voice.sendEncoded(encoded);
+      this.mail.post(encoded.utf8.length, () => voice.sendEncoded(encoded));
       bytes += encoded.utf8.length;
     }
     return bytes;
+  }
+
+  /** To one of the hosts, behind what it was told before; some `characters` long. */
+  tellOne(voice: HostVoice<RelayToHost>, message: RelayToHost, characters: number): void {
+    this.mail.post(characters, () => voice.send(message));
   }
 
   /** The room's lists are others now. */
@@ -83,6 +91,7 @@ export class RoomTelling implements Disposable {
   }
 
   dispose(): void {
+    this.mail.dispose();
     for (const timer of [this.telling, this.tellingPings]) timer?.dispose();
     this.telling = null;
     this.tellingPings = null;

@@ -14,7 +14,7 @@ import { triesToStore, type WriteUse } from '../store/key-value-store.ts';
 import { matchesDigest } from './room-keys.ts';
 import { Pace } from '../limits/pace.ts';
 import { RequestRefused } from './request-refused.ts';
-import { RoomHosts } from './room-hosts.ts';
+import { RoomHosts, type HostVoice } from './room-hosts.ts';
 import { RoomTelling } from './room-telling.ts';
 import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Switch } from '../lan/switch.ts';
@@ -243,6 +243,10 @@ export class Room implements Disposable {
 
   toRoom(from: HostId, message: RelayToHost): void {
     this.telling.tell(message, from);
+  }
+
+  toHost(voice: HostVoice<RelayToHost>, message: RelayToHost, characters: number): void {
+    this.telling.tellOne(voice, message, characters);
   }
 
   changed(): void {
