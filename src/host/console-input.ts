@@ -63,7 +63,7 @@ export class ConsoleInput {
     this.put(vmId, (outbox) => outbox.writeBytes(bytes), () => bytes.length);
   }
 
-  /** Characters typed here that have not reached the guest for a while. */
+  /** Characters typed here that have not reached the guest yet although it has been a while. */
   waitingFor(vmId: VmId): number {
     const typed = this.typed.get(vmId);
     return typed?.late === true ? typed.outbox.waitingCharacters : 0;

@@ -10,9 +10,9 @@ import { MAX_CONSOLE_BYTES } from './host-messages.ts';
 
 /** One message holds this much. */
 export const MAX_PIECE_BYTES = MAX_CONSOLE_BYTES;
-/** On its way at once: enough for a round trip, little enough to be sent again whole. */
+/** In flight at a time: enough for a round trip, little enough to be sent again as a whole. */
 const WINDOW_BYTES = 4 * MAX_PIECE_BYTES;
-/** A tab keeps so much; what is typed beyond is refused. Pastes of 64 KiB fit many times. */
+/** A tab keeps this much unsent input and refuses more. Many pastes of 64 KiB fit. */
 export const MAX_WAITING_BYTES = 1024 * 1024;
 
 export class ConsoleOutbox {

@@ -14,7 +14,7 @@ const RESET = '\u001bc';
 export class ConsoleStream {
   private readonly kept = new ByteQueue();
   private end = 0;
-  /** Holds the beginning of a character whose end is still to come. */
+  /** Keeps the first bytes of a character until the rest arrives. */
   private decoder = newDecoder();
   private readonly output = new Emitter<Uint8Array>();
   private readonly textOutput = new Emitter<string>();

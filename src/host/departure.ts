@@ -89,7 +89,7 @@ export class Departure {
     );
   }
 
-  /** Asks for the end; `done` says whether it came in time. */
+  /** Asks to cancel; `done` says whether it was in time. */
   cancel(): void {
     if (this.stage === 'opening') this.port.notBegun(this.report('cancelled', CAUSE_SENTENCES.cancelled));
     else if (this.stage === 'in-worker') this.port.cancel();

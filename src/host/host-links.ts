@@ -23,7 +23,7 @@ import type { MigrationEnds } from '../vm-host/vm-worker-messages.ts';
 const MAX_CONNECTED_AHEAD = 8;
 /** How long the other host may take to open its ends. Begins anew when the server answers again. */
 const OPEN_LIMIT_MS = 30_000;
-/** Either host may be cut off for a moment, noticed or not, and a request or its answer be lost. */
+/** Either host may be cut off for a moment without noticing, so a request or its answer can be lost. */
 const ASK_AGAIN_MS = 500;
 const UNREACHABLE = 'The other host cannot be reached: its tab is closed, frozen or has lost its connection.';
 /** Links that other hosts opened to this one, and may ask for again. */

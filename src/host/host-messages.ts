@@ -58,7 +58,7 @@ const reportSchema = v.object({
   verified: v.nullable(v.boolean()),
 });
 
-/** Of a migration that ended a while ago. Clocks of hosts differ, so its age is told; VM and host may be gone, so their names are. */
+/** A migration that ended a while ago. Hosts' clocks differ, so its age is sent; VM and host may be gone, so their names are sent too. */
 const pastReportSchema = v.object({ agoMs: v.pipe(count, v.maxValue(LONGEST_AGO_MS)), vmName: displayName, toName: displayName, report: reportSchema });
 
 const progressSchema = v.object({

@@ -28,7 +28,7 @@ export class HostReadiness {
     this.options.changed();
   }
 
-  /** Again after the server was away: the room may have missed it. */
+  /** Repeated after an outage of the server, because the room may have missed it. */
   tellRoom(): void {
     if (this.isReady(this.options.self)) this.options.sendToRoom({ type: 'host-ready' });
   }

@@ -9,7 +9,7 @@ import { repeat } from '../shared/repeat.ts';
 import { randomId } from './random.ts';
 
 const REPEAT_EVERY_MS = 3000;
-/** Requests whose answers are remembered; one that is repeated is a recent one. */
+/** How many answers are remembered: only recent requests are repeated. */
 const MAX_PERFORMED = 256;
 
 /**
@@ -55,7 +55,7 @@ export class AskedRequests<Answer> implements Disposable {
     if (this.pending.get(requestId)?.to === from) this.settle(requestId, { answer });
   }
 
-  /** A request came back. One that was repeated may have got there the first time: the host may return and answer. */
+  /** A request could not be delivered. If it had been sent before, the first copy may have arrived, and the host may still answer. */
   undeliverable(to: HostId, requestId: string): void {
     const pending = this.pending.get(requestId);
     if (pending?.to === to && pending.sent === 1) this.settle(requestId, { lost: 'not-delivered' });
@@ -107,7 +107,7 @@ export class PerformedRequests<Answer> {
     return known === undefined ? 'unknown' : known ?? 'being-performed';
   }
 
-  /** A request that has not come yet is not to be performed: this is its answer. */
+  /** Answers a request that has not arrived yet, so that it is not performed when it does. */
   answerAhead(from: HostId, requestId: string, answer: Answer): void {
     this.remember(`${from} ${requestId}`, { answer });
   }

@@ -190,13 +190,13 @@ export class LocalVms {
     this.options.changed();
   }
 
-  /** Another host tells of a VM; of one that runs here this tab knows better. */
+  /** Another host sends a VM's details; for VMs that run here, this tab's own are right. */
   heardDetails({ vmId, password, waitingFor }: HostMessageOf<'vm-details'>): void {
     if (this.get(vmId) === null) this.details.set(vmId, { password, waitingFor });
     this.options.changed();
   }
 
-  /** Another host joined and wants to know what only the room knows. */
+  /** Another host joined and asks for what only the hosts of the room know. */
   tellDetails(to: HostId): void {
     for (const vmId of this.states().keys()) {
       const details = this.details.get(vmId);

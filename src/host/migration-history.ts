@@ -45,7 +45,7 @@ export class MigrationHistory {
     this.asked.delete(hostId);
   }
 
-  /** A host tells of the past. Returns what is new and kept; nothing if the host was not asked. */
+  /** A host answers with past migrations. Returns those that are new here; none if the host was not asked. */
   recall(from: HostId, reports: readonly PastReport[], now: number): readonly EndedMigration[] {
     if (!this.asked.delete(from)) return [];
     const known = new Set(this.entries.map((entry) => entry.report.id));

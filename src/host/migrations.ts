@@ -15,7 +15,7 @@ import { MoveWish } from './move-wish.ts';
 import { randomId } from './random.ts';
 import type { EndedMigration, MigrateOptions } from './scripting-interface.ts';
 
-/** A connection is noticed to be lost a while after it was; what was sent meanwhile did not arrive. */
+/** A lost connection is noticed only after a while; what was sent in between did not arrive. */
 const UNNOTICED_LOSS_MS = 30_000;
 /** A wish to cancel may cross the news of the end. */
 const JUST_NOW_MS = 5000;
@@ -47,11 +47,11 @@ export interface MigrationsOptions {
   readonly whenPresent: (hostId: HostId) => Promise<boolean>;
   /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
-  /** For a VM that is on its way here: resolves once it runs here or will not. Otherwise null. */
+  /** If the VM is arriving: resolves once it runs here, or will not. Otherwise null. */
   readonly arrival: (vmId: VmId) => Promise<unknown> | null;
   readonly started: (vm: LocalVm) => void;
   readonly ended: (migration: EndedMigration) => void;
-  /** Migrations of which this tab did not know, from before it joined: no news. */
+  /** Migrations from before this tab joined: not news. */
   readonly recalled: (migrations: readonly EndedMigration[]) => void;
   readonly changed: () => void;
   readonly onProgress: (progress: MigrationProgress) => void;
@@ -183,7 +183,7 @@ export class Migrations implements Disposable {
     (message.type === 'migrate' ? this.asked : this.cancelsAsked).undeliverable(to, message.requestId);
   }
 
-  /** A host left the room: what waited for its answer ends. */
+  /** A host left the room: requests that waited for its answer end. */
   forgetHost(hostId: HostId): void {
     this.history.forgetHost(hostId);
     this.asked.forgetHost(hostId);
@@ -220,7 +220,7 @@ export class Migrations implements Disposable {
     return 'answer' in outcome ? outcome.answer : this.lostText(outcome.lost);
   }
 
-  /** Another tab wants it. The request to migrate that it means may not have come yet; then it is answered when it comes. */
+  /** Another tab asks to cancel. If the migrate request that it means has not arrived yet, that one is answered as cancelled when it arrives. */
   private async cancelAsked(from: HostId, { vmId, migrateRequestId }: HostMessageOf<'cancel'>): Promise<string | null> {
     if (migrateRequestId !== null) {
       const known = this.performed.state(from, migrateRequestId);

@@ -11,7 +11,7 @@ import { MAX_CONSOLE_BYTES, type HostMessage, type HostMessageOf } from './host-
 
 /** Output for watchers is gathered for this long, so that a busy console costs the relay few messages. */
 const GATHER_MS = 30;
-/** Somebody who opens a console again and again asks its host no more often while it has not shown it. */
+/** However often a console is opened, its host is not asked more often than this until it has answered. */
 const ASK_AGAIN_MS = 1000;
 
 export interface RemoteConsolesOptions {

@@ -38,10 +38,10 @@ export class RoomMembership implements Disposable {
   readonly listed = new Emitter<void>();
   /** The list of hosts or of VMs is another one. */
   readonly changed = new Emitter<void>();
-  /** A host is gone. After the server was away it has time to return before that is said. */
+  /** A host has left. After an outage of the server, hosts get time to return before they count as gone. */
   readonly hostLeft = new Emitter<HostId>();
   readonly heard = new Emitter<{ readonly from: HostId; readonly message: HostMessage }>();
-  /** A host said what this page does not understand; with what is wrong about it. */
+  /** A host sent a message that this page does not understand; `reason` says what is wrong with it. */
   readonly misheard = new Emitter<{ readonly from: HostId; readonly reason: string }>();
   readonly undeliverable = new Emitter<{ readonly to: HostId; readonly message: HostMessage }>();
   readonly pinged = new Emitter<PingSample>();

@@ -143,7 +143,7 @@ function callable<F>(callback: F, member: string): F {
   return callback;
 }
 
-/** A value as a person wrote it, or what kind of thing it is. */
+/** The value as it was written, or its type. */
 function quoted(value: unknown): string {
   switch (typeof value) {
     case 'string':

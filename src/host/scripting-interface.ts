@@ -167,7 +167,7 @@ export interface TabView {
   readonly secure: boolean;
   /** What the tab is doing before it is ready ("Loading the guest, 40 %"), or null. */
   readonly starting: { readonly text: string; readonly fraction: number | null } | null;
-  /** A refusal or loss that stops the page from working, with the way out. */
+  /** What stops the page from working, and what to do about it. */
   readonly trouble: string | null;
   readonly hosts: readonly TabMotionHost[];
   readonly vms: readonly VmView[];

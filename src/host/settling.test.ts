@@ -17,7 +17,7 @@ interface Watched<T> {
   readonly what: string;
   readonly by: HostId;
   readonly askedAt: number;
-  /** Its place among all that was asked for: much is asked for in the same millisecond. */
+  /** Its place in the order of requests: many are made in the same millisecond. */
   readonly place: number;
   settledAt: number | null;
   outcome: { readonly value: T } | { readonly error: string } | null;

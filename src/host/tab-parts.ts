@@ -53,7 +53,7 @@ export class TabParts {
   readonly clock: Clock;
   readonly status: TabStatus;
   readonly events: TabEvents = { hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter() };
-  /** Hosts or VMs of the room, or what they do, are others now. */
+  /** The room's hosts or VMs, or their states, have changed. */
   readonly roomChanged = new Emitter<void>();
   readonly log: RoomLog;
   readonly address: RoomAddress;

@@ -1,4 +1,4 @@
-/** How far a tab has come, what stops it, and that something of its view is another now. */
+/** How far a tab has come, what stops it, and the news that its view has changed. */
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -10,7 +10,7 @@ const VIEW_EVERY_MS = 16;
 export class TabStatus implements Disposable {
   /** Settled once: the tab has joined its room, or is refused. */
   readonly ready: Promise<void>;
-  /** Something of the view is another; several changes together. */
+  /** The view has changed; several changes are told together. */
   readonly viewChanged = new Emitter<void>();
   starting: TabView['starting'] = { text: 'Joining the room', fraction: null };
   trouble: string | null = null;

@@ -82,7 +82,7 @@ function wireMessages(parts: TabParts): void {
   });
 }
 
-/** Of a tab that has just joined, or did not hear the others for a while. */
+/** What a tab asks when it has just joined, or has not heard the others for a while. */
 export function askWhatWasMissed({ room, migrations, readiness }: TabParts): void {
   migrations.askPast(room.hostIds());
   room.sendToRoom({ type: 'details-wanted' });

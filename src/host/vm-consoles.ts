@@ -22,7 +22,7 @@ export interface VmConsolesOptions {
   /** The VM, if its worker is here; `arriving` until it runs. */
   readonly local: (vmId: VmId) => (LocalConsole & { readonly printsHere: boolean; resizeConsole(size: ConsoleSize): void }) | null;
   readonly changed: () => void;
-  /** A VM is gone, and so many characters that were typed for it here with it. */
+  /** A VM is gone, and with it this many characters that were typed for it here. */
   readonly inputLost: (vmId: VmId, characters: number) => void;
 }
 

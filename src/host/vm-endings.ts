@@ -5,7 +5,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { HostId, LeaseEpoch, VmId } from '../shared/ids.ts';
 
-/** A relay that is there but cannot store anything does not say when it can. */
+/** A relay that cannot store anything does not announce when it can again. */
 const TELL_AGAIN_MS = 5000;
 
 export interface EndingsPort {

@@ -4,10 +4,15 @@
  * acknowledges, because a BroadcastChannel has no backpressure of its own.
  */
 import type { Lane } from '../migration/ports.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { systemClock } from '../shared/system-clock.ts';
 import { LaneCore } from './lane-core.ts';
 
 /** Bytes not yet acknowledged above which sending waits: a few blocks, so that neither tab's memory grows. */
 const WINDOW_BYTES = 1024 * 1024;
+/** What was sent before a close still reaches an end that is opened within this time. */
+const CLOSE_LIMIT_MS = 10_000;
 
 type Side = 'source' | 'target';
 type LocalMessage = { readonly from: Side } & (
@@ -17,7 +22,7 @@ type LocalMessage = { readonly from: Side } & (
   | { readonly type: 'closed' }
 );
 
-export function openBroadcastLane(name: string, side: Side): Lane {
+export function openBroadcastLane(name: string, side: Side, clock: Clock = systemClock): Lane {
   const channel = new BroadcastChannel(name);
   let open = true;
   // A message that arrives may make its receiver close the lane, before it could be acknowledged.
@@ -27,6 +32,15 @@ export function openBroadcastLane(name: string, side: Side): Lane {
   let peerSeen = false;
   let underWay = 0;
   const beforePeer: Uint8Array[] = [];
+  /** Closed here, while what was sent still waits for the other end. */
+  let closing: Disposable | null = null;
+  const end = (): void => {
+    post({ from: side, type: 'closed' });
+    open = false;
+    closing?.dispose();
+    channel.onmessage = null;
+    channel.close();
+  };
 
   const core = new LaneCore({
     send(message) {
@@ -36,10 +50,8 @@ export function openBroadcastLane(name: string, side: Side): Lane {
     },
     hasRoom: () => peerSeen && underWay < WINDOW_BYTES,
     close() {
-      post({ from: side, type: 'closed' });
-      open = false;
-      channel.onmessage = null;
-      channel.close();
+      if (peerSeen || beforePeer.length === 0) end();
+      else closing = clock.setTimeout(end, CLOSE_LIMIT_MS);
     },
   });
   channel.onmessage = (event: MessageEvent<LocalMessage>) => {
@@ -50,7 +62,8 @@ export function openBroadcastLane(name: string, side: Side): Lane {
         if (!message.seen) post({ from: side, type: 'here', seen: true });
         peerSeen = true;
         for (const waiting of beforePeer.splice(0)) post({ from: side, type: 'data', bytes: waiting });
-        core.roomAgain();
+        if (closing === null) core.roomAgain();
+        else end();
         break;
       case 'data':
         core.received(message.bytes);

@@ -9,7 +9,7 @@ const LOW_WATER_BYTES = 64 * 1024;
 
 export function openDataChannelLane(channel: RTCDataChannel): Lane {
   /** Messages sent before the channel opened. */
-  let beforeOpen: Uint8Array[] = [];
+  const beforeOpen: Uint8Array[] = [];
   channel.binaryType = 'arraybuffer';
   channel.bufferedAmountLowThreshold = LOW_WATER_BYTES;
 
@@ -21,13 +21,22 @@ export function openDataChannelLane(channel: RTCDataChannel): Lane {
     hasRoom: () => channel.readyState === 'open' && channel.bufferedAmount < HIGH_WATER_BYTES,
     close() {
       channel.onopen = channel.onmessage = channel.onclose = channel.onerror = channel.onbufferedamountlow = null;
-      channel.close();
+      if (channel.readyState !== 'connecting' || beforeOpen.length === 0) {
+        channel.close();
+        return;
+      }
+      // What was sent before still leaves. If the channel never opens, it ends with its connection.
+      channel.onopen = () => {
+        sendWaiting();
+        channel.close();
+      };
     },
   });
+  const sendWaiting = (): void => {
+    for (const message of beforeOpen.splice(0)) channel.send(message as Uint8Array<ArrayBuffer>);
+  };
   channel.onopen = () => {
-    const waiting = beforeOpen;
-    beforeOpen = [];
-    for (const message of waiting) channel.send(message as Uint8Array<ArrayBuffer>);
+    sendWaiting();
     core.roomAgain();
   };
   channel.onbufferedamountlow = () => core.roomAgain();

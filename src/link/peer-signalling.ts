@@ -33,7 +33,7 @@ export interface Signalling extends Disposable {
   /** The server knows this host; only then can it dial. */
   readonly registered: boolean;
   readonly onRegistered: Emitter<void>;
-  /** Another host dials. Whoever does not want it closes it. */
+  /** Another host opens a connection. Who does not want it closes it. */
   readonly onConnection: Emitter<PeerConnection>;
   dial(hostId: HostId, nonce: string): PeerConnection;
 }

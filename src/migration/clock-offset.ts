@@ -25,7 +25,7 @@ export class ClockOffset {
     this.best = { roundTripMs, offsetMs };
   }
 
-  /** Another link: the clocks are the same, the way is not. */
+  /** Another link: the clocks' offset stays, the round trips do not. */
   linkReplaced(): void {
     this.leastRoundTripMs = null;
   }

@@ -7,13 +7,13 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { EXPECTED_DEVICE_BYTES } from './limits.ts';
 
-/** Part of the pause that is left over for pages when what does not shrink exceeds the limit: the rest would never fit. */
+/** The share of the pause that pages may take when its fixed part alone exceeds the limit: otherwise nothing would ever fit. */
 const LEAST_TRANSFER_MS = 5;
 /** Below this, what is left is not worth another round. */
 const NEGLIGIBLE_TRANSFER_MS = 2;
 /** Rounds spent on shortening a pause that fits already. */
 const MAX_POLISHING_ROUNDS = 3;
-/** A round polishes if it left less than this share of what the round before it left. */
+/** A round still improves things if it leaves less than this share of what the previous round left. */
 const POLISHING_GAIN = 0.75;
 /** A round helps if it leaves at least 4 % less than the best so far (the rule of FACTS: production use elsewhere). */
 const HELPFUL = 0.96;
@@ -44,15 +44,15 @@ export interface ConvergenceFigures {
   readonly at: number;
   /** Rounds completed. */
   readonly rounds: number;
-  /** Bytes that would cross the wire now: waiting for it, and what the guest wrote, as it compresses. What is on its way is gone. */
+  /** Bytes still to be sent: pages that wait, and what the guest wrote since, at the present compression. What is on its way does not count. */
   readonly bytesLeft: number;
-  /** Applied at the target, the way not counted; null before the first measurement. */
+  /** The target's rate, without the time on the way; null before the first measurement. */
   readonly bytesPerSecond: number | null;
   /** Part of the pause that depends on neither the pages nor the distance. */
   readonly fixedPauseMs: number;
   /** What the ways between source, target and relay add to the pause. It cannot be made shorter: the limit is on top of it. */
   readonly distanceMs: number;
-  /** How long the source waits for the relay's word anyway once the guest stands still: so much is sent beside that. */
+  /** How long the source waits for the relay in any case once the guest stands still; pages are sent in that time. */
   readonly besideMs: number;
   readonly maxPauseMs: number;
 }

@@ -37,7 +37,7 @@ export function* serializeDevices(state: Uint8Array, compressor: Compressor): Ge
   }
 }
 
-/** Puts the pieces together again; holds at most what has arrived. */
+/** Joins the pieces; holds at most what has arrived. */
 export class DeviceAssembly {
   private readonly pieces: Uint8Array[] = [];
   private received = 0;

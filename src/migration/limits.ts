@@ -27,7 +27,7 @@ export const MAX_TEXT_LENGTH = 1000;
 /** 64 GiB of pages: page numbers stay far inside 32 bits. */
 export const MAX_PAGES = 16 * 1024 * 1024;
 
-/** Sent and not yet acknowledged: bounds what can wait in front of a slow target; above delay x rate of any link we know. */
+/** Sent and not yet acknowledged, at most: bounds what waits at a slow target; more than delay × rate of any link we know. */
 export const MAX_UNACKNOWLEDGED_BYTES = 4 * 1024 * 1024;
 /** The target acknowledges at least this often: four full messages. */
 export const ACKNOWLEDGE_EVERY_BYTES = 4 * MAX_MESSAGE_BYTES;
@@ -41,7 +41,7 @@ export const HEARTBEAT_MS = 1000;
 export const SILENT_HEARTBEATS = 12;
 /** The same while the target builds the VM: that blocks its thread, for long on a busy machine. PREPARE_LIMIT_MS ends it. */
 export const SILENT_HEARTBEATS_PREPARING = 60;
-/** A bulk lane that ended waits so long for the control lane's word why: each lane is ordered, the two together are not. */
+/** When the bulk lane ends alone, the reason may still come over the control lane: it is awaited this long. Order holds within a lane, not between the two. */
 export const LAST_WORD_MS = 500;
 /** Bulk data of which nothing was applied for so long while control still talks: the bulk lane is dead (below 9 KB/s). */
 export const BULK_STALL_MS = 30_000;
@@ -76,7 +76,7 @@ export const COMMIT_LIMIT_MS = 10_000;
  */
 export const SILENT_SWITCHOVER_MS = 2000;
 export const PATIENCE_FACTOR = 3;
-/** A target that lives on a busy machine was silent before, while nothing was at stake: so long, and half as long again. */
+/** A target on a busy machine was silent before, when nothing was at stake: it is given that time, and half as much again. */
 export const QUIET_FACTOR = 1.5;
 /**
  * The target waits so long for the answer to its commit, over a way that has just been proved; then it says so, and the
@@ -102,7 +102,7 @@ export const RESTORE_LIMIT_MS = 10_000;
 export const ALIVE_LIMIT_MS = 10_000;
 /** A target whose commit is not answered, or whose CPU did not start, waits so long to be told that its source has the VM again: the relay's 2 s, or the 10 s after its restart, and some. */
 export const NEVER_RAN_LIMIT_MS = 15_000;
-/** A wait longer than this is said in the log with what is waited for. */
+/** A wait longer than this is logged, with what is waited for. */
 export const SAY_WAITING_AFTER_MS = 3000;
 
 /** Longest expected pause when the caller names none. */

@@ -76,7 +76,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     this.beat();
   }
 
-  /** So many heartbeats may pass without a word from the other side; SILENT_HEARTBEATS if nothing else was said. */
+  /** This many heartbeats may pass without a message from the other side; SILENT_HEARTBEATS unless set. */
   expectWordWithin(beats: number): void {
     this.patience = beats;
   }
@@ -175,7 +175,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     return new MigrationError('bad-message', `A message has version ${version} of the protocol where ${this.version} was agreed on.`);
   }
 
-  /** Counted in beats, not in time: a tab that was frozen has missed one beat, not a minute of messages. */
+  /** Counted in beats, not in time: a tab that was frozen for a minute has missed one beat. */
   private beat(): void {
     this.heartbeat = this.options.clock.setTimeout(() => {
       this.quietBeats++;
@@ -198,7 +198,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     }
   }
 
-  /** After a bad message nothing more is read, but the reason may still be told to the other side. */
+  /** After a bad message nothing more is read, but the other side may still be told why. */
   private stopListening(): void {
     this.heartbeat?.dispose();
     this.lastWord?.dispose();

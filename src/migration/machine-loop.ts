@@ -11,7 +11,7 @@ import type { Clock } from '../shared/clock.ts';
 
 /** The steps in which a limit is waited for. */
 export const STEP_MS = 250;
-/** A step that ends so much later than it should was one in which this thread stood still. */
+/** A step that ends this much too late means that the thread stood still. */
 export const LATE_MS = 100;
 /** Further steps that a thread which stands still again and again may add to one limit. */
 export const MAX_FURTHER_STEPS = 120;
@@ -28,7 +28,7 @@ export interface MachineLoopOptions<State extends Timed, Event, Effect> {
   readonly clock: Clock;
   readonly first: Step<State, Effect>;
   readonly step: (state: State, event: Event) => Step<State, Effect>;
-  /** Must not throw: what goes wrong comes back as an event. */
+  /** Must not throw: a failure comes back as an event. */
   readonly perform: (effect: Effect) => void;
   readonly deadlinePassed: (at: number) => Event;
   /** After every event that changed the state, before its effects. */

@@ -58,7 +58,7 @@ export class PageSink {
     return this.devices.finish(expectedBytes);
   }
 
-  /** Another link took over: its messages count from 0, and devices come again from their start. */
+  /** Another link took over: its messages count from 0, and the device state is sent again from the start. */
   restart(): void {
     this.applied = 0;
     this.devices = new DeviceAssembly();

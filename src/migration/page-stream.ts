@@ -22,11 +22,11 @@ import { MAX_PAYLOAD_BYTES } from './wire.ts';
 const FIRST_PAGES_PER_BLOCK = 32;
 /** With fewer, the overhead of a message shows; with so few, even data that cannot be compressed fits. */
 const LEAST_PAGES_PER_BLOCK = 12;
-/** Share of a message that a block is meant to fill; the rest is for data that compresses less well than the last. */
+/** The share of a message that a block should fill; the rest is spare, for data that compresses worse than before. */
 const ROOM_SHARE = 0.9;
 /** Wire bytes a dirty page costs, before anything was sent: FACTS' ratio of zstd on guest memory. */
 const ASSUMED_BYTES_PER_PAGE = 0.35 * PAGE_SIZE;
-/** How many pages the running average of bytes a page looks back on, about. */
+/** About how many pages the running average of bytes per page covers. */
 const COST_MEMORY_PAGES = 512;
 
 /** The current link as the pump sees it. */

@@ -142,7 +142,7 @@ export interface TargetLease {
   alive(): Promise<void> | void;
   /** The relay gave the VM back to the source: stop and discard at once. */
   onRevoked(listener: () => void): Disposable;
-  /** Lets the prospective port go when the migration failed. */
+  /** Closes the port that was opened for a migration that failed. */
   dispose(): void;
 }
 

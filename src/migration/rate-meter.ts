@@ -1,7 +1,7 @@
 /** Memory of the meter: enough for a steady figure, short enough to follow a link that changes. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 const WINDOW_MS = 2000;
-/** Kept however long they took: with less, one packet that was lost and sent again would pass for a slow link. */
+/** This many are kept, however long they took: with fewer, one retransmitted packet would look like a slow link. */
 const LEAST_WINDOW_BYTES = 256 * 1024;
 
 interface Interval {

@@ -294,7 +294,7 @@ function limitPassed(state: Live, at: number): ReceiverStep {
   return fail(state, failureOfLimit(state));
 }
 
-/** Something that was asked of VM, lease or link could not be done. */
+/** An operation on VM, lease or link has failed. */
 function operationFailed(state: Live, { at, operation, failure }: EventOf<'operation-failed'>): ReceiverStep {
   switch (operation) {
     case 'run':

@@ -257,7 +257,7 @@ class Receiver {
     });
   }
 
-  /** An offer's versions are read ahead of the rest, so that one of a newer kind is refused in words. */
+  /** The versions are read before the rest of an offer, so that a newer one can be refused with a sentence. */
   private parse(payload: Uint8Array): ToTarget {
     if (this.message === null) {
       const theirs = readOfferedVersions(payload);

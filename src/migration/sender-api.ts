@@ -56,7 +56,7 @@ export interface CancelAnswer {
 }
 
 export interface SenderHandle {
-  /** Never rejects. Resolves when nothing is left open: the VM runs here again, or is gone. */
+  /** Never rejects. Resolves when everything is closed, and the VM either runs here again or has gone. */
   readonly done: Promise<MigrationReport>;
   /** Asks for the end before the commit; resolves with the answer once it is certain. */
   cancel(): Promise<CancelAnswer>;

@@ -16,7 +16,7 @@ import type {
 
 type Live = Exclude<SenderState, { name: 'ended' }>;
 
-/** Leaves no trace of the tracking; asked for once, whichever way the tracked states are left. */
+/** Ends the tracking. Performed once, whichever way the tracked states are left. */
 export const STOP_TRACKING: readonly SenderEffect[] = [{ type: 'stop-dirty-log' }, { type: 'throttle', cpuFraction: 1 }];
 /** Until the relay is asked again after it could not be. */
 const ASK_AGAIN_MS = 1000;
@@ -140,7 +140,7 @@ export function limitPassed(state: Live, at: number): SenderStep {
   }
 }
 
-/** Something that was asked of VM, lease or link could not be done. */
+/** An operation on VM, lease or link has failed. */
 export function operationFailed(state: Live, event: Extract<SenderEvent, { type: 'operation-failed' }>): SenderStep {
   const { at, failure } = event;
   switch (event.operation) {
@@ -172,7 +172,7 @@ export function operationFailed(state: Live, event: Extract<SenderEvent, { type:
   }
 }
 
-/** A release that fails leaves the hold to its bounds at the relay; the VM runs all the same. */
+/** If a release fails, the relay ends the hold by its own limits; the VM runs in any case. */
 function releaseFailed(state: Live, at: number, failure: Failure): SenderStep {
   const said: SenderEffect = { type: 'log', sentence: `The relay did not confirm the end of its hold: ${failure.reason}` };
   if (state.name === 'reconnecting') return fail({ ...state, lease: 'free' }, at, failure, false);

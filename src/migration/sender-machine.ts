@@ -236,7 +236,7 @@ function reconnecting(state: Reconnecting, event: Progress): SenderStep {
   }
 }
 
-/** Goes on with the rounds once link, VM and lease are all as they were. */
+/** Continues with rounds once link, VM and lease are back as they were. */
 function reconnected(state: Reconnecting, at: number): SenderStep {
   if (state.link !== 'ready' || state.vm !== 'running' || state.lease !== 'free') return stay(state);
   const { trip } = state;

@@ -43,7 +43,7 @@ const CAUSES: Readonly<Record<SenderOperation, MigrationCause>> = {
   'replace-link': 'link-failed',
 };
 
-/** Asked for to get out of a failure: their answers count whatever has become of the link. */
+/** Operations that undo a failed move: their answers count, whatever happened to the link. */
 const LASTING: ReadonlySet<SenderOperation> = new Set(['release', 'resume', 'abort', 'replace-link']);
 
 /** Begins to move a running VM to the host at the other end of the link. Throws MigrationError('internal') if `extra` is too large. */
@@ -81,10 +81,10 @@ class Sender {
   private session: Session;
   private bytesOfClosedLinks = 0;
   private version = 0;
-  /** Rises when a link is replaced: what was asked for before it is not reported any more. */
+  /** Rises when a link is replaced; answers to operations from before then are ignored. */
   private turn = 0;
   private pingsLeft = FIRST_PINGS;
-  /** Heartbeats in which the target applied nothing, although something was on its way. */
+  /** Heartbeats in a row without anything applied at the target, although something was on its way. */
   private idleBeats = 0;
   private unappliedAtBeat = 0;
 
@@ -211,7 +211,7 @@ class Sender {
     }
   }
 
-  /** Asks the VM for something that cannot fail; if it does all the same, the log says so. */
+  /** Asks the VM for something that should not fail; if it does, the log says so. */
   private toVm(ask: (vm: SenderDeps['vm']) => void): void {
     this.work.onVm(ask).catch((error: unknown) => this.voice.log(asMigrationError(error, 'internal').message));
   }
@@ -385,7 +385,7 @@ class Sender {
     }
   }
 
-  /** Closes what is open, waits for the VM to have done what it was asked for, and tells the end. */
+  /** Closes what is open, waits until the VM has done what it was asked for, and reports the end. */
   private async finish(verdict: Verdict, pauseMs: number): Promise<void> {
     this.stream.detach();
     this.session.close();

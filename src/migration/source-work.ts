@@ -9,7 +9,7 @@ import type { PageStream } from './page-stream.ts';
 import type { PageHash, SourceVm } from './ports.ts';
 import type { ToTarget } from './messages.ts';
 
-/** A round is over when all but this share of it was applied: large rounds overlap, small ones end exactly. */
+/** A round ends when all but this share of it is applied: the end of a large round overlaps with the next. */
 const OVERLAP = 1 / 8;
 /**
  * Or when no more is unapplied than fills the way there and back so many times. Over a distance rounds do not wait for

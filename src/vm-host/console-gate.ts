@@ -43,7 +43,7 @@ export class ConsoleGate implements Disposable {
     });
   }
 
-  /** After the machine has saved its devices: all it printed has been told then, and all it was given is with it. */
+  /** To be called after saveDevices(): by then all output has been passed on, and all input is part of the saved state. */
   luggage(): ConsoleLuggage {
     return { printed: this.printed, applied: this.inbox.state() };
   }

@@ -7,7 +7,7 @@
 export const MAX_WRITERS = 64;
 
 export interface InputPiece {
-  /** So many bytes of the tab's stream are known to be with the guest: what is before is never sent again. */
+  /** This many bytes of the tab's stream have reached the guest; they are never sent again. */
   readonly acknowledged: number;
   /** The place of the first byte of `data` in the stream. */
   readonly from: number;

@@ -10,7 +10,7 @@ interface Waiting {
 
 export class NextLinks implements Disposable {
   private waiting: Waiting | null = null;
-  /** Opened before it was asked for: the other side noticed first. */
+  /** Opened before this side asked for it: the other side noticed the loss first. */
   private early: Link | null = null;
   private disposed = false;
 

@@ -82,7 +82,7 @@ export type FromVmWorker =
   /** The new VM runs and has its identity. */
   | { readonly type: 'running'; readonly epoch: number }
   | { readonly type: 'console'; readonly data: Uint8Array }
-  /** So many bytes of what this host typed are with the guest. */
+  /** The guest has this many bytes of what this host typed. */
   | { readonly type: 'console-applied'; readonly writer: HostId; readonly count: number }
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
   /**

@@ -11,7 +11,7 @@ import type { GuestAgent } from './guest-agent.ts';
 import type { GuestWallClock } from './guest-wall-clock.ts';
 import type { FromVmWorker, RelayAccess, VmIdentity } from './vm-worker-messages.ts';
 
-/** Everything a VM in this worker has, whether it began here or arrived. */
+/** Everything that belongs to a VM in this worker, whether it was started here or arrived. */
 export interface ResidentVm {
   readonly machine: Machine;
   readonly identity: VmIdentity;
@@ -29,7 +29,7 @@ export interface WorkerContext {
   readonly openSocket: OpenSocket;
   readonly post: (message: FromVmWorker) => void;
   readonly engines: Promise<MigrationEngines>;
-  /** Keeps console, agent and state of a machine connected to the page. */
+  /** Connects a machine's console, agent and state to the page. */
   readonly connect: (machine: Machine, luggage?: ConsoleLuggage) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
   /** The port's state is told to the page. */
   readonly watchPort: (port: OwnerPort) => Disposable;

@@ -35,7 +35,7 @@ export class FakeVmWorker {
   onerror: ((event: { message: string; preventDefault: () => void }) => void) | null = null;
   onmessageerror: (() => void) | null = null;
   ended = false;
-  /** The VM, once it is known which. */
+  /** The VM, once it is known. */
   vm: ModelVm | null = null;
   private readonly world: FakeWorkerWorld;
   private identity: VmIdentity | null = null;
