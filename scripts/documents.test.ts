@@ -22,8 +22,8 @@ const commentsOf = (source: string): string => [...source.matchAll(/\/\*[^]*?\*\
 
 describe('the documents', () => {
   it('list each dependency with its licence', () => {
-    const { dependencies, devDependencies } = readJson('package.json') as { dependencies: object; devDependencies: object };
-    const expected = [...Object.keys(dependencies), ...Object.keys(devDependencies)].map((name) => {
+    const { dependencies, devDependencies, optionalDependencies } = readJson('package.json') as Record<string, object>;
+    const expected = [dependencies, devDependencies, optionalDependencies].flatMap((group) => Object.keys(group ?? {})).map((name) => {
       const { license } = readJson(`node_modules/${name}/package.json`);
       return `${name}: ${String(license)}`;
     });
