@@ -69,7 +69,7 @@ export class RoomMachine {
   open(): ModelTab {
     const name = `tab ${'abcdefghij'[this.opened++ % 10] ?? ''}`;
     const host = this.world.addHost(name);
-    host.addSource(() => this.arrivals('toClient', (socket) => socket.name === name, 'hears the relay'));
+    host.addSource(() => this.arrivals('toClient', name));
     const workers: ModelWorker[] = [];
     const { clock } = host;
     const platform: TabPlatform = {
@@ -174,7 +174,7 @@ export class RoomMachine {
 
   private spawn(name: string, page: Host): ModelWorker {
     const thread = this.world.addHost(name);
-    thread.addSource(() => this.arrivals('toClient', (socket) => socket.name === name, 'hears the relay'));
+    thread.addSource(() => this.arrivals('toClient', name));
     return new ModelWorker({
       page, thread, random: this.world.random,
       openSocket: this.network.openSocket(name),
@@ -203,17 +203,12 @@ export class RoomMachine {
       onTrouble: (error) => void this.troubles.push(`The relay met an error of its own: ${String(error)}`),
     });
     this.network.relay = relay;
-    process.addSource(() => this.arrivals('toServer', () => true, 'hears a client'));
+    process.addSource(() => this.arrivals('toServer', null));
     return [process, relay];
   }
 
-  private arrivals(direction: Direction, isFor: (socket: MemorySocket) => boolean, name: string): Action[] {
-    const actions: Action[] = [];
-    for (const socket of this.network.sockets) {
-      const queue = socket[direction];
-      if (queue.length > 0 && !socket.stalled.has(direction) && isFor(socket)) actions.push({ name: `${name}: ${socket.name}`, run: () => queue.shift()?.() });
-      if (!socket.open && socket.toServer.length === 0 && socket.toClient.length === 0) this.network.sockets.delete(socket);
-    }
-    return actions;
+  /** At the sockets of this name; null: at the relay's ends of all. */
+  private arrivals(direction: Direction, name: string | null): Action[] {
+    return this.network.arrivals(direction, name).map(({ socket, deliver }) => ({ name: `${name === null ? 'hears a client' : 'hears the relay'}: ${socket.name}`, run: deliver }));
   }
 }

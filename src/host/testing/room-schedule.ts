@@ -38,7 +38,7 @@ export class RoomSchedule {
   readonly told: string[] = [];
   /** What ends a VM by itself happened: one that is not listed any more need not be lost. */
   private readonly mayHaveEnded = new Set<string>();
-  private everyVm = new Set<string>();
+  private readonly everyVm = new Set<string>();
   private readonly random: SeededRandom;
   private readonly asleep = new Map<ModelTab, number>();
   private relayBackAt: number | null = null;
@@ -221,7 +221,8 @@ export class RoomSchedule {
 
   /** The VMs of a tab that goes are over, or were about to be. */
   private endsWith(tab: ModelTab): void {
-    for (const id of this.vmsAsSeen()) this.everyVm.add(id);
+    // Notes them all: those of others must not be lost with it.
+    this.vmsAsSeen();
     for (const { vmId, machines } of tab.workers) if (vmId !== null && machines.length > 0) this.mayHaveEnded.add(vmId);
     for (const { id, ownerHostId } of this.room.listed()) if (ownerHostId === tab.tab.host.id) this.mayHaveEnded.add(id);
   }

@@ -121,14 +121,17 @@ export class MemoryNetwork {
     };
   }
 
-  /** Every message that could arrive next. */
+  /** Every message that could arrive next, in either direction. */
   deliverable(): Delivery[] {
-    const heads: Delivery[] = [];
+    return (['toServer', 'toClient'] as const).flatMap((direction) => this.arrivals(direction).map(({ deliver }) => deliver));
+  }
+
+  /** The first message of every socket that could arrive next in this direction: all, or at the sockets of this name. */
+  arrivals(direction: Direction, name: string | null = null): { readonly socket: MemorySocket; readonly deliver: Delivery }[] {
+    const heads: { readonly socket: MemorySocket; readonly deliver: Delivery }[] = [];
     for (const socket of this.sockets) {
-      for (const direction of ['toServer', 'toClient'] as const) {
-        const queue = socket[direction];
-        if (queue.length > 0 && !socket.stalled.has(direction)) heads.push(() => queue.shift()?.());
-      }
+      const queue = socket[direction];
+      if (queue.length > 0 && !socket.stalled.has(direction) && (name === null || socket.name === name)) heads.push({ socket, deliver: () => queue.shift()?.() });
       if (!socket.open && socket.toServer.length === 0 && socket.toClient.length === 0) this.sockets.delete(socket);
     }
     return heads;

@@ -347,15 +347,7 @@ export class RelayArbiter implements Arbiter {
 
   /** What may arrive next, at the relay or at a host. */
   private arrivals(side: Owner | null, direction: Direction): Action[] {
-    const actions: Action[] = [];
-    for (const socket of this.network.sockets) {
-      const queue = socket[direction];
-      if (queue.length > 0 && !socket.stalled.has(direction) && (side === null || socket.name === side)) {
-        actions.push({ name: side === null ? `hears the ${socket.name}` : 'hears the relay', run: () => queue.shift()?.() });
-      }
-      if (!socket.open && socket.toServer.length === 0 && socket.toClient.length === 0) this.network.sockets.delete(socket);
-    }
-    return actions;
+    return this.network.arrivals(direction, side).map(({ socket, deliver }) => ({ name: side === null ? `hears the ${socket.name}` : 'hears the relay', run: deliver }));
   }
 
   private outside(): Action[] {
