@@ -22,6 +22,8 @@ export function impaired(probability: number): Impairment {
 export class LossyWire {
   readonly counts = { sent: 0, dropped: 0, duplicated: 0, reordered: 0 };
   impairment: Impairment;
+  /** Sees each frame before the wire mistreats it. */
+  onSent: (frame: Uint8Array) => void = () => undefined;
   private readonly clock: Clock;
   private readonly random: SeededRandom;
   private readonly deliver: (frame: Uint8Array) => void;
@@ -37,6 +39,7 @@ export class LossyWire {
 
   send(frame: Uint8Array): void {
     this.counts.sent++;
+    this.onSent(frame);
     if (this.random.chance(this.impairment.drop)) {
       this.counts.dropped++;
       return;
