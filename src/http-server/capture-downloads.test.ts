@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Writable } from 'node:stream';
 import { beforeEach, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
-import { CaptureDownloads, PIECE_BYTES } from './capture-downloads.ts';
+import { CaptureDownloads, type FilePieces } from './capture-downloads.ts';
 import { MAX_DOWNLOADS } from '../net-relay/limits/server-limits.ts';
 
 let clock: VirtualClock;
@@ -30,45 +30,48 @@ class Connection extends Writable {
   }
 }
 
-const FILE = new Uint8Array(3 * PIECE_BYTES + 5).map((_, at) => at * 7);
+const PIECES = [1000, 1000, 1000, 5].map((length, piece) => new Uint8Array(length).map((_, at) => piece + at * 7));
+let disposed = 0;
+beforeEach(() => (disposed = 0));
+const open = (): FilePieces => ({ pieces: PIECES, dispose: () => disposed++ });
 
 it('is sent as fast as it is read: one piece waits at a time (GW60)', async () => {
   const connection = new Connection();
   expect(downloads.begin('default')).toBe('begun');
-  const sent = downloads.send('default', () => FILE, connection);
+  const sent = downloads.send('default', open, connection);
   for (let pieces = 1; pieces <= 4; pieces++) {
     if (connection.taken.length < pieces) await once(connection, 'piece');
-    expect([connection.taken.length, connection.writableLength <= PIECE_BYTES]).toEqual([pieces, true]);
+    expect([connection.taken.length, connection.writableLength <= 1000]).toEqual([pieces, true]);
     connection.read();
   }
   await sent;
-  expect(Buffer.concat(connection.taken).equals(FILE)).toBe(true);
-  expect([connection.writableEnded, downloads.figures(), clock.pending]).toEqual([true, { open: 0, refusals: {} }, 0]);
+  expect(Buffer.concat(connection.taken).equals(Buffer.concat(PIECES))).toBe(true);
+  expect([connection.writableEnded, downloads.figures(), disposed, clock.pending]).toEqual([true, { open: 0, refusals: {} }, 1, 0]);
 });
 
 it('is ended when its reader takes nothing for a while, and counted (GW60)', async () => {
   const connection = new Connection();
   downloads.begin('default');
-  const sent = downloads.send('default', () => FILE, connection);
+  const sent = downloads.send('default', open, connection);
   connection.read();
   await once(connection, 'piece');
   expect(clock.fireNext()).toBe(true);
   await sent;
-  expect([connection.destroyed, downloads.figures(), clock.pending]).toEqual([true, { open: 0, refusals: { 'not-read': 1 } }, 0]);
+  expect([connection.destroyed, downloads.figures(), disposed, clock.pending]).toEqual([true, { open: 0, refusals: { 'not-read': 1 } }, 1, 0]);
 });
 
 it('gives its place back when the reader goes', async () => {
   const connection = new Connection();
   downloads.begin('default');
-  const sent = downloads.send('default', () => FILE, connection);
+  const sent = downloads.send('default', open, connection);
   connection.destroy();
   await sent;
-  expect([downloads.begin('default'), clock.pending]).toEqual(['begun', 0]);
-  await downloads.send('default', () => FILE, connection);
+  expect([downloads.begin('default'), disposed, clock.pending]).toEqual(['begun', 1, 0]);
+  await downloads.send('default', open, connection);
   expect(downloads.figures()).toEqual({ open: 0, refusals: {} });
 });
 
-it('gives its place back when there is no memory for the copy', async () => {
+it('gives its place back when the file cannot be had', async () => {
   downloads.begin('default');
   await expect(downloads.send('default', () => {
     throw new RangeError('Array buffer allocation failed');

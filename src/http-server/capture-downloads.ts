@@ -1,13 +1,17 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../shared/clock.ts';
+import type { Disposable } from '../shared/disposable.ts';
 import { Counters } from '../shared/counters.ts';
 import { MAX_DOWNLOADS, PIECE_LIMIT_MS } from '../net-relay/limits/server-limits.ts';
 
-/** Given to the connection at a time. */
-export const PIECE_BYTES = 256 * 1024;
-
 /** `room-busy`: the room has a download already. */
 export type DownloadRefusal = 'room-busy' | 'downloads-full' | 'not-read';
+
+/** A file that keeps memory until it is disposed. */
+export interface FilePieces extends Disposable {
+  /** Given to the connection one at a time. */
+  readonly pieces: readonly Uint8Array[];
+}
 
 export interface DownloadFigures {
   readonly open: number;
@@ -36,11 +40,12 @@ export class CaptureDownloads {
   }
 
   /** Sends the file, asked for now, and ends `out`, which is destroyed if it is not read. Rejects with what `open` throws. */
-  async send(room: string, open: () => Uint8Array | Promise<Uint8Array>, out: Writable): Promise<void> {
+  async send(room: string, open: () => FilePieces, out: Writable): Promise<void> {
+    let file: FilePieces | null = null;
     try {
-      const file = await open();
-      for (let at = 0; at < file.length; at += PIECE_BYTES) {
-        const taken = await this.piece(file.subarray(at, at + PIECE_BYTES), out);
+      file = open();
+      for (const piece of file.pieces) {
+        const taken = await this.piece(piece, out);
         if (taken === 'gone') return;
         if (taken === 'not-read') {
           this.refusals.add('not-read');
@@ -50,6 +55,7 @@ export class CaptureDownloads {
       }
       out.end();
     } finally {
+      file?.dispose();
       this.rooms.delete(room);
     }
   }

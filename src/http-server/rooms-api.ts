@@ -3,7 +3,7 @@ import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.t
 import type { LastWord } from '../net-relay/protocol/relay-protocol.ts';
 import { decodeLastWord } from '../net-relay/protocol/relay-wire.ts';
 import { bearer } from './bearer.ts';
-import type { CaptureDownloads } from './capture-downloads.ts';
+import type { CaptureDownloads, FilePieces } from './capture-downloads.ts';
 
 /** What the relay tells about a room. */
 interface RoomDescription {
@@ -40,8 +40,8 @@ export interface RoomControls {
   /** Starts a capture anew. Throws Error with a sentence if there are too many already. */
   startCapture(): void;
   stopCapture(): void;
-  /** What was captured so far, as a pcap file; null if nothing is captured. */
-  captured(): Promise<Uint8Array | null>;
+  /** What was captured so far, as a pcap file in pieces; null if nothing is captured. */
+  captured(): (FilePieces & { readonly bytes: number }) | null;
 }
 
 export interface Rooms {
@@ -188,10 +188,10 @@ function addCapture(router: Router, controls: ControlsOf, downloads: CaptureDown
       response.status(begun === 'room-busy' ? 429 : 503).json({ error: DOWNLOAD_REFUSALS[begun] });
       return;
     }
-    await downloads.send(name, async () => {
-      const file = (await room.captured()) ?? new Uint8Array();
-      response.type('application/vnd.tcpdump.pcap').attachment(`${name}.pcap`).setHeader('Content-Length', file.length);
-      return request.method === 'HEAD' ? new Uint8Array() : file;
+    await downloads.send(name, () => {
+      const file = room.captured() ?? { bytes: 0, pieces: [], dispose: () => undefined };
+      response.type('application/vnd.tcpdump.pcap').attachment(`${name}.pcap`).setHeader('Content-Length', file.bytes);
+      return request.method === 'HEAD' ? { ...file, pieces: [] } : file;
     }, response);
   });
   router.delete('/:name/capture', (request, response) => {

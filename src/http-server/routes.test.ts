@@ -42,7 +42,7 @@ class FakeControls implements RoomControls {
     this.capturing = false;
   }
   file: Uint8Array = FILE;
-  captured = (): Promise<Uint8Array | null> => Promise.resolve(this.capturing ? this.file : null);
+  captured = (): ReturnType<RoomControls['captured']> => (this.capturing ? { bytes: this.file.length, pieces: [this.file], dispose: () => undefined } : null);
 }
 
 const ROOM = { hosts: [{ id: 'h1', name: 'Ada' }], vms: [], ended: [] };

@@ -15,10 +15,8 @@ const RECORD_HEADER_BYTES = 16;
 const LINKTYPE_ETHERNET = 1;
 /** About 1 s of a download at full speed, or hours of an idle room. */
 const CAPTURE_BYTES = 32 * 1024 * 1024;
-/** Many rooms are quiet. */
-const FIRST_BYTES = 256 * 1024;
-/** Of a file, copied in one go. */
-const PIECE_BYTES = 512 * 1024;
+/** Many rooms are quiet, and memory that nobody has touched yet takes a millisecond for each MiB. */
+const SEGMENT_BYTES = 256 * 1024;
 
 function pcapHeader(): Uint8Array {
   const bytes = new Uint8Array(PCAP_HEADER_BYTES);
@@ -34,14 +32,17 @@ function pcapHeader(): Uint8Array {
 /** `at`: milliseconds since 1970. */
 export function pcapRecord(frame: Uint8Array, at: number): Uint8Array {
   const bytes = new Uint8Array(RECORD_HEADER_BYTES + frame.length);
-  const view = new DataView(bytes.buffer);
-  const microseconds = Math.round(at * 1000);
-  view.setUint32(0, Math.floor(microseconds / 1_000_000));
-  view.setUint32(4, microseconds % 1_000_000);
-  view.setUint32(8, frame.length);
-  view.setUint32(12, frame.length);
-  bytes.set(frame, RECORD_HEADER_BYTES);
+  writeRecord(bytes, new DataView(bytes.buffer), 0, frame, at);
   return bytes;
+}
+
+function writeRecord(bytes: Uint8Array, view: DataView, to: number, frame: Uint8Array, at: number): void {
+  const microseconds = Math.round(at * 1000);
+  view.setUint32(to, Math.floor(microseconds / 1_000_000));
+  view.setUint32(to + 4, microseconds % 1_000_000);
+  view.setUint32(to + 8, frame.length);
+  view.setUint32(to + 12, frame.length);
+  bytes.set(frame, to + RECORD_HEADER_BYTES);
 }
 
 export interface CapturedFrame {
@@ -75,127 +76,128 @@ export interface CaptureOptions {
   readonly wallClock: () => number;
   /** Memory for frames; the oldest go first. Default CAPTURE_BYTES. */
   readonly bytes?: number;
+  /** What it is taken in, and given up in, at a time. Default SEGMENT_BYTES. */
+  readonly segmentBytes?: number;
   /** Called with every record as it is made, to stream a capture that no memory bounds. */
   readonly onRecord?: (record: Uint8Array) => void;
 }
 
+/** A capture as it was at one moment: a pcap file in pieces, that stay as they are until this is disposed. */
+export interface CaptureFile extends Disposable {
+  /** Of all pieces. */
+  readonly bytes: number;
+  readonly pieces: readonly Uint8Array[];
+}
+
+/** Part of a capture's memory, filled from its start with whole pcap records. */
+class Segment {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  filled = 0;
+  frames = 0;
+  /** Files that consist of it. */
+  files = 0;
+  /** A resizable buffer is mapped, and never malloc's: a large block that was freed there once makes it keep as much for good (the threshold from which glibc maps blocks grows with them). */
+  private readonly memory: ArrayBuffer;
+
+  constructor(bytes: number) {
+    this.memory = new ArrayBuffer(bytes, { maxByteLength: bytes });
+    this.bytes = new Uint8Array(this.memory);
+    this.view = new DataView(this.memory);
+  }
+
+  clear(): void {
+    this.filled = 0;
+    this.frames = 0;
+  }
+
+  /** Gives its memory back at once, not when the engine next looks for garbage. */
+  free(): void {
+    this.memory.resize(0);
+  }
+}
+
 /**
  * Keeps the last frames of a room. Plug it into the switch as a listener (`{ tap: 'copy' }`); it never sends. Frames lie
- * in one block of memory as pcap records, so that many small ones cost no more than they are.
+ * as pcap records in segments, so that many small ones cost no more than they are, and a file takes no copy of them.
  */
 export class Capture implements Station, Disposable {
   private readonly options: CaptureOptions;
+  private readonly segmentBytes: number;
   private readonly limit: number;
-  private readonly memory: ArrayBuffer;
-  /** All of `memory`, however large that is. */
-  private readonly block: Uint8Array;
-  /** Where each record starts and ends in the block, oldest first; `first` of them are gone. */
-  private records: { readonly start: number; readonly end: number }[] = [];
-  private first = 0;
-  private end = 0;
+  /** Oldest first; none is empty. */
+  private segments: Segment[] = [];
   private lost = 0;
-  /** Records that were held once and are not any more. */
-  private gone = 0;
 
   constructor(options: CaptureOptions) {
+    const { bytes = CAPTURE_BYTES, segmentBytes = SEGMENT_BYTES } = options;
     this.options = options;
-    this.limit = options.bytes ?? CAPTURE_BYTES;
-    this.memory = mapped(Math.min(this.limit, FIRST_BYTES), this.limit);
-    this.block = new Uint8Array(this.memory);
+    this.segmentBytes = segmentBytes;
+    this.limit = Math.max(1, Math.floor(bytes / segmentBytes));
   }
 
   receive(frame: Uint8Array): void {
-    const record = pcapRecord(frame, this.options.wallClock());
-    this.options.onRecord?.(record);
-    if (record.length > this.limit) {
+    const at = this.options.wallClock();
+    this.options.onRecord?.(pcapRecord(frame, at));
+    const length = RECORD_HEADER_BYTES + frame.length;
+    if (length > this.segmentBytes) {
       this.lost++;
       return;
     }
-    this.growTo(this.end + record.length);
-    if (this.end + record.length > this.block.length) {
-      // What lies behind the end is older than anything at the start.
-      this.forget(this.end, this.block.length);
-      this.end = 0;
+    let segment = this.segments.at(-1);
+    if (segment === undefined || segment.filled + length > this.segmentBytes) {
+      segment = this.nextSegment();
+      this.segments.push(segment);
     }
-    this.forget(this.end, this.end + record.length);
-    this.block.set(record, this.end);
-    this.records.push({ start: this.end, end: this.end + record.length });
-    this.end += record.length;
+    writeRecord(segment.bytes, segment.view, segment.filled, frame, at);
+    segment.filled += length;
+    segment.frames++;
   }
 
   /** Frames held, and frames that made room for later ones. */
   get frames(): { readonly held: number; readonly lost: number } {
-    return { held: this.records.length - this.first, lost: this.lost };
+    return { held: this.segments.reduce((sum, { frames }) => sum + frames, 0), lost: this.lost };
   }
 
-  /** What it takes now. */
+  /** What it takes now, beside what files still hold. */
   get memoryBytes(): number {
-    return this.memory.byteLength;
+    return this.segments.length * this.segmentBytes;
   }
 
-  /**
-   * Everything held now, as a file, or as much of it as is still held when its turn comes. Copied in pieces, and between
-   * them `rest`: memory that nobody has touched yet takes a millisecond for each MiB.
-   */
-  async toPcap(rest: () => Promise<void> = nextTurn): Promise<Uint8Array> {
-    const held = this.records.slice(this.first);
-    const bytes = PCAP_HEADER_BYTES + held.reduce((sum, { start, end }) => sum + end - start, 0);
-    const file = new Uint8Array(mapped(bytes, bytes));
-    file.set(pcapHeader());
-    const first = this.gone;
-    let at = PCAP_HEADER_BYTES;
-    let restAt = at + PIECE_BYTES;
-    for (const [index, { start, end }] of held.entries()) {
-      // Newer ones have taken its place meanwhile.
-      if (first + index < this.gone) continue;
-      file.set(this.block.subarray(start, end), at);
-      at += end - start;
-      if (at < restAt) continue;
-      await rest();
-      restAt = at + PIECE_BYTES;
-    }
-    return file.subarray(0, at);
+  /** Everything held now. Until it is disposed it keeps its memory, up to the capture's own, whatever comes meanwhile. */
+  toPcap(): CaptureFile {
+    const held = [...this.segments];
+    for (const segment of held) segment.files++;
+    const pieces = [pcapHeader(), ...held.map(({ bytes, filled }) => bytes.subarray(0, filled))];
+    return {
+      bytes: pieces.reduce((sum, { length }) => sum + length, 0),
+      pieces,
+      dispose: () => {
+        for (const segment of held.splice(0)) {
+          segment.files--;
+          if (!this.segments.includes(segment)) letGo(segment);
+        }
+      },
+    };
   }
 
-  /** Forgets the frames and gives their memory back at once, not when the engine next looks for garbage. */
+  /** Forgets the frames. */
   dispose(): void {
-    this.gone += this.records.length - this.first;
-    this.records = [];
-    this.first = 0;
-    this.end = 0;
-    this.memory.resize(0);
+    for (const segment of this.segments.splice(0)) letGo(segment);
   }
 
-  private growTo(bytes: number): void {
-    if (bytes <= this.block.length || bytes > this.limit) return;
-    this.memory.resize(Math.min(this.limit, Math.max(bytes, this.block.length * 2)));
-  }
-
-  /** Drops the oldest records as far as they lie in [from, to). */
-  private forget(from: number, to: number): void {
-    for (;;) {
-      const oldest = this.records[this.first];
-      if (oldest === undefined || oldest.start >= to || oldest.end <= from) break;
-      this.first++;
-      this.gone++;
-      this.lost++;
-    }
-    if (this.first > 1024 && this.first * 2 > this.records.length) {
-      this.records = this.records.slice(this.first);
-      this.first = 0;
-    }
+  /** The oldest's memory if there may be no more. */
+  private nextSegment(): Segment {
+    if (this.segments.length < this.limit) return new Segment(this.segmentBytes);
+    const oldest = this.segments.shift();
+    this.lost += oldest?.frames ?? 0;
+    if (oldest === undefined || oldest.files > 0) return new Segment(this.segmentBytes);
+    oldest.clear();
+    return oldest;
   }
 }
 
-/**
- * Memory that goes back to the system with the buffer. A resizable buffer is mapped, and never malloc's: a large block
- * that was freed there once makes it keep as much for good (the threshold from which glibc maps blocks grows with them).
- */
-function mapped(bytes: number, maxByteLength: number): ArrayBuffer {
-  return new ArrayBuffer(bytes, { maxByteLength });
-}
-
-/** Everything else has its turn. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** Of no capture any more: the last file frees it. */
+function letGo(segment: Segment): void {
+  if (segment.files === 0) segment.free();
 }

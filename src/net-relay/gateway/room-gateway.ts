@@ -16,6 +16,7 @@ import type { HostNetwork } from './host-network.ts';
 import type { LeaseTable } from './leases.ts';
 import { createOutboundPolicy } from './outbound-policy.ts';
 import { ForwardError, type Forward, type ForwardRequest } from './port-forwards.ts';
+import type { CaptureFile } from './capture.ts';
 import { plugCapture, type PluggedCapture } from './room-stations.ts';
 import { MAX_CAPTURES } from '../limits/server-limits.ts';
 
@@ -202,8 +203,8 @@ export class RoomGateway implements Disposable {
   }
 
   /** The frames kept so far as a pcap file, or null if there is no capture. */
-  async captured(): Promise<Uint8Array | null> {
-    return (await this.capture?.capture.toPcap()) ?? null;
+  captured(): CaptureFile | null {
+    return this.capture?.capture.toPcap() ?? null;
   }
 
   dispose(): void {
