@@ -111,7 +111,7 @@ class Segment {
     this.frames = 0;
   }
 
-  /** Gives its memory back at once, not when the engine next looks for garbage. */
+  /** Gives its memory back now, not when the engine next looks for garbage. */
   free(): void {
     this.memory.resize(0);
   }
@@ -173,17 +173,16 @@ export class Capture implements Station, Disposable {
       bytes: pieces.reduce((sum, { length }) => sum + length, 0),
       pieces,
       dispose: () => {
-        for (const segment of held.splice(0)) {
-          segment.files--;
-          if (!this.segments.includes(segment)) letGo(segment);
-        }
+        const unused = held.splice(0);
+        for (const segment of unused) segment.files--;
+        void free(unused.filter((segment) => segment.files === 0 && !this.segments.includes(segment)));
       },
     };
   }
 
-  /** Forgets the frames. */
+  /** Forgets the frames. What a file still holds goes with the file. */
   dispose(): void {
-    for (const segment of this.segments.splice(0)) letGo(segment);
+    void free(this.segments.splice(0).filter(({ files }) => files === 0));
   }
 
   /** The oldest's memory if there may be no more. */
@@ -197,7 +196,10 @@ export class Capture implements Station, Disposable {
   }
 }
 
-/** Of no capture any more: the last file frees it. */
-function letGo(segment: Segment): void {
-  if (segment.files === 0) segment.free();
+/** Segments of no capture and no file: one a turn, for each takes a third of a millisecond. */
+async function free(segments: readonly Segment[]): Promise<void> {
+  for (const segment of segments) {
+    segment.free();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
