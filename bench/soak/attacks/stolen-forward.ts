@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { LeaseEpoch, VmId } from '../../../src/shared/ids.ts';
 import { keyOf } from '../stranger.ts';
 import type { Attack } from '../attack.ts';
 
@@ -12,9 +13,11 @@ export const stolenForward: Attack = {
   resisted: true,
   async run({ stranger, open }) {
     const host = await stranger.host(ROOM, 'a', open);
-    await stranger.vm(host, open, 'web');
+    const { vm } = await stranger.vm(host, open, 'web');
     await sleep(500);
     const { text } = await stranger.ask(`/api/rooms/${ROOM}/forwards`, { headers: { authorization: `Bearer ${keyOf(ROOM)}` } });
+    // He comes again and again, and a host has only so many PCs.
+    await host.client.destroyVm(vm.vmId as VmId, vm.epoch as LeaseEpoch);
     return [{ claim: "he gets his own ports, not the operator's", holds: !text.includes(String(FORWARDED_PORT)), figures: text.slice(0, 120) }];
   },
 };

@@ -12,6 +12,7 @@ import { DEFAULT_LIMITS, type ServerLimits } from '../limits/server-limits.ts';
 import { memoryKeyValueStore, type KeyValueStore } from '../store/key-value-store.ts';
 import { MemoryNetwork } from './memory-network.ts';
 import type { PortNic } from '../client/inbound-queue.ts';
+import { repeatedBytes } from './repeated-bytes.ts';
 
 export class VirtualLan {
   readonly clock = new VirtualClock();
@@ -29,7 +30,7 @@ export class VirtualLan {
   wallAheadMs = 1_900_000_000_000;
   relay: Relay;
   private readonly opened: Disposable[] = [];
-  private random = 1;
+  private readonly randomBytes = repeatedBytes();
   private readonly limits: ServerLimits;
   private readonly openCode: string | null;
 
@@ -47,7 +48,7 @@ export class VirtualLan {
       limits: this.limits,
       openCode: () => this.openCode,
       wallMs: () => this.wallMs(),
-      randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.random = (this.random * 48271) % 2147483647) & 0xff),
+      randomBytes: this.randomBytes,
       openGateway: (lan) => {
         this.lans.push(lan);
         return { dispose: () => undefined };

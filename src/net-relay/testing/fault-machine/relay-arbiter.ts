@@ -21,6 +21,7 @@ import { memoryKeyValueStore, StoreRefusal } from '../../store/key-value-store.t
 import { MemoryNetwork, type Direction, type MemorySocket } from '../memory-network.ts';
 import { ipFrame, numberOf } from '../relay-harness.ts';
 import { GuestCard } from './guest-card.ts';
+import { repeatedBytes } from '../repeated-bytes.ts';
 
 const GATEWAY = { mac: GATEWAY_MAC, ip: GATEWAY_IP };
 const HOSTS: Readonly<Record<Owner, HostId>> = { source: SOURCE_HOST, target: TARGET_HOST };
@@ -65,7 +66,7 @@ export class RelayArbiter implements Arbiter {
   private sentByGuest = 0;
   private guestSentAt = 0;
   private sending = false;
-  private randomState = 1;
+  private readonly randomBytes = repeatedBytes();
 
   private constructor(world: World, hosts: Readonly<Record<Owner, Host>>) {
     this.world = world;
@@ -165,7 +166,7 @@ export class RelayArbiter implements Arbiter {
     this.relay = createRelay({
       store: this.store(),
       clock: this.process.clock,
-      randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.randomState = (this.randomState * 48271) % 2147483647) & 0xff),
+      randomBytes: this.randomBytes,
       openGateway: (lan) => {
         const socket = lan.plug({ receive: (frame) => this.gotOut(frame) }, { mac: GATEWAY_MAC });
         this.toOutside = (frame) => socket.send(frame);
