@@ -13,6 +13,7 @@ export const FOLDERS = [
   { name: 'link', folders: ['shared', 'migration'], packages: ['peerjs', 'valibot'] },
   { name: 'vm-host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'link'], packages: ['valibot'] },
   { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/protocol', 'link', 'vm-host/vm-worker-messages', 'vm-host/console-inbox'], packages: ['valibot'] },
+  { name: 'node-host', folders: ['shared', 'host', 'emulator-bridge/guest-artefacts', 'net-relay/node-client'], packages: ['node:.*'] },
   { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },
   { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'prom-client', 'vite', 'node:.*'] },
 ];

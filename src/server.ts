@@ -39,6 +39,7 @@ import { createReopeningRelay } from './net-relay/server/reopening-relay.ts';
 import { DEFAULT_ROOM } from './net-relay/protocol/relay-protocol.ts';
 import { StoreRefusal, type KeyValueStore } from './net-relay/store/key-value-store.ts';
 import { systemClock } from './shared/system-clock.ts';
+import type { TraceEntry } from './shared/trace.ts';
 import { disposable, DisposableBag } from './shared/disposable.ts';
 import type { RoomName } from './shared/ids.ts';
 
@@ -50,14 +51,17 @@ const say = (line: string): void => console.log(line);
 const complain = (line: string): void => console.error(line);
 /** For whatever others can cause. */
 const log = createTerminalLog(complain, systemClock);
+const silent = (): void => undefined;
 const ownErrors = new Counters<OwnError>();
 
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
   const arrivals = new Arrivals(systemClock);
+  /** Troubles that others cause. */
+  const about = (topic: string): ((line: string) => void) => (options.log === 'error' ? silent : log.about(topic));
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
   // Port, data directory and records come first: what is wrong with them should be known before a guest is built for a minute.
-  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, arrivals, log: log.about('connections') });
+  const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, arrivals, log: about('connections') });
   open.add(log);
   const closing: Closing = { last: [] };
   const stopping = stopOnSignal(open, listener, closing);
@@ -75,7 +79,7 @@ async function run(options: ServerOptions): Promise<void> {
   open.add(giveMemoryBack(systemClock));
   if (stopping.aborted) return;
 
-  const gateways = gatewaysOf(options);
+  const gateways = gatewaysOf(options, about('gateways'));
   const relayTrouble = log.about('the relay');
   const callerOf = callersOf(options.behindProxy);
   const allowsOrigin = allowOrigins(options.allowedOrigins);
@@ -89,10 +93,11 @@ async function run(options: ServerOptions): Promise<void> {
     limits: options.public ? PUBLIC_LIMITS : DEFAULT_LIMITS,
     openCode: (defaultRoomKey) => openCodeFor({ isPublic: options.public, openCode: options.openCode }, defaultRoomKey),
     log: complain,
+    ...(options.log === 'trace' ? { onStep: sayStep } : {}),
   }));
   closing.last.push(() => relay.closeStore());
   for (const record of relay.stats().unreadable) complain(printable(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`));
-  const signallingTrouble = log.about('signalling');
+  const signallingTrouble = about('signalling');
   const signalling = createSignalling((error) => signallingTrouble(`Signalling: ${error.message}`), callerOf, allowsOrigin);
   const requestLog = log.about('requests');
   const failed = (what: 'failed-request' | 'failed-upgrade') => (error: unknown) => {
@@ -137,15 +142,20 @@ function recordsOf({ dataDir, moveDamagedStoreAside }: ServerOptions): () => Key
   };
 }
 
-function gatewaysOf({ pingMs, forwards, outbound, outboundRooms, tap }: ServerOptions): RoomGateways {
+function gatewaysOf({ pingMs, forwards, outbound, outboundRooms, tap }: ServerOptions, said: (line: string) => void): RoomGateways {
   return new RoomGateways({
     clock: systemClock,
     pingMs, forwards, outbound, outboundRooms,
     // Always this machine alone, whoever may load the page: a guest's ports are not the network's business.
     forwardAddress: '127.0.0.1',
     learnNeighbours: (room) => tap !== null && room === DEFAULT_ROOM,
-    log: log.about('gateways'),
+    log: said,
   });
+}
+
+/** A step of a room, for who looks on with --log trace: as it happens, however many they are. */
+function sayStep(room: RoomName, { subject, step }: TraceEntry): void {
+  say(printable(`${new Date().toISOString()} ${room}: ${subject}: ${step}`));
 }
 
 /** Who can reach the server, and the line that says it is ready. */
@@ -167,6 +177,7 @@ function roomsOf(relay: Relay, gateways: RoomGateways, addresses: () => readonly
       return status === null ? null : { ...status, gateway: gateways.of(name as RoomName)?.gateway.stats() };
     },
     controls: (name, key) => (relay.checkKey(name, key) ? (gateways.of(name as RoomName) ?? 'empty') : null),
+    trace: (name, key) => relay.trace(name, key),
     lastWord: (name, key, word) => relay.lastWord(name, key, word),
     owner: (name, secret) => relay.owner(name, secret),
     keyChanged: (name) => {

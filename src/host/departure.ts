@@ -144,7 +144,7 @@ export class Departure {
   private figures(): Omit<MigrationReport, 'outcome'> {
     const { id, vmId, from, to, memoryBytes } = this.order;
     return {
-      id, vmId, from, to, rounds: [], pauseMs: 0, totalMs: this.clock.now() - this.began,
+      id, vmId, from, to, rounds: [], pauseMs: 0, downtime: null, totalMs: this.clock.now() - this.began,
       bytesOnWire: this.newest?.bytesSent ?? 0, memoryBytes, link: this.link, verified: null,
     };
   }

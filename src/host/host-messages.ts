@@ -4,6 +4,7 @@
  */
 import * as v from 'valibot';
 import { idSchema as id } from '../net-relay/protocol/relay-protocol.ts';
+import type { Downtime } from '../migration/downtime.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
 const hostId = v.pipe(id, v.transform((value) => value as HostId));
@@ -47,13 +48,17 @@ const causes = [
   'commit-refused', 'target-silent', 'relay-lost', 'vm-ended', 'internal',
 ] as const;
 
+const downtime: v.GenericSchema<unknown, Downtime> = v.object({
+  stop: count, drain: count, lastPages: count, devices: count, relay: count, transfer: count, restore: count, verify: count, commit: count, run: count,
+});
+
 const reportSchema = v.object({
   id: migrationId, vmId, from: hostId, to: hostId,
   outcome: v.picklist(['completed', 'cancelled', 'failed']),
   reason: v.optional(sentence),
   cause: v.optional(v.picklist(causes)),
   rounds: v.pipe(v.array(v.object({ pages: count, bytes: count, ms: count, dirtied: count })), v.maxLength(1000)),
-  pauseMs: count, totalMs: count, bytesOnWire: count, memoryBytes: count,
+  pauseMs: count, downtime: v.nullable(downtime), totalMs: count, bytesOnWire: count, memoryBytes: count,
   link: v.nullable(linkKindSchema),
   verified: v.nullable(v.boolean()),
 });

@@ -26,6 +26,8 @@ export interface LocalVmEvents {
   stayed(vm: LocalVm, report: MigrationReport): void;
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
+  /** For the trace: a change of state here, or one that the worker told. */
+  stepped(vm: LocalVm, step: string): void;
   /**
    * The worker has ended; `was` is the state it ended in. Told before those who wait for the VM. Resolves with whether another host has the VM now, as the relay says.
    */
@@ -50,10 +52,10 @@ export type LocalVmState =
 
 export class LocalVm {
   readonly vmId: VmId;
-  state: LocalVmState;
-  waitingFor: string | null = null;
+  private current: LocalVmState;
+  private awaited: string | null = null;
   /** The guest's output comes from this tab's worker: from the moment an arriving VM has all its state, before the tab hears that it runs. */
-  printsHere: boolean;
+  private prints: boolean;
   private readonly handle: VmHandle;
   private readonly clock: Clock;
   private readonly events: LocalVmEvents;
@@ -63,13 +65,27 @@ export class LocalVm {
   constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents, clock: Clock) {
     this.vmId = vmId;
     this.clock = clock;
-    this.state = state;
-    this.printsHere = state.kind !== 'arriving';
+    this.current = state;
+    this.prints = state.kind !== 'arriving';
     this.events = events;
     this.handle = new VmHandle(spawn, `tabmotion-vm-${vmId}`);
     this.handle.messages.on((message) => this.heard(message));
     this.handle.post(prepare);
+    events.stepped(this, `here: ${state.kind}`);
     if (state.kind === 'starting') this.handle.post({ type: 'start', vm: state.identity, epoch: state.epoch });
+  }
+
+  get state(): LocalVmState {
+    return this.current;
+  }
+
+  /** What the stopped VM waits for; null if it does not. */
+  get waitingFor(): string | null {
+    return this.awaited;
+  }
+
+  get printsHere(): boolean {
+    return this.prints;
   }
 
   /** This tab is the target: hands the link's ends to the worker. */
@@ -99,7 +115,7 @@ export class LocalVm {
         this.stay(departure, report, state.epoch);
       },
     }, this.clock);
-    this.state = { kind: 'migrating', identity: state.identity, epoch: state.epoch, departure };
+    this.become({ kind: 'migrating', identity: state.identity, epoch: state.epoch, departure });
     departure.start();
     return departure;
   }
@@ -139,12 +155,18 @@ export class LocalVm {
     this.end({ kind: 'removed', reason });
   }
 
+  private become(next: LocalVmState): void {
+    const was = this.current.kind;
+    this.current = next;
+    this.events.stepped(this, `here: ${was} -> ${next.kind}`);
+  }
+
   private heard(message: FromVmWorker): void {
     switch (message.type) {
       case 'prepared':
         break;
       case 'running':
-        if (this.state.kind === 'starting') this.state = { ...this.state, kind: 'running' };
+        if (this.state.kind === 'starting') this.become({ ...this.state, kind: 'running' });
         this.events.running(this);
         this.here.resolve(null);
         break;
@@ -155,7 +177,7 @@ export class LocalVm {
         this.events.inputApplied(this, message.writer, message.count);
         break;
       case 'console-continues':
-        this.printsHere = true;
+        this.prints = true;
         this.events.consoleContinues(this, message.scrollback, message.printed);
         break;
       case 'progress':
@@ -167,7 +189,7 @@ export class LocalVm {
         break;
       case 'arrived': {
         const from = this.state.kind === 'arriving' ? this.state.from : null;
-        this.state = { kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch };
+        this.become({ kind: 'running', identity: message.vm, epoch: message.epoch as LeaseEpoch });
         this.events.arrived(this, from);
         this.here.resolve(null);
         break;
@@ -185,8 +207,11 @@ export class LocalVm {
       case 'log':
         this.events.log(this, message.level, message.text);
         break;
+      case 'step':
+        this.events.stepped(this, message.step);
+        break;
       case 'waiting':
-        this.waitingFor = message.what;
+        this.awaited = message.what;
         this.events.waiting(this, message.what);
         break;
       case 'ended':
@@ -208,7 +233,7 @@ export class LocalVm {
   /** The migration ended, and the VM did not move. */
   private stay(departure: Departure, report: MigrationReport, epoch: LeaseEpoch): void {
     if (this.state.kind !== 'migrating' || this.state.departure !== departure) return;
-    this.state = { kind: 'running', identity: this.state.identity, epoch };
+    this.become({ kind: 'running', identity: this.state.identity, epoch });
     this.events.stayed(this, report);
     departure.finish(report);
   }
@@ -217,7 +242,7 @@ export class LocalVm {
   private end(end: LocalVmEnd): void {
     const was = this.state;
     if (was.kind === 'gone') return;
-    this.state = { kind: 'gone' };
+    this.become({ kind: 'gone' });
     this.handle.dispose();
     const elsewhere = this.events.ended(this, was, end);
     this.here.resolve(end.kind === 'moved' ? 'The VM has moved on.' : end.reason);

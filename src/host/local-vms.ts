@@ -62,6 +62,8 @@ export class LocalVms {
   readonly arrived = new Emitter<{ readonly vmId: VmId; readonly from: HostId | null }>();
   /** A migration of a VM of this tab goes on. */
   readonly progressed = new Emitter<MigrationProgress>();
+  /** For the trace. */
+  readonly stepped = new Emitter<{ readonly vmId: VmId; readonly step: string }>();
   /** One has ended. */
   readonly reported = new Emitter<MigrationReport>();
   private readonly options: LocalVmsOptions;
@@ -298,6 +300,7 @@ export class LocalVms {
         options.changed();
       },
       log: (vm, level, text) => options.log.add(level, vm.vmId, text),
+      stepped: ({ vmId }, step) => this.stepped.emit({ vmId, step }),
       waiting: (vm, what) => {
         const password = this.details.get(vm.vmId)?.password ?? null;
         this.setDetails(vm.vmId, { password, waitingFor: what });

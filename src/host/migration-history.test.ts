@@ -10,7 +10,7 @@ const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
 
 function report(id: string, change: Partial<MigrationReport> = {}): PastReport['report'] {
   return {
-    id: id as MigrationId, vmId: 'vm-1' as VmId, from: A, to: B, outcome: 'completed', pauseMs: 31, totalMs: 240,
+    id: id as MigrationId, vmId: 'vm-1' as VmId, from: A, to: B, outcome: 'completed', pauseMs: 31, downtime: null, totalMs: 240,
     bytesOnWire: 2_200_000, memoryBytes: 134_217_728, link: 'webrtc', verified: null, ...change,
     rounds: [...change.rounds ?? [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }]],
   };

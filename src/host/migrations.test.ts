@@ -46,7 +46,7 @@ function threeTabs() {
       depart: ({ id, to }: DepartureOrder) => {
         moves++;
         const report: MigrationReport = {
-          id, vmId: VM, from: self, to, outcome: 'completed', rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc', verified: null,
+          id, vmId: VM, from: self, to, outcome: 'completed', rounds: [], pauseMs: 1, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc', verified: null,
         };
         const done = new Promise((resolve) => setTimeout(() => {
           tab.migrations.finished(report);
@@ -181,7 +181,7 @@ describe('Migrations', () => {
     const { c } = threeTabs();
     const id = 'under-way' as MigrationId;
     const progress = { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } as const;
-    const report = { id, vmId: VM, from: A, to: B, outcome: 'completed' as const, rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
+    const report = { id, vmId: VM, from: A, to: B, outcome: 'completed' as const, rounds: [], pauseMs: 1, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
     const past: HostMessage = { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] };
     c.migrations.askPast([A, B]);
     c.migrations.receive(A, { type: 'progress', progress });
@@ -198,7 +198,7 @@ describe('Migrations', () => {
   it('ends a migration that this tab took for under way when the host that ran it tells of its end, late', () => {
     const { c } = threeTabs();
     const id = 'missed' as MigrationId;
-    const report = { id, vmId: VM, from: A, to: B, outcome: 'failed' as const, rounds: [], pauseMs: 0, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
+    const report = { id, vmId: VM, from: A, to: B, outcome: 'failed' as const, rounds: [], pauseMs: 0, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
     c.migrations.receive(A, { type: 'progress', progress: { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } });
     c.migrations.askPast([A, B]);
     const past: HostMessage = { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] };

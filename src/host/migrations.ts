@@ -297,7 +297,7 @@ export class Migrations implements Disposable {
   private failure(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): MigrationReport {
     return {
       id: randomId() as MigrationId, vmId, from: this.options.ownerOf(vmId) ?? this.options.self, to, outcome: cause === 'cancelled' ? 'cancelled' : 'failed', reason, cause,
-      rounds: [], pauseMs: 0, totalMs: 0, bytesOnWire: 0, memoryBytes: this.options.memoryBytesOf(vmId), link: null, verified: null,
+      rounds: [], pauseMs: 0, downtime: null, totalMs: 0, bytesOnWire: 0, memoryBytes: this.options.memoryBytesOf(vmId), link: null, verified: null,
     };
   }
 

@@ -6,7 +6,7 @@ import { reportLevel, reportLine } from './report-text.ts';
 function report(change: Partial<MigrationReport> = {}): MigrationReport {
   return {
     id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: 'a' as HostId, to: 'b' as HostId, outcome: 'completed',
-    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }], pauseMs: 31, totalMs: 240, bytesOnWire: 2_200_000,
+    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }], pauseMs: 31, downtime: null, totalMs: 240, bytesOnWire: 2_200_000,
     memoryBytes: 134_217_728, link: 'webrtc', verified: null, ...change,
   };
 }

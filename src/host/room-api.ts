@@ -1,10 +1,11 @@
 /** The server's API of this room: what is asked for seldom, and needs no socket. Every call carries the room's key. */
 import * as v from 'valibot';
 import type { LastWord } from '../net-relay/protocol/relay-protocol.ts';
-import type { CaptureState, PortForward } from './scripting-interface.ts';
+import type { CaptureState, PortForward, TraceAt } from './scripting-interface.ts';
 
 const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
 const captureSchema = v.object({ running: v.boolean(), frames: v.number(), lost: v.number() });
+const traceSchema = v.object({ now: v.number(), entries: v.array(v.object({ at: v.number(), subject: v.string(), step: v.string() })) });
 const addressesSchema = v.object({ addresses: v.array(v.pipe(v.string(), v.url())) });
 const keySchema = v.object({ key: v.string() });
 const errorSchema = v.object({ error: v.pipe(v.string(), v.maxLength(1000)) });
@@ -27,6 +28,8 @@ export interface RoomApi {
   removeForward(hostPort: number): Promise<void>;
   /** The tab goes: these VMs are over. Outlives the page; nobody hears the answer. */
   lastWord(word: LastWord): void;
+  /** What happened in the room, as the server saw it. */
+  trace(): Promise<TraceAt>;
   captureState(): Promise<CaptureState>;
   startCapture(): Promise<CaptureState>;
   stopCapture(): Promise<void>;
@@ -65,6 +68,7 @@ export function createRoomApi({ base, room, key, ownerSecret, fetch: ask = (...a
     lastWord(word) {
       void call('POST', 'last-word', word, true).catch(() => undefined);
     },
+    trace: async () => v.parse(traceSchema, await (await call('GET', 'trace')).json()),
     captureState: async () => v.parse(captureSchema, await (await call('GET', 'capture')).json()),
     startCapture: async () => v.parse(captureSchema, await (await call('PUT', 'capture')).json()),
     async stopCapture() {

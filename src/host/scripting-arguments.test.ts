@@ -26,7 +26,7 @@ beforeEach(() => {
     ready: Promise.resolve(), room: 'lab', get host() { return { id: 'host-1', name: hostName }; },
     hosts: () => [], vms: () => [] as TabMotionVm[],
     start: pass('start'), migrate: pass('migrate'), cancel: pass('cancel'), forwards: pass('forwards'),
-    addForward: pass('addForward'), removeForward: pass('removeForward'), on: pass('on'),
+    addForward: pass('addForward'), removeForward: pass('removeForward'), on: pass('on'), diagnostics: pass('diagnostics'),
     console: (vmId): VmConsole => ({ write: pass(`write ${vmId}`), text: () => 'printed', onData: pass('onData') }),
     capture: { state: pass('state'), start: pass('capture'), download: pass('download'), stop: pass('stop') },
   };

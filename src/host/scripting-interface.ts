@@ -1,5 +1,6 @@
 /** `window.tabmotion`: the promise to demo scripts, exercises and tests. Documented in README.md; kept stable. */
 import type { MigrateOptions } from '../vm-host/vm-worker-messages.ts';
+import type { TraceEntry } from '../shared/trace.ts';
 import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
 
 export interface TabMotionHost {
@@ -69,6 +70,35 @@ export interface RoomCapture {
   stop(): Promise<void>;
 }
 
+/** What happened, step by step, newest last, as far as it is kept; and when it is now by the same clock. */
+export interface TraceAt {
+  /** Milliseconds. */
+  readonly now: number;
+  readonly entries: readonly TraceEntry[];
+}
+
+/** For a report of a fault: what this tab and the server know of what happened. Without keys and passwords. */
+export interface Diagnostics {
+  /** When, as ISO 8601 writes it. */
+  readonly made: string;
+  readonly browser: string;
+  /** Of the page, without what only the room knows. */
+  readonly address: string;
+  readonly room: string;
+  readonly host: { readonly id: string; readonly name: string };
+  /** What stops the page from working, or null. */
+  readonly trouble: string | null;
+  /** Which link reaches each other host. */
+  readonly links: Readonly<Record<string, LinkKind | 'trying'>>;
+  readonly hosts: readonly TabMotionHost[];
+  readonly vms: readonly TabMotionVm[];
+  readonly underWay: readonly MigrationProgress[];
+  readonly reports: readonly EndedMigration[];
+  readonly log: readonly LogLine[];
+  readonly trace: TraceAt;
+  readonly server: TraceAt | { readonly unreachable: string };
+}
+
 export interface VmConsole {
   write(text: string): void;
   /** The scroll-back as text, as far as it is kept. */
@@ -101,6 +131,8 @@ export interface TabMotion {
   addForward(vmId: string, guestPort: number, hostPort?: number): Promise<PortForward>;
   removeForward(hostPort: number): Promise<void>;
   readonly capture: RoomCapture;
+  /** What to attach to a report of a fault. */
+  diagnostics(): Promise<Diagnostics>;
   on<E extends keyof TabMotionEvents>(event: E, callback: (value: TabMotionEvents[E]) => void): () => void;
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, RoomName, VmId } from '../shared/ids.ts';
 import { isLoopback } from '../shared/loopback.ts';
+import { Trace } from '../shared/trace.ts';
 import { EndedVms, takeFormerSelf } from './ended-vms.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
@@ -44,6 +45,8 @@ export interface TabOptions {
 export type TabEvents = { readonly [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> };
 
 const MAX_NAME_CHARACTERS = 40;
+/** About a hundred moves. */
+const TRACE_ENTRIES = 2000;
 
 export class TabParts {
   readonly options: TabOptions;
@@ -56,6 +59,7 @@ export class TabParts {
   /** The room's hosts or VMs, or their states, have changed. */
   readonly roomChanged = new Emitter<void>();
   readonly log: RoomLog;
+  readonly trace: Trace;
   readonly address: RoomAddress;
   readonly api: RoomApi;
   readonly room: RoomMembership;
@@ -74,6 +78,7 @@ export class TabParts {
     this.clock = platform.clock;
     this.access = readRoomAccess(address, storage);
     this.status = new TabStatus(this.clock);
+    this.trace = new Trace(this.clock, TRACE_ENTRIES);
     this.log = new RoomLog(() => this.status.changed(), platform.wallMs);
     this.address = new RoomAddress({ access: this.access, address, storage, show: options.showAddress });
     this.api = createRoomApi({ base, room: this.access.room, key: () => this.address.key, ownerSecret: this.address.ownerSecret, fetch: platform.fetch });

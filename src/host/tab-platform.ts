@@ -8,6 +8,8 @@ import type { HostId } from '../shared/ids.ts';
 import { systemClock } from '../shared/system-clock.ts';
 
 export interface TabPlatform {
+  /** The runtime, as it calls itself. */
+  readonly name: string;
   readonly clock: Clock;
   /** The computer's own clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -23,6 +25,9 @@ interface DirectWays {
 }
 
 export const browserPlatform: TabPlatform = {
+  get name() {
+    return navigator.userAgent;
+  },
   clock: systemClock,
   wallMs: () => Date.now(),
   openSocket: openBrowserSocket,

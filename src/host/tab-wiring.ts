@@ -1,12 +1,33 @@
 /** What follows from what in a tab: each event of one part, and which others hear of it, in this order. */
+import type { HostMessage } from './host-messages.ts';
 import { routeMessage, routeUndeliverable } from './message-routing.ts';
 import type { TabParts } from './tab-parts.ts';
 
+/** Of other tabs: many, and each tells little. */
+const FREQUENT_MESSAGES: ReadonlySet<HostMessage['type']> = new Set(['progress', 'console-data', 'console-input', 'console-applied']);
+
 export function wireTab(parts: TabParts): void {
+  wireTrace(parts);
   wireVms(parts);
   wireServer(parts);
   wireRoom(parts);
   wireMessages(parts);
+}
+
+/** What of all that a tab does is noted, for reports of faults (diagnostics.ts). */
+function wireTrace({ options, trace, room, localVms }: TabParts): void {
+  const { note } = trace;
+  localVms.stepped.on(({ vmId, step }) => note(room.vm(vmId)?.name ?? vmId, step));
+  room.refused.on((reason) => note('room', `refused: ${reason}`));
+  room.lost.on((reason) => note('room', `lost: ${reason}`));
+  room.returned.on(() => note('room', 'returned'));
+  room.hostLeft.on((hostId) => note(room.hostNameOf(hostId), 'left'));
+  room.heard.on(({ from, message }) => {
+    if (!FREQUENT_MESSAGES.has(message.type)) note(room.hostNameOf(from), `says ${message.type}`);
+  });
+  room.misheard.on(({ from, reason }) => note(room.hostNameOf(from), `says what is not understood: ${reason}`));
+  room.undeliverable.on(({ to, message }) => note(room.hostNameOf(to), `does not get ${message.type}`));
+  if (options.address.searchParams.has('debug')) trace.noted.on(({ at, subject, step }) => console.debug(`TabMotion ${at.toFixed(1)} ${subject}: ${step}`));
 }
 
 function wireVms({ localVms, consoles, migrations, links, status }: TabParts): void {

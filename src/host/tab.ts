@@ -5,6 +5,7 @@
 import { DisposableBag } from '../shared/disposable.ts';
 import type { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
+import { gatherDiagnostics } from './diagnostics.ts';
 import type { Tab, TabMotion, TabMotionVm } from './scripting-interface.ts';
 import { checkArguments } from './scripting-arguments.ts';
 import { TabParts, type TabOptions } from './tab-parts.ts';
@@ -43,12 +44,13 @@ export function openTab(options: TabOptions): OpenTab {
 }
 
 function join(parts: TabParts): void {
-  const { access, room, address, api, status } = parts;
+  const { access, room, address, api, status, trace } = parts;
   if (!access.ok) {
     room.refuse(access.reason);
     return;
   }
   room.joined.on(() => {
+    trace.note('room', 'joined');
     address.accepted(room.isOwner);
     status.joined();
     askWhatWasMissed(parts);
@@ -98,6 +100,7 @@ function scriptVerbs(parts: TabParts): Omit<TabMotion, 'host' | 'console'> {
     addForward: (vmId, guestPort, hostPort = 0) => api.addForward(vmId, guestPort, hostPort),
     removeForward: (hostPort) => api.removeForward(hostPort),
     capture: { state: () => api.captureState(), start: () => api.startCapture(), download: () => api.captured(), stop: () => api.stopCapture() },
+    diagnostics: () => gatherDiagnostics(parts),
     on(event, callback) {
       // One event name gives one emitter, which TypeScript cannot follow through the index.
       const listening = (events[event] as unknown as Emitter<Parameters<typeof callback>[0]>).on(callback);

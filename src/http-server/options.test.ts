@@ -29,6 +29,11 @@ describe('the server\'s command line', () => {
     expect(() => options('--operator-key', 'short')).toThrow(/^--operator-key takes 16 to 64 letters, digits, _ or -\.$/);
   });
 
+  it('says as much on its terminal as it is told to', () => {
+    expect([options().log, options('--log', 'trace').log, options('--log=error').log]).toEqual(['info', 'trace', 'error']);
+    expect(() => options('--log', 'loud')).toThrow('--log takes error, info, trace, not "loud".');
+  });
+
   it('collects the names it may be reached by, in the form browsers send', () => {
     expect(options().allowedHosts).toEqual([]);
     expect(options('--allowed-origin', 'https://tabmotion.example').allowedOrigins).toEqual(['https://tabmotion.example']);

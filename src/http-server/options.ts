@@ -40,9 +40,15 @@ export interface ServerOptions {
   readonly dataDir: string;
   /** Damaged records there may be moved aside, and the server begin without any. */
   readonly moveDamagedStoreAside: boolean;
+  /** What is said on the terminal. */
+  readonly log: LogLevel;
   /** Shows /metrics to other machines than this one; null: to none. */
   readonly operatorKey: string | null;
 }
+
+/** `error`: the server's own troubles; `info`: those that others cause, too; `trace`: each step of rooms, leases and ports as well. */
+type LogLevel = (typeof LOG_LEVELS)[number];
+const LOG_LEVELS = ['error', 'info', 'trace'] as const;
 
 export type ParsedOptions = { readonly kind: 'help' } | { readonly kind: 'run'; readonly options: ServerOptions };
 
@@ -97,6 +103,8 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --data DIR                where room keys and leases are kept (default ${DEFAULT_DATA_DIR})
   --move-damaged-store-aside
                             if the records in the data directory are damaged, begin without them
+  --log LEVEL               what is said here: error (the server's own troubles), info (those that others cause, too;
+                            the default), trace (each step of rooms, leases and ports as well)
   --operator-key KEY        shows the figures at /metrics to whoever sends this key, 16 to 64 letters, digits, _ or -
                             (or the environment variable TABMOTION_OPERATOR_KEY); without it to this machine alone
   --dev                     serve the page from its sources, for work on it
@@ -129,6 +137,7 @@ const OPTIONS: Readonly<Record<string, (draft: Draft, word: Word, words: Words) 
   '--dev': (draft, word, words) => void (draft.dev = words.isGiven(word)),
   '--data': (draft, word, words) => void (draft.dataDir = nonEmpty(word.name, words.value(word))),
   '--operator-key': (draft, word, words) => void (draft.operatorKey = operatorKey(word.name, words.value(word))),
+  '--log': (draft, word, words) => void (draft.log = logLevel(words.value(word))),
   '--move-damaged-store-aside': (draft, word, words) => void (draft.moveDamagedStoreAside = words.isGiven(word)),
 };
 
@@ -143,7 +152,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
     port: DEFAULT_PORT, host: DEFAULT_HOST, allowedHosts: [], allowedOrigins: [], behindProxy: false, public: false, openCode: null, pingMs: DEFAULT_PING_MS,
     guestUrl: guestUrl === '' ? null : webAddress('TABMOTION_GUEST_URL', guestUrl),
     forwards: [], outbound: null, outboundRooms: null, tap: null, tls: null, dev: false, dataDir: DEFAULT_DATA_DIR, moveDamagedStoreAside: false,
-    operatorKey: keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment),
+    log: 'info', operatorKey: keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment),
   };
   const words = new Words(args);
   for (let word = words.next(); word !== null; word = words.next()) {
@@ -224,6 +233,12 @@ function codeForRooms(text: string): string {
 function operatorKey(name: string, text: string): string {
   if (!/^[A-Za-z0-9_-]{16,64}$/.test(text)) throw new OptionError(`${name} takes 16 to 64 letters, digits, _ or -.`);
   return text;
+}
+
+function logLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level === undefined) throw new OptionError(`--log takes ${LOG_LEVELS.join(', ')}, not ${JSON.stringify(text)}.`);
+  return level;
 }
 
 function allowedHost(text: string): string {

@@ -49,6 +49,8 @@ export interface Rooms {
   describe(name: string, key: string): RoomDescription | null;
   /** As `describe`; 'empty' if nobody is in the room now. */
   controls(name: string, key: string): RoomControls | 'empty' | null;
+  /** What happened in the room, newest last, and when it is now by the same clock; null as in `describe`. */
+  trace(name: string, key: string): object | null;
   /** What a tab of the room says as it goes; false as in `describe`. */
   lastWord(name: string, key: string, word: LastWord): boolean;
   /** Origins under which other computers reach this server, the likeliest first; none if they cannot. */
@@ -73,6 +75,7 @@ const DOWNLOAD_REFUSALS = {
  * What anyone of a room may ask, under /api/rooms, each with `Authorization: Bearer KEY` (what its owner may: room-owner-api.ts):
  *
  *   GET    /:name                       the room's state
+ *   GET    /:name/trace                { now, entries }: what happened in the room, step by step, as far as it is kept
  *   POST   /:name/last-word             what a tab says as it goes: its VMs are over
  *   GET    /:name/addresses             { addresses }: origins for an invitation to other computers
  *   GET    /:name/forwards              its port forwards
@@ -110,6 +113,14 @@ function addRoom(router: Router, rooms: Rooms, controls: ControlsOf): void {
     const room = rooms.describe(request.params.name, key);
     if (room === null) refuse(response);
     else response.json(room);
+  });
+
+  router.get('/:name/trace', (request, response) => {
+    const key = bearer(request, response);
+    if (key === null) return;
+    const trace = rooms.trace(request.params.name, key);
+    if (trace === null) refuse(response);
+    else response.json(trace);
   });
 
   router.post('/:name/last-word', express.json({ limit: MAX_LAST_WORD }), (request, response) => {

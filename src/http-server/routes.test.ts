@@ -81,7 +81,7 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), keyChanged: (name) => void changed.push(name), owner: (name, secret) => (name === 'default' && secret === OWNER ? owner : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), keyChanged: (name) => void changed.push(name), owner: (name, secret) => (name === 'default' && secret === OWNER ? owner : null), trace: (name, key) => (name === 'default' && key === KEY ? { now: 5, entries: [{ at: 3, subject: 'pc-1', step: 'created' }] } : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
         callerOf: () => null,
         tries: { allows: () => !isGuessing, wrong: (address) => void wrong.push(address) },
         metrics: (_request, response) => void response.send('metrics'),
@@ -119,6 +119,14 @@ describe('the routes', () => {
     const noRoom = await server.get('/api/rooms/other', { Authorization: `Bearer ${KEY}` });
     expect(wrongKey.status).toBe(403);
     expect(noRoom.body.equals(wrongKey.body)).toBe(true);
+  });
+
+  it('tell what happened in a room, to who has its key', async () => {
+    const trace = async (key: string): Promise<unknown> => {
+      const { status, body } = await server.get('/api/rooms/default/trace', { Authorization: `Bearer ${key}` });
+      return status === 200 ? JSON.parse(body.toString()) : status;
+    };
+    expect([await trace(KEY), await trace('x'.repeat(22))]).toEqual([{ now: 5, entries: [{ at: 3, subject: 'pc-1', step: 'created' }] }, 403]);
   });
 
   it("takes a tab's last word from who has the room's key, if it is one (NR42)", async () => {

@@ -32,7 +32,7 @@ export interface MachineLoopOptions<State extends Timed, Event, Effect> {
   readonly perform: (effect: Effect) => void;
   readonly deadlinePassed: (at: number) => Event;
   /** After every event that changed the state, before its effects. */
-  readonly onState: (state: State) => void;
+  readonly onState: (state: State, before: State) => void;
 }
 
 export class MachineLoop<State extends Timed, Event, Effect> {
@@ -73,10 +73,10 @@ export class MachineLoop<State extends Timed, Event, Effect> {
   }
 
   private enter({ state, effects }: Step<State, Effect>): void {
-    const changed = state !== this.current;
+    const before = this.current;
     this.current = state;
     this.keepTimer(state.deadline);
-    if (changed) this.options.onState(state);
+    if (state !== before) this.options.onState(state, before);
     for (const effect of effects) this.options.perform(effect);
   }
 

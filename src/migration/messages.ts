@@ -18,6 +18,7 @@
  *   ping / pong at any time after `accepted`; `end` from either side; resume / resumed first over a replaced link
  */
 import * as v from 'valibot';
+import type { TargetTook } from './downtime.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import { MAX_DEVICE_STATE_BYTES, MAX_PAGES, MAX_TEXT_LENGTH } from './limits.ts';
 import { CAUSE_SENTENCES, MigrationError } from './migration-error.ts';
@@ -32,6 +33,8 @@ const pages = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(MAX_
 /** Milliseconds of somebody's monotonic clock. */
 const time = v.pipe(v.number(), v.finite());
 const version = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255));
+const duration = v.pipe(time, v.minValue(0));
+const took: v.GenericSchema<unknown, TargetTook> = v.object({ restore: duration, verify: duration, commit: duration, run: duration });
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/));
 
 const cause = v.picklist(Object.keys(CAUSE_SENTENCES) as MigrationCause[]);
@@ -92,15 +95,15 @@ const toSourceSchema = v.variant('type', [
   v.object({ type: v.literal('refused'), cause, reason: text }),
   v.object({ type: v.literal('prepared'), fingerprint, space }),
   /** The relay answers the target, and took so long for it, there and back. */
-  v.object({ type: v.literal('ready'), relayRoundTripMs: v.pipe(time, v.minValue(0)) }),
+  v.object({ type: v.literal('ready'), relayRoundTripMs: duration }),
   /** Bulk messages of this link applied so far. */
   v.object({ type: v.literal('applied'), messages: count }),
   /** Bulk messages applied of the link that died. */
   v.object({ type: v.literal('resumed'), messages: count }),
   /** The relay has not answered the commit yet: the source had better ask for its VM. */
   v.object({ type: v.literal('unanswered') }),
-  /** The CPU runs here since `at` (the target's clock). `verified`: both scans were equal; null without `verify`. */
-  v.object({ type: v.literal('running'), epoch: v.pipe(count, v.minValue(1)), at: time, verified: v.nullable(v.boolean()) }),
+  /** The CPU runs here since `at` (the target's clock). `verified`: both scans were equal; null without `verify`. `took`: what the target's part of the pause was made of. */
+  v.object({ type: v.literal('running'), epoch: v.pipe(count, v.minValue(1)), at: time, verified: v.nullable(v.boolean()), took: v.optional(took) }),
   v.object({ type: v.literal('pong'), at: time, received: time, sent: time }),
   endSchema,
 ]);

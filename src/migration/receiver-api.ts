@@ -40,6 +40,8 @@ export interface ReceiverDeps {
   /** Phase, pages and bytes received; what only the source knows is 0. */
   readonly onProgress?: (progress: MigrationProgress) => void;
   readonly onLog?: (sentence: string) => void;
+  /** Each change of state, by the names of PROTOCOL.md: `copying -> holding`. */
+  readonly onStep?: (step: string) => void;
   /**
    * The next link the source opens for this migration after the first; called again after each. Absent: a dead link ends
    * the migration. May stay pending for ever; links that come too late are closed.

@@ -8,6 +8,7 @@ import {
   ALIVE_LIMIT_MS, COMMIT_ANSWER_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS,
   RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
 } from './limits.ts';
+import type { TargetTook } from './downtime.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import type {
@@ -172,16 +173,20 @@ function progress(state: Live, event: Progress): ReceiverStep {
     case 'committing':
       if (event.type !== 'committed') return stay(state);
       return {
-        state: { name: 'starting', offer: state.offer, canReconnect: false, deadline: event.at + ALIVE_LIMIT_MS, epoch: event.epoch, failure: null },
+        state: {
+          name: 'starting', offer: state.offer, canReconnect: false, deadline: event.at + ALIVE_LIMIT_MS, epoch: event.epoch, failure: null,
+          committedAt: event.at, took: { ...state.took, commit: event.at - state.askedAt },
+        },
         effects: [{ type: 'run', stoppedAt: state.stoppedAt }],
       };
     case 'starting': {
       if (event.type !== 'runs') return stay(state);
       const { offer, epoch, deadline } = state;
+      const took: TargetTook = { ...state.took, run: event.at - state.committedAt };
       return {
         state: { name: 'proving', offer, canReconnect: false, deadline, epoch, step: 'executing' },
         effects: [
-          { type: 'send', message: { type: 'running', epoch, at: event.at, verified: offer.verify ? true : null } },
+          { type: 'send', message: { type: 'running', epoch, at: event.at, verified: offer.verify ? true : null, took } },
           { type: 'start', operation: 'await-alive' },
         ],
       };
@@ -219,7 +224,7 @@ function preparing(state: Preparing, event: Progress): ReceiverStep {
 function switchingOver({ offer, canReconnect, relayRoundTripMs }: Receiving, at: number, switchover: Restoring['switchover']): ReceiverStep {
   const limit = RESTORE_LIMIT_MS + (offer.verify ? SCAN_LIMIT_MS : 0);
   return {
-    state: { name: 'restoring', offer, canReconnect, deadline: at + limit, step: 'gathering', switchover, relayRoundTripMs, beganAt: at, sourceScan: null, targetScan: null },
+    state: { name: 'restoring', offer, canReconnect, deadline: at + limit, step: 'gathering', switchover, relayRoundTripMs, beganAt: at, gatheredAt: null, restoredAt: null, sourceScan: null, targetScan: null },
     effects: [{ type: 'gather', bulkMessages: switchover.bulkMessages, deviceBytes: switchover.deviceBytes }],
   };
 }
@@ -227,11 +232,12 @@ function switchingOver({ offer, canReconnect, relayRoundTripMs }: Receiving, at:
 function restoring(state: Restoring, event: Progress): ReceiverStep {
   if (event.type === 'gathered' && state.step === 'gathering') {
     if (event.digest !== state.switchover.digest) return fail(state, failed('digest-mismatch', CAUSE_SENTENCES['digest-mismatch']));
-    return { state: { ...state, step: 'devices' }, effects: [{ type: 'start', operation: 'restore' }] };
+    return { state: { ...state, step: 'devices', gatheredAt: event.at }, effects: [{ type: 'start', operation: 'restore' }] };
   }
   if (event.type === 'restored' && state.step === 'devices') {
-    if (!state.offer.verify) return commit(state, event.at);
-    return { state: { ...state, step: 'scanning' }, effects: [{ type: 'start', operation: 'scan' }] };
+    const next: Restoring = { ...state, restoredAt: event.at };
+    if (!state.offer.verify) return commit(next, event.at);
+    return { state: { ...next, step: 'scanning' }, effects: [{ type: 'start', operation: 'scan' }] };
   }
   if (event.type === 'scanned' && state.step === 'scanning') return scansCompared({ ...state, targetScan: event.digest }, event.at);
   return stay(state);
@@ -246,10 +252,11 @@ function scansCompared(state: Restoring, at: number): ReceiverStep {
   return commit(state, at);
 }
 
-function commit({ offer, switchover, relayRoundTripMs, beganAt }: Restoring, at: number): ReceiverStep {
+function commit({ offer, switchover, relayRoundTripMs, beganAt, gatheredAt, restoredAt }: Restoring, at: number): ReceiverStep {
+  const took = { restore: (restoredAt ?? at) - (gatheredAt ?? at), verify: at - (restoredAt ?? at) };
   const patience = Math.max(COMMIT_ANSWER_LIMIT_MS, PATIENCE_FACTOR * (relayRoundTripMs ?? 0), at - beganAt);
   return {
-    state: { name: 'committing', offer, canReconnect: false, deadline: at + patience, stoppedAt: switchover.stoppedAt, toldUnanswered: false },
+    state: { name: 'committing', offer, canReconnect: false, deadline: at + patience, stoppedAt: switchover.stoppedAt, toldUnanswered: false, askedAt: at, took },
     effects: [{ type: 'start', operation: 'commit' }],
   };
 }

@@ -10,6 +10,7 @@
  *
  * The VM may run here in starting and proving (committed, the relay may still take it back), and after a completed end.
  */
+import type { TargetTook } from './downtime.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { OfferMessage, ToSource, ToTargetOf } from './messages.ts';
 import type { PageSpace } from './ports.ts';
@@ -53,6 +54,9 @@ export interface Restoring extends WithOffer<'restoring'> {
   readonly switchover: ToTargetOf<'switchover'>;
   readonly relayRoundTripMs: number | null;
   readonly beganAt: number;
+  /** When the last page had come, and when the devices were restored; null: not yet. */
+  readonly gatheredAt: number | null;
+  readonly restoredAt: number | null;
   /** Digests of both sides' scans, as far as known; only with `verify`. */
   readonly sourceScan: string | null;
   readonly targetScan: string | null;
@@ -60,12 +64,16 @@ export interface Restoring extends WithOffer<'restoring'> {
 /** The relay was asked to move the lease. */
 interface Committing extends WithOffer<'committing'> {
   readonly stoppedAt: number;
+  readonly askedAt: number;
+  readonly took: Pick<TargetTook, 'restore' | 'verify'>;
   /** Whether the source was told that the relay does not answer. */
   readonly toldUnanswered: boolean;
 }
 /** The lease is here; the CPU is being started. */
 export interface Starting extends WithOffer<'starting'> {
   readonly epoch: LeaseEpoch;
+  readonly committedAt: number;
+  readonly took: Omit<TargetTook, 'run'>;
   /** The CPU does not run, for certain; the relay's word is awaited for a while only. */
   readonly failure: Failure | null;
 }

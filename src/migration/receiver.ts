@@ -85,7 +85,10 @@ class Receiver {
       step: stepReceiver,
       perform: (effect) => this.perform(effect),
       deadlinePassed: (at) => ({ type: 'deadline', at }),
-      onState: () => this.tellProgress(true),
+      onState: (state, before) => {
+        if (state.name !== before.name) deps.onStep?.(`${before.name} -> ${state.name}`);
+        this.tellProgress(true);
+      },
     });
   }
 

@@ -1,3 +1,4 @@
+import type { Downtime } from './downtime.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
 /** Which transport carried the pages. */
@@ -24,8 +25,10 @@ export interface MigrationReport {
   /** The closed set of causes, for programs; absent when completed. */
   readonly cause?: MigrationCause;
   readonly rounds: readonly RoundFigures[];
-  /** Source CPU stopped until target CPU running; 0 when the guest was never stopped. */
+  /** From when the source's CPU was told to stop until the target's runs; 0 when the guest was never stopped. */
   readonly pauseMs: number;
+  /** Its parts, of which it is the sum; null if the guest runs where it was, or the target did not tell its own. */
+  readonly downtime: Downtime | null;
   readonly totalMs: number;
   readonly bytesOnWire: number;
   readonly memoryBytes: number;

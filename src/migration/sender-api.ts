@@ -43,6 +43,8 @@ export interface SenderDeps {
   readonly onProgress?: (progress: MigrationProgress) => void;
   /** A sentence for the log. */
   readonly onLog?: (sentence: string) => void;
+  /** Each change of state, by the names of PROTOCOL.md: `copying -> holding`. */
+  readonly onStep?: (step: string) => void;
   /** What the migration waits for, when it takes long or the relay is away; null when it goes on. */
   readonly onWaiting?: (what: string | null) => void;
   /** Opens another link to the same target after one died; absent: a dead link ends the migration. */

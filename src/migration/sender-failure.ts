@@ -6,12 +6,13 @@ import { assertNever } from '../shared/assert-never.ts';
 import {
   CONFIRM_LIMIT_MS, MAX_RECONNECTS, RECONNECT_LIMIT_MS, WITHDRAW_LIMIT_MS,
 } from './limits.ts';
+import { downtimeOf, totalOf } from './downtime.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import type { LeaseOutcome } from './ports.ts';
 import type { MigrationCause } from './report.ts';
 import type {
   Aborting, Committing, Confirming, Copying, Failure, HandingOver, Holding, Reconnecting, SenderEffect, SenderEvent,
-  SenderState, SenderStep, Stopping, Trip, Verdict, Withdrawing,
+  SenderState, SenderStep, Stopping, TargetRuns, Trip, Verdict, Withdrawing,
 } from './sender-states.ts';
 
 type Live = Exclude<SenderState, { name: 'ended' }>;
@@ -38,7 +39,7 @@ export function fail(state: Live, at: number, failure: Failure, tell: boolean): 
     case 'holding':
       return withdraw({ ...state, vm: 'running', lease: 'releasing' }, at, failure, [start('release'), ...STOP_TRACKING, ...told], null);
     case 'stopping':
-      return withdraw({ ...state, vm: 'resuming', lease: 'releasing' }, at, failure, [start('resume'), start('release'), ...STOP_TRACKING, ...told], state.stoppedAt);
+      return withdraw({ ...state, vm: 'resuming', lease: 'releasing' }, at, failure, [start('resume'), start('release'), ...STOP_TRACKING, ...told], state.askedAt);
     case 'handing-over':
       return askForVm(state, failure, null, [...STOP_TRACKING, ...told]);
     case 'committing':
@@ -186,7 +187,7 @@ export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: '
   if (state.name !== 'committing' && state.name !== 'aborting') return { state, effects: [] };
   if (outcome.owner === 'source') {
     const failure = state.failure ?? failed('target-silent', CAUSE_SENTENCES['target-silent']);
-    return withdraw({ ...state, vm: 'resuming', lease: 'free' }, at, failure, [start('resume')], state.stoppedAt);
+    return withdraw({ ...state, vm: 'resuming', lease: 'free' }, at, failure, [start('resume')], state.pause.askedAt);
   }
   // Once the target has run it, the move was complete, whatever became of the VM afterwards.
   if (outcome.owner === 'nobody' && state.targetRuns === null) {
@@ -194,33 +195,34 @@ export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: '
   }
   if (how === 'answered' && outcome.owner === 'target') {
     // Committed, and not yet known to live: the frozen copy is kept until the relay tells how that ends.
-    const { trip, stoppedAt, targetRuns, failure } = state;
+    const { trip, pause, targetRuns, failure } = state;
     return {
-      state: { name: 'committing', trip, deadline: null, stoppedAt, targetRuns, failure },
+      state: { name: 'committing', trip, deadline: null, pause, targetRuns, failure },
       effects: [{ type: 'log', sentence: 'The target has taken the VM over; its first sign of life is awaited.' }],
     };
   }
-  const { trip, stoppedAt } = state;
-  const confirming: Confirming = { name: 'confirming', trip, deadline: at + CONFIRM_LIMIT_MS, stoppedAt, toldAt: at };
+  const { trip, pause } = state;
+  const confirming: Confirming = { name: 'confirming', trip, deadline: at + CONFIRM_LIMIT_MS, pause, toldAt: at };
   const discard: SenderEffect = { type: 'discard-vm' };
   if (state.targetRuns === null) return { state: confirming, effects: [discard] };
-  const step = complete(confirming, state.targetRuns.at);
+  const step = complete(confirming, state.targetRuns);
   return { state: step.state, effects: [discard, ...step.effects] };
 }
 
 /** The end of a migration that arrived. */
-export function complete(state: Confirming, runsSince: number | null): SenderStep {
-  const pauseMs = Math.max(0, (runsSince ?? state.toldAt) - state.stoppedAt);
+export function complete({ trip, pause, toldAt }: Confirming, runs: TargetRuns | null): SenderStep {
+  const downtime = runs === null ? null : downtimeOf(pause, runs.took, runs.at);
+  const pauseMs = downtime === null ? Math.max(0, (runs?.at ?? toldAt) - pause.askedAt) : totalOf(downtime);
   const verdict: Verdict = { outcome: 'completed' };
-  return { state: { name: 'ended', trip: state.trip, deadline: null, verdict }, effects: [{ type: 'finish', verdict, pauseMs }] };
+  return { state: { name: 'ended', trip, deadline: null, verdict }, effects: [{ type: 'finish', verdict, pauseMs, downtime }] };
 }
 
 /** The end of a migration that did not. */
 export function end(state: Live, failure: Failure, effects: readonly SenderEffect[] = []): SenderStep {
-  const pauseMs = state.name === 'withdrawing' && state.stoppedAt !== null && state.resumedAt !== null ? state.resumedAt - state.stoppedAt : 0;
+  const pauseMs = state.name === 'withdrawing' && state.pausedSince !== null && state.resumedAt !== null ? state.resumedAt - state.pausedSince : 0;
   return {
     state: { name: 'ended', trip: state.trip, deadline: null, verdict: failure },
-    effects: [...effects, { type: 'finish', verdict: failure, pauseMs }],
+    effects: [...effects, { type: 'finish', verdict: failure, pauseMs, downtime: null }],
   };
 }
 
@@ -245,22 +247,22 @@ function withdraw(
   at: number,
   failure: Failure,
   effects: readonly SenderEffect[],
-  stoppedAt: number | null,
+  pausedSince: number | null,
 ): SenderStep {
   const withdrawing: Withdrawing = {
-    name: 'withdrawing', trip: state.trip, deadline: at + WITHDRAW_LIMIT_MS, failure, stoppedAt, vm: state.vm, lease: state.lease, resumedAt: null,
+    name: 'withdrawing', trip: state.trip, deadline: at + WITHDRAW_LIMIT_MS, failure, pausedSince, vm: state.vm, lease: state.lease, resumedAt: null,
   };
   return withdrawing.vm === 'running' && withdrawing.lease === 'free' ? end(withdrawing, failure, effects) : { state: withdrawing, effects };
 }
 
 /** From here on only the relay's word brings the VM back. */
 function askForVm(
-  { trip, stoppedAt }: HandingOver | Committing,
+  { trip, pause }: HandingOver | Committing,
   failure: Failure,
   targetRuns: Aborting['targetRuns'],
   effects: readonly SenderEffect[],
 ): SenderStep {
-  const aborting: Aborting = { name: 'aborting', trip, deadline: null, stoppedAt, targetRuns, failure };
+  const aborting: Aborting = { name: 'aborting', trip, deadline: null, pause, targetRuns, failure };
   return { state: aborting, effects: [start('abort'), ...effects] };
 }
 

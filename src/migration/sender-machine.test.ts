@@ -8,6 +8,7 @@ import { MODEL_FINGERPRINT, MODEL_SPACE } from './testing/model-vm.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 
 const at = 1000;
+const TOOK = { restore: 3, verify: 0, commit: 4, run: 1 };
 const TO_SOURCE = { owner: 'source', epoch: 1 as LeaseEpoch } as const;
 const TO_TARGET = { owner: 'target', epoch: 2 as LeaseEpoch } as const;
 const TO_NOBODY = { owner: 'nobody', reason: 'The relay knows no such VM.' } as const;
@@ -27,7 +28,7 @@ const PATH: readonly SenderEvent[] = [
   { type: 'stopped', at },
   { type: 'disk-drained', at },
   { type: 'drained', at },
-  { type: 'last-sent', at, totals: { pages: 10, bytes: 1000 } },
+  { type: 'last-sent', at, totals: { pages: 10, bytes: 1000 }, pagesFlowAt: at },
 ];
 
 /** The state reached by the ordinary path up to (not including) the first state named otherwise. */
@@ -66,7 +67,7 @@ describe('The source\'s state machine', () => {
     expect(stepSender(asked.state, unanswered).effects).toEqual([]);
     const ours = stepSender(asked.state, { type: 'abort-answered', at, outcome: TO_SOURCE });
     expect(ours.state).toMatchObject({ name: 'withdrawing', failure: { cause: 'relay-lost' } });
-    const theirs = play(asked.state, { type: 'abort-answered', at, outcome: TO_TARGET }, { type: 'target-runs', at, runsSince: at }, { type: 'lease', at, outcome: TO_TARGET });
+    const theirs = play(asked.state, { type: 'abort-answered', at, outcome: TO_TARGET }, { type: 'target-runs', at, runs: { at, took: null } }, { type: 'lease', at, outcome: TO_TARGET });
     expect(theirs.state).toMatchObject({ name: 'ended', verdict: { outcome: 'completed' } });
   });
 
@@ -170,27 +171,27 @@ describe('The source\'s state machine', () => {
 
   it('sends switchover only once the relay confirmed drained and everything is on its way (MG19)', () => {
     const handingOver = reach('handing-over');
-    const sent = stepSender(handingOver, { type: 'last-sent', at, totals: { pages: 1, bytes: 1 } });
+    const sent = stepSender(handingOver, { type: 'last-sent', at, totals: { pages: 1, bytes: 1 }, pagesFlowAt: at });
     expect(types(sent.effects)).toEqual([]);
     expect(types(stepSender(sent.state, { type: 'drained', at }).effects)).toEqual(['send-switchover', 'stop-dirty-log', 'throttle']);
   });
 
   it('discards its copy on the relay\'s word and on nothing else (MG23)', () => {
     const committing = reach('committing');
-    const runs = stepSender(committing, { type: 'target-runs', at: at + 30, runsSince: at + 25 });
+    const runs = stepSender(committing, { type: 'target-runs', at: at + 30, runs: { at: at + 25, took: TOOK } });
     expect(runs.effects).toEqual([]);
     const told = stepSender(runs.state, { type: 'lease', at: at + 40, outcome: TO_TARGET });
     expect(types(told.effects)).toEqual(['discard-vm', 'finish']);
-    expect(told.effects.at(-1)).toMatchObject({ pauseMs: 25, verdict: { outcome: 'completed' } });
+    expect(told.effects.at(-1)).toMatchObject({ pauseMs: 25, downtime: { ...TOOK, transfer: 17 }, verdict: { outcome: 'completed' } });
   });
 
   it('waits a moment for the target\'s own figure of the pause, then takes the relay\'s (MG23)', () => {
     const told = stepSender(reach('committing'), { type: 'lease', at: at + 40, outcome: TO_TARGET });
     expect(told.state.name).toBe('confirming');
-    expect(stepSender(told.state, { type: 'target-runs', at: at + 50, runsSince: at + 25 }).effects).toEqual([
-      { type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 25 },
+    expect(stepSender(told.state, { type: 'target-runs', at: at + 50, runs: { at: at + 25, took: null } }).effects).toEqual([
+      { type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 25, downtime: null },
     ]);
-    expect(stepSender(told.state, { type: 'deadline', at: at + 9999 }).effects).toEqual([{ type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 40 }]);
+    expect(stepSender(told.state, { type: 'deadline', at: at + 9999 }).effects).toEqual([{ type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 40, downtime: null }]);
   });
 
   it('ends alone and at once up to the moment it tells drained (MG24, MG33)', () => {
@@ -233,7 +234,7 @@ describe('The source\'s state machine', () => {
   });
 
   it('does not say that it has moved what is nobody\'s any more, unless the target has run it (MG26)', () => {
-    const runs: SenderEvent = { type: 'target-runs', at, runsSince: at };
+    const runs: SenderEvent = { type: 'target-runs', at, runs: { at, took: null } };
     const asked = stepSender(reach('committing'), CANCEL).state;
     for (const state of [reach('committing'), asked]) {
       for (const type of ['lease', 'abort-answered'] as const) {

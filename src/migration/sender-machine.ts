@@ -9,6 +9,7 @@ import {
   COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, QUIET_FACTOR, READY_FRESH_MS,
   READY_FRESH_PAUSES, READY_LIMIT_MS, READY_SOON_MS, SCAN_LIMIT_MS, SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
 } from './limits.ts';
+import type { SourceTimes } from './downtime.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
   cancelled, commitUnanswered, complete, end, fail, limitPassed, linkLost, neverReadyInTime, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
@@ -105,11 +106,11 @@ function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progres
     case 'committing':
       // Committed already: the relay's word alone is awaited.
       if (event.type === 'heard' && state.deadline !== null) return stay2({ ...state, deadline: switchoverLimit(state, event.at) });
-      return event.type === 'target-runs' ? stay2({ ...state, targetRuns: { at: event.runsSince } }) : stay(state);
+      return event.type === 'target-runs' ? stay2({ ...state, targetRuns: event.runs }) : stay(state);
     case 'aborting':
-      return event.type === 'target-runs' ? stay2({ ...state, targetRuns: { at: event.runsSince } }) : stay(state);
+      return event.type === 'target-runs' ? stay2({ ...state, targetRuns: event.runs }) : stay(state);
     case 'confirming':
-      return event.type === 'target-runs' ? complete(state, event.runsSince) : stay(state);
+      return event.type === 'target-runs' ? complete(state, event.runs) : stay(state);
     case 'withdrawing':
       return withdrawing(state, event);
     default:
@@ -257,7 +258,7 @@ function holding(state: Holding, event: Progress): SenderStep {
 function held(state: Holding, at: number): SenderStep {
   const further = at - state.askedAt - state.assumedRelayMs;
   const trip: Trip = { ...state.trip, distanceMs: state.trip.distanceMs + further, expectedPauseMs: state.trip.expectedPauseMs + further };
-  return { state: { name: 'stopping', trip, deadline: at + STOP_LIMIT_MS, stoppedAt: null }, effects: [start('stop')] };
+  return { state: { name: 'stopping', trip, deadline: at + STOP_LIMIT_MS, askedAt: at, stoppedAt: null }, effects: [start('stop')] };
 }
 
 function stopping(state: Stopping, event: Progress): SenderStep {
@@ -265,10 +266,11 @@ function stopping(state: Stopping, event: Progress): SenderStep {
     return { state: { ...state, stoppedAt: event.at }, effects: [start('drain-disk')] };
   }
   if (event.type === 'disk-drained' && state.stoppedAt !== null) {
-    const { trip, stoppedAt } = state;
-    const deadline = switchoverLimit({ trip, stoppedAt }, event.at);
+    const { trip, askedAt, stoppedAt } = state;
+    const pause: SourceTimes = { askedAt, stoppedAt, diskDrainedAt: event.at, pagesFlowAt: null, lastSentAt: null, switchoverAt: null };
+    const deadline = switchoverLimit({ trip, pause }, event.at);
     return {
-      state: { name: 'handing-over', trip, deadline, stoppedAt, relayDrained: false, lastSent: false },
+      state: { name: 'handing-over', trip, deadline, pause, relayDrained: false, lastSent: false },
       effects: [start('tell-drained'), start('send-last')],
     };
   }
@@ -276,21 +278,23 @@ function stopping(state: Stopping, event: Progress): SenderStep {
 }
 
 function handingOver(state: HandingOver, event: Progress): SenderStep {
-  if (event.type === 'drained') return handedOver({ ...state, relayDrained: true });
+  if (event.type === 'drained') return handedOver({ ...state, relayDrained: true }, event.at);
   if (event.type === 'last-sent') {
-    const trip = withRound(state.trip, { totals: event.totals, dirtied: 0 }, event.at - state.stoppedAt);
-    return handedOver({ ...state, trip, lastSent: true });
+    const trip = withRound(state.trip, { totals: event.totals, dirtied: 0 }, event.at - state.pause.stoppedAt);
+    const pause: SourceTimes = { ...state.pause, pagesFlowAt: event.pagesFlowAt, lastSentAt: event.at };
+    return handedOver({ ...state, trip, pause, lastSent: true }, event.at);
   }
   return stay(state);
 }
 
 /** A commit is refused before the relay knows `drained`: the target is told only when both are done. */
-function handedOver(state: HandingOver): SenderStep {
+function handedOver(state: HandingOver, at: number): SenderStep {
   if (!state.relayDrained || !state.lastSent) return stay(state);
-  const { trip, stoppedAt, deadline } = state;
+  const { trip, deadline } = state;
+  const pause: SourceTimes = { ...state.pause, switchoverAt: at };
   return {
-    state: { name: 'committing', trip, deadline, stoppedAt, targetRuns: null, failure: null },
-    effects: [{ type: 'send-switchover', stoppedAt }, ...STOP_TRACKING],
+    state: { name: 'committing', trip, deadline, pause, targetRuns: null, failure: null },
+    effects: [{ type: 'send-switchover', stoppedAt: pause.stoppedAt }, ...STOP_TRACKING],
   };
 }
 
@@ -298,10 +302,10 @@ function handedOver(state: HandingOver): SenderStep {
  * While the guest stands still: so long after the target was heard last, and never longer than a target that is heard
  * all the time may take (rule MG37). An abort is a compare-and-set, safe at any time.
  */
-function switchoverLimit({ trip: { plan, distanceMs, longestQuietMs }, stoppedAt }: Pick<HandingOver, 'trip' | 'stoppedAt'>, heardAt: number): number {
+function switchoverLimit({ trip: { plan, distanceMs, longestQuietMs }, pause }: Pick<HandingOver, 'trip' | 'pause'>, heardAt: number): number {
   const patience = Math.max(SILENT_SWITCHOVER_MS, PATIENCE_FACTOR * (plan.maxPauseMs + distanceMs), Math.min(COMMIT_LIMIT_MS, QUIET_FACTOR * longestQuietMs));
   const longest = Math.max(COMMIT_LIMIT_MS, patience) + (plan.verify ? SCAN_LIMIT_MS : 0);
-  return Math.min(heardAt + patience, stoppedAt + longest);
+  return Math.min(heardAt + patience, pause.stoppedAt + longest);
 }
 
 /**

@@ -13,6 +13,7 @@
  * two ways lead back: release before `drained` was told to the relay (stopping), the relay's own word after it.
  */
 import type { ConvergenceMemory } from './convergence.ts';
+import type { Downtime, SourceTimes, TargetTook } from './downtime.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { ToSourceOf, ToTarget } from './messages.ts';
 import type { LeaseOutcome, PageSpace } from './ports.ts';
@@ -74,9 +75,11 @@ interface Base<Name extends string> {
   readonly deadline: number | null;
 }
 /** The target's word that its CPU runs. */
-interface TargetRuns {
+export interface TargetRuns {
   /** On the source's clock. */
   readonly at: number;
+  /** What its part of the pause was made of; null: it did not say. */
+  readonly took: TargetTook | null;
 }
 
 /** The offer is on its way. */
@@ -108,38 +111,41 @@ export interface Holding extends Base<'holding'> {
 }
 /** The CPU is being stopped and the disk drained. The relay has not heard `drained`. */
 export interface Stopping extends Base<'stopping'> {
+  /** When the CPU was told to stop. */
+  readonly askedAt: number;
   /** null: not stopped yet. */
   readonly stoppedAt: number | null;
 }
 /** `drained` is being told to the relay, the last pages and the devices are sent. Only the relay can give the VM back. */
 export interface HandingOver extends Base<'handing-over'> {
-  readonly stoppedAt: number;
+  readonly pause: SourceTimes;
   readonly relayDrained: boolean;
   readonly lastSent: boolean;
 }
 /** The target has everything and may commit. */
 export interface Committing extends Base<'committing'> {
-  readonly stoppedAt: number;
+  readonly pause: SourceTimes;
   readonly targetRuns: TargetRuns | null;
   /** What the end will be if the relay gives the VM back; null: nothing went wrong so far. */
   readonly failure: Failure | null;
 }
 /** The relay was asked for the VM; it alone says whose it is. */
 export interface Aborting extends Base<'aborting'> {
-  readonly stoppedAt: number;
+  readonly pause: SourceTimes;
   readonly targetRuns: TargetRuns | null;
   readonly failure: Failure;
 }
 /** The target lives, the VM is gone from here; only its own figures are awaited. */
 export interface Confirming extends Base<'confirming'> {
-  readonly stoppedAt: number;
+  readonly pause: SourceTimes;
   /** When the relay told it: an upper bound for the pause. */
   readonly toldAt: number;
 }
 /** The VM stays: its CPU is started again, the hold ended. */
 export interface Withdrawing extends Base<'withdrawing'> {
   readonly failure: Failure;
-  readonly stoppedAt: number | null;
+  /** When the CPU was told to stop; null: it was not. */
+  readonly pausedSince: number | null;
   readonly vm: 'running' | 'resuming';
   readonly lease: 'free' | 'releasing';
   readonly resumedAt: number | null;
@@ -161,7 +167,7 @@ export type SenderEvent = { readonly at: number } & (
   | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'ready' | 'resumed' | 'unanswered' | 'end'> }
   /** The target said something, whatever it was. */
   | { readonly type: 'heard' }
-  | { readonly type: 'target-runs'; readonly runsSince: number }
+  | { readonly type: 'target-runs'; readonly runs: TargetRuns }
   /** The link ended or fell silent. */
   | { readonly type: 'link-lost'; readonly failure: Failure }
   /** The other side misbehaved, or something here went wrong that is no operation. */
@@ -184,7 +190,7 @@ export type SenderEvent = { readonly at: number } & (
   | { readonly type: 'held' }
   | { readonly type: 'stopped' }
   | { readonly type: 'disk-drained' }
-  | { readonly type: 'last-sent'; readonly totals: SentTotals }
+  | { readonly type: 'last-sent'; readonly totals: SentTotals; readonly pagesFlowAt: number }
   | { readonly type: 'drained' }
   | { readonly type: 'lease'; readonly outcome: LeaseOutcome }
   | { readonly type: 'abort-answered'; readonly outcome: LeaseOutcome }
@@ -208,7 +214,7 @@ export type SenderEffect =
   | { readonly type: 'stop-dirty-log' }
   | { readonly type: 'discard-vm' }
   | { readonly type: 'log'; readonly sentence: string }
-  | { readonly type: 'finish'; readonly verdict: Verdict; readonly pauseMs: number };
+  | { readonly type: 'finish'; readonly verdict: Verdict; readonly pauseMs: number; readonly downtime: Downtime | null };
 
 export interface SenderStep {
   readonly state: SenderState;

@@ -4,7 +4,7 @@ import { PROGRESS_EVERY_MS, SAY_WAITING_AFTER_MS } from './limits.ts';
 import type { PageStream } from './page-stream.ts';
 import type { LinkKind, MigrationPhase, MigrationReport } from './report.ts';
 import type { CancelAnswer, SenderDeps } from './sender-api.ts';
-import type { SenderState, Verdict } from './sender-states.ts';
+import type { SenderEffect, SenderState } from './sender-states.ts';
 
 const PHASES: Readonly<Record<SenderState['name'], MigrationPhase>> = {
   'offering': 'offer',
@@ -83,7 +83,7 @@ export class SenderVoice {
     });
   }
 
-  report({ trip }: SenderState, verdict: Verdict, pauseMs: number, bytesOnWire: number): MigrationReport {
+  report({ trip }: SenderState, { verdict, pauseMs, downtime }: Extract<SenderEffect, { type: 'finish' }>, bytesOnWire: number): MigrationReport {
     const { offer, clock, options } = this.deps;
     const completed = verdict.outcome === 'completed';
     return {
@@ -95,6 +95,7 @@ export class SenderVoice {
       ...(completed ? {} : { reason: verdict.reason, cause: verdict.cause }),
       rounds: trip.rounds,
       pauseMs,
+      downtime,
       totalMs: clock.now() - trip.startedAt,
       bytesOnWire,
       memoryBytes: offer.memoryBytes,

@@ -17,7 +17,7 @@ import type { MigrationCause, MigrationReport } from './report.ts';
 import type { CancelAnswer, SenderDeps, SenderHandle } from './sender-api.ts';
 import { beginSending, stepSender } from './sender-machine.ts';
 import { answerCancel, SenderVoice } from './sender-voice.ts';
-import type { SenderEffect, SenderEvent, SenderOperation, SenderPlan, SenderState, Verdict } from './sender-states.ts';
+import type { SenderEffect, SenderEvent, SenderOperation, SenderPlan, SenderState } from './sender-states.ts';
 import { settlable, within, type Settlable } from './settlable.ts';
 import { SourceWork } from './source-work.ts';
 
@@ -106,14 +106,15 @@ class Sender {
       roundTripMs: () => this.offset.roundTripMs,
       onSent: () => this.tellProgress(false),
     }, this.bulkSender());
-    this.work = new SourceWork({ vm, stream: this.stream, pageHash, nextTask });
+    this.work = new SourceWork({ vm, clock, stream: this.stream, pageHash, nextTask });
     this.loop = new MachineLoop<SenderState, SenderEvent, SenderEffect>({
       clock,
       first: beginSending(this.plan, clock.now()),
       step: stepSender,
       perform: (effect) => this.perform(effect),
       deadlinePassed: (at) => ({ type: 'deadline', at }),
-      onState: (state) => {
+      onState: (state, before) => {
+        if (state.name !== before.name) deps.onStep?.(`${before.name} -> ${state.name}`);
         this.voice.entered(state);
         this.tellProgress(true);
       },
@@ -204,7 +205,7 @@ class Sender {
         this.voice.log(effect.sentence);
         break;
       case 'finish':
-        void this.finish(effect.verdict, effect.pauseMs);
+        void this.finish(effect);
         break;
       default:
         assertNever(effect);
@@ -263,9 +264,10 @@ class Sender {
       case 'drain-disk':
         await work.onVm((vm) => vm.drainDisk());
         return { type: 'disk-drained', at: this.now() };
-      case 'send-last':
-        await work.sendLast();
-        return { type: 'last-sent', at: this.now(), totals: this.stream.totals };
+      case 'send-last': {
+        const pagesFlowAt = await work.sendLast();
+        return { type: 'last-sent', at: this.now(), totals: this.stream.totals, pagesFlowAt };
+      }
       case 'tell-drained':
         await lease.drained();
         return { type: 'drained', at: this.now() };
@@ -362,7 +364,7 @@ class Sender {
         if (--this.pingsLeft > 0) this.ping();
         break;
       case 'running':
-        this.dispatch({ type: 'target-runs', at: this.now(), runsSince: message.at - this.offset.offsetMs });
+        this.dispatch({ type: 'target-runs', at: this.now(), runs: { at: message.at - this.offset.offsetMs, took: message.took ?? null } });
         break;
       default:
         if (message.type === 'prepared') this.session.expectWordWithin(SILENT_HEARTBEATS);
@@ -386,14 +388,14 @@ class Sender {
   }
 
   /** Closes what is open, waits until the VM has done what it was asked for, and reports the end. */
-  private async finish(verdict: Verdict, pauseMs: number): Promise<void> {
+  private async finish(end: Extract<SenderEffect, { type: 'finish' }>): Promise<void> {
     this.stream.detach();
     this.session.close();
     this.bag.dispose();
     const bytesOnWire = this.bytesOfClosedLinks + this.session.bytesSent;
     const { clock } = this.deps;
     await within(clock, WITHDRAW_LIMIT_MS, this.work.idle());
-    this.report.resolve(this.voice.report(this.loop.state, verdict, pauseMs, bytesOnWire));
+    this.report.resolve(this.voice.report(this.loop.state, end, bytesOnWire));
   }
 }
 

@@ -2,6 +2,7 @@
  * What the source's runner does with the VM and the page stream, one thing after another: a resume never overtakes a
  * pause, and the dirty log is stopped after it was started.
  */
+import type { Clock } from '../shared/clock.ts';
 import type { ClockOffset } from './clock-offset.ts';
 import { MigrationError } from './migration-error.ts';
 import { scanMemory } from './page-digest.ts';
@@ -21,6 +22,7 @@ const WAYS_FULL = 2;
 export interface SourceWorkOptions {
   readonly vm: SourceVm;
   readonly stream: PageStream;
+  readonly clock: Pick<Clock, 'now'>;
   readonly pageHash: PageHash;
   readonly nextTask: () => Promise<void>;
 }
@@ -65,19 +67,21 @@ export class SourceWork {
     });
   }
 
-  /** The last pages start to flow before the devices are saved; both are on their way together. */
-  async sendLast(): Promise<void> {
-    const { stream, nextTask } = this.options;
+  /** The last pages start to flow before the devices are saved; both are on their way together. Returns when that was. */
+  async sendLast(): Promise<number> {
+    const { stream, nextTask, clock } = this.options;
     stream.guestStopped();
     await this.collect();
     const flushed = stream.flush();
     // Awaited below; until then its failure is not to count as unhandled.
     flushed.catch(() => undefined);
     await Promise.race([flushed, nextTask()]);
+    const pagesFlowAt = clock.now();
     const devices = await this.onVm((vm) => vm.saveDevices());
     await flushed;
     await stream.sendDevices(devices);
     this.deviceBytes = devices.length;
+    return pagesFlowAt;
   }
 
   async resume(): Promise<void> {

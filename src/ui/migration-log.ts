@@ -1,14 +1,24 @@
 import type { LogLine } from '../host/scripting-interface.ts';
-import { el, keyedList, show, type Component } from './dom.ts';
+import { el, keyedList, listen, show, type Component } from './dom.ts';
 import { formatTime } from './format.ts';
 import { story, type StoryEntry } from './log-model.ts';
-import type { Scene } from './scene.ts';
+import { saveFile } from './save-file.ts';
+import type { Actions, Scene } from './scene.ts';
 
 /** What happened in the room, newest first; the outcome and figures of every migration among it. */
-export function migrationLog(): Component<Scene> {
+export function migrationLog(actions: Actions): Component<Scene> {
+  const save = el('button', {
+    type: 'button', class: 'button quiet', 'data-testid': 'save-diagnostics',
+    title: 'Everything that this tab and the server know of what happened here, without keys and passwords: to attach to a report of a fault.',
+  }, 'Save diagnostics');
   const list = el('ol', { class: 'log-list' });
   const nothing = el('p', { class: 'quiet-words' }, 'What happens in this room is written here.');
-  const element = el('section', { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' }, el('h3', {}, 'Log'), nothing, list);
+  const element = el('section', { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' },
+    el('div', { class: 'log-head' }, el('h3', {}, 'Log'), save), nothing, list);
+  const click = listen(save, 'click', () => actions.attempt(async () => {
+    const diagnostics = await actions.tab.diagnostics();
+    saveFile(new Blob([JSON.stringify(diagnostics, null, 2)], { type: 'application/json' }), `tabmotion-${diagnostics.room}-${diagnostics.made.replace(/[:.]/g, '-')}.json`);
+  }));
   const entries = keyedList<StoryEntry>(list, (entry) => entry.key, entryItem);
   let drawn: readonly LogLine[] | null = null;
   return {
@@ -20,7 +30,10 @@ export function migrationLog(): Component<Scene> {
       show(nothing, view.log.length === 0);
       entries.update(story(view.log));
     },
-    dispose: () => entries.dispose(),
+    dispose() {
+      entries.dispose();
+      click.dispose();
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import type { VmTraffic } from '../host/scripting-interface.ts';
 import { DisposableBag } from '../shared/disposable.ts';
 import { el, keyedList, listen, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatBytes, plural } from './format.ts';
+import { saveFile } from './save-file.ts';
 import type { Actions, Scene } from './scene.ts';
 
 /** `2.2 MB out · 104 kB in`, and what was dropped if anything was. */
@@ -92,12 +93,4 @@ function forwardRow(forward: { readonly guestPort: number; readonly hostPort: nu
     update() { /* its ports are its key */ },
     dispose: () => click.dispose(),
   };
-}
-
-/** The browser's own way to save a file: a link that is pressed. */
-function saveFile(file: Blob, name: string): void {
-  const address = URL.createObjectURL(file);
-  el('a', { href: address, download: name }).click();
-  // The download has its own hold on the file once it has begun.
-  setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -151,7 +151,7 @@ function layOut(bag: DisposableBag, actions: Actions, told: Notice) {
   const panel = bag.add(vmPanel(actions));
   const pinged = bag.add(pingPanel());
   const network = bag.add(networkPanel(actions));
-  const log = bag.add(migrationLog());
+  const log = bag.add(migrationLog(actions));
   const stage = el('div', { class: 'stage' },
     hosts.element,
     el('div', { class: 'work' },

@@ -54,6 +54,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       options: order.options,
       onProgress: (progress) => context.post({ type: 'progress', progress }),
       onLog: (text) => context.post({ type: 'log', level: 'info', text }),
+      onStep: (step) => context.post({ type: 'step', step: `source: ${step}` }),
       onWaiting: (what) => context.post({ type: 'waiting', what }),
       nextTask: context.nextTask,
       replaceLink() {
@@ -67,7 +68,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
     const { cause, message: reason } = asMigrationError(error, 'internal');
     return {
       id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, outcome: 'failed', cause, reason, rounds: [],
-      pauseMs: 0, totalMs: 0, bytesOnWire: 0, memoryBytes: vm.machine.fingerprint.memoryBytes, link: kind, verified: null,
+      pauseMs: 0, downtime: null, totalMs: 0, bytesOnWire: 0, memoryBytes: vm.machine.fingerprint.memoryBytes, link: kind, verified: null,
     };
   });
   /** Does it once there is a sender; without one the end is told by `done`. */

@@ -87,6 +87,7 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
     pageHash,
     nextTask: context.nextTask,
     onLog: (text) => context.post({ type: 'log', level: 'info', text }),
+    onStep: (step) => context.post({ type: 'step', step: `target: ${step}` }),
   });
   const [offer, end] = await Promise.all([receiver.offer, receiver.done]);
   if (end.outcome !== 'completed') {

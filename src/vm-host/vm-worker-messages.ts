@@ -101,6 +101,8 @@ export type FromVmWorker =
   /** The browser could not hand over an order of the page: it is not carried out. */
   | { readonly type: 'unreadable' }
   | { readonly type: 'log'; readonly level: 'info' | 'good' | 'bad'; readonly text: string }
+  /** For the trace: a change of a migration's state. */
+  | { readonly type: 'step'; readonly step: string }
   /** What the stopped VM waits for; null when it goes on. */
   | { readonly type: 'waiting'; readonly what: string | null }
   | ({ readonly type: 'ended' } & GuestEnd)

@@ -203,7 +203,7 @@ export class FakeVmWorker {
     this.moving = null;
     this.say({ type: 'report', guestEnd: this.off ? POWERED_OFF : null, epoch: this.vm.epoch, report: {
       id: migrationId, vmId: this.vm.id, from: this.world.host, to, outcome, ...(cause === undefined ? {} : { cause }), ...(reason === undefined ? {} : { reason }),
-      rounds: [], pauseMs: 1, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'relay', verified: null,
+      rounds: [], pauseMs: 1, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'relay', verified: null,
     } });
   }
 

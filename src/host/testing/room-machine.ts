@@ -12,6 +12,7 @@ import type { TabMotionVm } from '../scripting-interface.ts';
 import { openTab, type OpenTab } from '../tab.ts';
 import type { TabPlatform } from '../tab-platform.ts';
 import { ModelWorker } from './model-worker.ts';
+import { repeatedBytes } from '../../net-relay/testing/repeated-bytes.ts';
 
 const MEMORY_BYTES = 128 * 1024 * 1024;
 const GUEST = { manifest: { memoryBytes: MEMORY_BYTES } } as unknown as GuestSet;
@@ -41,7 +42,7 @@ export class RoomMachine {
   private readonly records = new Map<string, string>();
   private process: Host;
   private relay: Relay;
-  private randomState = 1;
+  private readonly randomBytes = repeatedBytes();
   private opened = 0;
 
   constructor(seed: number) {
@@ -77,6 +78,7 @@ export class RoomMachine {
       wallMs: () => clock.now(),
       openSocket: this.network.openSocket(name),
       fetch: () => Promise.reject(new Error('There is only the relay here.')),
+      name: 'the room machine',
       openDirectWays: () => ({ connections: null, presence: null }),
     };
     const tab = openTab({
@@ -198,7 +200,7 @@ export class RoomMachine {
     const relay = createRelay({
       store: memoryKeyValueStore(this.records),
       clock: process.clock,
-      randomBytes: (count) => Uint8Array.from({ length: count }, () => (this.randomState = (this.randomState * 48271) % 2147483647) & 0xff),
+      randomBytes: this.randomBytes,
       openGateway: () => ({ dispose: () => undefined }),
       onTrouble: (error) => void this.troubles.push(`The relay met an error of its own: ${String(error)}`),
     });

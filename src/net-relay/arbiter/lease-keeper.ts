@@ -17,6 +17,8 @@ export interface LeaseKeeperWorld {
   /** Durable when it returns. Throws StoreRefusal: then what was stored before still is. */
   store(lease: StoredLease, hosts: readonly HostId[]): void;
   perform(effect: LeaseEffect): void;
+  /** A step was made, and is about to be performed. */
+  stepped(event: LeaseEvent, before: Lease, after: Lease, effects: readonly LeaseEffect[]): void;
   ownerChanged(): void;
   /** The source of an unconfirmed move is attached. */
   isSourcePresent(lease: UnconfirmedLease): boolean;
@@ -57,6 +59,7 @@ export class LeaseKeeper implements Disposable {
       return false;
     }
     this.present = lease;
+    this.world.stepped(event, before, lease, effects);
     for (const effect of effects) this.world.perform(effect);
     if (before.ownerHostId !== lease.ownerHostId) this.world.ownerChanged();
     return true;

@@ -11,6 +11,7 @@ import type { OpenGateway } from '../lan/lan.ts';
 import { RELAY_PROTOCOL_VERSION, type EndedVm } from '../protocol/relay-protocol.ts';
 import { vmRefusal, type REFUSALS } from './refusals.ts';
 import type { RelayStore } from '../store/relay-store.ts';
+import type { TraceEntry } from '../../shared/trace.ts';
 import { RequestRefused } from './request-refused.ts';
 import { digestOf, type Claim, type RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
@@ -25,6 +26,8 @@ export interface OpenRoomsOptions {
   readonly wallMs: () => number;
   readonly randomBytes: (count: number) => Uint8Array;
   readonly openGateway: OpenGateway | null;
+  /** Each step of a room's trace. */
+  readonly noted: (room: RoomName, entry: TraceEntry) => void;
 }
 
 /** What every socket says first. */
@@ -176,12 +179,12 @@ export class OpenRooms implements Disposable {
   }
 
   private open(name: RoomName, opener: string | null): Room {
-    const { keys, limits, clock, wallMs, store, randomBytes, openGateway } = this.options;
+    const { keys, limits, clock, wallMs, store, randomBytes, openGateway, noted } = this.options;
     this.openers.set(name, opener);
     const room = new Room(name, {
       keepKey: () => keys.keep(name),
       refusesVmOf: (address) => vmRefusal([...this].flatMap((each) => [...each.allVms()]), address, limits),
-      clock, wallMs, store, randomBytes, openGateway,
+      clock, wallMs, store, randomBytes, openGateway, noted,
       ended: this.rememberEnded(name),
     });
     this.rooms.set(name, room);

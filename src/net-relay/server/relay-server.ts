@@ -7,26 +7,22 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
-import type { HostId, LeaseEpoch, MigrationId, RoomName } from '../../shared/ids.ts';
-import { isOverdue } from '../protocol/attempt.ts';
-import { Connection, type ConnectionRefusal } from './connection.ts';
-import { HEARTBEAT_MS, Heartbeats } from './heartbeats.ts';
+import type { RoomName } from '../../shared/ids.ts';
+import { FirstMessages, type AnyConnection, type RelayRefusal, type SocketKind } from './first-messages.ts';
+import { Heartbeats } from './heartbeats.ts';
 import { Counters } from '../../shared/counters.ts';
-import { HostSession, type HostConnection } from './host-session.ts';
 import { KeyTries } from './key-tries.ts';
 import type { OpenGateway } from '../lan/lan.ts';
-import type { LaneConnection } from './lane-session.ts';
-import type { PortConnection } from './port-session.ts';
-import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, type EndedVm, type HostInfo, type HostRefusal, type LastWord, type PortForward } from '../protocol/relay-protocol.ts';
+import type { EndedVm, HostInfo, LastWord, PortForward } from '../protocol/relay-protocol.ts';
 import { allowOrigins, type OriginCheck } from './origins.ts';
 import { AddressPaces } from '../limits/pace.ts';
-import { OpenRooms, type NoAdmission, type RoomOwner } from './open-rooms.ts';
+import { OpenRooms, type RoomOwner } from './open-rooms.ts';
 import { openRelayStore, type RelayStore } from '../store/relay-store.ts';
-import { REFUSALS } from './refusals.ts';
 import { StoreUnsure, type KeyValueStore } from '../store/key-value-store.ts';
-import { digestOf, RoomKeys } from './room-keys.ts';
+import { RoomKeys } from './room-keys.ts';
 import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from '../limits/server-limits.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
+import type { TraceEntry } from '../../shared/trace.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import { tooMuchWaiting } from './waiting.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
@@ -50,6 +46,8 @@ export interface RelayOptions {
   readonly limits?: ServerLimits;
   /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
   readonly onTrouble?: (error: unknown) => void;
+  /** Each step of a room's trace. */
+  readonly onStep?: (room: RoomName, entry: TraceEntry) => void;
   /** The store cannot say any more what is stored. The relay is gone, as after a crash, and has answered nobody. */
   readonly onStoreUnsure?: (error: StoreUnsure) => void;
 }
@@ -70,6 +68,12 @@ interface RoomStatus {
   }[];
   /** VMs that are no more and that nobody dismissed yet, oldest first. */
   readonly ended: readonly EndedVm[];
+}
+
+interface RoomTrace {
+  /** Milliseconds. */
+  readonly now: number;
+  readonly entries: readonly TraceEntry[];
 }
 
 interface RelayStats {
@@ -98,6 +102,8 @@ export interface Relay extends Disposable {
   readonly defaultOwnerSecret: string;
   /** What the owner of a room may do; null if nobody owns it, or the secret is not the owner's. */
   owner(room: string, secret: string): RoomOwner | null;
+  /** What happened in the room, newest last, and when it is now by the same clock. Null as above. */
+  trace(room: string, key: string): RoomTrace | null;
   /** Of a tab of this room that goes. False if there is no such room, or the key is not its key. */
   lastWord(room: string, key: string, word: LastWord): boolean;
   stats(): RelayStats;
@@ -111,9 +117,7 @@ interface Caller {
   readonly address: string | null;
 }
 
-export type SocketKind = 'host' | 'port' | 'lane';
-type AnyConnection = HostConnection | PortConnection | LaneConnection;
-type RelayRefusal = ConnectionRefusal | HostRefusal | 'unknown-vm' | 'internal';
+export type { SocketKind } from './first-messages.ts';
 
 /** What to do after a month need not be done each second. */
 const EXPIRE_ROOMS_EVERY_BEATS = 60;
@@ -134,6 +138,7 @@ class RelayServer implements Relay {
   private readonly allowsOrigin: OriginCheck;
   private readonly acceptor = createWebSocketAcceptor();
   private readonly rooms: OpenRooms;
+  private readonly firstMessages: FirstMessages;
   private readonly connections = new Set<AnyConnection>();
   private readonly addressPaces = new AddressPaces(SHARED_PACE);
   private readonly refusals = new Counters<RelayRefusal>();
@@ -160,7 +165,9 @@ class RelayServer implements Relay {
       wallMs: this.wallMs,
       randomBytes: random,
       openGateway: options.openGateway ?? null,
+      noted: (room, entry) => options.onStep?.(room, entry),
     });
+    this.firstMessages = new FirstMessages(this.rooms, this.refusals, this.clock);
     this.isMade = true;
     this.heartbeats = this.keepBeat();
   }
@@ -182,13 +189,13 @@ class RelayServer implements Relay {
   }
 
   connect(kind: SocketKind, socket: ServerSocket, { originAllowed = true, address = null }: Partial<Caller> = {}): ServerSocketEvents {
-    const connection = kind === 'host' ? this.hostConnection(socket, address) : kind === 'port' ? this.portConnection(socket, address) : this.laneConnection(socket, address);
+    const connection = this.firstMessages.connection(kind, socket, address);
     const full = this.connections.size >= this.limits.sockets ? 'relay-full' : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress ? 'address-full' : null;
     this.connections.add(connection);
     if (address !== null) connection.sharePace(this.addressPaces.enter(address, this.clock.now()));
     if (this.disposed) connection.drop(CloseCode.goingAway, 'restarting');
-    else if (!originAllowed) this.refuse(connection, 'origin');
-    else if (full !== null) this.refuse(connection, full);
+    else if (!originAllowed) this.firstMessages.refuse(connection, 'origin');
+    else if (full !== null) this.firstMessages.refuse(connection, full);
     const guarded = (act: () => void): void => {
       if (!this.guarded(act)) connection.drop(CloseCode.internal, 'internal');
     };
@@ -224,6 +231,10 @@ class RelayServer implements Relay {
     if (!this.checkKey(room, key)) return false;
     this.guarded(() => this.rooms.get(room)?.lastWord(word));
     return true;
+  }
+
+  trace(room: string, key: string): RoomTrace | null {
+    return this.checkKey(room, key) ? { now: this.clock.now(), entries: this.rooms.get(room)?.trace.entries() ?? [] } : null;
   }
 
   owner(room: string, secret: string): RoomOwner | null {
@@ -290,99 +301,10 @@ class RelayServer implements Relay {
       return true;
     } catch (error) {
       if (this.disposed) return false;
-      this.count('internal');
+      this.refusals.add('internal');
       this.options.onTrouble?.(error);
       return false;
     }
-  }
-
-  private hostConnection(socket: ServerSocket, address: string | null): HostConnection {
-    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, this.clock);
-    connection.onMessage = (message) => {
-      if (message.type !== 'hello') {
-        this.count('no-hello');
-        connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
-        return;
-      }
-      const admitted = this.rooms.admit(message, address, true);
-      if ('cause' in admitted) {
-        this.refuse(connection, admitted.cause);
-        return;
-      }
-      const hostId = message.hostId as HostId;
-      if (isOverdue(message.attempt, admitted.room.hosts.voice(hostId)?.attempt)) {
-        connection.refuse({ cause: 'replaced', reason: 'A newer connection of the same tab took this place.' });
-        return;
-      }
-      connection.sharePace(admitted.room.pace);
-      const session = new HostSession(connection, admitted.room, hostId, message.attempt, address);
-      if (!admitted.room.hosts.join(hostId, message.name, session)) {
-        this.refuse(connection, 'room-full');
-        return;
-      }
-      session.send({ type: 'welcome', hostId, room: message.room, heartbeatMs: HEARTBEAT_MS, owner: admitted.isOwner, key: admitted.key });
-      session.send(admitted.room.roomMessage());
-      admitted.room.changed();
-    };
-    return connection;
-  }
-
-  private portConnection(socket: ServerSocket, address: string | null): PortConnection {
-    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, this.clock);
-    connection.onMessage = (message) => {
-      if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
-        this.count('no-hello');
-        connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
-        return;
-      }
-      const admitted = this.rooms.admit(message, address, false);
-      if ('cause' in admitted && admitted.cause !== 'closed-room') {
-        this.refuse(connection, admitted.cause);
-        return;
-      }
-      const vm = 'room' in admitted ? admitted.room.vm(message.vmId) : undefined;
-      if (vm === undefined) {
-        this.count('unknown-vm');
-        connection.refuse({ cause: 'unknown-vm', reason: 'The relay knows no such VM; it has ended, or was forgotten.' });
-        return;
-      }
-      if ('room' in admitted) connection.sharePace(admitted.room.pace);
-      const digest = digestOf(message.hostToken).toString('hex');
-      const hostId = message.hostId as HostId;
-      const epoch = message.epoch as LeaseEpoch;
-      if (message.type === 'attach-owner') vm.attachOwner(connection, hostId, digest, epoch, message.attempt);
-      else vm.attachTarget(connection, hostId, digest, epoch, message.migrationId as MigrationId, message.attempt);
-    };
-    return connection;
-  }
-
-  private laneConnection(socket: ServerSocket, address: string | null): LaneConnection {
-    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, this.clock);
-    connection.onMessage = (message) => {
-      if (message.type !== 'join-lane') {
-        this.count('no-hello');
-        connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
-        return;
-      }
-      const admitted = this.rooms.admit(message, address, false);
-      if ('cause' in admitted) {
-        this.refuse(connection, admitted.cause);
-        return;
-      }
-      connection.sharePace(admitted.room.pace);
-      admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
-    };
-    return connection;
-  }
-
-  private refuse(connection: AnyConnection, why: NoAdmission): void {
-    const cause = why === 'closed-room' ? 'key' : why;
-    this.count(cause);
-    connection.refuse({ cause, reason: REFUSALS[cause] });
-  }
-
-  private count(refusal: RelayRefusal): void {
-    this.refusals.add(refusal);
   }
 
   /** Heartbeats, and with each all that is done once a second. */

@@ -74,6 +74,7 @@ export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningR
     handleUpgrade: (request, socket, head, address) => relay.handleUpgrade(request, socket, head, address),
     checkKey: (room, key) => relay.checkKey(room, key),
     roomStatus: (room, key) => relay.roomStatus(room, key),
+    trace: (room, key) => relay.trace(room, key),
     lastWord: (room, key, word) => relay.lastWord(room, key, word),
     stats: () => relay.stats(),
     connect: (kind, socket, caller) => relay.connect(kind, socket, caller),

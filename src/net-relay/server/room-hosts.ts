@@ -5,6 +5,7 @@
 import type { HostId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
 import type { HostInfo } from '../protocol/relay-protocol.ts';
+import type { Note } from '../../shared/trace.ts';
 import type { EncodedText } from '../protocol/relay-wire.ts';
 import { MAX_HOSTS, MAX_REPLIES } from '../limits/server-limits.ts';
 
@@ -39,6 +40,12 @@ interface Host<Message> {
 
 export class RoomHosts<Message> {
   private readonly hosts = new Map<HostId, Host<Message>>();
+  private readonly note: Note;
+
+  /** `note`: adds to the room's trace. */
+  constructor(note: Note = () => undefined) {
+    this.note = note;
+  }
 
   /** Remembers the token of a host id; false if the id belongs to another token, or there are too many. */
   admit(id: HostId, tokenDigest: string): 'ok' | 'host-id-taken' | 'room-full' {
@@ -59,6 +66,7 @@ export class RoomHosts<Message> {
     if (host.wish !== name || this.isTaken(host.name ?? '', id)) host.name = this.freeName(name, id);
     host.wish = name;
     host.awayBeats = null;
+    this.note(host.name ?? name, `joined as ${id}${older === null ? '' : ', in place of an older connection'}`);
     older?.end('replaced');
     return true;
   }
@@ -69,12 +77,14 @@ export class RoomHosts<Message> {
     if (host?.voice !== voice) return false;
     host.voice = null;
     host.awayBeats = orderly ? null : 0;
+    this.note(host.name ?? id, orderly ? 'left' : 'its connection broke');
     return orderly;
   }
 
   /** Forgets the host and its token, and ends its session. */
   remove(id: HostId, cause: EndOfSession): void {
     const voice = this.voice(id);
+    this.note(this.nameOf(id) ?? id, cause);
     this.hosts.delete(id);
     voice?.end(cause);
   }

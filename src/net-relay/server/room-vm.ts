@@ -1,17 +1,17 @@
 /**
- * One VM at the relay: its lease (lease-table.ts, kept by lease-keeper.ts), its port of the switch (vm-port.ts) and the sockets that speak for
- * it. Performs the effects the lease asks for; decides nothing about ownership itself. Every change of owner is
+ * One VM at the relay: its lease (lease-table.ts, kept by lease-keeper.ts), its port of the switch (vm-port.ts) and the sockets
+ * that speak for it. Performs the effects the lease asks for; decides nothing about ownership itself. Every change of owner is
  * stored before anybody hears of it, or refused (NR25).
  */
 import type { Clock } from '../../shared/clock.ts';
 import { assertNever } from '../../shared/assert-never.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { HostId, Ipv4Address, LeaseEpoch, MacAddress, MigrationId, VmId } from '../../shared/ids.ts';
-import { gratuitousArp, rarpAnnouncement } from '../lan/announcement.ts';
+import { Announcer } from '../lan/announcer.ts';
 import { isOverdue, type Attempt } from '../protocol/attempt.ts';
 import { HEARTBEAT_MS } from './heartbeats.ts';
 import { Counters } from '../../shared/counters.ts';
-import { GATEWAY_IP, GATEWAY_MAC } from '../lan/lan.ts';
+import { describeLeaseStep } from '../arbiter/lease-trace.ts';
 import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from '../arbiter/lease-keeper.ts';
 import { admitOwner, admitTarget, moveFrom, newLease, type Lease, type LeaseEffect } from '../arbiter/lease-table.ts';
 import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
@@ -19,6 +19,7 @@ import type { Ending, PortForward, VmState } from '../protocol/relay-protocol.ts
 import { REFUSALS } from './refusals.ts';
 import type { StoredLease, StoredVm } from '../store/relay-store.ts';
 import type { Switch } from '../lan/switch.ts';
+import type { Note } from '../../shared/trace.ts';
 import { VmPort, type PortDrop } from '../lan/vm-port.ts';
 import { MAX_TARGETS } from '../limits/server-limits.ts';
 
@@ -27,8 +28,6 @@ const CONFIRM_BEAT_MS = 250;
 const CONFIRM_BEATS = 8;
 /** After a restart both sides must find their way back first. */
 const CONFIRM_BEATS_AFTER_RESTART = 40;
-/** When real networks are told of a move; the first may be lost while they still learn. */
-const ANNOUNCE_AT_MS = [0, 50, 150, 300, 550];
 /** Beats of a second in which a target may still take a VM whose owner ended it in the switchover; fewer while none is attached. */
 const COMMIT_AFTER_END_BEATS = 60;
 const COMMIT_AFTER_END_BEATS_WITHOUT_TARGET = 10;
@@ -41,6 +40,8 @@ export interface RoomVmWorld {
   readonly lanSwitch: Switch;
   /** Stores what must outlive a restart. Throws StoreRefusal: then what was stored before still is. */
   store(vm: RoomVm, record: VmRecord): void;
+  /** For the room's trace. */
+  readonly note: Note;
   /** Anything that the room or its LAN shows has changed. */
   changed(): void;
   tokenDigest(hostId: HostId): string | undefined;
@@ -82,7 +83,7 @@ export class RoomVm implements PortOwner {
   awayBeats = 0;
   private readonly world: RoomVmWorld;
   private readonly sessions = new Set<PortSession>();
-  private readonly announcements = new Set<Disposable>();
+  private readonly announcer: Announcer;
   private readonly keeper: LeaseKeeper;
   private confirmTimer: Disposable | null = null;
   /** Its owner has ended it in a switchover: so it ends, unless the target takes it. */
@@ -94,11 +95,16 @@ export class RoomVm implements PortOwner {
     this.world = world;
     this.hasRun = stored !== undefined;
     this.port = new VmPort(identity.mac, identity.ip, world.clock, new Counters<PortDrop>());
+    this.announcer = new Announcer(identity, world.lanSwitch, world.clock);
     this.port.plugInto(world.lanSwitch.plug(this.port, { mac: identity.mac }));
     this.keeper = new LeaseKeeper(stored === undefined ? newLease(identity.id, ownerHostId) : leaseFrom(identity.id, stored.lease), {
       clock: world.clock,
       store: (lease, hosts) => world.store(this, { lease, hosts, forwards: this.forwards }),
       perform: (effect) => this.perform(effect),
+      stepped: (event, before, after, effects) => {
+        const step = describeLeaseStep(event, before, after, effects);
+        if (step !== null) this.note(step);
+      },
       ownerChanged: () => world.changed(),
       isSourcePresent: ({ sourceHostId, sourceEpoch }) => this.formerOwner(sourceHostId, sourceEpoch) !== null,
     });
@@ -276,6 +282,7 @@ export class RoomVm implements PortOwner {
 
   detached(session: PortSession): void {
     if (!this.sessions.delete(session)) return;
+    this.note(`port of ${session.hostId} detached`);
     if (this.port.isBehind(session)) {
       this.port.attach(null);
       this.world.changed();
@@ -286,7 +293,7 @@ export class RoomVm implements PortOwner {
   dispose(reason: string): void {
     this.stopConfirming();
     this.keeper.dispose();
-    for (const timer of this.announcements) timer.dispose();
+    this.announcer.dispose();
     for (const session of [...this.sessions]) session.refuse('unknown-vm', reason);
     this.port.dispose();
   }
@@ -294,10 +301,15 @@ export class RoomVm implements PortOwner {
   private admit(session: PortSession): void {
     this.sessions.add(session);
     const as = session.role === 'owner' || session.role === 'former-owner' ? session.role : 'target';
+    this.note(`port of ${session.hostId} attached as ${as}, epoch ${this.lease.epoch}`);
     session.send({ type: 'attached', as, epoch: this.lease.epoch, heartbeatMs: HEARTBEAT_MS, wallMs: this.world.wallMs() });
     // Behind `attached`: frames that waited may leave at once.
     if (as === 'owner') this.port.attach(session);
     this.world.changed();
+  }
+
+  private note(step: string): void {
+    this.world.note(this.identity.name, step);
   }
 
   private replace(session: PortSession): void {
@@ -369,7 +381,7 @@ export class RoomVm implements PortOwner {
       target.epoch = epoch;
     }
     this.port.moveTo(target);
-    this.announce();
+    this.announcer.moved(this.port);
   }
 
   private giveBack(fromHostId: HostId, toHostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): void {
@@ -385,31 +397,11 @@ export class RoomVm implements PortOwner {
       source.epoch = epoch;
     }
     this.port.takeBack(source);
-    this.announce();
+    this.announcer.moved(this.port);
   }
 
   private formerOwner(hostId: HostId, epoch: LeaseEpoch): PortSession | null {
     return [...this.sessions].find((session) => session.role === 'former-owner' && session.hostId === hostId && session.epoch === epoch) ?? null;
-  }
-
-  private announce(): void {
-    const { mac, ip } = this.identity;
-    const tellNetwork = (): void => {
-      this.world.lanSwitch.announce(gratuitousArp(mac, ip));
-      this.world.lanSwitch.announce(rarpAnnouncement(mac));
-    };
-    for (const delay of ANNOUNCE_AT_MS) {
-      if (delay === 0) tellNetwork();
-      else if (this.world.lanSwitch.hasUplink) {
-        const timer = this.world.clock.setTimeout(() => {
-          this.announcements.delete(timer);
-          tellNetwork();
-        }, delay);
-        this.announcements.add(timer);
-      }
-    }
-    // The guest's own view of the gateway, behind what waited for it.
-    if (this.world.lanSwitch.knows(GATEWAY_MAC)) this.port.receive(gratuitousArp(GATEWAY_MAC, GATEWAY_IP, mac));
   }
 
   private confirmAfter(beats: number): void {

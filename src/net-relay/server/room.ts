@@ -17,6 +17,7 @@ import { RequestRefused } from './request-refused.ts';
 import { RoomHosts, type HostVoice } from './room-hosts.ts';
 import { RoomTelling } from './room-telling.ts';
 import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
+import { Trace, type TraceEntry } from '../../shared/trace.ts';
 import { Switch } from '../lan/switch.ts';
 import { freeMac, freeVmName, hex, MAX_VMS, VmAddresses } from '../lan/vm-identities.ts';
 import { MAX_VMS_PER_HOST, SHARED_PACE } from '../limits/server-limits.ts';
@@ -37,6 +38,8 @@ const EXPIRE_HELD_BEATS = 30;
 const TELL_LEFT_BEATS = 30;
 /** An empty room is forgotten after this many beats; its key is kept if it had a VM. */
 const KEEP_EMPTY_ROOM_BEATS = 60;
+/** Some hundred bytes each: several moves of each VM of a full room, and little of the server's memory. */
+const TRACE_ENTRIES = 300;
 
 export interface RoomWorld {
   readonly clock: Clock;
@@ -51,11 +54,14 @@ export interface RoomWorld {
   readonly openGateway: OpenGateway | null;
   /** What the room remembers of VMs that ended; outlives the room. */
   readonly ended: EndedVms;
+  /** Each step of the room's trace. */
+  readonly noted: (room: RoomName, entry: TraceEntry) => void;
 }
 
 export class Room implements Disposable {
   readonly name: RoomName;
-  readonly hosts = new RoomHosts<RelayToHost>();
+  readonly trace: Trace;
+  readonly hosts: RoomHosts<RelayToHost>;
   readonly lanSwitch = new Switch();
   /** Migrations between hosts that cannot reach each other directly. */
   readonly lanes = new RoomLanes();
@@ -75,6 +81,9 @@ export class Room implements Disposable {
   constructor(name: RoomName, world: RoomWorld) {
     this.name = name;
     this.world = world;
+    this.trace = new Trace(world.clock, TRACE_ENTRIES);
+    this.trace.noted.on((entry) => world.noted(name, entry));
+    this.hosts = new RoomHosts(this.trace.note);
     this.pace = new Pace(SHARED_PACE, world.clock.now());
     this.telling = new RoomTelling(this.hosts, world.clock, () => this.roomMessage());
     this.vmWorld = {
@@ -82,6 +91,7 @@ export class Room implements Disposable {
       wallMs: world.wallMs,
       lanSwitch: this.lanSwitch,
       store: (vm, record) => this.store(vm, record, 'settling'),
+      note: this.trace.note,
       changed: () => this.changed(),
       tokenDigest: (hostId) => this.hosts.tokenDigest(hostId),
     };
@@ -143,6 +153,7 @@ export class Room implements Disposable {
       throw error;
     }
     this.vms.set(identity.id, vm);
+    this.trace.note(identity.name, `created by ${hostId} as ${identity.id}`);
     this.changed();
     return describe(vm);
   }
@@ -151,6 +162,7 @@ export class Room implements Disposable {
   setVmState(hostId: HostId, vmId: string, epoch: number, state: VmState): void {
     const vm = this.vm(vmId);
     if (vm?.ownerHostId !== hostId || vm.epoch !== epoch || vm.state === state) return;
+    this.trace.note(vm.identity.name, `its owner says: ${vm.state} -> ${state}`);
     vm.state = state;
     this.changed();
   }
@@ -357,6 +369,7 @@ export class Room implements Disposable {
     this.world.store.removeVm(this.name, id);
     if (ending !== null) this.world.ended.add({ id, name, hostId, hostName: this.hosts.nameOf(hostId), how: ending.how, why: ending.why ?? null }, this.world.clock.now());
     this.vms.delete(vm.identity.id);
+    this.trace.note(name, ending === null ? 'gone' : `gone: ${ending.how}`);
     this.telling.forgetVm(vm.identity.id);
     vm.dispose(reason);
     this.changed();

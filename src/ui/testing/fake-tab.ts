@@ -1,5 +1,5 @@
 /** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
-import type { CaptureState, EndedVmView, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, TerminalConsole, VmView } from '../../host/scripting-interface.ts';
+import type { CaptureState, Diagnostics, EndedVmView, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, TerminalConsole, VmView } from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport, RoundFigures } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import { Emitter } from '../../shared/emitter.ts';
@@ -101,6 +101,7 @@ export class FakeTab implements Tab {
       return Promise.resolve();
     },
   };
+  diagnostics(): Promise<Diagnostics> { return Promise.reject(new Error('There is nothing to report of a pretended room.')); }
   start(): Promise<TabMotionVm> { return Promise.resolve(this.addVm('running', this.state.vms.length)); }
   cancel(vmId: string): Promise<void> {
     this.cancelled.add(vmId);
@@ -184,8 +185,8 @@ export class FakeTab implements Tab {
     const report: MigrationReport = {
       ...base, rounds, memoryBytes: vm.memoryBytes, bytesOnWire: sent * 1432, totalMs: 1311 * this.slowness, link: 'webrtc',
       ...(cancelled()
-        ? { outcome: 'cancelled' as const, reason: 'Somebody pressed Cancel.', cause: 'cancelled' as const, pauseMs: 0, verified: null }
-        : { outcome: 'completed' as const, pauseMs: 31, verified: options.verify === true ? true : null }),
+        ? { outcome: 'cancelled' as const, reason: 'Somebody pressed Cancel.', cause: 'cancelled' as const, pauseMs: 0, downtime: null, verified: null }
+        : { outcome: 'completed' as const, pauseMs: 31, downtime: null, verified: options.verify === true ? true : null }),
     };
     this.patch(vmId, cancelled() ? { state: 'running' } : {
       state: 'running', hostId, here: hostId === SELF, movedAway: vm.here && hostId !== SELF, epoch: vm.epoch + 1,

@@ -22,7 +22,7 @@ export function vm(change: Partial<VmView> = {}): VmView {
 export function report(change: Partial<MigrationReport> = {}): MigrationReport {
   return {
     id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, outcome: 'completed',
-    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }], pauseMs: 31, totalMs: 240, bytesOnWire: 2_200_000,
+    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }], pauseMs: 31, downtime: null, totalMs: 240, bytesOnWire: 2_200_000,
     memoryBytes: 134_217_728, link: 'webrtc', verified: null, ...change,
   };
 }

@@ -1,0 +1,14 @@
+import type { Lease, LeaseEffect, LeaseEvent } from './lease-table.ts';
+
+/** A step of a lease in words, for a trace; null if nothing came of it: repeated requests are many. */
+export function describeLeaseStep(event: LeaseEvent, before: Lease, after: Lease, effects: readonly LeaseEffect[]): string | null {
+  const refusal = effects.find((effect) => effect.type === 'refuse');
+  const changed = before.state !== after.state || before.epoch !== after.epoch || before.ownerHostId !== after.ownerHostId;
+  if (!changed && refusal === undefined) return null;
+  const who = 'hostId' in event ? ` of ${event.hostId}` : '';
+  const which = 'migrationId' in event ? ` (${event.migrationId})` : '';
+  const outcome = refusal === undefined
+    ? `${before.state} -> ${after.state}, owner ${after.ownerHostId}, epoch ${after.epoch}`
+    : `refused: ${refusal.reason}`;
+  return `${event.type}${who}${which}: ${outcome}`;
+}

@@ -1,0 +1,42 @@
+/**
+ * A host without a page, in Node: a tab of a room like any other, that runs its VMs in workers of Node's. Its way to the
+ * other hosts is the relay's.
+ */
+import { loadGuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import { openTab, type OpenTab } from '../host/tab.ts';
+import type { TabPlatform } from '../host/tab-platform.ts';
+import { openNodeSocket } from '../net-relay/node-client/node-socket.ts';
+import { systemClock } from '../shared/system-clock.ts';
+import { spawnVmWorker } from './node-worker.ts';
+
+const platform: TabPlatform = {
+  name: `Node ${process.version}, ${process.platform}`,
+  clock: systemClock,
+  wallMs: () => Date.now(),
+  openSocket: openNodeSocket,
+  fetch: (...args) => fetch(...args),
+  openDirectWays: () => ({ connections: null, presence: null }),
+};
+
+/** Joins the room of an invitation. The host starts no VM by itself; dispose of it to leave. */
+export function openNodeHost(invitation: URL, name: string): OpenTab {
+  const address = new URL(invitation);
+  address.searchParams.set('name', name);
+  address.searchParams.set('autostart', '0');
+  const base = new URL('.', address);
+  return openTab({
+    platform,
+    address,
+    base,
+    storage: null,
+    tabMemory: null,
+    spawnVmWorker,
+    loadGuest: (onProgress) =>
+      loadGuestSet({
+        manifestUrl: new URL('guest/manifest.json', base).href,
+        onProgress: ({ receivedBytes, totalBytes }) => onProgress(receivedBytes / totalBytes),
+      }),
+    // Nobody looks at an address here.
+    showAddress: () => undefined,
+  });
+}
