@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import { LocalVm, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
-import type { FromVmWorker, ToVmWorker, VmIdentity } from '../vm-host/vm-worker-messages.ts';
+import { VmHandle } from './vm-handle.ts';
+import type { FromVmWorker, RelayAccess, ToVmWorker, VmIdentity } from '../vm-host/vm-worker-messages.ts';
 import { systemClock } from '../shared/system-clock.ts';
 
 const [VM, MOVE, A, B] = ['vm-1' as VmId, 'm' as MigrationId, 'a' as HostId, 'b' as HostId];
@@ -25,7 +26,7 @@ function vmIn(state: LocalVmState, elsewhere = false) {
     heard.push(`${String(name)} ${vm.printsHere}`);
     return Promise.resolve(elsewhere);
   } }) as LocalVmEvents;
-  const vm = new LocalVm(VM, state, () => worker as unknown as Worker, { type: 'prepare' } as ToVmWorker, events, systemClock);
+  const vm = new LocalVm(VM, state, new VmHandle(() => worker as unknown as Worker), {} as RelayAccess, events, systemClock);
   return { vm, heard, worker, say: (data: FromVmWorker) => worker.onmessage?.({ data }) };
 }
 

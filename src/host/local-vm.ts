@@ -11,8 +11,8 @@ import type { HostId, LeaseEpoch, MigrationId, VmId } from '../shared/ids.ts';
 import type { InputPiece } from '../vm-host/console-inbox.ts';
 import { Departure, type DepartureOrder, type OpenLink } from './departure.ts';
 import type { HandOver } from './host-links.ts';
-import { VmHandle } from './vm-handle.ts';
-import type { ConsoleSize, FromVmWorker, GuestEnd, ToVmWorker, VmIdentity } from '../vm-host/vm-worker-messages.ts';
+import type { VmHandle } from './vm-handle.ts';
+import type { ConsoleSize, FromVmWorker, GuestEnd, RelayAccess, VmIdentity } from '../vm-host/vm-worker-messages.ts';
 
 export interface LocalVmEvents {
   output(vm: LocalVm, data: Uint8Array): void;
@@ -62,15 +62,17 @@ export class LocalVm {
   /** Resolves with null once the VM runs here, or with the sentence why it will not. */
   private readonly here = settlable<string | null>();
 
-  constructor(vmId: VmId, state: LocalVmState, spawn: () => Worker, prepare: ToVmWorker, events: LocalVmEvents, clock: Clock) {
+  /** `worker`: prepared, and nobody's so far. */
+  constructor(vmId: VmId, state: LocalVmState, worker: VmHandle, relay: RelayAccess, events: LocalVmEvents, clock: Clock) {
     this.vmId = vmId;
     this.clock = clock;
     this.current = state;
     this.prints = state.kind !== 'arriving';
     this.events = events;
-    this.handle = new VmHandle(spawn, `tabmotion-vm-${vmId}`);
+    this.handle = worker;
+    this.handle.isFor(vmId);
     this.handle.messages.on((message) => this.heard(message));
-    this.handle.post(prepare);
+    this.handle.post({ type: 'join', relay });
     events.stepped(this, `here: ${state.kind}`);
     if (state.kind === 'starting') this.handle.post({ type: 'start', vm: state.identity, epoch: state.epoch });
   }

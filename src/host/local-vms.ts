@@ -15,6 +15,7 @@ import { LocalVm, type LocalVmEnd, type LocalVmEvents, type LocalVmState } from 
 import { randomPassword } from './random.ts';
 import type { RemoteConsoles } from './remote-consoles.ts';
 import type { RoomLog } from './room-log.ts';
+import { Standby } from './standby.ts';
 import type { TabMotionVmState, VmView } from './scripting-interface.ts';
 import type { RelayAccess, VmIdentity } from '../vm-host/vm-worker-messages.ts';
 import { VmEndings } from './vm-endings.ts';
@@ -36,6 +37,8 @@ export interface LocalVmsOptions {
   readonly self: HostId;
   readonly clock: Clock;
   readonly spawn: () => Worker;
+  /** VMs run at other hosts of the room, and may come here: a machine may stand ready for them. */
+  readonly mayReceive: () => boolean;
   /** As it is at the time: the room's key may change. */
   readonly relay: () => RelayAccess;
   /** The guest's parts. A load that failed is tried anew. */
@@ -71,11 +74,13 @@ export class LocalVms {
   private readonly events: LocalVmEvents;
   private loaded: GuestSet | null = null;
   private readonly endings: VmEndings;
+  private readonly standby: Standby;
 
   constructor(options: LocalVmsOptions) {
     this.options = options;
     this.endings = new VmEndings(options.self, options.room, options.clock);
     this.events = this.makeEvents();
+    this.standby = new Standby({ spawn: options.spawn, clock: options.clock, wanted: () => this.vms.size === 0 && options.mayReceive() });
   }
 
   /** The VM, if it runs, starts or migrates from here. */
@@ -120,6 +125,7 @@ export class LocalVms {
     if (this.loaded === null) {
       this.loaded = guest;
       this.options.guestLoaded();
+      this.standby.loaded(guest);
     }
     return guest;
   }
@@ -211,6 +217,11 @@ export class LocalVms {
     for (const vm of this.vms.values()) this.tellState(vm);
   }
 
+  /** The room's hosts or VMs are others now. */
+  roomChanged(): void {
+    this.standby.reconsider();
+  }
+
   /** The relay has told its list of VMs: what is kept of those that are neither on it nor here is forgotten. */
   listed(): void {
     this.endings.tellAgain();
@@ -223,6 +234,7 @@ export class LocalVms {
   dispose(): LastWord['vms'] {
     this.endings.dispose();
     for (const vm of [...this.vms.values()]) vm.remove('The tab that ran it was closed.');
+    this.standby.dispose();
     return this.endings.unconfirmed();
   }
 
@@ -235,7 +247,7 @@ export class LocalVms {
   /** Throws, and leaves nothing behind, if no worker can be made. */
   private spawn(vmId: VmId, state: LocalVmState, guest: GuestSet): LocalVm {
     try {
-      const vm = new LocalVm(vmId, state, this.options.spawn, { type: 'prepare', guest, relay: this.options.relay() }, this.events, this.options.clock);
+      const vm = new LocalVm(vmId, state, this.standby.take(guest), this.options.relay(), this.events, this.options.clock);
       this.vms.set(vmId, vm);
       if (state.kind === 'arriving') this.endings.isComing(vmId);
       return vm;
@@ -252,6 +264,7 @@ export class LocalVms {
     const { vmId } = vm;
     const view = was.kind === 'arriving' ? null : this.options.viewOf(vmId) ?? this.unlisted(was);
     if (this.vms.get(vmId) === vm) this.vms.delete(vmId);
+    this.standby.reconsider();
     if (end.kind === 'moved') {
       this.movedTo.set(vmId, end.report.to);
       this.options.consoles.follow(vmId);

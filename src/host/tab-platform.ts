@@ -7,12 +7,17 @@ import type { Clock } from '../shared/clock.ts';
 import type { HostId } from '../shared/ids.ts';
 import { systemClock } from '../shared/system-clock.ts';
 
+/** Memory of a device on which a machine may stand ready: it takes about 0.1 of them. */
+const STANDBY_GIB = 4;
+
 export interface TabPlatform {
   /** The runtime, as it calls itself. */
   readonly name: string;
   readonly clock: Clock;
   /** The computer's own clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
+  /** The device has memory for a machine that only stands ready. */
+  readonly hasRoomForStandby: boolean;
   readonly openSocket: OpenSocket;
   readonly fetch: typeof fetch;
   readonly openDirectWays: (room: string, self: HostId, hostToken: string, base: URL) => DirectWays;
@@ -30,6 +35,11 @@ export const browserPlatform: TabPlatform = {
   },
   clock: systemClock,
   wallMs: () => Date.now(),
+  get hasRoomForStandby() {
+    // Not all browsers tell, and none does on a page that is not secure.
+    const { deviceMemory = STANDBY_GIB } = navigator as { readonly deviceMemory?: number };
+    return deviceMemory >= STANDBY_GIB;
+  },
   openSocket: openBrowserSocket,
   fetch: (...args) => fetch(...args),
   openDirectWays(room, self, hostToken, base) {

@@ -84,6 +84,7 @@ function wireRoom({ room, roomChanged, links, migrations, consoles, localVms, re
     roomChanged.emit();
   });
   roomChanged.on(() => {
+    localVms.roomChanged();
     consoles.roomChanged();
     events.hosts.emit(views.publicHosts());
     events.vms.emit(views.publicVms());

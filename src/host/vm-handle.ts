@@ -2,16 +2,17 @@
 import { transferables } from '../link/lane-end.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
+import type { VmId } from '../shared/ids.ts';
 import type { FromVmWorker, ToVmWorker } from '../vm-host/vm-worker-messages.ts';
 
 export class VmHandle implements Disposable {
   readonly messages = new Emitter<FromVmWorker>();
   private readonly worker: Worker;
-  private readonly releaseLock: () => void;
+  private releaseLock: () => void = () => undefined;
   private alive = true;
 
   /** `spawn` makes the worker (the page's composition root knows its file). */
-  constructor(spawn: () => Worker, lockName: string) {
+  constructor(spawn: () => Worker) {
     this.worker = spawn();
     this.worker.onmessage = (event: MessageEvent<FromVmWorker>) => this.messages.emit(event.data);
     this.worker.onerror = (event) => {
@@ -19,7 +20,11 @@ export class VmHandle implements Disposable {
       this.messages.emit({ type: 'failed', reason: `The VM's worker stopped: ${event.message || 'its script could not be loaded'}. Reload the page to start again.` });
     };
     this.worker.onmessageerror = () => this.messages.emit({ type: 'failed', reason: 'The VM\'s worker said something this page could not read. Reload the page to start again.' });
-    this.releaseLock = holdLock(lockName);
+  }
+
+  /** It is a VM's from now on, whose tab the browser is not to freeze. */
+  isFor(vmId: VmId): void {
+    this.releaseLock = holdLock(`tabmotion-vm-${vmId}`);
   }
 
   /** Throws DataCloneError where the browser cannot transfer what the message carries. */

@@ -13,6 +13,7 @@ const platform: TabPlatform = {
   name: `Node ${process.version}, ${process.platform}`,
   clock: systemClock,
   wallMs: () => Date.now(),
+  hasRoomForStandby: true,
   openSocket: openNodeSocket,
   fetch: (...args) => fetch(...args),
   openDirectWays: () => ({ connections: null, presence: null }),

@@ -38,6 +38,7 @@ const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it
 /** Serves the worker's host for as long as the worker lives. */
 export function runVmHost(platform: VmHostPlatform): void {
   const { post, listen } = platform;
+  let engines: Promise<MigrationEngines> | null = null;
   let context: WorkerContext | null = null;
   let machine: Promise<Machine> = Promise.reject(new Error('The worker was not prepared.'));
   machine.catch(() => undefined);
@@ -56,12 +57,17 @@ export function runVmHost(platform: VmHostPlatform): void {
   listen((message) => {
     switch (message.type) {
       case 'prepare':
-        context = makeContext(message.relay, platform, {
+        engines = platform.createEngines();
+        // A migration that needs them says why they are not there.
+        engines.catch(() => undefined);
+        machine = buildMachine(message.guest, platform);
+        machine.catch(fail);
+        break;
+      case 'join':
+        context = makeContext(message.relay, need(engines), platform, {
           vmEnded: (reason) => departure?.vmEnded(reason),
           settled: () => (departure ?? arriving)?.done ?? Promise.resolve(),
         });
-        machine = buildMachine(message.guest, platform);
-        machine.catch(fail);
         break;
       case 'start': {
         const ready = need(context);
@@ -179,10 +185,7 @@ interface Underway {
   settled(): Promise<unknown>;
 }
 
-function makeContext(relay: RelayAccess, { createEngines, clock, nextTask, openSocket, post }: VmHostPlatform, underway: Underway): WorkerContext {
-  const engines = createEngines();
-  // A migration that needs them says why they are not there.
-  engines.catch(() => undefined);
+function makeContext(relay: RelayAccess, engines: Promise<MigrationEngines>, { clock, nextTask, openSocket, post }: VmHostPlatform, underway: Underway): WorkerContext {
   return {
     relay,
     clock,

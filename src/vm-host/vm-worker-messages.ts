@@ -47,8 +47,10 @@ export interface MigrateOptions {
 export type MigrationEnds = LinkEnds | { readonly kind: 'relay' };
 
 export type ToVmWorker =
-  /** Build the machine from the base snapshot. First, once. */
-  | { readonly type: 'prepare'; readonly guest: GuestSet; readonly relay: RelayAccess }
+  /** Build the machine from the base snapshot. First, once; the VM may come much later. */
+  | { readonly type: 'prepare'; readonly guest: GuestSet }
+  /** The relay of the VM that this worker is for. Second, once. */
+  | { readonly type: 'join'; readonly relay: RelayAccess }
   /** Run it as a new VM. */
   | { readonly type: 'start'; readonly vm: VmIdentity; readonly epoch: number }
   /** Receive a VM over these lanes. */

@@ -79,6 +79,7 @@ export class RoomMachine {
       openSocket: this.network.openSocket(name),
       fetch: () => Promise.reject(new Error('There is only the relay here.')),
       name: 'the room machine',
+      hasRoomForStandby: true,
       openDirectWays: () => ({ connections: null, presence: null }),
     };
     const tab = openTab({

@@ -126,6 +126,48 @@ describe('a VM whose target ends it before it gave a sign of life (NR29)', () =>
     expect(knownVms()).toMatchObject([{ ownerHostId: 'owner', epoch: 3, ownerPresent: true }]);
   });
 
+  it('ends a minute later if its source does not come back, however often the target says so', async () => {
+    expect(await lan.settled(target.targetLease().commit())).toBe(2);
+    const { relay } = lan.network;
+    lan.network.relay = null;
+    lan.network.cut('owner');
+    await lan.pass(20);
+    lan.network.relay = relay;
+    ownerGoes();
+    for (let asked = 0; asked < 11; asked++) {
+      await expect(end(taker, 2)).rejects.toThrow('goes back');
+      await lan.pass(5000);
+      expect(knownVms()).toMatchObject([{ ownerHostId: 'taker', epoch: 2 }]);
+    }
+    await lan.pass(6000);
+    expect(knownVms()).toEqual([]);
+    expect(taker.room?.ended).toMatchObject([{ id: vm.vmId, how: 'tab-closed' }]);
+  });
+
+  it('ends at once if its source has ended it as well', async () => {
+    await expect(end(owner, 1)).rejects.toThrow('is being handed over');
+    ownerGoes();
+    expect(await lan.settled(target.targetLease().commit())).toBe(2);
+    await expect(end(taker, 2)).rejects.toThrow('goes back');
+    await lan.pass(1000);
+    expect(knownVms()).toEqual([]);
+  });
+
+  it('is no worse off at the same target at the next try', async () => {
+    expect(await lan.settled(target.targetLease().commit())).toBe(2);
+    await expect(end(taker, 2)).rejects.toThrow('goes back');
+    await lan.pass(20);
+    const again = lan.target('taker', vm, new TestNic(false), 'm2', 'owner', 3);
+    const lease = port.sourceLease('m2' as MigrationId, 'taker' as HostId);
+    await lan.settled(lease.hold());
+    await lan.settled(lease.drained());
+    const next = again.targetLease();
+    expect(await lan.settled(next.commit())).toBe(4);
+    await lan.settled(Promise.resolve(next.alive()));
+    await lan.pass(90_000);
+    expect(knownVms()).toMatchObject([{ ownerHostId: 'taker', epoch: 4 }]);
+  });
+
   it('is not taken from a target that has lived', async () => {
     const lease = target.targetLease();
     await lan.settled(lease.commit());

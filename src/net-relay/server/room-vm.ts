@@ -15,9 +15,10 @@ import { describeLeaseStep } from '../arbiter/lease-trace.ts';
 import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from '../arbiter/lease-keeper.ts';
 import { admitOwner, admitTarget, moveFrom, newLease, type Lease, type LeaseEffect } from '../arbiter/lease-table.ts';
 import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
-import type { Ending, PortForward, VmState } from '../protocol/relay-protocol.ts';
+import type { PortForward, VmState } from '../protocol/relay-protocol.ts';
 import { REFUSALS } from './refusals.ts';
 import type { StoredLease, StoredVm } from '../store/relay-store.ts';
+import { SwitchoverEndings, type OwnersEnding } from './switchover-endings.ts';
 import type { Switch } from '../lan/switch.ts';
 import type { Note } from '../../shared/trace.ts';
 import { VmPort, type PortDrop } from '../lan/vm-port.ts';
@@ -28,9 +29,6 @@ const CONFIRM_BEAT_MS = 250;
 const CONFIRM_BEATS = 8;
 /** After a restart both sides must find their way back first. */
 const CONFIRM_BEATS_AFTER_RESTART = 40;
-/** Beats of a second in which a target may still take a VM whose owner ended it in the switchover; fewer while none is attached. */
-const COMMIT_AFTER_END_BEATS = 60;
-const COMMIT_AFTER_END_BEATS_WITHOUT_TARGET = 10;
 const REPLACED = 'A newer connection of the same host took this place.';
 
 export interface RoomVmWorld {
@@ -64,12 +62,6 @@ export interface RoomVmIdentity {
   readonly createdBy: { readonly hostId: HostId; readonly requestId: number };
 }
 
-/** What its owner said of a VM's end; null of one that never came to be. */
-export interface OwnersEnding {
-  readonly hostId: HostId;
-  readonly ending: Ending | null;
-}
-
 export class RoomVm implements PortOwner {
   readonly identity: RoomVmIdentity;
   readonly port: VmPort;
@@ -86,9 +78,7 @@ export class RoomVm implements PortOwner {
   private readonly announcer: Announcer;
   private readonly keeper: LeaseKeeper;
   private confirmTimer: Disposable | null = null;
-  /** Its owner has ended it in a switchover: so it ends, unless the target takes it. */
-  private ending: OwnersEnding | null = null;
-  private endingBeats = 0;
+  private readonly endings = new SwitchoverEndings();
 
   constructor(identity: RoomVmIdentity, ownerHostId: HostId, world: RoomVmWorld, stored?: StoredVm) {
     this.identity = identity;
@@ -159,30 +149,24 @@ export class RoomVm implements PortOwner {
     return [...this.sessions].some((session) => session.hostId === hostId);
   }
 
-  /** The owner has ended it: true if a switchover is on that may still move it, and that is waited for (NR29). */
-  endsAfterSwitchover(ending: OwnersEnding): boolean {
-    if (this.lease.state !== 'drained') return false;
-    if (this.ending === null) this.endingBeats = 0;
-    this.ending = ending;
-    return true;
-  }
-
-  /** Once a beat: how its owner ended it, if that was in a switchover that did not move it. */
-  endedInSwitchover(): OwnersEnding | null {
-    const { ending, lease } = this;
-    if (ending === null || lease.state === 'committed-unconfirmed') return null;
-    if (lease.ownerHostId !== ending.hostId) {
-      this.ending = null;
-      return null;
+  /** The owner has ended it: null if it may simply end, or a sentence if a switchover is on in which another host may still have it (NR29). */
+  endsAfterSwitchover(ending: OwnersEnding): string | null {
+    const { name } = this.identity;
+    if (this.lease.state === 'drained') {
+      this.endings.add(ending);
+      return `${name} is being handed over; it ends if no other host takes it.`;
     }
-    const beats = [...this.sessions].some((session) => session.role === 'target') ? COMMIT_AFTER_END_BEATS : COMMIT_AFTER_END_BEATS_WITHOUT_TARGET;
-    return lease.state === 'drained' && ++this.endingBeats < beats ? null : ending;
-  }
-
-  /** The target has ended it before it gave a sign of life: nobody waits for one any more (NR29). */
-  givesNoSignOfLife(): void {
+    if (this.lease.state !== 'committed-unconfirmed') return null;
+    // Nobody waits for a sign of life any more. A source that is away has until it comes back, or stays away for too long.
+    this.endings.add(ending);
     this.stopConfirming();
     this.confirmExpired();
+    return `${name} goes back to the host that it came from.`;
+  }
+
+  /** Once a beat: how its owner ended it, if that was in a switchover that left it to nobody. */
+  endedInSwitchover(): OwnersEnding | null {
+    return this.endings.ended(this.lease, [...this.sessions].some((session) => session.role === 'target'));
   }
 
   /** Throws StoreRefusal; then they are what they were. */
@@ -371,6 +355,7 @@ export class RoomVm implements PortOwner {
   }
 
   private movePort(toHostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): void {
+    this.endings.forget(toHostId);
     let target: PortSession | null = null;
     for (const session of this.sessions) {
       if (session.role === 'owner') session.role = 'former-owner';
@@ -386,6 +371,7 @@ export class RoomVm implements PortOwner {
 
   private giveBack(fromHostId: HostId, toHostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): void {
     this.stopConfirming();
+    this.endings.forget(fromHostId);
     const source = this.formerOwner(toHostId, (epoch - 2) as LeaseEpoch);
     for (const session of [...this.sessions]) {
       if (session.hostId !== fromHostId || session.role !== 'owner') continue;

@@ -16,7 +16,8 @@ import { Pace } from '../limits/pace.ts';
 import { RequestRefused } from './request-refused.ts';
 import { RoomHosts, type HostVoice } from './room-hosts.ts';
 import { RoomTelling } from './room-telling.ts';
-import { RoomVm, type OwnersEnding, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
+import type { OwnersEnding } from './switchover-endings.ts';
+import { RoomVm, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Trace, type TraceEntry } from '../../shared/trace.ts';
 import { Switch } from '../lan/switch.ts';
 import { freeMac, freeVmName, hex, MAX_VMS, VmAddresses } from '../lan/vm-identities.ts';
@@ -174,11 +175,8 @@ export class Room implements Disposable {
     const { name } = vm.identity;
     if (vm.ownerHostId !== hostId || vm.epoch !== epoch) throw new RequestRefused(`${name} belongs to another host now.`);
     const told: OwnersEnding = { hostId, ending: ending ?? null };
-    if (vm.endsAfterSwitchover(told)) throw new RequestRefused(`${name} is being handed over; it ends if no other host takes it.`);
-    if (vm.leaseState === 'committed-unconfirmed') {
-      vm.givesNoSignOfLife();
-      throw new RequestRefused(`${name} goes back to the host that it came from.`);
-    }
+    const refusal = vm.endsAfterSwitchover(told);
+    if (refusal !== null) throw new RequestRefused(refusal);
     this.end(vm, told);
   }
 

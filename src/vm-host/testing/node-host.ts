@@ -72,7 +72,8 @@ export class NodeHost implements AsyncDisposable {
   private spawn(): NodeVm {
     const vm: NodeVm = new NodeVm(() => this.vms.delete(vm));
     this.vms.add(vm);
-    vm.post({ type: 'prepare', guest: this.guest, relay: this.relay });
+    vm.post({ type: 'prepare', guest: this.guest });
+    vm.post({ type: 'join', relay: this.relay });
     return vm;
   }
 }

@@ -1,0 +1,93 @@
+/**
+ * A worker whose machine stands ready at the base snapshot, for the next VM of this tab: building it takes longer than
+ * anything else in a move. There is at most one, and only while `wanted`.
+ */
+import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { Disposable } from '../shared/disposable.ts';
+import { VmHandle } from './vm-handle.ts';
+
+/** It is built this long after it was first wanted: whatever made it so is done with the processor by then. */
+const BUILD_AFTER_MS = 1500;
+
+export interface StandbyOptions {
+  readonly spawn: () => Worker;
+  readonly clock: Clock;
+  /** Whether a worker that nobody needs yet is worth its memory now. */
+  readonly wanted: () => boolean;
+}
+
+export class Standby implements Disposable {
+  private readonly options: StandbyOptions;
+  private guest: GuestSet | null = null;
+  private ready: VmHandle | null = null;
+  private timer: Disposable | null = null;
+  /** One could not be built: it is not tried again. A VM that needs its worker says why. */
+  private hasFailed = false;
+
+  constructor(options: StandbyOptions) {
+    this.options = options;
+  }
+
+  /** The guest's parts are here. */
+  loaded(guest: GuestSet): void {
+    this.guest = guest;
+    this.reconsider();
+  }
+
+  /** What `wanted` asks about may have changed. */
+  reconsider(): void {
+    if (!this.isWanted()) {
+      this.dispose();
+    } else if (this.ready === null) {
+      this.timer ??= this.options.clock.setTimeout(() => {
+        this.timer = null;
+        if (this.isWanted()) this.build();
+      }, BUILD_AFTER_MS);
+    }
+  }
+
+  /** A worker with this guest's machine: the one that stands ready, or a new one that begins to build it. Throws if no worker can be made. */
+  take(guest: GuestSet): VmHandle {
+    const { ready } = this;
+    this.ready = null;
+    this.timer?.dispose();
+    this.timer = null;
+    return ready ?? this.spawn(guest);
+  }
+
+  dispose(): void {
+    this.timer?.dispose();
+    this.timer = null;
+    this.ready?.dispose();
+    this.ready = null;
+  }
+
+  private isWanted(): boolean {
+    return this.guest !== null && !this.hasFailed && this.options.wanted();
+  }
+
+  private build(): void {
+    if (this.guest === null || this.ready !== null) return;
+    try {
+      const handle = this.spawn(this.guest);
+      this.ready = handle;
+      handle.messages.on(({ type }) => {
+        if (type === 'failed' && this.ready === handle) this.failed();
+      });
+    } catch {
+      this.failed();
+    }
+  }
+
+  private failed(): void {
+    this.hasFailed = true;
+    this.dispose();
+  }
+
+  private spawn(guest: GuestSet): VmHandle {
+    const handle = new VmHandle(this.options.spawn);
+    handle.post({ type: 'prepare', guest });
+    return handle;
+  }
+}
