@@ -266,6 +266,18 @@ describe('a wish to cancel', () => {
     expect(moves()).toBe(0);
   });
 
+  it('holds for all that this tab has asked for: who presses twice means both', async () => {
+    const { c, moves } = threeTabs();
+    c.cutOff = true;
+    const reports = [c.migrations.migrate(VM, B, {}), c.migrations.migrate(VM, B, {})];
+    await vi.advanceTimersByTimeAsync(100);
+    c.cutOff = false;
+    await c.migrations.cancel(VM);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect((await Promise.all(reports)).map(({ outcome }) => outcome)).toEqual(['cancelled', 'cancelled']);
+    expect(moves()).toBe(0);
+  });
+
   it('holds for a move that waits for hosts to find each other again', async () => {
     const { c, moves } = threeTabs();
     c.present = new Promise(() => undefined);

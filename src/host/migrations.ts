@@ -208,8 +208,12 @@ export class Migrations implements Disposable {
     const wishes = [...this.wishes].filter((wish) => wish.vmId === vmId);
     const waiting = wishes.filter((wish) => wish.asked === null);
     for (const wish of waiting) wish.cancel();
-    const asked = wishes.find((wish) => wish.asked !== null)?.asked ?? null;
-    if (asked !== null) return this.askToCancel(asked.owner, vmId, asked.requestId);
+    const asked = wishes.flatMap((wish) => wish.asked ?? []);
+    if (asked.length > 0) {
+      // Whoever pressed Migrate twice means both; and if one has moved the VM, it was too late.
+      const refusals = await Promise.all(asked.map(({ owner, requestId }) => this.askToCancel(owner, vmId, requestId)));
+      return refusals.find((refusal) => refusal !== null) ?? null;
+    }
     if (waiting.length > 0) return null;
     const owner = this.options.ownerNow(vmId);
     return owner === null || owner === this.options.self ? this.notBeingMoved(vmId) : this.askToCancel(owner, vmId, null);

@@ -4,6 +4,7 @@ import { openGuestDisk } from '../emulator-bridge/guest-artefacts.ts';
 import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';
 import { platformTasks } from '../emulator-bridge/platform-tasks.ts';
 import { systemClock } from '../shared/system-clock.ts';
+import { rehearse } from './rehearsal.ts';
 import type { VmHostPlatform } from './vm-host.ts';
 
 const tasks = platformTasks();
@@ -16,6 +17,7 @@ export const emulated: Omit<VmHostPlatform, 'post' | 'listen' | 'openSocket'> = 
     const digests = { emulator: manifest.emulator.sha256, disk: manifest.disk.sha256, snapshot: manifest.snapshot.sha256 };
     return createMachine({ ...guest.parts, disk: openGuestDisk(guest) }, { digests });
   },
+  rehearse,
   async createEngines() {
     const [compressor, pageHash] = await Promise.all([createCompressor(), createPageHash()]);
     return { compressor, pageHash };

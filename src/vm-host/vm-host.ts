@@ -15,6 +15,7 @@ import { ConsoleGate, MAX_HELD_PIECES, type ConsoleInputHeard } from './console-
 import { GuestAgent } from './guest-agent.ts';
 import { GuestWallClock } from './guest-wall-clock.ts';
 import { migrateAway, type Departure } from './migrate-away.ts';
+import type { Stage } from './rehearsal.ts';
 import { receiveVm, type Arriving } from './receive-vm.ts';
 import type { MigrationEngines, ResidentVm, WorkerContext } from './worker-context.ts';
 
@@ -31,8 +32,12 @@ export interface VmHostPlatform {
   /** A machine without its base snapshot. */
   readonly createMachine: (guest: GuestSet) => Promise<Machine>;
   readonly createEngines: () => Promise<MigrationEngines>;
+  /** Runs the code of a move for its own sake (rehearsal.ts), until it is not wanted any more. */
+  readonly rehearse: (stage: Stage, isWanted: () => boolean) => Promise<void>;
 }
 
+/** A VM that has just come has other things to do with the processor. */
+const REHEARSE_AFTER_MS = 2500;
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
 
 /** Serves the worker's host for as long as the worker lives. */
@@ -46,28 +51,29 @@ export function runVmHost(platform: VmHostPlatform): void {
   let departure: Departure | null = null;
   let arriving: Arriving | null = null;
   const desk = new Desk();
+  const underway: Underway = {
+    vmEnded: (reason) => departure?.vmEnded(reason),
+    settled: () => (departure ?? arriving)?.done ?? Promise.resolve(),
+  };
 
   const fail = (error: unknown): void => post({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
 
   function settle(vm: ResidentVm): void {
     resident = vm;
     desk.settle(vm);
+    platform.clock.setTimeout(() => rehearse(platform, machine, engines, () => resident === vm && departure === null), REHEARSE_AFTER_MS);
   }
 
   listen((message) => {
     switch (message.type) {
       case 'prepare':
-        engines = platform.createEngines();
-        // A migration that needs them says why they are not there.
-        engines.catch(() => undefined);
+        engines = enginesOf(platform);
         machine = buildMachine(message.guest, platform);
         machine.catch(fail);
+        rehearse(platform, machine, engines, () => context === null);
         break;
       case 'join':
-        context = makeContext(message.relay, need(engines), platform, {
-          vmEnded: (reason) => departure?.vmEnded(reason),
-          settled: () => (departure ?? arriving)?.done ?? Promise.resolve(),
-        });
+        context = makeContext(message.relay, need(engines), platform, underway);
         break;
       case 'start': {
         const ready = need(context);
@@ -104,8 +110,7 @@ export function runVmHost(platform: VmHostPlatform): void {
       case 'no-link':
         departure?.noLink(message.reason);
         break;
-      case 'cancel':
-        // If there is none any more, its report is on its way to the page.
+      case 'cancel': // If there is none any more, its report is on its way to the page.
         departure?.cancel();
         break;
       case 'target-left':
@@ -153,6 +158,19 @@ class Desk {
         break;
     }
   }
+}
+
+function enginesOf({ createEngines }: VmHostPlatform): Promise<MigrationEngines> {
+  const engines = createEngines();
+  // A migration that needs them says why they are not there.
+  engines.catch(() => undefined);
+  return engines;
+}
+
+/** What fails in it fails again, and is told, where it counts. */
+function rehearse(platform: VmHostPlatform, machine: Promise<Machine>, engines: Promise<MigrationEngines> | null, isWanted: () => boolean): void {
+  const { clock, nextTask } = platform;
+  if (isWanted()) Promise.all([machine, need(engines)]).then(([built, ready]) => platform.rehearse({ machine: built, engines: ready, clock, nextTask }, isWanted)).catch(() => undefined);
 }
 
 function need<T>(value: T | null): T {

@@ -1,0 +1,68 @@
+/**
+ * Runs the code of a move over memory of a machine, with nobody at the other end: a browser compiles code well only
+ * after it has run for a while, and a worker that has never moved a VM would do its first round at a third of the speed.
+ */
+import type { Machine } from '../emulator-bridge/machine.ts';
+import { DeviceAssembly, serializeDevices } from '../migration/device-codec.ts';
+import { PageSink } from '../migration/page-sink.ts';
+import { PageStream } from '../migration/page-stream.ts';
+import { totalPages, type TargetVm } from '../migration/ports.ts';
+import { Bitmap } from '../shared/bitmap.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { MigrationEngines } from './worker-context.ts';
+
+/** After so many turns the first round of a move is no faster with more. */
+const TURNS = 6;
+const PAGES_A_TURN = 400;
+/** Pages from all over the memory, others in each turn. */
+const STRIDE = 7;
+const TURN_OFFSET = 3001;
+/** Between turns: the guest, or the page, has the processor. */
+const REST_MS = 30;
+
+export interface Stage {
+  readonly machine: Pick<Machine, 'space' | 'readPages' | 'differsFromBase' | 'saveDevices' | 'state'>;
+  readonly engines: MigrationEngines;
+  readonly clock: Clock;
+  readonly nextTask: () => Promise<void>;
+}
+
+/** Ends early once `isWanted` says so. Rejects if the machine is gone. */
+export async function rehearse({ machine, engines, clock, nextTask }: Stage, isWanted: () => boolean): Promise<void> {
+  const { compressor, pageHash } = engines;
+  const { space } = machine;
+  // Takes in what comes and changes nothing.
+  const listener = { space, writePages: () => undefined } as unknown as TargetVm;
+  for (let turn = 0; turn < TURNS && isWanted(); turn++) {
+    const sink = new PageSink(listener, compressor, pageHash);
+    const payloads: Uint8Array[] = [];
+    const link = {
+      sendBulk(_type: 'pages' | 'devices', payload: Uint8Array): number {
+        payloads.push(payload);
+        return payload.length;
+      },
+      writable: () => Promise.resolve(),
+    };
+    const stream = new PageStream({
+      vm: machine, clock, compressor, pageHash, nextTask, bandwidthBytesPerSecond: Number.POSITIVE_INFINITY, roundTripMs: () => null, onSent: () => undefined,
+    }, link);
+    const pages = new Bitmap(totalPages(space));
+    for (let count = 0; count < PAGES_A_TURN; count++) pages.add((count * STRIDE + turn * TURN_OFFSET) % space.ramPages);
+    machine.differsFromBase();
+    stream.add(pages);
+    await stream.flush();
+    for (const payload of payloads) {
+      await nextTask();
+      sink.apply('pages', payload);
+    }
+    if (machine.state === 'stopped' && isWanted()) await rehearseDevices(machine, engines);
+    await new Promise<void>((resolve) => clock.setTimeout(resolve, REST_MS));
+  }
+}
+
+async function rehearseDevices(machine: Stage['machine'], { compressor }: MigrationEngines): Promise<void> {
+  const devices = await machine.saveDevices();
+  const assembly = new DeviceAssembly();
+  for (const piece of serializeDevices(devices, compressor)) assembly.add(piece, compressor);
+  assembly.finish(devices.length);
+}
