@@ -96,6 +96,8 @@ class V86Pc implements Machine {
   private lives = false;
   /** Memory was written behind the emulator's back: its TLB and compiled code may be of what was there before. */
   private stale = false;
+  /** The devices of the base snapshot, while nothing has happened since it was loaded. */
+  private untouched: Uint8Array | null = null;
 
   constructor(parts: MachineParts, options: MachineOptions, instance: V86Instance, overlay: OverlayDisk, tracking: WriteTracking) {
     const digests = options.digests ?? { emulator: '', disk: '', snapshot: '' };
@@ -166,12 +168,15 @@ class V86Pc implements Machine {
     this.mustBe('stopped', 'load a base snapshot into');
     this.memory.clearFirmware();
     base.writePages((pages, data) => this.memory.writePages(pages, data));
-    const state = decodeDeviceState(base.devices);
-    this.devices.check(state.v86);
-    this.restore(state);
-    this.clock.continueFrom(state.clock, 'switched-off');
+    this.restoreBase(base.devices);
     this.memory.isBase();
+    this.untouched = base.devices;
     this.stale = true;
+  }
+
+  restoreBaseDevices(): void {
+    if (this.untouched === null) throw wrongMoment('The devices are not those of a base snapshot that was just loaded.');
+    this.restoreBase(this.untouched);
   }
 
   async startDirtyLog(): Promise<void> {
@@ -207,6 +212,7 @@ class V86Pc implements Machine {
 
   writePages(pages: Uint32Array, data: Uint8Array): void {
     this.mustBe('stopped', 'write pages of');
+    this.untouched = null;
     this.memory.writePages(pages, data);
     this.stale = true;
   }
@@ -249,6 +255,7 @@ class V86Pc implements Machine {
   restoreDevices(bytes: Uint8Array): Promise<void> {
     return atOnce(() => {
       this.mustBe('stopped', 'restore the devices of');
+      this.untouched = null;
       const state = decodeDeviceState(bytes);
       this.devices.check(state.v86);
       this.restore(state);
@@ -260,6 +267,7 @@ class V86Pc implements Machine {
   run(stoppedForMs: number): Promise<void> {
     return atOnce(() => {
       this.mustBe('stopped', 'start');
+      this.untouched = null;
       if (this.stale) {
         this.cpu.wm.exports.jit_clear_cache_js();
         this.cpu.full_clear_tlb();
@@ -306,6 +314,7 @@ class V86Pc implements Machine {
   discard(): void {
     if (this.now === 'discarded') return;
     this.now = 'discarded';
+    this.untouched = null;
     this.pacer.dispose();
     this.overlay.dispose();
     for (const port of Object.values(this.ports)) port.dispose();
@@ -330,6 +339,13 @@ class V86Pc implements Machine {
 
   private saveHidden(): Uint8Array {
     return saveHiddenState(this.cpu, this.panickedAt === null ? null : (this.instructionCount() - this.panickedAt) >>> 0);
+  }
+
+  private restoreBase(devices: Uint8Array): void {
+    const state = decodeDeviceState(devices);
+    this.devices.check(state.v86);
+    this.restore(state);
+    this.clock.continueFrom(state.clock, 'switched-off');
   }
 
   /** A failure leaves devices of two machines mixed: this one is discarded then. */

@@ -86,6 +86,22 @@ async function askAgent(machine: Machine, line: string, answer: RegExp): Promise
 describe.skipIf(guest === null)('the guest\'s devices', () => {
   if (guest === null) return;
 
+  it('restores the devices of its base as often as it likes, until something happens, and is the same machine all the while', async () => {
+    const machine = await fresh(guest);
+    const saved = await machine.saveDevices();
+    for (let turn = 0; turn < 3; turn++) machine.restoreBaseDevices();
+    const again = await machine.saveDevices();
+    // A checksum, and one number of 8 bytes that is the host's time at which it was saved.
+    expect([again.length, saved.filter((byte, at) => byte !== again[at]).length <= 4 + 8]).toEqual([saved.length, true]);
+    expect(machine.differsFromBase().count()).toBe(0);
+    const console = new GuestConsole(machine);
+    await machine.run(0);
+    await console.begin();
+    expect(await console.run('echo $((40 + 2))')).toContain('42');
+    await machine.pause();
+    expect(() => machine.restoreBaseDevices()).toThrow('just loaded');
+  }, GUEST_LIMIT_MS);
+
   it('a paste of 32 KiB arrives whole, also when nobody reads it for a while', async () => {
     const { console } = await started(guest);
     const text = lines(32 * 1024);

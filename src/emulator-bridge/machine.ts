@@ -82,6 +82,8 @@ export interface Machine extends SourceVm, TargetVm {
   onTrouble(listener: (sentence: string) => void): Disposable;
   /** Loads RAM and devices of the base snapshot; the machine stays stopped. Once, before anything else. */
   loadBaseSnapshot(snapshot: Uint8Array): Promise<void>;
+  /** Restores the devices of the base snapshot once more, which changes nothing: a rehearsal of an arrival. Only while nothing else has happened since it was loaded; throws otherwise. */
+  restoreBaseDevices(): void;
   /** The guest's time-stamp counter (`rdtsc`): nanoseconds since it booted, wherever it ran. */
   timeStamp(): bigint;
   /** Sets the real-time clock, in milliseconds since 1970. The guest reads it when it boots. */

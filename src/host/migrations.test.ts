@@ -218,6 +218,8 @@ describe('Migrations', () => {
     const report = c.migrations.migrate(VM, B, {});
     while (sent.length === 0) await Promise.resolve();
     const cancelled = c.migrations.cancel(VM);
+    for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+    expect(sent.map(({ type }) => type)).toEqual(['migrate', 'cancel']);
     for (const message of sent) c.migrations.undeliverable(A, message);
     expect(await report).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: expect.stringContaining('cannot be reached') as string });
     await expect(cancelled).rejects.toThrow('cannot be reached');
@@ -295,6 +297,13 @@ describe('a wish to cancel', () => {
     await b.migrations.cancel(VM);
     expect(await report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
     expect(moves()).toBe(0);
+  });
+
+  it('is told at once that the tab which runs the VM has gone, also while the server is away', async () => {
+    const { c } = threeTabs();
+    c.cutOff = true;
+    c.present = Promise.resolve(false);
+    await expect(c.migrations.cancel(VM)).rejects.toThrow('is away');
   });
 
   it('is told that the move has ended, for a while, and then that there is none', async () => {

@@ -220,6 +220,8 @@ export class Migrations implements Disposable {
   }
 
   private async askToCancel(owner: HostId, vmId: VmId, migrateRequestId: string | null): Promise<string | null> {
+    // Of a host that is gone already nobody will say that it leaves.
+    if (!await this.options.whenPresent(owner)) return this.ownerAwayText();
     const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId, migrateRequestId }));
     return 'answer' in outcome ? outcome.answer : this.lostText(outcome.lost);
   }
@@ -260,7 +262,7 @@ export class Migrations implements Disposable {
     if (owner === this.options.self) return this.run(wish, targetId, options);
     const present = await Promise.race([this.options.whenPresent(owner), wish.cancelled]);
     if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
-    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', this.whyNot ?? (this.cutOffAt === null ? OWNER_AWAY : LOST_TEXTS['not-delivered']));
+    if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', this.ownerAwayText());
     // It may have moved, or ended, while this tab waited.
     if (this.options.ownerNow(vmId) !== owner) return this.fulfil(wish, targetId, options);
     const outcome = await this.asked.ask(owner, (requestId) => {
@@ -268,6 +270,11 @@ export class Migrations implements Disposable {
       this.options.send(owner, { type: 'migrate', requestId, vmId, targetId, options });
     });
     return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', this.lostText(outcome.lost));
+  }
+
+  /** A tab that is cut off itself knows nothing of the other one. */
+  private ownerAwayText(): string {
+    return this.whyNot ?? (this.cutOffAt === null ? OWNER_AWAY : LOST_TEXTS['not-delivered']);
   }
 
   private lostText(lost: keyof typeof LOST_TEXTS): string {

@@ -233,7 +233,7 @@ export interface TerminalConsole extends VmConsole {
 export interface Tab extends TabMotion {
   console(vmId: string): TerminalConsole;
   view(): TabView;
-  /** After any change of view(); coalesced to at most one per animation frame's worth of time. */
+  /** After any change of view(); at most ten times a second. */
   onView(callback: () => void): () => void;
   /** Hands the VM's screen to a canvas element (its control was transferred), or null to take it away. */
   attachScreen(vmId: string, canvas: OffscreenCanvas | null): void;

@@ -4,8 +4,10 @@ import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { TabView } from './scripting-interface.ts';
 
-/** The view is told at most this often; a screen shows no more. */
-const VIEW_EVERY_MS = 16;
+/** What changes together is told together: a screen shows no more. */
+const VIEW_AFTER_MS = 16;
+/** The view is told at most this often: drawing it takes time that the VMs have then not. */
+const VIEW_EVERY_MS = 100;
 
 export class TabStatus implements Disposable {
   /** Settled once: the tab has joined its room, or is refused. */
@@ -17,6 +19,7 @@ export class TabStatus implements Disposable {
   private readonly clock: Clock;
   private settleReady: { readonly resolve: () => void; readonly reject: (error: Error) => void } | null = null;
   private timer: Disposable | null = null;
+  private toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -28,10 +31,12 @@ export class TabStatus implements Disposable {
   }
 
   changed(): void {
+    const now = this.clock.now();
     this.timer ??= this.clock.setTimeout(() => {
       this.timer = null;
+      this.toldAt = this.clock.now();
       this.viewChanged.emit();
-    }, VIEW_EVERY_MS);
+    }, Math.max(VIEW_AFTER_MS, this.toldAt + VIEW_EVERY_MS - now));
   }
 
   joined(): void {

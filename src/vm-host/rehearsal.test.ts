@@ -15,7 +15,7 @@ const clock: Stage['clock'] = {
 const nextTask = (): Promise<void> => Promise.resolve();
 
 function stage(state: 'stopped' | 'running') {
-  const calls = { read: 0, saved: 0 };
+  const calls = { read: 0, saved: 0, restored: 0 };
   const machine: Stage['machine'] = {
     space: MODEL_SPACE, state,
     readPages: (pages, into) => {
@@ -28,6 +28,9 @@ function stage(state: 'stopped' | 'running') {
       calls.saved++;
       return Promise.resolve(new Uint8Array(70_000).fill(7));
     },
+    restoreBaseDevices: () => {
+      calls.restored++;
+    },
   };
   return { calls, machine };
 }
@@ -36,13 +39,13 @@ it('reads pages and saves the devices of a machine that stands ready, and writes
   const { calls, machine } = stage('stopped');
   await rehearse({ machine, engines: ENGINES, clock, nextTask }, () => true);
   expect(calls.read).toBeGreaterThan(MODEL_SPACE.ramPages);
-  expect(calls.saved).toBe(6);
+  expect([calls.saved, calls.restored]).toEqual([6, 6]);
 });
 
 it('leaves the devices of one that runs alone', async () => {
   const { calls, machine } = stage('running');
   await rehearse({ machine, engines: ENGINES, clock, nextTask }, () => true);
-  expect([calls.read > 0, calls.saved]).toEqual([true, 0]);
+  expect([calls.read > 0, calls.saved, calls.restored]).toEqual([true, 0, 0]);
 });
 
 it('ends as soon as the machine is needed', async () => {

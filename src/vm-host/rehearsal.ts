@@ -21,7 +21,7 @@ const TURN_OFFSET = 3001;
 const REST_MS = 30;
 
 export interface Stage {
-  readonly machine: Pick<Machine, 'space' | 'readPages' | 'differsFromBase' | 'saveDevices' | 'state'>;
+  readonly machine: Pick<Machine, 'space' | 'readPages' | 'differsFromBase' | 'saveDevices' | 'restoreBaseDevices' | 'state'>;
   readonly engines: MigrationEngines;
   readonly clock: Clock;
   readonly nextTask: () => Promise<void>;
@@ -65,4 +65,5 @@ async function rehearseDevices(machine: Stage['machine'], { compressor }: Migrat
   const assembly = new DeviceAssembly();
   for (const piece of serializeDevices(devices, compressor)) assembly.add(piece, compressor);
   assembly.finish(devices.length);
+  machine.restoreBaseDevices();
 }

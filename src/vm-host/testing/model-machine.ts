@@ -64,6 +64,10 @@ export class ModelMachine extends ModelVm implements Machine {
     return this.host.whenPicked('load the base snapshot');
   }
 
+  restoreBaseDevices(): void {
+    // A model has nothing to rehearse.
+  }
+
   timeStamp(): bigint {
     return BigInt(this.counter);
   }
