@@ -79,7 +79,7 @@ async function goesOn(host: HostPage, last: number): Promise<void> {
 /** The VM runs at `here` and nowhere else: it goes on there from where it was, once, and whole. */
 async function runsOnceAt(here: HostPage, others: readonly HostPage[], vmId: string): Promise<void> {
   await goesOn(here, Math.max(...(await Promise.all([here, ...others].map(lastTick)))));
-  for (const other of others) await pollFor(`${other.label} to have no VM worker`, () => other.page.workers().length === 0, 30_000);
+  for (const other of others) await pollFor(`${other.label} to have no VM worker`, async () => (await other.vmWorkers()) === 0, 30_000);
   expectOneRun(...(await Promise.all([here, ...others].map(printedBy))));
   expect(await here.vm(vmId)).toMatchObject({ state: 'running', hostId: await here.id() });
   await here.type(vmId, '\n');
@@ -122,7 +122,7 @@ test('C3: the source is killed before the commit: the VM is lost with it, the ta
   void migrate();
   await reached('rounds');
   await source.page.close({ runBeforeUnload: false });
-  await pollFor('the target to have no VM worker', () => target.page.workers().length === 0, NEWS_LIMIT_MS);
+  await pollFor('the target to have no VM worker', async () => (await target.vmWorkers()) === 0, NEWS_LIMIT_MS);
   await pollFor('a sentence in the log of the target', () => target.page.evaluate((id) => (window.tabmotion as unknown as { view(): { log: { level: string; vmId: string | null }[] } }).view().log.some((line) => line.level === 'bad' && line.vmId === id), vmId));
   expect((await room.describe(server.origin)).vms.filter((vm) => vm.ownerHostId !== vmId && vm.id !== vmId)).toEqual([]);
   const fresh = await target.start();

@@ -40,7 +40,7 @@ test('a PC whose tab is away is forgotten at the second press, and ends in that 
     cable.mend();
     await expect(owner.page.locator(`[data-testid=vm-chip][data-vm-id="${vmId}"]`)).toHaveAttribute('data-state', 'ended');
     await expect(owner.page.getByTestId('migration-log')).toContainText('The room has forgotten this PC while this tab was away');
-    await pollFor('the owner to have no VM worker', () => owner.page.workers().length === 0);
+    await pollFor('the owner to have no VM worker', async () => (await owner.vmWorkers()) === 0);
     expect(await vms()).toEqual([next.id]);
     expect((await other.run(next.id, 'echo on its own')).output).toBe('on its own');
   } finally {

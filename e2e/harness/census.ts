@@ -3,6 +3,7 @@ import type { Page } from '@playwright/test';
 import type { HostPage } from './host-page.ts';
 
 export interface Census {
+  /** But for one whose machine only stands ready. */
   readonly workers: number;
   /** Open data channels of all its peer connections, those handed to workers included. */
   readonly dataChannels: number;
@@ -34,5 +35,5 @@ export async function census(host: HostPage): Promise<Census> {
     }
     return open;
   });
-  return { workers: host.page.workers().length, dataChannels };
+  return { workers: await host.vmWorkers(), dataChannels };
 }

@@ -1,5 +1,6 @@
 /** A tab of the room in Playwright's Chromium. */
 import type { ConsoleMessage, Page } from '@playwright/test';
+import type { Tab } from '../../src/host/scripting-interface.ts';
 import { ScriptedTab } from './scripted-tab.ts';
 
 export class HostPage extends ScriptedTab {
@@ -19,6 +20,12 @@ export class HostPage extends ScriptedTab {
       this.errors.push(error.message);
     });
     page.on('crash', () => this.messages.push('the tab crashed'));
+  }
+
+  /** Its workers, but for the one whose machine only stands ready. */
+  async vmWorkers(): Promise<number> {
+    const standby = await this.page.evaluate(() => (window.tabmotion as unknown as Tab).view().standby);
+    return this.page.workers().length - (standby ? 1 : 0);
   }
 
   async open(address: string): Promise<void> {

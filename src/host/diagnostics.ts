@@ -15,6 +15,7 @@ export async function gatherDiagnostics({ options, access, self, room, views, mi
     host: { id: self, name: room.hostNameOf(self) },
     trouble: view.trouble,
     links: view.links,
+    standby: view.standby,
     hosts: views.publicHosts(),
     vms: views.publicVms(),
     underWay: view.migrations,

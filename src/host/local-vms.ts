@@ -217,7 +217,12 @@ export class LocalVms {
     for (const vm of this.vms.values()) this.tellState(vm);
   }
 
-  /** The room's hosts or VMs are others now. */
+  /** A machine stands ready for the next VM. */
+  get hasStandby(): boolean {
+    return this.standby.isThere;
+  }
+
+  /** The room's hosts or VMs are others now, or this tab is in it no more. */
   roomChanged(): void {
     this.standby.reconsider();
   }

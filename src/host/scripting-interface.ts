@@ -90,6 +90,7 @@ export interface Diagnostics {
   readonly trouble: string | null;
   /** Which link reaches each other host. */
   readonly links: Readonly<Record<string, LinkKind | 'trying'>>;
+  readonly standby: boolean;
   readonly hosts: readonly TabMotionHost[];
   readonly vms: readonly TabMotionVm[];
   readonly underWay: readonly MigrationProgress[];
@@ -211,6 +212,8 @@ export interface TabView {
   readonly log: readonly LogLine[];
   /** Which link reaches each other host. */
   readonly links: Readonly<Record<string, LinkKind | 'trying'>>;
+  /** A machine stands ready here for the VM that comes next. */
+  readonly standby: boolean;
 }
 
 /** A console as the page's terminal reads it. */

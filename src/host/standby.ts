@@ -29,6 +29,11 @@ export class Standby implements Disposable {
     this.options = options;
   }
 
+  /** A worker stands ready, or is being built. */
+  get isThere(): boolean {
+    return this.ready !== null;
+  }
+
   /** The guest's parts are here. */
   loaded(guest: GuestSet): void {
     this.guest = guest;

@@ -141,7 +141,7 @@ export class TabParts {
     return new LocalVms({
       self, clock, room, log,
       spawn: this.options.spawnVmWorker,
-      mayReceive: () => this.options.platform.hasRoomForStandby && room.vms.some((vm) => vm.hostId !== self && vm.ownerPresent),
+      mayReceive: () => this.options.platform.hasRoomForStandby && room.refusal === null && room.vms.some((vm) => vm.hostId !== self && vm.ownerPresent),
       relay: () => ({ url: this.relayUrl, room: this.access.room as RoomName, key: this.address.key, hostId: self, hostToken: this.hostToken }),
       loadGuest: guest.load,
       guestLoaded: () => {

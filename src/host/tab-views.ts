@@ -51,7 +51,7 @@ export class TabViews {
   }
 
   view(): TabView {
-    const { room, address, status, endedVms, migrations, log, links, self, roomName, secure } = this.sources;
+    const { room, address, status, localVms, endedVms, migrations, log, links, self, roomName, secure } = this.sources;
     return {
       room: roomName,
       invitation: address.invitation,
@@ -68,6 +68,7 @@ export class TabViews {
       reports: migrations.reports(),
       log: log.view(),
       links: Object.fromEntries(room.hostIds().filter((hostId) => hostId !== self).map((hostId) => [hostId, links.kindFor(hostId)])),
+      standby: localVms.hasStandby,
     };
   }
 }

@@ -43,6 +43,7 @@ function wireServer(parts: TabParts): void {
   room.refused.on((reason) => {
     links.refused(reason);
     migrations.refused(reason);
+    localVms.roomChanged();
     status.refused(reason);
   });
   room.lost.on((reason) => {

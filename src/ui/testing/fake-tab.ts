@@ -53,6 +53,7 @@ export class FakeTab implements Tab {
       migrations: [],
       reports: [],
       log: [],
+      standby: false,
       links: Object.fromEntries(others.map((host, index) => [host.id, index % 3 === 2 ? 'relay' : index % 3 === 1 ? 'local' : 'webrtc'] as const)),
     };
     if (options.starting === true) this.pretendStart();

@@ -47,7 +47,7 @@ export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm(
   return {
     view: {
       room: 'default', invitation: 'http://192.0.2.1:8686/?room=default#key', address: 'http://localhost:8686/?room=default#key', othersCanJoin: true, owner: null, secure: true, starting: null, trouble: null, hosts,
-      vms: selected === null ? [] : [selected], endedVms: [], migrations: [], reports: [], log: [], links: {}, ...view,
+      vms: selected === null ? [] : [selected], endedVms: [], migrations: [], reports: [], log: [], links: {}, standby: false, ...view,
     },
     selfId: HERE,
     selected,
