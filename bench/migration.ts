@@ -55,9 +55,9 @@ export const LOADS: readonly GuestLoad[] = [
   { name: 'dirty 16 MiB, 2000 pages/s', command: 'dirty 16 2000 > /dev/null &\n' },
 ];
 
-/** Moves a loaded guest to and fro; the reports of `moves` migrations. */
 const SETTLE_MS = 3000;
 
+/** Moves a loaded guest to and fro; the reports of `moves` migrations. */
 export async function migrations(browser: Browser, server: ServerProcess, load: GuestLoad, moves: number): Promise<MigrationReport[]> {
   const context = await browser.newContext();
   const room = newRoom();
