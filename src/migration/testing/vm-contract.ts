@@ -129,12 +129,18 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
 interface Readable {
   readonly space: PageSpace;
   readPages(pages: Uint32Array, into: Uint8Array): void;
+  differsFromBase(): Bitmap;
 }
 
+/** All of memory and what was written of the disk; the rest of that, which nobody can read from a VM, is zero. */
 function everything(vm: Readable): Uint8Array {
-  const count = totalPages(vm.space);
-  const all = new Uint8Array(count * PAGE_SIZE);
-  vm.readPages(Uint32Array.from({ length: count }, (_, page) => page), all);
+  const { ramPages, videoPages } = vm.space;
+  const all = new Uint8Array(totalPages(vm.space) * PAGE_SIZE);
+  const memory = Uint32Array.from({ length: ramPages + videoPages }, (_, page) => page);
+  vm.readPages(memory, all.subarray(0, memory.length * PAGE_SIZE));
+  for (const page of vm.differsFromBase().toArray().filter((page) => page >= memory.length)) {
+    vm.readPages(Uint32Array.of(page), all.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE));
+  }
   return all;
 }
 
