@@ -10,6 +10,7 @@ export const LONG_TESTS: readonly string[] = [
   'src/emulator-bridge/guest-devices.test.ts',
   'src/emulator-bridge/guest-end.test.ts',
   'src/emulator-bridge/twin.test.ts',
+  'src/emulator-bridge/vm-contract.test.ts',
   'src/emulator-bridge/write-tracking.test.ts',
   'src/emulator-bridge/x87-control.test.ts',
   'src/net-relay/gateway/guest-kernel.test.ts',
