@@ -4,7 +4,6 @@ import { HostPage } from '../e2e/harness/host-page.ts';
 import { pollFor } from '../e2e/harness/poll-for.ts';
 import { newRoom } from '../e2e/harness/room.ts';
 import type { ServerProcess } from '../e2e/harness/server-process.ts';
-import type { Tab } from '../src/host/scripting-interface.ts';
 import type { MigrationReport } from '../src/migration/report.ts';
 
 /** Beginning of the page's load until its shell has answered a typed line, in milliseconds. */
@@ -76,7 +75,7 @@ export async function migrations(browser: Browser, server: ServerProcess, load: 
   for (let move = 0; move < moves; move++) {
     const [from, to] = move % 2 === 0 ? [first, second] : [second, first];
     // A moment between moves, so that each finds a guest that has settled, and a machine that stands ready, as it does for people.
-    await pollFor('a machine to stand ready at the target', () => to.page.evaluate(() => (window.tabmotion as unknown as Tab).view().standby), 60_000);
+    await pollFor('a machine to stand ready at the target', () => to.hasStandby(), 60_000);
     await from.page.waitForTimeout(SETTLE_MS);
     reports.push(await from.migrate(vmId, await to.id(), { maxPauseMs: 100 }));
   }

@@ -1,5 +1,4 @@
 /** C5: many migrations, back and forth, under load. Nothing is lost, and nothing is left behind. */
-import type { Tab } from '../src/host/scripting-interface.ts';
 import { FULL } from '../src/shared/testing/full.ts';
 import { census, countConnections } from './harness/census.ts';
 import { growth, TabMemory, type HeapBytes } from './harness/memory.ts';
@@ -54,7 +53,7 @@ test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, lea
     expect(await to.host.consoleText(vmId)).not.toMatch(/bad=[1-9]/);
     // Each tab is measured in the same role every time.
     if (hop % 2 === 0) continue;
-    await pollFor('the next machine to stand ready', async () => from.host.page.evaluate(() => (window.tabmotion as unknown as Tab).view().standby));
+    await pollFor('the next machine to stand ready', () => from.host.hasStandby());
     for (const { memory, listeners } of tabs) listeners.push(await memory.eventListeners());
     if (hop + 1 !== SETTLING_HOPS) continue;
     for (const { memory } of tabs) settled.push(await memory.heapBytes());

@@ -22,10 +22,14 @@ export class HostPage extends ScriptedTab {
     page.on('crash', () => this.messages.push('the tab crashed'));
   }
 
+  /** A machine stands ready in it for the next VM. */
+  hasStandby(): Promise<boolean> {
+    return this.page.evaluate(() => (window.tabmotion as unknown as Tab).view().standby);
+  }
+
   /** Its workers, but for the one whose machine only stands ready. */
   async vmWorkers(): Promise<number> {
-    const standby = await this.page.evaluate(() => (window.tabmotion as unknown as Tab).view().standby);
-    return this.page.workers().length - (standby ? 1 : 0);
+    return this.page.workers().length - (await this.hasStandby() ? 1 : 0);
   }
 
   async open(address: string): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Diagnostics } from './scripting-interface.ts';
 import type { TabParts } from './tab-parts.ts';
 
-export async function gatherDiagnostics({ options, access, self, room, views, migrations, log, trace, clock, api }: TabParts): Promise<Diagnostics> {
+export async function gatherDiagnostics({ options, access, self, room, views, migrations, log, trace, api }: TabParts): Promise<Diagnostics> {
   const { platform, address } = options;
   const view = views.view();
   const server = await api.trace().catch((error: unknown) => ({ unreachable: error instanceof Error ? error.message : String(error) }));
@@ -21,7 +21,7 @@ export async function gatherDiagnostics({ options, access, self, room, views, mi
     underWay: view.migrations,
     reports: migrations.reports(),
     log: log.view(),
-    trace: { now: clock.now(), entries: trace.entries() },
+    trace: trace.asItIs(),
     server,
   };
 }

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { idSchema as id } from '../net-relay/protocol/relay-protocol.ts';
-import type { Downtime } from '../migration/downtime.ts';
+import { DOWNTIME_PARTS, type Downtime } from '../migration/downtime.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
 const hostId = v.pipe(id, v.transform((value) => value as HostId));
@@ -48,9 +48,7 @@ const causes = [
   'commit-refused', 'target-silent', 'relay-lost', 'vm-ended', 'internal',
 ] as const;
 
-const downtime: v.GenericSchema<unknown, Downtime> = v.object({
-  stop: count, drain: count, lastPages: count, devices: count, relay: count, transfer: count, restore: count, verify: count, commit: count, run: count,
-});
+const downtime: v.GenericSchema<unknown, Downtime> = v.object(v.entriesFromList(DOWNTIME_PARTS, count));
 
 const reportSchema = v.object({
   id: migrationId, vmId, from: hostId, to: hostId,

@@ -1,7 +1,8 @@
 /** The server's API of this room: what is asked for seldom, and needs no socket. Every call carries the room's key. */
 import * as v from 'valibot';
 import type { LastWord } from '../net-relay/protocol/relay-protocol.ts';
-import type { CaptureState, PortForward, TraceAt } from './scripting-interface.ts';
+import type { TraceAt } from '../shared/trace.ts';
+import type { CaptureState, PortForward } from './scripting-interface.ts';
 
 const forwardSchema = v.object({ guestPort: v.number(), hostPort: v.number() });
 const captureSchema = v.object({ running: v.boolean(), frames: v.number(), lost: v.number() });

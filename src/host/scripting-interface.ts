@@ -1,6 +1,6 @@
 /** `window.tabmotion`: the promise to demo scripts, exercises and tests. Documented in README.md; kept stable. */
 import type { MigrateOptions } from '../vm-host/vm-worker-messages.ts';
-import type { TraceEntry } from '../shared/trace.ts';
+import type { TraceAt } from '../shared/trace.ts';
 import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
 
 export interface TabMotionHost {
@@ -68,13 +68,6 @@ export interface RoomCapture {
   download(): Promise<Blob>;
   /** Ends it and forgets the frames. */
   stop(): Promise<void>;
-}
-
-/** What happened, step by step, newest last, as far as it is kept; and when it is now by the same clock. */
-export interface TraceAt {
-  /** Milliseconds. */
-  readonly now: number;
-  readonly entries: readonly TraceEntry[];
 }
 
 /** For a report of a fault: what this tab and the server know of what happened. Without keys and passwords. */

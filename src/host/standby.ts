@@ -56,8 +56,7 @@ export class Standby implements Disposable {
   take(guest: GuestSet): VmHandle {
     const { ready } = this;
     this.ready = null;
-    this.timer?.dispose();
-    this.timer = null;
+    this.dispose();
     return ready ?? this.spawn(guest);
   }
 

@@ -2,6 +2,7 @@ import express, { Router, type Request, type Response } from 'express';
 import { ForwardError, type Forward } from '../net-relay/gateway/port-forwards.ts';
 import type { LastWord } from '../net-relay/protocol/relay-protocol.ts';
 import { decodeLastWord } from '../net-relay/protocol/relay-wire.ts';
+import type { TraceAt } from '../shared/trace.ts';
 import { bearer } from './bearer.ts';
 import type { CaptureDownloads, FilePieces } from './capture-downloads.ts';
 
@@ -50,7 +51,7 @@ export interface Rooms {
   /** As `describe`; 'empty' if nobody is in the room now. */
   controls(name: string, key: string): RoomControls | 'empty' | null;
   /** What happened in the room, newest last, and when it is now by the same clock; null as in `describe`. */
-  trace(name: string, key: string): object | null;
+  trace(name: string, key: string): TraceAt | null;
   /** What a tab of the room says as it goes; false as in `describe`. */
   lastWord(name: string, key: string, word: LastWord): boolean;
   /** Origins under which other computers reach this server, the likeliest first; none if they cannot. */
@@ -75,7 +76,7 @@ const DOWNLOAD_REFUSALS = {
  * What anyone of a room may ask, under /api/rooms, each with `Authorization: Bearer KEY` (what its owner may: room-owner-api.ts):
  *
  *   GET    /:name                       the room's state
- *   GET    /:name/trace                { now, entries }: what happened in the room, step by step, as far as it is kept
+ *   GET    /:name/trace                 { now, entries }: what happened in the room, step by step, as far as it is kept
  *   POST   /:name/last-word             what a tab says as it goes: its VMs are over
  *   GET    /:name/addresses             { addresses }: origins for an invitation to other computers
  *   GET    /:name/forwards              its port forwards
@@ -107,21 +108,17 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
 type ControlsOf = (request: Request<{ name: string }>, response: Response) => RoomControls | null;
 
 function addRoom(router: Router, rooms: Rooms, controls: ControlsOf): void {
-  router.get('/:name', (request, response) => {
-    const key = bearer(request, response);
-    if (key === null) return;
-    const room = rooms.describe(request.params.name, key);
-    if (room === null) refuse(response);
-    else response.json(room);
-  });
-
-  router.get('/:name/trace', (request, response) => {
-    const key = bearer(request, response);
-    if (key === null) return;
-    const trace = rooms.trace(request.params.name, key);
-    if (trace === null) refuse(response);
-    else response.json(trace);
-  });
+  const tells = (path: '/:name' | '/:name/trace', ask: (name: string, key: string) => object | null): void => {
+    router.get(path, (request, response) => {
+      const key = bearer(request, response);
+      if (key === null) return;
+      const told = ask(request.params.name, key);
+      if (told === null) refuse(response);
+      else response.json(told);
+    });
+  };
+  tells('/:name', (name, key) => rooms.describe(name, key));
+  tells('/:name/trace', (name, key) => rooms.trace(name, key));
 
   router.post('/:name/last-word', express.json({ limit: MAX_LAST_WORD }), (request, response) => {
     const key = bearer(request, response);

@@ -5,6 +5,7 @@ import { SeededRandom } from './testing/seeded-random.ts';
 import { VirtualClock } from './testing/virtual-clock.ts';
 
 interface State {
+  readonly name: 'waits' | 'has heard';
   readonly deadline: number | null;
   readonly heard: number;
 }
@@ -17,9 +18,9 @@ function waiting(clock: Clock): { readonly loop: MachineLoop<State, Event, never
   const passed: number[] = [];
   const loop: MachineLoop<State, Event, never> = new MachineLoop<State, Event, never>({
     clock,
-    first: { state: { deadline: clock.now() + LIMIT_MS, heard: 0 }, effects: [] },
+    first: { state: { name: 'waits', deadline: clock.now() + LIMIT_MS, heard: 0 }, effects: [] },
     step: (state, event) => {
-      if (event.type === 'heard') return { state: { deadline: null, heard: state.heard + 1 }, effects: [] };
+      if (event.type === 'heard') return { state: { name: 'has heard', deadline: null, heard: state.heard + 1 }, effects: [] };
       passed.push(event.at);
       return { state: { ...state, deadline: null }, effects: [] };
     },
@@ -82,7 +83,7 @@ describe('The limit of a state', () => {
     loop.dispatch({ type: 'heard' });
     runOut(clock);
     expect(passed).toEqual([]);
-    expect(loop.state).toEqual({ deadline: null, heard: 1 });
+    expect(loop.state).toEqual({ name: 'has heard', deadline: null, heard: 1 });
     expect(clock.pending).toBe(0);
   });
 

@@ -17,6 +17,7 @@ export const LATE_MS = 100;
 export const MAX_FURTHER_STEPS = 120;
 
 interface Timed {
+  readonly name: string;
   readonly deadline: number | null;
 }
 interface Step<State, Effect> {
@@ -32,7 +33,9 @@ export interface MachineLoopOptions<State extends Timed, Event, Effect> {
   readonly perform: (effect: Effect) => void;
   readonly deadlinePassed: (at: number) => Event;
   /** After every event that changed the state, before its effects. */
-  readonly onState: (state: State, before: State) => void;
+  readonly onState: (state: State) => void;
+  /** Each change of the state's name, before that: `copying -> holding`. */
+  readonly onStep?: ((step: string) => void) | undefined;
 }
 
 export class MachineLoop<State extends Timed, Event, Effect> {
@@ -76,7 +79,8 @@ export class MachineLoop<State extends Timed, Event, Effect> {
     const before = this.current;
     this.current = state;
     this.keepTimer(state.deadline);
-    if (state !== before) this.options.onState(state, before);
+    if (state.name !== before.name) this.options.onStep?.(`${before.name} -> ${state.name}`);
+    if (state !== before) this.options.onState(state);
     for (const effect of effects) this.options.perform(effect);
   }
 

@@ -85,10 +85,8 @@ class Receiver {
       step: stepReceiver,
       perform: (effect) => this.perform(effect),
       deadlinePassed: (at) => ({ type: 'deadline', at }),
-      onState: (state, before) => {
-        if (state.name !== before.name) deps.onStep?.(`${before.name} -> ${state.name}`);
-        this.tellProgress(true);
-      },
+      onStep: deps.onStep,
+      onState: () => this.tellProgress(true),
     });
   }
 

@@ -113,8 +113,8 @@ class Sender {
       step: stepSender,
       perform: (effect) => this.perform(effect),
       deadlinePassed: (at) => ({ type: 'deadline', at }),
-      onState: (state, before) => {
-        if (state.name !== before.name) deps.onStep?.(`${before.name} -> ${state.name}`);
+      onStep: deps.onStep,
+      onState: (state) => {
         this.voice.entered(state);
         this.tellProgress(true);
       },

@@ -7,6 +7,10 @@ const ENTRY = `import('tsx/esm/api').then(({ register }) => {
   return import(${JSON.stringify(new URL('../vm-worker-node.ts', import.meta.url).href)});
 });`;
 
+export function spawnVmThread(): NodeThread {
+  return new NodeThread(ENTRY, { eval: true, execArgv: [] });
+}
+
 /** What a VM's handle (host/vm-handle.ts) needs of a worker. */
 type WorkerOfVm = Pick<Worker, 'onmessage' | 'onerror' | 'onmessageerror' | 'postMessage' | 'terminate'>;
 
@@ -14,7 +18,7 @@ class NodeWorker implements WorkerOfVm {
   onmessage: Worker['onmessage'] = null;
   onerror: Worker['onerror'] = null;
   onmessageerror: Worker['onmessageerror'] = null;
-  private readonly thread = new NodeThread(ENTRY, { eval: true, execArgv: [] });
+  private readonly thread = spawnVmThread();
   private readonly self = this as unknown as Worker;
 
   constructor() {

@@ -14,6 +14,14 @@ export interface TraceEntry {
   readonly step: string;
 }
 
+/** A trace as it is at one moment. */
+export interface TraceAt {
+  /** That moment, in milliseconds of the same clock. */
+  readonly now: number;
+  /** Oldest first, as far as they are kept. */
+  readonly entries: readonly TraceEntry[];
+}
+
 /** Adds an entry. */
 export type Note = (subject: string, step: string) => void;
 
@@ -42,8 +50,7 @@ export class Trace {
     this.noted.emit(entry);
   };
 
-  /** Oldest first. */
-  entries(): readonly TraceEntry[] {
-    return [...this.ring.slice(this.oldest), ...this.ring.slice(0, this.oldest)];
+  asItIs(): TraceAt {
+    return { now: this.clock.now(), entries: [...this.ring.slice(this.oldest), ...this.ring.slice(0, this.oldest)] };
   }
 }

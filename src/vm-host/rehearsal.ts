@@ -1,6 +1,6 @@
 /**
  * Runs the code of a move over memory of a machine, with nobody at the other end: a browser compiles code well only
- * after it has run for a while, and a worker that has never moved a VM would do its first round at a third of the speed.
+ * after it has run for a while, and a worker that has never moved a VM would do its first round at half the speed.
  */
 import type { Machine } from '../emulator-bridge/machine.ts';
 import { DeviceAssembly, serializeDevices } from '../migration/device-codec.ts';
@@ -11,7 +11,7 @@ import { Bitmap } from '../shared/bitmap.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { MigrationEngines } from './worker-context.ts';
 
-/** After so many turns the first round of a move is no faster with more. */
+/** Enough for what they run to be compiled well. */
 const TURNS = 6;
 const PAGES_A_TURN = 400;
 /** Pages from all over the memory, others in each turn. */

@@ -43,6 +43,15 @@ function ownerGoes(): void {
   owner.dispose();
 }
 
+/** The owner's connections break; it may come back. */
+async function ownerIsCutOff(): Promise<void> {
+  const { relay } = lan.network;
+  lan.network.relay = null;
+  lan.network.cut('owner');
+  await lan.pass(20);
+  lan.network.relay = relay;
+}
+
 describe('a VM whose owner ends it after it has drained (NR29)', () => {
   it('lives on at a target that commits', async () => {
     await expect(end(owner, 1)).rejects.toThrow('is being handed over; it ends if no other host takes it');
@@ -116,11 +125,7 @@ describe('a VM whose target ends it before it gave a sign of life (NR29)', () =>
 
   it('goes back to a source that is away as soon as it returns', async () => {
     expect(await lan.settled(target.targetLease().commit())).toBe(2);
-    const { relay } = lan.network;
-    lan.network.relay = null;
-    lan.network.cut('owner');
-    await lan.pass(20);
-    lan.network.relay = relay;
+    await ownerIsCutOff();
     await expect(end(taker, 2)).rejects.toThrow('goes back');
     await lan.pass(10_000);
     expect(knownVms()).toMatchObject([{ ownerHostId: 'owner', epoch: 3, ownerPresent: true }]);
@@ -128,11 +133,7 @@ describe('a VM whose target ends it before it gave a sign of life (NR29)', () =>
 
   it('ends a minute later if its source does not come back, however often the target says so', async () => {
     expect(await lan.settled(target.targetLease().commit())).toBe(2);
-    const { relay } = lan.network;
-    lan.network.relay = null;
-    lan.network.cut('owner');
-    await lan.pass(20);
-    lan.network.relay = relay;
+    await ownerIsCutOff();
     ownerGoes();
     for (let asked = 0; asked < 11; asked++) {
       await expect(end(taker, 2)).rejects.toThrow('goes back');

@@ -45,8 +45,7 @@ export class FirstMessages {
     const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'hello') {
-        this.refusals.add('no-hello');
-        connection.refuse({ cause: 'malformed', reason: 'The first message must be hello.' });
+        this.refuseWord(connection, 'The first message must be hello.');
         return;
       }
       const admitted = this.rooms.admit(message, address, true);
@@ -76,8 +75,7 @@ export class FirstMessages {
     const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
-        this.refusals.add('no-hello');
-        connection.refuse({ cause: 'malformed', reason: 'The first message must attach the port.' });
+        this.refuseWord(connection, 'The first message must attach the port.');
         return;
       }
       const admitted = this.rooms.admit(message, address, false);
@@ -105,8 +103,7 @@ export class FirstMessages {
     const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'join-lane') {
-        this.refusals.add('no-hello');
-        connection.refuse({ cause: 'malformed', reason: 'The first message must join a lane.' });
+        this.refuseWord(connection, 'The first message must join a lane.');
         return;
       }
       const admitted = this.rooms.admit(message, address, false);
@@ -118,6 +115,11 @@ export class FirstMessages {
       admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
     };
     return connection;
+  }
+
+  private refuseWord(connection: AnyConnection, reason: string): void {
+    this.refusals.add('no-hello');
+    connection.refuse({ cause: 'malformed', reason });
   }
 
   refuse(connection: AnyConnection, why: NoAdmission): void {

@@ -22,7 +22,7 @@ import { StoreUnsure, type KeyValueStore } from '../store/key-value-store.ts';
 import { RoomKeys } from './room-keys.ts';
 import { DEFAULT_LIMITS, MAX_WAITING_BYTES, SHARED_PACE, type ServerLimits } from '../limits/server-limits.ts';
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
-import type { TraceEntry } from '../../shared/trace.ts';
+import type { TraceAt, TraceEntry } from '../../shared/trace.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import { tooMuchWaiting } from './waiting.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
@@ -70,12 +70,6 @@ interface RoomStatus {
   readonly ended: readonly EndedVm[];
 }
 
-interface RoomTrace {
-  /** Milliseconds. */
-  readonly now: number;
-  readonly entries: readonly TraceEntry[];
-}
-
 interface RelayStats {
   readonly sockets: number;
   readonly rooms: number;
@@ -103,7 +97,7 @@ export interface Relay extends Disposable {
   /** What the owner of a room may do; null if nobody owns it, or the secret is not the owner's. */
   owner(room: string, secret: string): RoomOwner | null;
   /** What happened in the room, newest last, and when it is now by the same clock. Null as above. */
-  trace(room: string, key: string): RoomTrace | null;
+  trace(room: string, key: string): TraceAt | null;
   /** Of a tab of this room that goes. False if there is no such room, or the key is not its key. */
   lastWord(room: string, key: string, word: LastWord): boolean;
   stats(): RelayStats;
@@ -233,8 +227,8 @@ class RelayServer implements Relay {
     return true;
   }
 
-  trace(room: string, key: string): RoomTrace | null {
-    return this.checkKey(room, key) ? { now: this.clock.now(), entries: this.rooms.get(room)?.trace.entries() ?? [] } : null;
+  trace(room: string, key: string): TraceAt | null {
+    return this.checkKey(room, key) ? this.rooms.get(room)?.trace.asItIs() ?? { now: this.clock.now(), entries: [] } : null;
   }
 
   owner(room: string, secret: string): RoomOwner | null {

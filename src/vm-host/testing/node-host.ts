@@ -2,20 +2,14 @@
  * A host without a page, in Node: it joins a room, and runs each VM in a worker of its own, as a tab does. Its links are
  * the relay's lanes. For tests.
  */
-import { Worker } from 'node:worker_threads';
 import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
 import type { MigrationReport } from '../../migration/report.ts';
 import { connectHost, type HostClient } from '../../net-relay/client/host-client.ts';
 import { openNodeSocket } from '../../net-relay/node-client/node-socket.ts';
+import { spawnVmThread } from '../../node-host/node-worker.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
 import type { FromVmWorker, MigrateOptions, RelayAccess, ToVmWorker, VmIdentity } from '../vm-worker-messages.ts';
-
-/** A worker of Node's does not take over its process' loader of TypeScript. */
-const ENTRY = `import('tsx/esm/api').then(({ register }) => {
-  register();
-  return import(${JSON.stringify(new URL('../../vm-worker-node.ts', import.meta.url).href)});
-});`;
 
 export interface NodeRoom {
   /** Of the server's relay, such as `ws://127.0.0.1:8080/relay`. */
@@ -86,7 +80,7 @@ export class NodeVm {
   printed = '';
   /** What went wrong, as its worker said. */
   readonly troubles: string[] = [];
-  private readonly worker = new Worker(ENTRY, { eval: true, execArgv: [] });
+  private readonly worker = spawnVmThread();
   private readonly messages = new Emitter<FromVmWorker>();
   private readonly decoder = new TextDecoder();
   private readonly ended: () => void;
