@@ -26,8 +26,8 @@ export interface Tally {
   readonly problems: readonly string[];
 }
 
-/** How much of a failure is repeated at the end, where the whole of it stands further up. */
-const LINES_OF_A_FAILURE = 12;
+/** How much of each message of a failure is repeated at the end, where the whole of it stands further up. */
+const LINES_OF_A_MESSAGE = 12;
 
 /** `runner` names the runner in sentences; `read` takes its report apart, or returns null if it is not one. */
 export function tally(runner: string, end: RunnerEnd, read: (report: unknown) => Tally | null): Tally {
@@ -90,10 +90,10 @@ function messagesOf(test: Record<string, unknown>): string[] {
   return records(test['results']).flatMap((result) => records(result['errors'])).map(({ message }) => String(message));
 }
 
-/** A failure's title and the first lines of what it said, without colours. */
+/** A failure's title and the first lines of each of its messages, without colours. */
 function failure(title: string, messages: readonly string[]): string {
-  const lines = messages.join('\n').replace(/\u001B\[[0-9;]*m/gu, '').split('\n').filter((line) => line.trim() !== '');
-  return [title, ...lines.slice(0, LINES_OF_A_FAILURE).map((line) => `  ${line}`)].join('\n');
+  const lines = messages.flatMap((message) => message.replace(/\u001B\[[0-9;]*m/gu, '').split('\n').filter((line) => line.trim() !== '').slice(0, LINES_OF_A_MESSAGE));
+  return [title, ...lines.map((line) => `  ${line}`)].join('\n');
 }
 
 export function summaryLine(counts: Counts): string {

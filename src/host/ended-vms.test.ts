@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { EndedVm } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
-import { EndedVms, endedText, takeFormerSelf } from './ended-vms.ts';
+import { EndedVms, endedText } from './ended-vms.ts';
 import { RoomLog } from './room-log.ts';
 
 const SELF = 'self' as HostId;
@@ -79,18 +79,5 @@ describe('the ended VMs of a room', () => {
     ended.take([vm({ hostId: SELF, how: 'powered-off' })], [SELF]);
     expect(ended.views()).toEqual([]);
     expect(lines()).toEqual([]);
-  });
-});
-
-describe('the id of a tab before its reload', () => {
-  it('is what this tab remembers of this room, if it is an id', () => {
-    const kept = new Map<string, string>();
-    const memory = { getItem: (name: string) => kept.get(name) ?? null, setItem: (name: string, value: string) => void kept.set(name, value) };
-    expect(takeFormerSelf('lab', SELF, memory)).toBeNull();
-    expect(takeFormerSelf('other', SELF, memory)).toBeNull();
-    expect(takeFormerSelf('lab', 'next' as HostId, memory)).toBe(SELF);
-    kept.set('tabmotion-host-lab', '<script>');
-    expect(takeFormerSelf('lab', SELF, memory)).toBeNull();
-    expect(takeFormerSelf('lab', SELF, null)).toBeNull();
   });
 });

@@ -6,7 +6,6 @@ import type { EndedVm } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { assertNever } from '../shared/assert-never.ts';
 import type { RoomLog } from './room-log.ts';
-import type { KeyStorage } from './room-key.ts';
 import type { EndedVmView, LogLine } from './scripting-interface.ts';
 
 export interface EndedVmsOptions {
@@ -90,14 +89,4 @@ export function endedText({ name, hostName, how, why }: EndedVm, wasHere: boolea
     default:
       return assertNever(how);
   }
-}
-
-const MEMORY = (room: string): string => `tabmotion-host-${room}`;
-const HOST_ID = /^[A-Za-z0-9_-]{1,64}$/;
-
-/** The id that this tab had in the room before it was reloaded, or null; from now on it is `self`. */
-export function takeFormerSelf(room: string, self: HostId, memory: KeyStorage | null): HostId | null {
-  const former = memory?.getItem(MEMORY(room)) ?? null;
-  memory?.setItem(MEMORY(room), self);
-  return former !== null && HOST_ID.test(former) ? (former as HostId) : null;
 }

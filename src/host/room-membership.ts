@@ -5,7 +5,7 @@
 import * as v from 'valibot';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
 import type { OpenSocket } from '../net-relay/client/open-socket.ts';
-import type { CreatedVm, EndedVm, Ending, HostInfo, VmInfo, VmState } from '../net-relay/protocol/relay-protocol.ts';
+import type { CreatedVm, EndedVm, Ending, FormerHost, HostInfo, VmInfo, VmState } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -63,9 +63,9 @@ export class RoomMembership implements Disposable {
     });
   }
 
-  join(room: RoomName, key: string, { openCode, ownerSecret }: { readonly openCode?: string | undefined; readonly ownerSecret: string }): void {
+  join(room: RoomName, key: string, { openCode, ownerSecret, former }: { readonly openCode?: string | undefined; readonly ownerSecret: string; readonly former?: FormerHost | undefined }): void {
     const { url, self, hostToken, name, clock, openSocket } = this.options;
-    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode, ownerSecret, clock, openSocket });
+    const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode, ownerSecret, former, clock, openSocket });
     client.onKey((now) => this.keyChanged.emit(now));
     this.client = client;
     let isLost = false;

@@ -5,7 +5,8 @@ import { Emitter } from '../shared/emitter.ts';
 import type { HostId, RoomName, VmId } from '../shared/ids.ts';
 import { isLoopback } from '../shared/loopback.ts';
 import { Trace } from '../shared/trace.ts';
-import { EndedVms, takeFormerSelf } from './ended-vms.ts';
+import { EndedVms } from './ended-vms.ts';
+import { takeFormerSelf, type FormerSelf } from './former-self.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
@@ -53,6 +54,7 @@ export class TabParts {
   readonly access: RoomAccess;
   readonly self = randomId() as HostId;
   readonly hostToken = randomToken();
+  readonly former: FormerSelf | null;
   readonly clock: Clock;
   readonly status: TabStatus;
   readonly events: TabEvents = { hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter() };
@@ -77,6 +79,7 @@ export class TabParts {
     const { address, base, storage, platform } = options;
     this.clock = platform.clock;
     this.access = readRoomAccess(address, storage);
+    this.former = takeFormerSelf(this.access.room, this.self, options.tabMemory);
     this.status = new TabStatus(this.clock);
     this.trace = new Trace(this.clock, TRACE_ENTRIES);
     this.log = new RoomLog(() => this.status.changed(), platform.wallMs);
@@ -93,7 +96,7 @@ export class TabParts {
     this.endedVms = new EndedVms({
       self: this.self,
       log: this.log,
-      formerSelf: takeFormerSelf(this.access.room, this.self, options.tabMemory),
+      formerSelf: this.former?.hostId ?? null,
       isShownHere: (vmId) => this.localVms.ended.has(vmId),
       now: platform.wallMs,
     });

@@ -6,6 +6,7 @@ import { DisposableBag } from '../shared/disposable.ts';
 import type { Emitter } from '../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../shared/ids.ts';
 import { gatherDiagnostics } from './diagnostics.ts';
+import { leaveFormerSelf } from './former-self.ts';
 import type { Tab, TabMotion, TabMotionVm } from './scripting-interface.ts';
 import { checkArguments } from './scripting-arguments.ts';
 import { TabParts, type TabOptions } from './tab-parts.ts';
@@ -44,11 +45,12 @@ export function openTab(options: TabOptions): OpenTab {
 }
 
 function join(parts: TabParts): void {
-  const { access, room, address, api, status, trace } = parts;
+  const { access, room, address, api, status, trace, former } = parts;
   if (!access.ok) {
     room.refuse(access.reason);
     return;
   }
+  const goneSelf = former?.hostToken == null ? undefined : { hostId: former.hostId, hostToken: former.hostToken };
   room.joined.on(() => {
     trace.note('room', 'joined');
     address.accepted(room.isOwner);
@@ -57,9 +59,11 @@ function join(parts: TabParts): void {
     void address.learnOutside(api).then((isNews) => {
       if (isNews) status.changed();
     });
-    void begin(parts, room.hosts.length === 1 && !room.vms.some((vm) => vm.ownerPresent));
+    // What this tab ran before its reload may still be listed.
+    const others = room.vms.filter(({ hostId }) => hostId !== goneSelf?.hostId);
+    void begin(parts, room.hosts.length === 1 && !others.some((vm) => vm.ownerPresent));
   });
-  room.join(access.room as RoomName, access.key, { openCode: access.openCode, ownerSecret: address.ownerSecret });
+  room.join(access.room as RoomName, access.key, { openCode: access.openCode, ownerSecret: address.ownerSecret, former: goneSelf });
 }
 
 /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
@@ -177,7 +181,8 @@ async function dismissEnded({ room, endedVms, status }: TabParts, vmIds: readonl
   status.changed();
 }
 
-function leave({ status, consoles, localVms, api, self, hostToken, links, migrations, room }: TabParts): void {
+function leave({ options, access, status, consoles, localVms, api, self, hostToken, links, migrations, room }: TabParts): void {
+  leaveFormerSelf(access.room, { hostId: self, hostToken }, options.tabMemory);
   status.dispose();
   consoles.input.dispose();
   const vms = localVms.dispose();

@@ -6,7 +6,7 @@ import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../../shared/ids.ts';
 import {
   createdVmSchema, MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToHostSchema,
-  type CreatedVm, type EndedVm, type Ending, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
+  type CreatedVm, type EndedVm, type Ending, type FormerHost, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
 } from '../protocol/relay-protocol.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import type { OpenSocket } from './open-socket.ts';
@@ -25,6 +25,8 @@ export interface HostClientOptions {
   readonly openCode?: string | undefined;
   /** Of the room's owner, if this is a room that opens for this host. */
   readonly ownerSecret?: string | undefined;
+  /** The host that this tab was before it was reloaded, which the relay may still take for present. */
+  readonly former?: FormerHost | undefined;
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
   readonly random?: () => number;
@@ -124,11 +126,11 @@ class RelayHostClient implements HostClient {
   constructor(options: HostClientOptions) {
     this.clock = options.clock ?? systemClock;
     this.roomKey = options.key;
-    const { room, hostId, hostToken, name, openCode, ownerSecret } = options;
+    const { room, hostId, hostToken, name, openCode, ownerSecret, former } = options;
     this.socket = new RelaySocket({
       url: options.url,
       schema: relayToHostSchema,
-      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key: this.roomKey, hostId, hostToken, attempt, name, openCode, ownerSecret } satisfies HostToRelay),
+      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key: this.roomKey, hostId, hostToken, attempt, name, openCode, ownerSecret, former } satisfies HostToRelay),
       accepts: (message) => message.type === 'welcome',
       onMessage: (message) => this.receive(message),
       clock: this.clock,

@@ -120,9 +120,12 @@ const attempt = v.optional(v.object({ client: id, number: v.pipe(v.number(), v.s
 export const OPEN_CODE = /^[A-Za-z0-9_-]{6,64}$/;
 const openCode = v.pipe(v.string(), v.regex(OPEN_CODE));
 
+const formerHost = v.object({ hostId: id, hostToken: roomKey });
+export type FormerHost = v.InferOutput<typeof formerHost>;
+
 export const hostToRelaySchema = v.variant('type', [
-  /** `ownerSecret`: of who opens a room, its owner's from then on (open-rooms.ts); of anybody else, looked at only. */
-  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName, openCode: v.optional(openCode), ownerSecret: v.optional(roomKey) }),
+  /** `ownerSecret`: of who opens a room, its owner's from then on (open-rooms.ts); of anybody else, looked at only. `former`: the host that this tab was before it was reloaded. */
+  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName, openCode: v.optional(openCode), ownerSecret: v.optional(roomKey), former: v.optional(formerHost) }),
   /** Assigns id, MAC and IP, and gives this host the lease at epoch 1. Answered by `reply` with CreatedVm. */
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */

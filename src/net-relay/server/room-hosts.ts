@@ -81,6 +81,17 @@ export class RoomHosts<Message> {
     return orderly;
   }
 
+  /** The tab of this host comes back as another one: it is not shown any more, and its session ends. Another's token does nothing. */
+  supersede(id: HostId, tokenDigest: string): void {
+    const host = this.hosts.get(id);
+    if (host?.tokenDigest !== tokenDigest || !isShown(host)) return;
+    const { voice } = host;
+    host.voice = null;
+    host.awayBeats = null;
+    this.note(host.name ?? id, 'left: its tab comes back');
+    voice?.end('replaced');
+  }
+
   /** Forgets the host and its token, and ends its session. */
   remove(id: HostId, cause: EndOfSession): void {
     const voice = this.voice(id);
