@@ -3,7 +3,7 @@
  * lease; renewing, releasing and declining are answered or counted, and the lease stays.
  */
 import { BROADCAST_IP } from './address.ts';
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import { DHCP_BROADCAST_FLAG, DhcpOption, DhcpType, parseDhcp, serializeDhcp, uint32Bytes, uint32Option, type DhcpMessage } from './dhcp-message.ts';
 import { MTU } from './ethernet.ts';
 import { dnsLabel, type Guest } from './leases.ts';

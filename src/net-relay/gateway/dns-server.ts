@@ -3,7 +3,7 @@
  * guests may reach the outside, else refused at once. IPv4 addresses only.
  */
 import { parseIpv4Address } from './address.ts';
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import { DnsClass, DnsCode, DnsType, parseDnsQuery, serializeDnsAnswer, type DnsQuery } from './dns-message.ts';
 
 export const DNS_PORT = 53;

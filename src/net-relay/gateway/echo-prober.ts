@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../shared/clock.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import { IcmpType, serializeIcmp, type IcmpMessage } from './icmp.ts';
 import { MAX_PROBES_PER_SECOND } from '../limits/server-limits.ts';
 

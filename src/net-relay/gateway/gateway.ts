@@ -13,7 +13,7 @@ import type { Disposable } from '../../shared/disposable.ts';
 import { Counters } from '../../shared/counters.ts';
 import type { Station } from '../lan/station.ts';
 import { ipv4FromOption, macFromOption } from './address.ts';
-import type { CounterName } from './counters.ts';
+import type { CounterName } from './gateway-counters.ts';
 import type { PingSample } from './echo-prober.ts';
 import type { HostNetwork } from './host-network.ts';
 import { IpServices } from './ip-services.ts';

@@ -15,7 +15,7 @@ import { systemClock } from '../../shared/system-clock.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { collect, ending, sha256 } from './testing/kernel-lan.ts';
 import { impaired, LossyWire, type Impairment } from './testing/lossy-wire.ts';
-import { watchRefusals } from './testing/refusals.ts';
+import { watchRefusals } from './testing/closed-ports.ts';
 import { noise } from './testing/tcp-host.ts';
 
 const MAC = '02:5a:00:00:00:2b' as MacAddress;

@@ -6,7 +6,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
 import { BROADCAST_IP } from './address.ts';
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpServer } from './dhcp-server.ts';
 import { DNS_PORT, DnsServer } from './dns-server.ts';
 import { EchoProber } from './echo-prober.ts';

@@ -5,7 +5,7 @@
  */
 import { BROADCAST_IP, BROADCAST_MAC, isGroupMac } from './address.ts';
 import { parseArp, serializeArp, type ArpPacket } from './arp.ts';
-import type { CounterName, GatewayCounters } from './counters.ts';
+import type { CounterName, GatewayCounters } from './gateway-counters.ts';
 import { EtherType, parseEthernet, serializeEthernet } from './ethernet.ts';
 import { IpProtocol, parseIpv4, type Ipv4Packet } from './ipv4.ts';
 import type { Guests } from './leases.ts';

@@ -2,11 +2,11 @@
  * TCP from guests to the outside, over ordinary sockets of the host machine. The guest's SYN is answered only when the
  * outside has answered: a refused connection is refused, an accepted one accepted.
  */
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import type { HostNetwork } from './host-network.ts';
 import type { OutboundPolicy } from './outbound-policy.ts';
 import { Splice } from './splice.ts';
-import type { TcpConnection } from './tcp/connection.ts';
+import type { TcpConnection } from './tcp/tcp-connection.ts';
 import type { TcpEndpoints, TcpHandlers } from './tcp/types.ts';
 import { MAX_OUTBOUND_CONNECTIONS_PER_VM } from '../limits/server-limits.ts';
 

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../shared/clock.ts';
 import { parseIpv4Address } from './address.ts';
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import type { HostDatagrams, HostNetwork } from './host-network.ts';
 import type { OutboundPolicy } from './outbound-policy.ts';
 import { LazyTimer } from './tcp/lazy-timer.ts';

@@ -2,7 +2,7 @@
  * The way out: frames are laid out once, in place (Ethernet and IP headers in front of what the caller fills in), and
  * handed to the switch. A frame is never touched again after that.
  */
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import { ETHERNET_HEADER_BYTES, EtherType, MTU, writeEthernetHeader } from './ethernet.ts';
 import { FLAG_DONT_FRAGMENT, FLAG_MORE_FRAGMENTS, IPV4_HEADER_BYTES, writeIpv4Header } from './ipv4.ts';
 

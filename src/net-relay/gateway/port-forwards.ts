@@ -3,11 +3,11 @@
  * whichever tab runs it. The client's connection is accepted first, then the guest's opened; if the guest refuses, the
  * client is reset.
  */
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import type { HostListener, HostNetwork, HostSocket } from './host-network.ts';
 import type { Guest } from './leases.ts';
 import { Splice } from './splice.ts';
-import type { TcpConnection } from './tcp/connection.ts';
+import type { TcpConnection } from './tcp/tcp-connection.ts';
 import type { TcpHandlers } from './tcp/types.ts';
 import { MAX_CONNECTIONS_PER_VM, MAX_FORWARDS_PER_VM } from '../limits/server-limits.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Counters } from '../../shared/counters.ts';
-import type { CounterName } from './counters.ts';
+import type { CounterName } from './gateway-counters.ts';
 import type { Ipv4Packet } from './ipv4.ts';
 import { Reassembler } from './reassembly.ts';
 import { noise } from './testing/tcp-host.ts';

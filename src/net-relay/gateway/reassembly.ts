@@ -2,7 +2,7 @@
  * Puts fragmented datagrams together (RFC 791, with RFC 5722's answer to overlaps: the whole datagram is refused).
  * Bounded in datagrams, bytes and time; needs no timer, since what is old goes when room is needed.
  */
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import type { Ipv4Packet } from './ipv4.ts';
 
 /** Datagrams under way, of all guests and of one. */

@@ -4,7 +4,7 @@
  * connection's receive buffer, and so closes the guest's window.
  */
 import type { HostSocket } from './host-network.ts';
-import type { TcpConnection } from './tcp/connection.ts';
+import type { TcpConnection } from './tcp/tcp-connection.ts';
 import type { TcpCloseReason, TcpHandlers } from './tcp/types.ts';
 
 /** Bytes given to the host socket in one write. */

@@ -15,7 +15,7 @@ import { createKernelGuest, kernelGuestSkipReason, KERNEL_IP, type KernelGuest }
 import { sha256 } from './testing/kernel-lan.ts';
 import { CLIENT, DOWNLOAD, MANY_ECHOES, SINK_SERVER, UPLOAD } from './testing/kernel-programs.ts';
 import { impaired, LossyWire, type Impairment } from './testing/lossy-wire.ts';
-import { watchRefusals } from './testing/refusals.ts';
+import { watchRefusals } from './testing/closed-ports.ts';
 import { noise, TestApplication } from './testing/tcp-host.ts';
 
 const reason = kernelGuestSkipReason();

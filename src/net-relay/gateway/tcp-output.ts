@@ -1,6 +1,6 @@
 /** Joins the TCP stack to the way out: a segment is laid out once, in the frame that carries it. */
 import type { Clock } from '../../shared/clock.ts';
-import type { GatewayCounters } from './counters.ts';
+import type { GatewayCounters } from './gateway-counters.ts';
 import { MTU } from './ethernet.ts';
 import { IPV4_HEADER_BYTES, IpProtocol } from './ipv4.ts';
 import { PAYLOAD_AT, type PacketOutput } from './packet-output.ts';

@@ -4,7 +4,7 @@ import type { Counters } from '../../shared/counters.ts';
 import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
 import { isOverdue } from '../protocol/attempt.ts';
 import { hostToRelaySchema, laneToRelaySchema, portToRelaySchema, type HostRefusal } from '../protocol/relay-protocol.ts';
-import { Connection, type ConnectionRefusal } from './connection.ts';
+import { ClientConnection, type ConnectionRefusal } from './client-connection.ts';
 import { HEARTBEAT_MS } from './heartbeats.ts';
 import { HostSession, type HostConnection } from './host-session.ts';
 import type { LaneConnection } from './lane-session.ts';
@@ -42,7 +42,7 @@ export class FirstMessages {
   }
 
   private hostConnection(socket: ServerSocket, address: string | null): HostConnection {
-    const connection: HostConnection = new Connection(socket, hostToRelaySchema, this.refusals, this.clock);
+    const connection: HostConnection = new ClientConnection(socket, hostToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'hello') {
         this.refuseWord(connection, 'The first message must be hello.');
@@ -73,7 +73,7 @@ export class FirstMessages {
   }
 
   private portConnection(socket: ServerSocket, address: string | null): PortConnection {
-    const connection: PortConnection = new Connection(socket, portToRelaySchema, this.refusals, this.clock);
+    const connection: PortConnection = new ClientConnection(socket, portToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'attach-owner' && message.type !== 'attach-target') {
         this.refuseWord(connection, 'The first message must attach the port.');
@@ -101,7 +101,7 @@ export class FirstMessages {
   }
 
   private laneConnection(socket: ServerSocket, address: string | null): LaneConnection {
-    const connection: LaneConnection = new Connection(socket, laneToRelaySchema, this.refusals, this.clock);
+    const connection: LaneConnection = new ClientConnection(socket, laneToRelaySchema, this.refusals, this.clock);
     connection.onMessage = (message) => {
       if (message.type !== 'join-lane') {
         this.refuseWord(connection, 'The first message must join a lane.');

@@ -2,7 +2,7 @@
 import { assertNever } from '../../shared/assert-never.ts';
 import type { HostId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
-import type { Connection } from './connection.ts';
+import type { ClientConnection } from './client-connection.ts';
 import { MAX_TEXT_MESSAGE_BYTES, type HostToRelay, type hostToRelaySchema, type RelayToHost } from '../protocol/relay-protocol.ts';
 import { REFUSALS } from './refusals.ts';
 import type { EncodedText } from '../protocol/relay-wire.ts';
@@ -11,7 +11,7 @@ import { StoreRefusal } from '../store/key-value-store.ts';
 import { RequestRefused } from './request-refused.ts';
 import type { Room } from './room.ts';
 
-export type HostConnection = Connection<typeof hostToRelaySchema, RelayToHost>;
+export type HostConnection = ClientConnection<typeof hostToRelaySchema, RelayToHost>;
 
 export class HostSession implements HostVoice<RelayToHost> {
   readonly attempt: Attempt | undefined;

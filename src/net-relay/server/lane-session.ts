@@ -3,12 +3,12 @@
  * side bounds what waits here; whoever sends more is cut off.
  */
 import type { HostId } from '../../shared/ids.ts';
-import type { Connection } from './connection.ts';
+import type { ClientConnection } from './client-connection.ts';
 import { LANE_WINDOW_BYTES, MAX_LANE_MESSAGE_BYTES, type laneToRelaySchema, type LaneRefusal, type RelayToLane } from '../protocol/relay-protocol.ts';
 import { REFUSALS } from './refusals.ts';
 import { MAX_LANES } from '../limits/server-limits.ts';
 
-export type LaneConnection = Connection<typeof laneToRelaySchema, RelayToLane>;
+export type LaneConnection = ClientConnection<typeof laneToRelaySchema, RelayToLane>;
 
 /** Beats of a second that one side waits for the other. */
 const JOIN_BEATS = 10;

@@ -1,12 +1,12 @@
 /** A port socket that was admitted: frames in batches both ways, requests to the VM it belongs to. */
 import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
-import type { Connection } from './connection.ts';
+import type { ClientConnection } from './client-connection.ts';
 import { MAX_BATCH_FRAMES, type PortRefusal, type PortToRelay, type portToRelaySchema, type RelayToPort } from '../protocol/relay-protocol.ts';
 import { decodeFrames, encodeFrames } from '../protocol/relay-wire.ts';
 import type { FrameSink } from '../lan/vm-port.ts';
 
-export type PortConnection = Connection<typeof portToRelaySchema, RelayToPort>;
+export type PortConnection = ClientConnection<typeof portToRelaySchema, RelayToPort>;
 export type PortRequest = Exclude<PortToRelay, { type: 'attach-owner' | 'attach-target' | 'heartbeat' }>;
 
 /** Where a session's frames and requests go: the VM. */

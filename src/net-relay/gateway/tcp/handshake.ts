@@ -1,5 +1,5 @@
 /** Opening a connection: the options both SYNs agree on, and the repeating of ours. */
-import { WINDOW_SHIFT } from './receiver.ts';
+import { WINDOW_SHIFT } from './tcp-receiver.ts';
 import { RetransmissionTimeout } from './retransmission-timeout.ts';
 import type { TcpOptions } from './segment.ts';
 

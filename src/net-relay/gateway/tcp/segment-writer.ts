@@ -4,7 +4,7 @@
  * what is the connection's decision.
  */
 import type { ByteRing } from './byte-ring.ts';
-import { SYN_WINDOW, type Receiver } from './receiver.ts';
+import { SYN_WINDOW, type TcpReceiver } from './tcp-receiver.ts';
 import { TcpFlag, type TcpOptions, type TcpSegment } from './segment.ts';
 import { seqDiff } from './sequence.ts';
 import type { TcpConnectionPorts, TcpEndpoints } from './types.ts';
@@ -58,12 +58,12 @@ export class SegmentWriter {
   }
 
   /** Everything received is acknowledged without data. */
-  ack(receiver: Receiver, seq: number): void {
+  ack(receiver: TcpReceiver, seq: number): void {
     this.acknowledging(TcpFlag.ack, receiver, seq, null, 0, 0);
   }
 
   /** `length` bytes of `ring` from `offset`, and the FIN if `fin`. */
-  data(receiver: Receiver, seq: number, ring: ByteRing, offset: number, length: number, fin: boolean): void {
+  data(receiver: TcpReceiver, seq: number, ring: ByteRing, offset: number, length: number, fin: boolean): void {
     const last = offset + length >= ring.length;
     const flags = TcpFlag.ack | (fin ? TcpFlag.fin : 0) | (last && length > 0 ? TcpFlag.psh : 0);
     this.acknowledging(flags, receiver, seq, ring, offset, length);
@@ -81,7 +81,7 @@ export class SegmentWriter {
     return true;
   }
 
-  private acknowledging(flags: number, receiver: Receiver, seq: number, ring: ByteRing | null, offset: number, length: number): void {
+  private acknowledging(flags: number, receiver: TcpReceiver, seq: number, ring: ByteRing | null, offset: number, length: number): void {
     const sack = length === 0 ? receiver.sackRanges() : undefined;
     const timestamp = this.timestamps ? { value: this.ports.clock.now() >>> 0, echo: this.recentTimestamp } : undefined;
     this.lastAckSent = receiver.next;

@@ -4,7 +4,7 @@ import { HeapClock } from '../testing/heap-clock.ts';
 import { CLEAN, impaired, LossyWire, type Impairment } from '../testing/lossy-wire.ts';
 import { join, noise, TcpHost, TestApplication } from '../testing/tcp-host.ts';
 import { serializeTcp, TcpFlag } from './segment.ts';
-import { GIVE_UP_MS } from './sender.ts';
+import { GIVE_UP_MS } from './tcp-sender.ts';
 
 const CLIENT = 0x0a560001;
 const SERVER = 0x0a560002;

@@ -6,7 +6,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Ipv4Packet } from '../ipv4.ts';
 import { BufferBudget } from './buffer-budget.ts';
 import type { ByteRing } from './byte-ring.ts';
-import { TcpConnection } from './connection.ts';
+import { TcpConnection } from './tcp-connection.ts';
 import { parseTcp, TcpFlag, type TcpFault, type TcpHeader, type TcpSegment } from './segment.ts';
 import { seqAdd, seqDiff } from './sequence.ts';
 import type { TcpConnectionPorts, TcpEndpoints, TcpEvent, TcpHandlers } from './types.ts';

@@ -7,7 +7,7 @@ import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import { Counters } from '../../../shared/counters.ts';
 import { formatIpv4Address, formatMacAddress } from '../address.ts';
 import { parseArp, serializeArp, type ArpPacket } from '../arp.ts';
-import type { CounterName } from '../counters.ts';
+import type { CounterName } from '../gateway-counters.ts';
 import { EtherType, parseEthernet, serializeEthernet, type EthernetFrame } from '../ethernet.ts';
 import { IcmpType, parseIcmp, serializeIcmp, type IcmpMessage } from '../icmp.ts';
 import { IpProtocol, parseIpv4, type Ipv4Packet } from '../ipv4.ts';

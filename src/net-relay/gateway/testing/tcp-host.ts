@@ -2,9 +2,9 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import { Counters } from '../../../shared/counters.ts';
-import type { CounterName } from '../counters.ts';
+import type { CounterName } from '../gateway-counters.ts';
 import { IpProtocol, type Ipv4Packet } from '../ipv4.ts';
-import type { TcpConnection } from '../tcp/connection.ts';
+import type { TcpConnection } from '../tcp/tcp-connection.ts';
 import { parseTcp, serializeTcp, type TcpSegment } from '../tcp/segment.ts';
 import { TcpStack } from '../tcp/stack.ts';
 import type { TcpCloseReason, TcpHandlers } from '../tcp/types.ts';

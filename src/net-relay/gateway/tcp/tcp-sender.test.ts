@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BufferBudget } from './buffer-budget.ts';
 import type { SeqRange } from './segment.ts';
-import { LARGEST_SEND_BUFFER_BYTES, Sender } from './sender.ts';
+import { LARGEST_SEND_BUFFER_BYTES, TcpSender } from './tcp-sender.ts';
 import { seqAdd } from './sequence.ts';
 
 const MSS = 1000;
@@ -16,7 +16,7 @@ interface Sent {
 }
 
 class Bench {
-  readonly sender: Sender;
+  readonly sender: TcpSender;
   readonly counts: string[] = [];
   now = 1000;
   window = 10_000_000;
@@ -27,7 +27,7 @@ class Bench {
   constructor({ sack = true, timestamps = true, budget = 100_000_000 } = {}) {
     this.sack = sack;
     this.timestamps = timestamps;
-    this.sender = new Sender({
+    this.sender = new TcpSender({
       first: FIRST,
       mss: MSS,
       window: this.window,
@@ -66,7 +66,7 @@ class Bench {
   }
 
   /** Lets time pass to the next deadline, and handles it. */
-  deadline(): ReturnType<Sender['onDeadline']> {
+  deadline(): ReturnType<TcpSender['onDeadline']> {
     this.now = Math.min(this.sender.retransmitAt ?? Number.POSITIVE_INFINITY, this.sender.persistAt ?? Number.POSITIVE_INFINITY);
     return this.sender.onDeadline(this.now);
   }

@@ -24,7 +24,7 @@ const QUICK_ACKS = 16;
 /** What a segment's payload led to. */
 export type Acceptance = 'in-order' | 'early' | 'old' | 'beyond-window' | 'dropped';
 
-export class Receiver {
+export class TcpReceiver {
   /** RCV.NXT */
   next: number;
   private readonly ring = new ByteRing();

@@ -1,14 +1,14 @@
 /**
- * One TCP connection (RFC 9293): the state machine around a Sender, a Receiver and a SegmentWriter, and its one timer.
+ * One TCP connection (RFC 9293): the state machine around a TcpSender, a TcpReceiver and a SegmentWriter, and its one timer.
  * Pure: segments and time come in, segments go out through a port.
  */
 import { agree, synOptions, SynTimer, type Agreement } from './handshake.ts';
 import { Keepalive } from './keepalive.ts';
 import { LazyTimer } from './lazy-timer.ts';
-import { Receiver } from './receiver.ts';
+import { TcpReceiver } from './tcp-receiver.ts';
 import { SegmentWriter } from './segment-writer.ts';
 import { TcpFlag, type TcpSegment } from './segment.ts';
-import { Sender } from './sender.ts';
+import { TcpSender } from './tcp-sender.ts';
 import { seqAdd, seqDiff } from './sequence.ts';
 import type { TcpCloseReason, TcpConnectionPorts, TcpEndpoints, TcpHandlers, TcpState } from './types.ts';
 
@@ -26,8 +26,8 @@ export class TcpConnection {
   private readonly ports: TcpConnectionPorts;
   private readonly iss: number;
   private readonly writer: SegmentWriter;
-  private sender: Sender | null = null;
-  private receiver: Receiver | null = null;
+  private sender: TcpSender | null = null;
+  private receiver: TcpReceiver | null = null;
   private syn: TcpSegment | null = null;
   private readonly synTimer: SynTimer;
   private readonly keepalive: Keepalive;
@@ -187,14 +187,14 @@ export class TcpConnection {
     this.agreement = agreement;
     const first = seqAdd(syn.seq, 1);
     this.writer.begin(first, agreement.timestamps, syn.options.timestamp?.value ?? 0);
-    this.receiver = new Receiver(first, agreement.receiveMss, agreement.ourShift, this.ports.budget);
+    this.receiver = new TcpReceiver(first, agreement.receiveMss, agreement.ourShift, this.ports.budget);
   }
 
   private establish(segment: TcpSegment): void {
     const agreement = this.agreement;
     if (agreement === null) return;
     const isSyn = (segment.flags & TcpFlag.syn) !== 0;
-    this.sender = new Sender({
+    this.sender = new TcpSender({
       first: seqAdd(this.iss, 1),
       mss: agreement.sendMss,
       window: isSyn ? segment.window : segment.window * 2 ** agreement.peerShift,
@@ -291,7 +291,7 @@ export class TcpConnection {
     return this.isOpen();
   }
 
-  private takePayload(receiver: Receiver, segment: TcpSegment, fin: boolean): void {
+  private takePayload(receiver: TcpReceiver, segment: TcpSegment, fin: boolean): void {
     if (this.peerEnded) {
       this.sendAck();
       return;
@@ -304,7 +304,7 @@ export class TcpConnection {
     if (receiver.next !== before) this.handlers.onReadable();
   }
 
-  private takeFin(receiver: Receiver): void {
+  private takeFin(receiver: TcpReceiver): void {
     receiver.next = seqAdd(receiver.next, 1);
     this.peerEnded = true;
     this.sendAck();

@@ -21,7 +21,7 @@ interface Refused {
 }
 
 /** `S`: what may come in; `Out`: what goes out. */
-export class Connection<S extends v.GenericSchema, Out extends { readonly type: string }> {
+export class ClientConnection<S extends v.GenericSchema, Out extends { readonly type: string }> {
   private readonly socket: ServerSocket;
   private readonly schema: S;
   private readonly counters: { add(name: ConnectionRefusal): void };

@@ -2,21 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { noise } from '../testing/tcp-host.ts';
 import { BufferBudget } from './buffer-budget.ts';
-import { Receiver, SYN_WINDOW, WINDOW_SHIFT } from './receiver.ts';
+import { TcpReceiver, SYN_WINDOW, WINDOW_SHIFT } from './tcp-receiver.ts';
 import { seqAdd } from './sequence.ts';
 
 const FIRST = 0xffff_fff0;
 const MSS = 1000;
 const at = (offset: number): number => seqAdd(FIRST, offset);
 
-function receiver(budget = 100_000_000): Receiver {
-  const made = new Receiver(FIRST, MSS, WINDOW_SHIFT, new BufferBudget(budget));
+function receiver(budget = 100_000_000): TcpReceiver {
+  const made = new TcpReceiver(FIRST, MSS, WINDOW_SHIFT, new BufferBudget(budget));
   made.advertise();
   return made;
 }
 
 /** Where the window that a field offers ends, from the first byte on. */
-function edge(subject: Receiver): number {
+function edge(subject: TcpReceiver): number {
   const field = subject.advertise();
   return ((subject.next - FIRST) >>> 0) + field * 2 ** WINDOW_SHIFT;
 }

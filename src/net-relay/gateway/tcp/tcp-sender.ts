@@ -26,7 +26,7 @@ const MAX_PERSIST_MS = 30_000;
  */
 export const GIVE_UP_MS = 15 * 60_000;
 
-export interface SenderOptions {
+export interface TcpSenderOptions {
   /** First data byte's sequence number (ISS + 1). */
   readonly first: number;
   /** Payload of a full segment. */
@@ -52,7 +52,7 @@ export interface Acknowledgment {
   readonly bare: boolean;
 }
 
-export class Sender {
+export class TcpSender {
   readonly ring = new ByteRing();
   readonly timeout = new RetransmissionTimeout();
   /** SND.UNA and SND.NXT */
@@ -60,7 +60,7 @@ export class Sender {
   next: number;
   retransmitAt: number | null = null;
   persistAt: number | null = null;
-  private readonly options: SenderOptions;
+  private readonly options: TcpSenderOptions;
   private readonly mss: number;
   private readonly limit: GrowingLimit;
   private readonly congestion: CongestionWindow;
@@ -78,7 +78,7 @@ export class Sender {
   private silentSince: number | null = null;
   private lastSentAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: SenderOptions) {
+  constructor(options: TcpSenderOptions) {
     this.options = options;
     this.mss = options.mss;
     this.una = options.first;
