@@ -80,21 +80,11 @@ async function run(options: ServerOptions): Promise<void> {
   if (stopping.aborted) return;
 
   const gateways = gatewaysOf(options, about('gateways'));
-  const relayTrouble = log.about('the relay');
   const callerOf = callersOf(options.behindProxy);
   const allowsOrigin = allowOrigins(options.allowedOrigins);
   const tries = new KeyTries(systemClock);
-  const relay = open.add(createReopeningRelay({
-    openStore,
-    openGateway: options.tap === null ? gateways.open : withTap(gateways.open, options.tap),
-    onTrouble: (error) => relayTrouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
-    tries,
-    allowsOrigin,
-    limits: options.public ? PUBLIC_LIMITS : DEFAULT_LIMITS,
-    openCode: (defaultRoomKey) => openCodeFor({ isPublic: options.public, openCode: options.openCode }, defaultRoomKey),
-    log: complain,
-    ...(options.log === 'trace' ? { onStep: sayStep } : {}),
-  }));
+  const openGateway = options.tap === null ? gateways.open : withTap(gateways.open, options.tap);
+  const relay = open.add(createReopeningRelay({ openStore, openGateway, tries, allowsOrigin, log: complain, ...relayOptionsOf(options) }));
   closing.last.push(() => relay.closeStore());
   for (const record of relay.stats().unreadable) complain(printable(`A record of ${options.dataDir} cannot be understood and was left alone: ${record}`));
   const signallingTrouble = about('signalling');
@@ -130,6 +120,16 @@ async function run(options: ServerOptions): Promise<void> {
     ...page.upgrades,
   });
   announce(options, listener.port, relay);
+}
+
+function relayOptionsOf({ public: isPublic, openCode, log: level }: ServerOptions) {
+  const trouble = log.about('the relay');
+  return {
+    onTrouble: (error: unknown) => trouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    limits: isPublic ? PUBLIC_LIMITS : DEFAULT_LIMITS,
+    openCode: (defaultRoomKey: string) => openCodeFor({ isPublic, openCode }, defaultRoomKey),
+    ...(level === 'trace' ? { onStep: sayStep } : {}),
+  };
 }
 
 /** Opens them at once, which throws if they cannot be read; what is returned gives them, and opens them anew from the second call on. */

@@ -88,16 +88,7 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
       const first = Math.floor(offset / chunkBytes);
       const last = Math.floor((offset + length - 1) / chunkBytes);
       const parts = await Promise.all(Array.from({ length: last - first + 1 }, (_, at) => requests.want(first + at)));
-      const only = parts[0];
-      if (parts.length === 1 && only !== undefined) return only.subarray(offset - first * chunkBytes, offset - first * chunkBytes + length);
-      const bytes = new Uint8Array(length);
-      parts.forEach((part, at) => {
-        const start = (first + at) * chunkBytes;
-        const from = Math.max(offset, start);
-        const to = Math.min(offset + length, start + part.length);
-        bytes.set(part.subarray(from - start, to - start), from - offset);
-      });
-      return bytes;
+      return cutOut(parts, chunkBytes, offset - first * chunkBytes, length);
     },
     dispose() {
       const reason = new MachineError('disk-closed', 'The disk image was closed while it was being read.');
@@ -105,6 +96,20 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
       requests.cancel(reason);
     },
   };
+}
+
+/** `length` bytes from `offset` on of what `chunks` are in a row: a view where they lie in one chunk. */
+function cutOut(chunks: readonly Uint8Array[], chunkBytes: number, offset: number, length: number): Uint8Array {
+  const [only] = chunks;
+  if (chunks.length === 1 && only !== undefined) return only.subarray(offset, offset + length);
+  const bytes = new Uint8Array(length);
+  chunks.forEach((chunk, index) => {
+    const start = index * chunkBytes;
+    const from = Math.max(offset, start);
+    const to = Math.min(offset + length, start + chunk.length);
+    bytes.set(chunk.subarray(from - start, to - start), from - offset);
+  });
+  return bytes;
 }
 
 function checkResponse(response: Response, url: string, start: number, end: number, byteLength: number): void {

@@ -25,18 +25,18 @@ export function confirmButton({ label, question, testId, act, ready = () => true
   }
   ask(false);
 
-  bag.add(listen(element, 'click', (event) => {
+  listen(bag, element, 'click', (event) => {
     // The second half of a double click is no answer.
     if (!ready() || event.detail > 1) return;
     if (asks) act();
     ask(!asks);
-  }));
-  bag.add(listen(element, 'blur', () => ask(false)));
-  bag.add(listen(element, 'keydown', (event) => {
+  });
+  listen(bag, element, 'blur', () => ask(false));
+  listen(bag, element, 'keydown', (event) => {
     if (event.key !== 'Escape' || !asks) return;
     // A dialog around it stays open.
     event.preventDefault();
     ask(false);
-  }));
+  });
   return { element, reset: () => ask(false), dispose: () => bag.dispose() };
 }

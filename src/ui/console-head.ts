@@ -25,8 +25,8 @@ export function consoleHead(choose: (mode: ConsoleMode) => void): ConsoleHead {
   // Always there: a screen reader hears only of what changes in a region it knows.
   const typed = el('span', { class: 'typed-waiting', role: 'status', 'data-testid': 'typed-waiting' });
   const element = el('div', { class: 'console-head' }, title, where, typed, tabs);
-  bag.add(listen(consoleTab, 'click', () => choose('console')));
-  bag.add(listen(screenTab, 'click', () => choose('screen')));
+  listen(bag, consoleTab, 'click', () => choose('console'));
+  listen(bag, screenTab, 'click', () => choose('screen'));
   return {
     element,
     waiting,

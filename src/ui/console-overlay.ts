@@ -1,3 +1,4 @@
+import type { VmView } from '../host/scripting-interface.ts';
 import { DisposableBag } from '../shared/disposable.ts';
 import { el, listen, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatMs } from './format.ts';
@@ -20,19 +21,19 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
     el('div', { class: 'overlay-card' }, title, words, bar, el('div', { class: 'row' }, bringBack, watch, start, dismiss)));
   let now: { readonly scene: Scene; readonly overlay: Overlay } | null = null;
 
-  bag.add(listen(bringBack, 'click', () => {
+  listen(bag, bringBack, 'click', () => {
     if (now?.overlay.kind === 'moved') actions.migrate(now.overlay.vm.id, now.scene.selfId);
-  }));
-  bag.add(listen(watch, 'click', () => {
+  });
+  listen(bag, watch, 'click', () => {
     if (now?.overlay.kind === 'moved') actions.dismiss(now.overlay.vm.id);
-  }));
-  bag.add(listen(start, 'click', () => {
+  });
+  listen(bag, start, 'click', () => {
     if (now?.overlay.kind === 'ended') actions.dismiss(now.overlay.vm.id);
     actions.startVm();
-  }));
-  bag.add(listen(dismiss, 'click', () => {
+  });
+  listen(bag, dismiss, 'click', () => {
     if (now?.overlay.kind === 'ended') actions.dismiss(now.overlay.vm.id);
-  }));
+  });
 
   return {
     element,
@@ -46,42 +47,54 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
       show(watch, overlay.kind === 'moved' && !overlay.returning);
       show(start, overlay.kind === 'ended' || overlay.kind === 'empty');
       show(dismiss, overlay.kind === 'ended');
-      switch (overlay.kind) {
-        case 'none':
-          break;
-        case 'starting':
-          setText(title, overlay.text);
-          setText(words, overlay.fraction === null ? '' : `${Math.round(overlay.fraction * 100)} %`);
-          setAttribute(bar, 'data-unknown', overlay.fraction === null);
-          setAttribute(bar, 'aria-valuenow', overlay.fraction === null ? null : String(Math.round(overlay.fraction * 100)));
-          fill.style.transform = `scaleX(${overlay.fraction ?? 0})`;
-          break;
-        case 'empty':
-          setText(title, overlay.anew ? 'No PC runs here any more' : 'No PC runs here yet');
-          setText(words, 'A PC with 128 MiB of memory and Linux starts in a few seconds.');
-          setText(start, overlay.anew ? 'Start a new PC' : 'Start a PC');
-          break;
-        case 'moved': {
-          const { vm, returning } = overlay;
-          const report = lastEndedOf(scene.view, vm.id)?.report;
-          const can = movable(vm);
-          setText(title, returning ? `${vm.name} is coming back` : `Moved to ${hostName(scene, vm.hostId)}`);
-          setText(words, returning ? `from ${hostName(scene, vm.hostId)}`
-            : !can.ok ? can.why
-              : report?.outcome === 'completed' ? `${vm.name} goes on there. It stood still for ${formatMs(report.pauseMs)}.`
-                : `${vm.name} goes on there.`);
-          bringBack.disabled = !can.ok;
-          break;
-        }
-        case 'ended':
-          setText(title, `${overlay.vm.name} is off`);
-          setText(words, `${overlay.why} Its memory and what it wrote to its disk are gone.`);
-          setText(start, 'Start again');
-          break;
-        default:
-          assertNever(overlay);
+      const { heading, text, button } = overlayWords(overlay, scene);
+      setText(title, heading);
+      setText(words, text);
+      setText(start, button ?? 'Start a PC');
+      if (overlay.kind === 'starting') {
+        const percent = overlay.fraction === null ? null : Math.round(overlay.fraction * 100);
+        setAttribute(bar, 'data-unknown', percent === null);
+        setAttribute(bar, 'aria-valuenow', percent === null ? null : String(percent));
+        fill.style.transform = `scaleX(${overlay.fraction ?? 0})`;
       }
+      if (overlay.kind === 'moved') bringBack.disabled = !movable(overlay.vm).ok;
     },
     dispose: () => bag.dispose(),
   };
+}
+
+interface OverlayWords {
+  readonly heading: string;
+  readonly text: string;
+  /** On the button that starts a PC, if there is one. */
+  readonly button?: string;
+}
+
+function overlayWords(overlay: Overlay, scene: Scene): OverlayWords {
+  switch (overlay.kind) {
+    case 'none':
+      return { heading: '', text: '' };
+    case 'starting':
+      return { heading: overlay.text, text: overlay.fraction === null ? '' : `${Math.round(overlay.fraction * 100)} %` };
+    case 'empty':
+      return {
+        heading: overlay.anew ? 'No PC runs here any more' : 'No PC runs here yet',
+        text: 'A PC with 128 MiB of memory and Linux starts in a few seconds.',
+        button: overlay.anew ? 'Start a new PC' : 'Start a PC',
+      };
+    case 'moved':
+      if (overlay.returning) return { heading: `${overlay.vm.name} is coming back`, text: `from ${hostName(scene, overlay.vm.hostId)}` };
+      return { heading: `Moved to ${hostName(scene, overlay.vm.hostId)}`, text: wentOn(overlay.vm, scene) };
+    case 'ended':
+      return { heading: `${overlay.vm.name} is off`, text: `${overlay.why} Its memory and what it wrote to its disk are gone.`, button: 'Start again' };
+    default:
+      return assertNever(overlay);
+  }
+}
+
+function wentOn(vm: VmView, scene: Scene): string {
+  const can = movable(vm);
+  if (!can.ok) return can.why;
+  const report = lastEndedOf(scene.view, vm.id)?.report;
+  return report?.outcome === 'completed' ? `${vm.name} goes on there. It stood still for ${formatMs(report.pauseMs)}.` : `${vm.name} goes on there.`;
 }

@@ -24,8 +24,6 @@ export function consolePanel(actions: Actions): ConsolePanel {
   const bag = new DisposableBag();
   let mode: ConsoleMode = 'console';
   let last: Scene | null = null;
-  /** A VM that starts here, until it is ready. */
-  let starting: string | null = null;
 
   const refused = (error: Error): void => actions.attempt(() => Promise.reject(error));
   const head = bag.add(consoleHead(setMode));
@@ -46,7 +44,7 @@ export function consolePanel(actions: Actions): ConsolePanel {
   // Tab belongs to the guest: a keyboard's way past the console, and what a screen reader hears of it.
   const after = el('span', { tabindex: '-1' });
   const skip = el('button', { type: 'button', class: 'skip', 'data-testid': 'skip-console' }, 'Skip the console');
-  bag.add(listen(skip, 'click', () => after.focus()));
+  listen(bag, skip, 'click', () => after.focus());
   const voice = bag.add(consoleVoice());
   const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
     head.element, head.waiting, skip, body, after, voice.element, keys.element, reaching.element);
@@ -66,16 +64,7 @@ export function consolePanel(actions: Actions): ConsolePanel {
     else shownTerminal()?.focus();
   }
 
-  /** Somebody who starts a PC types into it next; if they do something else on the page by then, they are left alone. */
-  function focusWhenReady(vm: VmView | null): void {
-    if (vm?.here === true && vm.state === 'starting') starting = vm.id;
-    else if (starting !== null && vm?.id === starting && vm.state === 'running') {
-      starting = null;
-      const elsewhere = document.activeElement !== null && document.activeElement !== document.body;
-      // On a telephone the focus would open its keyboard.
-      if (!elsewhere && !window.matchMedia('(pointer: coarse)').matches) shownTerminal()?.focus();
-    }
-  }
+  const focusWhenReady = whenStarted(() => shownTerminal()?.focus());
 
   function update(scene: Scene): void {
     last = scene;
@@ -97,5 +86,20 @@ export function consolePanel(actions: Actions): ConsolePanel {
     update,
     hasFocus: () => shownTerminal()?.element.contains(document.activeElement) ?? false,
     dispose: () => bag.dispose(),
+  };
+}
+
+/** Somebody who starts a PC types into it next; if they do something else on the page by then, they are left alone. */
+function whenStarted(focus: () => void): (vm: VmView | null) => void {
+  /** A VM that starts here, until it is ready. */
+  let starting: string | null = null;
+  return (vm) => {
+    if (vm?.here === true && vm.state === 'starting') starting = vm.id;
+    else if (starting !== null && vm?.id === starting && vm.state === 'running') {
+      starting = null;
+      const elsewhere = document.activeElement !== null && document.activeElement !== document.body;
+      // On a telephone the focus would open its keyboard.
+      if (!elsewhere && !window.matchMedia('(pointer: coarse)').matches) focus();
+    }
   };
 }

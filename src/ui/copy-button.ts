@@ -1,3 +1,4 @@
+import { DisposableBag } from '../shared/disposable.ts';
 import { disposable, type Disposable } from '../shared/disposable.ts';
 import { copyText } from './copy-text.ts';
 import { el, listen, setText, svg } from './dom.ts';
@@ -19,7 +20,8 @@ export function copyButton(label: string | null, text: () => string, name: strin
     setText(word, said);
     picture?.toggleAttribute('hidden', said !== '');
   };
-  const click = listen(element, 'click', () => {
+  const bag = new DisposableBag();
+  listen(bag, element, 'click', () => {
     void copyText(text()).then((copied) => {
       say(copied ? (label === null ? '✓' : 'Copied') : 'Press Ctrl+C');
       if (!copied) selectBeside(element);
@@ -31,7 +33,7 @@ export function copyButton(label: string | null, text: () => string, name: strin
     element,
     ...disposable(() => {
       clearTimeout(timer);
-      click.dispose();
+      bag.dispose();
     }),
   };
 }

@@ -1,5 +1,5 @@
 /** The few DOM helpers the page is drawn with; every one is typed and does nothing clever. */
-import { disposable, type Disposable } from '../shared/disposable.ts';
+import { disposable, type Disposable, type DisposableBag } from '../shared/disposable.ts';
 
 export type Child = Node | string | null;
 export type Attributes = Readonly<Record<string, string | boolean | null>>;
@@ -51,14 +51,16 @@ export function show(element: HTMLElement, visible: boolean): void {
   if (element.hidden === visible) element.hidden = !visible;
 }
 
+/** Listens until `bag` is disposed. */
 export function listen<K extends keyof HTMLElementEventMap>(
+  bag: DisposableBag,
   target: HTMLElement,
   type: K,
   listener: (event: HTMLElementEventMap[K]) => void,
   options?: AddEventListenerOptions,
-): Disposable {
+): void {
   target.addEventListener(type, listener, options);
-  return disposable(() => target.removeEventListener(type, listener, options));
+  bag.add(disposable(() => target.removeEventListener(type, listener, options)));
 }
 
 /** Puts `children` into `parent` in this order, moving only what is out of place. */

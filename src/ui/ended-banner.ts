@@ -16,8 +16,8 @@ export function endedBanner(actions: Actions): Component<Scene> {
     el('div', {}, list, also), el('div', { class: 'row' }, start, dismiss));
   const lines = bag.add(keyedList<EndedVmView>(list, ({ id }) => id, endedLine));
   let ids: readonly string[] = [];
-  bag.add(listen(start, 'click', () => actions.startVm()));
-  bag.add(listen(dismiss, 'click', () => actions.dismissEnded(ids)));
+  listen(bag, start, 'click', () => actions.startVm());
+  listen(bag, dismiss, 'click', () => actions.dismissEnded(ids));
   return {
     element,
     update(scene) {

@@ -56,13 +56,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
     element,
     update(scene) {
       const { view } = scene;
-      const present = new Set(view.vms.map((vm) => vm.id));
-      for (const [id, chip] of chips) {
-        if (present.has(id)) continue;
-        chip.element.remove();
-        chip.dispose();
-        chips.delete(id);
-      }
+      removeGone(chips, view.vms);
       const flights = view.vms.map((vm) => {
         const chip = chipOf(vm);
         const before = chip.element.closest('[data-host-id]')?.getAttribute('data-host-id') ?? null;
@@ -75,9 +69,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
         host,
         away,
         chips: view.vms.filter((vm) => cardOf(vm, scene) === host.id).map((vm) => chipOf(vm).element),
-        arriving: view.migrations
-          .filter((migration) => migration.to === host.id && view.vms.some((vm) => vm.id === migration.vmId && vm.hostId !== host.id))
-          .map((migration) => ({ id: migration.vmId, name: view.vms.find((vm) => vm.id === migration.vmId)?.name ?? '', fraction: progressFraction(migration) })),
+        arriving: arrivingAt(host.id, scene),
         scene,
       })));
       count = hosts.length;
@@ -101,6 +93,23 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       for (const chip of chips.values()) chip.dispose();
     },
   };
+}
+
+function removeGone(chips: Map<string, ReturnType<typeof vmChip>>, vms: readonly VmView[]): void {
+  const present = new Set(vms.map((vm) => vm.id));
+  for (const [id, chip] of chips) {
+    if (present.has(id)) continue;
+    chip.element.remove();
+    chip.dispose();
+    chips.delete(id);
+  }
+}
+
+/** The VMs on their way to this host. */
+function arrivingAt(hostId: string, { view }: Scene): HostRow['arriving'] {
+  return view.migrations
+    .filter((migration) => migration.to === hostId && view.vms.some((vm) => vm.id === migration.vmId && vm.hostId !== hostId))
+    .map((migration) => ({ id: migration.vmId, name: view.vms.find((vm) => vm.id === migration.vmId)?.name ?? '', fraction: progressFraction(migration) }));
 }
 
 /** One stream of dots for each migration, from the VM's chip to the place kept for it. */
@@ -153,26 +162,26 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
   const slots = el('div', { class: 'host-vms' });
   const empty = el('p', { class: 'host-empty' });
   const another = el('button', { type: 'button', class: 'button quiet another', 'data-testid': 'start-another', title: 'Start another PC in this tab', 'aria-label': 'Start another PC in this tab' }, '+ PC');
-  bag.add(listen(another, 'click', () => actions.startVm()));
+  listen(bag, another, 'click', () => actions.startVm());
   const element = el('article', { class: 'host-card', 'data-testid': 'host-card', 'data-host-id': hostId },
     el('div', { class: 'host-head' }, name, note, another), slots);
   const arrivals = new Map<string, ReturnType<typeof arrivalSlot>>();
 
-  bag.add(listen(element, 'dragover', (event) => {
+  listen(bag, element, 'dragover', (event) => {
     if (event.dataTransfer?.types.includes(VM_MIME) !== true) return;
     event.preventDefault();
     setAttribute(element, 'data-drop', true);
-  }));
-  bag.add(listen(element, 'dragleave', (event) => {
+  });
+  listen(bag, element, 'dragleave', (event) => {
     if (!(event.relatedTarget instanceof Node && element.contains(event.relatedTarget))) setAttribute(element, 'data-drop', false);
-  }));
-  bag.add(listen(element, 'drop', (event) => {
+  });
+  listen(bag, element, 'drop', (event) => {
     setAttribute(element, 'data-drop', false);
     const vmId = event.dataTransfer?.getData(VM_MIME) ?? '';
     if (vmId === '' || slots.querySelector(`[data-vm-id="${CSS.escape(vmId)}"]`) !== null) return;
     event.preventDefault();
     actions.migrate(vmId, hostId);
-  }));
+  });
 
   function arrivalOf(id: string): ReturnType<typeof arrivalSlot> {
     const known = arrivals.get(id);

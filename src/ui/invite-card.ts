@@ -12,11 +12,11 @@ export function inviteCard(): { readonly element: HTMLElement; update(shown: Inv
   let openedHere = '';
   const link = el('a', { class: 'address', target: '_blank', rel: 'noopener', 'data-copy': true });
   // A click opens the room here, where the address of this page is the better one: it is a secure context.
-  bag.add(listen(link, 'click', (event) => {
+  listen(bag, link, 'click', (event) => {
     if (!isPlainClick(event)) return;
     event.preventDefault();
     window.open(openedHere, '_blank', 'noopener');
-  }));
+  });
   const copy = bag.add(copyButton('Copy', () => address, 'Copy the invitation'));
   const picture = el('div', { class: 'invite-qr' });
   const title = el('h2', { class: 'host-name' });

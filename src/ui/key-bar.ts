@@ -29,8 +29,8 @@ export function keyBar(press: (key: BarKey) => void): { readonly element: HTMLEl
   for (const barKey of KEYS) {
     const key = el('button', { type: 'button', class: 'key', 'aria-label': barKey.name }, barKey.label);
     // Where the person types keeps the focus, so that the keyboard on the screen stays open.
-    bag.add(listen(key, 'pointerdown', (event) => event.preventDefault()));
-    bag.add(listen(key, 'click', () => press(barKey)));
+    listen(bag, key, 'pointerdown', (event) => event.preventDefault());
+    listen(bag, key, 'click', () => press(barKey));
     element.append(key);
   }
   return { element, dispose: () => bag.dispose() };

@@ -11,11 +11,11 @@ export function leaveBanner(actions: Actions): Component<Scene> {
   const row = el('div', { class: 'row' });
   const element = el('div', { class: 'banner', role: 'alert' }, words, row);
   let moves: { readonly vmId: string; readonly hostId: string }[] = [];
-  bag.add(listen(move, 'click', () => {
+  listen(bag, move, 'click', () => {
     for (const { vmId, hostId } of moves) actions.migrate(vmId, hostId);
     actions.stay();
-  }));
-  bag.add(listen(stay, 'click', () => actions.stay()));
+  });
+  listen(bag, stay, 'click', () => actions.stay());
   return {
     element,
     update(scene) {

@@ -50,7 +50,7 @@ export function migrateControl(actions: Actions): Component<Scene> {
     verify.checked = scene.verify;
   }
 
-  bag.add(listen(button, 'click', () => {
+  listen(bag, button, 'click', () => {
     const vm = last?.selected;
     if (last === null || vm === null || vm === undefined) return;
     const targets = targetsOf(last.view, vm);
@@ -61,13 +61,13 @@ export function migrateControl(actions: Actions): Component<Scene> {
     }
     setOpen(!open);
     if (open) list.querySelector('button')?.focus();
-  }));
-  bag.add(listen(element, 'keydown', (event) => {
+  });
+  listen(bag, element, 'keydown', (event) => {
     if (event.key !== 'Escape' || !open) return;
     setOpen(false);
     button.focus();
-  }));
-  bag.add(listen(verify, 'change', () => actions.setVerify(verify.checked)));
+  });
+  listen(bag, verify, 'change', () => actions.setVerify(verify.checked));
 
   return {
     element,
@@ -84,7 +84,8 @@ function targetButton(hostId: string, actions: Actions, chosen: () => void): Com
   const note = el('span', { class: 'target-note' });
   const element = el('button', { type: 'button', class: 'button target', 'data-testid': 'migrate-target', 'data-host-id': hostId }, name, note);
   let vmId = '';
-  const click = listen(element, 'click', () => {
+  const bag = new DisposableBag();
+  listen(bag, element, 'click', () => {
     chosen();
     actions.migrate(vmId, hostId);
   });
@@ -96,6 +97,6 @@ function targetButton(hostId: string, actions: Actions, chosen: () => void): Com
       const link = scene.view.links[host.id];
       setText(note, host.self ? host.name : !host.ready ? STILL_LOADING : link === undefined ? '' : linkWord(link));
     },
-    dispose: () => click.dispose(),
+    dispose: () => bag.dispose(),
   };
 }

@@ -1,3 +1,4 @@
+import { DisposableBag } from '../shared/disposable.ts';
 import type { LogLine } from '../host/scripting-interface.ts';
 import { el, keyedList, listen, show, type Component } from './dom.ts';
 import { formatTime } from './format.ts';
@@ -15,7 +16,8 @@ export function migrationLog(actions: Actions): Component<Scene> {
   const nothing = el('p', { class: 'quiet-words' }, 'What happens in this room is written here.');
   const element = el('section', { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' },
     el('div', { class: 'log-head' }, el('h3', {}, 'Log'), save), nothing, list);
-  const click = listen(save, 'click', () => actions.attempt(async () => {
+  const bag = new DisposableBag();
+  listen(bag, save, 'click', () => actions.attempt(async () => {
     const diagnostics = await actions.tab.diagnostics();
     saveFile(new Blob([JSON.stringify(diagnostics, null, 2)], { type: 'application/json' }), `tabmotion-${diagnostics.room}-${diagnostics.made.replace(/[:.]/g, '-')}.json`);
   }));
@@ -32,7 +34,7 @@ export function migrationLog(actions: Actions): Component<Scene> {
     },
     dispose() {
       entries.dispose();
-      click.dispose();
+      bag.dispose();
     },
   };
 }

@@ -1,3 +1,4 @@
+import { DisposableBag } from '../shared/disposable.ts';
 import { listen, el, setAttribute, setText, show, type Component } from './dom.ts';
 import { formatBytes, formatCount, formatRate } from './format.ts';
 import { canCancel, pauseWords, progressFraction, stepOf, STEPS } from './progress-model.ts';
@@ -23,7 +24,8 @@ export function migrationProgress(actions: Actions): Component<Scene> {
     el('dl', { class: 'figures' }, round.element, left.element, rate.element, sent.element, pause.element,
       el('div', { class: 'cancel' }, cancel)));
   let vmId = '';
-  const click = listen(cancel, 'click', () => actions.cancel(vmId));
+  const bag = new DisposableBag();
+  listen(bag, cancel, 'click', () => actions.cancel(vmId));
   return {
     element,
     update(scene) {
@@ -51,7 +53,7 @@ export function migrationProgress(actions: Actions): Component<Scene> {
       cancel.disabled = !canCancel(progress.phase);
       setAttribute(cancel, 'title', cancel.disabled ? 'Too late: the other side is taking over.' : null);
     },
-    dispose: () => click.dispose(),
+    dispose: () => bag.dispose(),
   };
 }
 

@@ -4,14 +4,14 @@ import { listen } from './dom.ts';
 /** A dialog over the page: `open` shows it, `close` and a click beside it put it away. `opens`: just before it is shown. */
 export function modal(dialog: HTMLDialogElement, open: HTMLElement, close: HTMLElement, opens: () => void = () => undefined): Disposable {
   const bag = new DisposableBag();
-  bag.add(listen(open, 'click', () => {
+  listen(bag, open, 'click', () => {
     opens();
     dialog.showModal();
-  }));
-  bag.add(listen(close, 'click', () => dialog.close()));
+  });
+  listen(bag, close, 'click', () => dialog.close());
   // A click on the backdrop is a click on the dialog itself, outside its content.
-  bag.add(listen(dialog, 'click', (event) => {
+  listen(bag, dialog, 'click', (event) => {
     if (event.target === dialog) dialog.close();
-  }));
+  });
   return bag;
 }

@@ -22,53 +22,27 @@ export function networkPanel(actions: Actions): Component<Scene> {
   const hostPort = el('input', { type: 'number', name: 'host-port', min: '1024', max: '65535', placeholder: 'any', 'aria-label': "Port of the server's machine; empty for any free one" });
   const form = el('form', { class: 'forward-form', 'data-testid': 'forward-form' },
     el('span', {}, 'localhost:'), hostPort, el('span', {}, '→ port '), guestPort, el('button', { type: 'submit', class: 'button quiet' }, 'Add'));
-  const start = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'capture-start' }, 'Record frames');
-  const download = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'capture-download' }, 'Download pcap');
-  const stop = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'capture-stop' }, 'Stop and forget');
+  const recording = captureRow(bag, actions);
   const element = el('details', { class: 'card network', 'data-testid': 'network' },
     el('summary', {}, el('h3', {}, 'Network'), words),
     el('h4', { title: "On the machine on which the server runs, for that machine alone." }, "Ports of the server's machine"), list, form,
     el('h4', { title: 'Everything the PCs of this room send unencrypted can be read in it.' }, "The room's frames"),
-    el('div', { class: 'row' }, start, download, stop));
+    recording.element);
   let vmId: string | null = null;
-  let room = '';
 
-  /** Answers may overtake each other; what was asked last counts. */
-  let asked = 0;
-  const showCapture = async (ask: () => Promise<boolean>): Promise<void> => {
-    const mine = ++asked;
-    const running = await ask();
-    if (mine === asked) drawCapture(running);
-  };
-  function drawCapture(running: boolean): void {
-    show(start, !running);
-    show(download, running);
-    show(stop, running);
-  }
-  drawCapture(false);
-
-  bag.add(listen(form, 'submit', (event) => {
+  listen(bag, form, 'submit', (event) => {
     event.preventDefault();
     if (vmId === null) return;
     actions.addForward(vmId, guestPort.valueAsNumber, hostPort.value === '' ? 0 : hostPort.valueAsNumber);
     form.reset();
-  }));
-  const { capture } = actions.tab;
-  // Another tab may have started one.
-  bag.add(listen(element, 'toggle', () => {
-    if (element.open) showCapture(async () => (await capture.state()).running).catch(() => undefined);
-  }));
-  bag.add(listen(start, 'click', () => actions.attempt(() => showCapture(async () => (await capture.start()).running))));
-  bag.add(listen(download, 'click', () => actions.attempt(async () => saveFile(await capture.download(), `${room}.pcap`))));
-  bag.add(listen(stop, 'click', () => actions.attempt(() => showCapture(async () => {
-    await capture.stop();
-    return false;
-  }))));
+  });
+  listen(bag, element, 'toggle', () => {
+    if (element.open) recording.ask();
+  });
 
   return {
     element,
-    update({ selected, view }) {
-      room = view.room;
+    update({ selected }) {
       vmId = selected?.ended === false ? selected.id : null;
       show(element, vmId !== null);
       const traffic = selected?.traffic ?? null;
@@ -85,12 +59,44 @@ export function networkPanel(actions: Actions): Component<Scene> {
   };
 }
 
+/** Starts, downloads and stops the capture of the room's frames. `ask` learns whether there is one: another tab may have started it. */
+function captureRow(bag: DisposableBag, actions: Actions): { readonly element: HTMLElement; ask(): void } {
+  const { capture, room } = actions.tab;
+  const start = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'capture-start' }, 'Record frames');
+  const download = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'capture-download' }, 'Download pcap');
+  const stop = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'capture-stop' }, 'Stop and forget');
+
+  function draw(running: boolean): void {
+    show(start, !running);
+    show(download, running);
+    show(stop, running);
+  }
+  /** Answers may overtake each other; what was asked last counts. */
+  let asked = 0;
+  async function drawAnswer(answer: Promise<boolean>): Promise<void> {
+    const mine = ++asked;
+    const running = await answer;
+    if (mine === asked) draw(running);
+  }
+  const isRunning = ({ running }: { readonly running: boolean }): boolean => running;
+
+  listen(bag, start, 'click', () => actions.attempt(() => drawAnswer(capture.start().then(isRunning))));
+  listen(bag, download, 'click', () => actions.attempt(async () => saveFile(await capture.download(), `${room}.pcap`)));
+  listen(bag, stop, 'click', () => actions.attempt(() => drawAnswer(capture.stop().then(() => false))));
+  draw(false);
+  return {
+    element: el('div', { class: 'row' }, start, download, stop),
+    ask: () => void drawAnswer(capture.state().then(isRunning)).catch(() => undefined),
+  };
+}
+
 function forwardRow(forward: { readonly guestPort: number; readonly hostPort: number }, actions: Actions): Component<unknown> {
   const remove = el('button', { type: 'button', class: 'button quiet icon', title: 'Close this port', 'aria-label': `Close port ${forward.hostPort}` }, '×');
-  const click = listen(remove, 'click', () => actions.removeForward(forward.hostPort));
+  const bag = new DisposableBag();
+  listen(bag, remove, 'click', () => actions.removeForward(forward.hostPort));
   return {
     element: el('li', { 'data-testid': 'forward-row', 'data-host-port': String(forward.hostPort) }, el('code', {}, `localhost:${forward.hostPort} → port ${forward.guestPort}`), remove),
     update() { /* its ports are its key */ },
-    dispose: () => click.dispose(),
+    dispose: () => bag.dispose(),
   };
 }

@@ -18,7 +18,7 @@ export function notice(): Notice {
     show(element, false);
     setText(words, '');
   };
-  bag.add(listen(close, 'click', clear));
+  listen(bag, close, 'click', clear);
   return {
     element,
     say(text) {

@@ -35,10 +35,10 @@ export function reach(): Component<Scene> {
     show(secret, shown);
     setText(toggle, shown ? 'Hide' : 'Show');
   }
-  bag.add(listen(toggle, 'click', () => {
+  listen(bag, toggle, 'click', () => {
     shownFor = shownFor === vmId ? null : vmId;
     drawPassword();
-  }));
+  });
 
   return {
     element,

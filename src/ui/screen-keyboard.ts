@@ -52,32 +52,32 @@ export function screenKeyboard(label: string, send: SendScancodes, onLeave: () =
     type(typed);
   }
 
-  bag.add(listen(element, 'keydown', (event) => {
+  listen(bag, element, 'keydown', (event) => {
     keyHadPlace = event.code !== '';
     if (keys.keyDown(keyStroke(event)) === 'guest') event.preventDefault();
-  }));
-  bag.add(listen(element, 'keyup', (event) => {
+  });
+  listen(bag, element, 'keyup', (event) => {
     const verdict = keys.keyUp(keyStroke(event));
     if (verdict === 'guest' || verdict === 'leave') event.preventDefault();
     if (verdict === 'leave') element.blur();
-  }));
-  bag.add(listen(element, 'compositionstart', () => {
+  });
+  listen(bag, element, 'compositionstart', () => {
     composing = keyHadPlace;
-  }));
-  bag.add(listen(element, 'compositionend', () => {
+  });
+  listen(bag, element, 'compositionend', () => {
     composing = false;
     takeChange();
     refill();
-  }));
-  bag.add(listen(element, 'input', (event) => {
+  });
+  listen(bag, element, 'input', (event) => {
     if (composing) return;
     takeChange();
     if (!(event instanceof InputEvent) || !event.isComposing) refill();
-  }));
-  bag.add(listen(element, 'paste', (event) => {
+  });
+  listen(bag, element, 'paste', (event) => {
     event.preventDefault();
     type(event.clipboardData?.getData('text/plain') ?? '');
-  }));
+  });
 
   function leave(): void {
     keys.releaseAll();
@@ -85,7 +85,7 @@ export function screenKeyboard(label: string, send: SendScancodes, onLeave: () =
     refill();
     onLeave();
   }
-  bag.add(listen(element, 'blur', leave));
+  listen(bag, element, 'blur', leave);
   bag.add(onWindowLeft(leave));
 
   refill();

@@ -45,19 +45,19 @@ export function vmScreen(vmId: string, vmName: string, tab: Tab): VmScreen {
     (sentence) => setText(hint, sentence),
   ));
   const element = el('div', { class: 'screen' }, canvas, keyboard.element, hint);
-  bag.add(listen(keyboard.element, 'focus', () => setText(hint, HINT)));
+  listen(bag, keyboard.element, 'focus', () => setText(hint, HINT));
 
-  bag.add(listen(canvas, 'mousedown', (event) => {
+  listen(bag, canvas, 'mousedown', (event) => {
     event.preventDefault();
     keyboard.element.focus({ preventScroll: true });
     point(0, 0, buttonsOf(event));
-  }));
+  });
   // A phone whose keyboard was put away raises it for a focus that is new.
-  bag.add(listen(canvas, 'touchend', () => keyboard.element.blur()));
-  bag.add(listen(canvas, 'mousemove', (event) => {
+  listen(bag, canvas, 'touchend', () => keyboard.element.blur());
+  listen(bag, canvas, 'mousemove', (event) => {
     if (document.activeElement === keyboard.element) point(event.movementX, event.movementY, buttonsOf(event));
-  }));
-  bag.add(listen(canvas, 'contextmenu', (event) => event.preventDefault()));
+  });
+  listen(bag, canvas, 'contextmenu', (event) => event.preventDefault());
   // Wherever the pointer is by then.
   const mouseUp = (event: MouseEvent): void => {
     if (pressed.includes(true)) point(0, 0, buttonsOf(event));

@@ -82,11 +82,11 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     const { textarea } = terminal;
     if (textarea === undefined) return;
     textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it, Enter then skips it.`);
-    bag.add(listen(textarea, 'focus', used));
+    listen(bag, textarea, 'focus', used);
     // The focus may have been here all the time, and another tab was used meanwhile.
-    bag.add(listen(element, 'pointerdown', used));
-    bag.add(listen(textarea, 'keydown', used));
-    bag.add(listen(textarea, 'input', used));
+    listen(bag, element, 'pointerdown', used);
+    listen(bag, textarea, 'keydown', used);
+    listen(bag, textarea, 'input', used);
   }
   terminal.write(source.bytes(), () => {
     replaying = false;

@@ -1,3 +1,4 @@
+import { DisposableBag } from '../shared/disposable.ts';
 import { el, listen, setText, show, type Component } from './dom.ts';
 import type { Scene } from './scene.ts';
 
@@ -7,13 +8,14 @@ export function troublePanel(): Component<Scene> {
   const again = el('button', { type: 'button', class: 'button primary' }, 'Try again');
   const element = el('section', { class: 'trouble', role: 'alert', 'data-testid': 'trouble' },
     el('h2', {}, 'This page cannot go on'), words, again);
-  const click = listen(again, 'click', () => location.reload());
+  const bag = new DisposableBag();
+  listen(bag, again, 'click', () => location.reload());
   return {
     element,
     update({ view }) {
       show(element, view.trouble !== null);
       setText(words, view.trouble ?? '');
     },
-    dispose: () => click.dispose(),
+    dispose: () => bag.dispose(),
   };
 }

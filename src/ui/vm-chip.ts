@@ -23,11 +23,11 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
     fill,
     el('span', { class: 'chip-top' }, el('span', { class: 'chip-dot', 'aria-hidden': 'true' }), name, state),
     el('span', { class: 'chip-bottom' }, ip, strip.element));
-  bag.add(listen(element, 'click', () => actions.select(vmId)));
-  bag.add(listen(element, 'dragstart', (event) => {
+  listen(bag, element, 'click', () => actions.select(vmId));
+  listen(bag, element, 'dragstart', (event) => {
     event.dataTransfer?.setData(VM_MIME, vmId);
     if (event.dataTransfer !== null) event.dataTransfer.effectAllowed = 'move';
-  }));
+  });
   return {
     element,
     update({ vm, scene }) {
