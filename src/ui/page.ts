@@ -105,38 +105,43 @@ export function mountPage(root: HTMLElement, tab: Tab): Disposable {
     if (!open) return;
     const now = scene();
     pings.keep(now.view.vms);
-    show(stage, now.view.trouble === null);
-    show(sentence.element, now.view.trouble === null);
+    for (const part of [stage, sentence.element]) show(part, now.view.trouble === null);
     document.title = pageTitle(now.view.vms);
     for (const component of components) component.update(now);
   }
 
   bag.add({ dispose: tab.onView(draw) });
   // A tab that cannot join says so in its view.
-  tab.ready.catch(() => undefined).finally(() => {
+  void whenSettled(tab.ready).then(() => {
     joined = true;
     draw();
   });
   bag.add({ dispose: tab.on('ping', (sample) => pings.of(sample.vmId).add(sample, performance.now())) });
-  bag.add(leaveGuard(() => tab.view().vms.some((vm) => vm.here && !vm.ended), () => {
+  const runsVms = (): boolean => tab.view().vms.some((vm) => vm.here && !vm.ended);
+  const guard = leaveGuard(runsVms, () => {
     leaving = true;
     draw();
-  }));
+  });
+  bag.add(guard);
   const timer = window.setInterval(() => {
     const now = scene();
     hosts.tick(now);
     pinged.tick(now);
     if (now.view.reports.some(({ at }) => Date.now() - at < FRESH_MS + 2 * TICK_MS)) sentence.update(now);
   }, TICK_MS);
-  bag.add({ dispose: () => clearInterval(timer) });
   bag.add({
     dispose() {
       open = false;
+      clearInterval(timer);
       page.remove();
     },
   });
   draw();
   return bag;
+}
+
+async function whenSettled(promise: Promise<unknown>): Promise<void> {
+  await promise.catch(() => undefined);
 }
 
 /** The page's components in their places. */

@@ -82,11 +82,9 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     const { textarea } = terminal;
     if (textarea === undefined) return;
     textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it, Enter then skips it.`);
-    listen(bag, textarea, 'focus', used);
     // The focus may have been here all the time, and another tab was used meanwhile.
     listen(bag, element, 'pointerdown', used);
-    listen(bag, textarea, 'keydown', used);
-    listen(bag, textarea, 'input', used);
+    for (const type of ['focus', 'keydown', 'input'] as const) listen(bag, textarea, type, used);
   }
   terminal.write(source.bytes(), () => {
     replaying = false;
