@@ -7,6 +7,7 @@ export const SNAPSHOT_SOURCES = [
   'src/emulator-bridge/device-state.ts',
   'src/emulator-bridge/hidden-state.ts',
   'src/emulator-bridge/start-v86.ts',
+  'src/emulator-bridge/v86-devices.ts',
   'src/emulator-bridge/v86-state-format.ts',
 ];
 export const EMULATOR_SOURCES = [

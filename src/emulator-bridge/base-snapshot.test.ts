@@ -22,7 +22,7 @@ function machineWith(pages: ReadonlyMap<number, number>): Machine {
 async function load(bytes: Uint8Array, into = space): Promise<Map<number, number>> {
   const snapshot = await decodeBaseSnapshot(bytes, into);
   const pages = new Map<number, number>();
-  snapshot.writePages((numbers, data) => numbers.forEach((page, index) => pages.set(page, data[index * PAGE_SIZE] ?? 0)));
+  for (const { pages: numbers, data } of snapshot.blocks) numbers.forEach((page, index) => pages.set(page, data[index * PAGE_SIZE] ?? 0));
   return pages;
 }
 
@@ -47,6 +47,12 @@ describe('the base snapshot', () => {
   it('holds more pages than a block', async () => {
     const pages = new Map(Array.from({ length: 2500 }, (_, page) => [page, (page % 255) + 1] as const));
     expect(await load(await saveBaseSnapshot(machineWith(pages)))).toEqual(pages);
+  });
+
+  it('knows each stored page by its number', async () => {
+    const snapshot = await decodeBaseSnapshot(await saveBaseSnapshot(machineWith(new Map(Array.from({ length: 1500 }, (_, page) => [2 * page, (page % 255) + 1])))), space);
+    expect([0, 2, 2046, 2048, 2998].map((page) => snapshot.page(page)?.[4095])).toEqual([1, 2, (1023 % 255) + 1, (1024 % 255) + 1, (1499 % 255) + 1]);
+    expect([1, 3000, 3019, 99_999].map((page) => snapshot.page(page))).toEqual([null, null, null, null]);
   });
 
   it('is the same for the same machine', async () => {

@@ -36,8 +36,15 @@ const MAX_PAGES = 140_000;
 
 export interface BaseSnapshot {
   readonly devices: Uint8Array;
-  /** Unpacks the stored pages, block by block; pages not given are zero. */
-  writePages(write: (pages: Uint32Array, data: Uint8Array) => void): void;
+  /** The stored pages, block by block: their numbers, and their data one behind the other; pages not given are zero. */
+  readonly blocks: readonly SnapshotBlock[];
+  /** A stored page, 4096 bytes; null for any other. */
+  page(number: number): Uint8Array | null;
+}
+
+interface SnapshotBlock {
+  readonly pages: Uint32Array;
+  readonly data: Uint8Array;
 }
 
 /** Packs a machine as it stands. It must be stopped and must not have written to its disk; MachineError otherwise. */
@@ -101,21 +108,31 @@ export async function decodeBaseSnapshot(bytes: Uint8Array, space: PageSpace): P
   const stored = new Bitmap(ramPages + videoPages, take(bitmapBytes, 'bitmap').slice()).toArray();
   if (stored.length !== storedPages || stored.some((page) => page >= ramPages + videoPages)) throw invalid('its bitmap is wrong');
   if (blockCount !== Math.ceil(storedPages / BLOCK_PAGES)) throw invalid('the number of its blocks is wrong');
-  const devices = take(deviceBytes, 'device state');
-  const blocks: Uint8Array[] = [];
+  const devices = take(deviceBytes, 'device state').slice();
+  const packed: Uint8Array[] = [];
   for (let block = 0; block < blockCount; block++) {
     const length = take(4, 'block');
-    blocks.push(take(new DataView(length.buffer, length.byteOffset, 4).getUint32(0, true), 'block'));
+    packed.push(take(new DataView(length.buffer, length.byteOffset, 4).getUint32(0, true), 'block'));
   }
   if (at !== bytes.length) throw invalid(`${bytes.length - at} bytes follow its end`);
   const compressor = await createCompressor();
+  const blocks = packed.map((block, index): SnapshotBlock => {
+    const pages = stored.subarray(index * BLOCK_PAGES, (index + 1) * BLOCK_PAGES);
+    return { pages, data: unpack(block, pages.length * PAGE_SIZE) };
+  });
+  /** For each page, how many are stored up to it; 0 for those that are not. */
+  const places = new Uint32Array(ramPages + videoPages);
+  stored.forEach((page, index) => {
+    places[page] = index + 1;
+  });
   return {
     devices,
-    writePages(write) {
-      blocks.forEach((block, index) => {
-        const pages = stored.subarray(index * BLOCK_PAGES, (index + 1) * BLOCK_PAGES);
-        write(pages, unpack(block, pages.length * PAGE_SIZE));
-      });
+    blocks,
+    page(number) {
+      const index = (places[number] ?? 0) - 1;
+      if (index < 0) return null;
+      const start = (index % BLOCK_PAGES) * PAGE_SIZE;
+      return blocks[Math.floor(index / BLOCK_PAGES)]?.data.subarray(start, start + PAGE_SIZE) ?? null;
     },
   };
 

@@ -7,7 +7,7 @@ import type { Disposable } from '../shared/disposable.ts';
 import type { Bitmap } from '../shared/bitmap.ts';
 import type { Fingerprint } from '../migration/fingerprint.ts';
 import type { PageSpace } from '../migration/ports.ts';
-import { decodeBaseSnapshot } from './base-snapshot.ts';
+import { decodeBaseSnapshot, type BaseSnapshot } from './base-snapshot.ts';
 import { decodeDeviceState, encodeDeviceState, type DeviceState } from './device-state.ts';
 import { GuestClock } from './guest-clock.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -17,7 +17,7 @@ import type { Machine, MachineEnd, MachineParts, MachineState, NetworkCard, Scre
 import { VirtioNetworkCard } from './network-card.ts';
 import { OverlayDisk } from './overlay-disk.ts';
 import { Pacer, type TaskSource } from './pacer.ts';
-import { panicStage } from './panic-report.ts';
+import { PanicWatch } from './panic-watch.ts';
 import { platformTasks } from './platform-tasks.ts';
 import { GuestScreen } from './screen.ts';
 import { UartSerialPort } from './serial-port.ts';
@@ -64,7 +64,7 @@ export interface MachineOptions {
 export async function createMachine(parts: MachineParts, options: MachineOptions = {}): Promise<Machine> {
   const overlay = new OverlayDisk(parts.disk);
   let pc: V86Pc | null = null;
-  const { instance, tracking } = await startV86(parts, overlay, () => pc?.panicked());
+  const { instance, tracking } = await startV86(parts, overlay, () => pc?.panic.reported());
   pc = new V86Pc(parts, options, instance, overlay, tracking);
   return pc;
 }
@@ -76,6 +76,7 @@ class V86Pc implements Machine {
   readonly agent: SerialPort;
   readonly network: NetworkCard;
   readonly screen: Screen;
+  readonly panic: PanicWatch;
   private readonly cpu: V86Cpu;
   private readonly overlay: OverlayDisk;
   private readonly memory: GuestMemory;
@@ -88,16 +89,15 @@ class V86Pc implements Machine {
   private readonly aliveWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   private now: MachineState | 'discarded' = 'stopped';
   private ended: MachineEnd | null = null;
-  /** Where the instruction counter stood when the kernel reported a panic that it has not finished printing. */
-  private panickedAt: number | null = null;
   /** Has run, or has been given a snapshot. */
   private used = false;
   private countAtRun = 0;
   private lives = false;
   /** Memory was written behind the emulator's back: its TLB and compiled code may be of what was there before. */
   private stale = false;
-  /** The devices of the base snapshot, while nothing has happened since it was loaded. */
-  private untouched: Uint8Array | null = null;
+  private base: BaseSnapshot | null = null;
+  /** Nothing has happened since the base snapshot was loaded. */
+  private untouched = false;
 
   constructor(parts: MachineParts, options: MachineOptions, instance: V86Instance, overlay: OverlayDisk, tracking: WriteTracking) {
     const digests = options.digests ?? { emulator: '', disk: '', snapshot: '' };
@@ -116,6 +116,7 @@ class V86Pc implements Machine {
       network: new VirtioNetworkCard(instance.bus, this.cpu.devices.virtio_net),
       screen: new GuestScreen(instance.bus, this.cpu.devices.vga, this.cpu.devices.ps2),
     };
+    this.panic = new PanicWatch({ instructionCount: () => this.instructionCount(), printed: () => this.scrollback() });
     this.console = this.ports.console;
     this.agent = this.ports.agent;
     this.network = this.ports.network;
@@ -167,16 +168,17 @@ class V86Pc implements Machine {
     const base = await decodeBaseSnapshot(snapshot, this.space);
     this.mustBe('stopped', 'load a base snapshot into');
     this.memory.clearFirmware();
-    base.writePages((pages, data) => this.memory.writePages(pages, data));
+    for (const { pages, data } of base.blocks) this.memory.writePages(pages, data);
     this.restoreBase(base.devices);
     this.memory.isBase();
-    this.untouched = base.devices;
+    this.base = base;
+    this.untouched = true;
     this.stale = true;
   }
 
   restoreBaseDevices(): void {
-    if (this.untouched === null) throw wrongMoment('The devices are not those of a base snapshot that was just loaded.');
-    this.restoreBase(this.untouched);
+    if (!this.untouched || this.base === null) throw wrongMoment('The devices are not those of a base snapshot that was just loaded.');
+    this.restoreBase(this.base.devices);
   }
 
   async startDirtyLog(): Promise<void> {
@@ -205,6 +207,14 @@ class V86Pc implements Machine {
     return this.memory.differsFromBase();
   }
 
+  basePage(page: number): Uint8Array | null {
+    return this.base?.page(page) ?? null;
+  }
+
+  baseDevices(): Uint8Array | null {
+    return this.base?.devices ?? null;
+  }
+
   readPages(pages: Uint32Array, into: Uint8Array): void {
     this.mustLive();
     this.memory.readPages(pages, into);
@@ -212,7 +222,7 @@ class V86Pc implements Machine {
 
   writePages(pages: Uint32Array, data: Uint8Array): void {
     this.mustBe('stopped', 'write pages of');
-    this.untouched = null;
+    this.untouched = false;
     this.memory.writePages(pages, data);
     this.stale = true;
   }
@@ -225,7 +235,7 @@ class V86Pc implements Machine {
     this.mustLive();
     await this.pacer.stop();
     // Another host would not know what the kernel has reported here.
-    if (this.now !== 'running' || this.panicEnds(Number.POSITIVE_INFINITY)) return;
+    if (this.now !== 'running' || this.panicEnds(true)) return;
     this.clock.stopped();
     this.become('stopped');
   }
@@ -255,7 +265,7 @@ class V86Pc implements Machine {
   restoreDevices(bytes: Uint8Array): Promise<void> {
     return atOnce(() => {
       this.mustBe('stopped', 'restore the devices of');
-      this.untouched = null;
+      this.untouched = false;
       const state = decodeDeviceState(bytes);
       this.devices.check(state.v86);
       this.restore(state);
@@ -267,7 +277,7 @@ class V86Pc implements Machine {
   run(stoppedForMs: number): Promise<void> {
     return atOnce(() => {
       this.mustBe('stopped', 'start');
-      this.untouched = null;
+      this.untouched = false;
       if (this.stale) {
         this.cpu.wm.exports.jit_clear_cache_js();
         this.cpu.full_clear_tlb();
@@ -314,18 +324,14 @@ class V86Pc implements Machine {
   discard(): void {
     if (this.now === 'discarded') return;
     this.now = 'discarded';
-    this.untouched = null;
+    this.untouched = false;
+    this.base = null;
     this.pacer.dispose();
     this.overlay.dispose();
     for (const port of Object.values(this.ports)) port.dispose();
     for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(discarded());
     this.states.dispose();
     this.troubles.dispose();
-  }
-
-  /** The guest's kernel reported a panic, inside a tick. */
-  panicked(): void {
-    this.panickedAt = this.instructionCount();
   }
 
   private start(): void {
@@ -338,7 +344,7 @@ class V86Pc implements Machine {
   }
 
   private saveHidden(): Uint8Array {
-    return saveHiddenState(this.cpu, this.panickedAt === null ? null : (this.instructionCount() - this.panickedAt) >>> 0);
+    return saveHiddenState(this.cpu, this.panic.since());
   }
 
   private restoreBase(devices: Uint8Array): void {
@@ -352,8 +358,7 @@ class V86Pc implements Machine {
   private restore(state: DeviceState): void {
     try {
       this.devices.restore(state.v86);
-      const panickedFor = restoreHiddenState(this.cpu, state.hidden);
-      this.panickedAt = panickedFor === null ? null : (this.instructionCount() - panickedFor) >>> 0;
+      this.panic.continueFrom(restoreHiddenState(this.cpu, state.hidden));
       this.ports.screen.restoreQueues(state.input);
       this.ports.console.restoreQueue(state.uart0);
       this.ports.console.restoreScrollback(state.scrollback);
@@ -365,7 +370,7 @@ class V86Pc implements Machine {
   }
 
   private afterTick(): void {
-    if (this.panickedAt !== null) this.panicEnds((this.instructionCount() - this.panickedAt) >>> 0);
+    this.panicEnds();
     if (this.lives || this.now !== 'running' || this.instructionCount() === this.countAtRun) return;
     this.lives = true;
     for (const waiter of this.aliveWaiters.splice(0)) waiter.resolve();
@@ -383,16 +388,13 @@ class V86Pc implements Machine {
     this.powerOff(SWITCHED_OFF);
   }
 
-  /** Between ticks. Lets a kernel that reported a panic print to its end, then powers off, unless it restarts; whether it did. */
-  private panicEnds(instructions: number): boolean {
-    if (this.panickedAt === null || this.now !== 'running') return false;
-    const stage = panicStage(new TextDecoder().decode(this.ports.console.scrollback()), instructions);
-    if (stage.kind === 'printing') return false;
-    this.panickedAt = null;
-    if (stage.kind === 'restarts') return false;
+  /** Between ticks. Powers off once a panic is over; whether it did. `stops`: the CPU is about to. */
+  private panicEnds(stops = false): boolean {
+    const sentence = this.now === 'running' ? this.panic.over(stops) : null;
+    if (sentence === null) return false;
     void this.pacer.stop();
     this.clock.stopped();
-    this.powerOff({ kind: 'panicked', sentence: stage.sentence });
+    this.powerOff({ kind: 'panicked', sentence });
     return true;
   }
 
@@ -420,7 +422,7 @@ class V86Pc implements Machine {
     const stock = this.cpu.reboot_internal.bind(this.cpu);
     this.cpu.reboot_internal = () => {
       this.clock.zeroTscOffset();
-      this.panickedAt = null;
+      this.panic.continueFrom(null);
       stock();
       this.devices.applyControlWord();
     };

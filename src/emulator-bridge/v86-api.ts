@@ -58,7 +58,17 @@ interface V86Vga extends VgaLike {
 }
 
 /** One drive of a channel of the disk controller. */
-interface V86Drive {
+export interface V86Drive {
+  readonly status_reg: number;
+  /** Of the transfer at hand: its bytes, of which the guest has read or written those before the pointer, and may go on to the end. */
+  data: Uint8Array;
+  data16: Uint16Array;
+  data32: Int32Array;
+  readonly data_pointer: number;
+  readonly data_end: number;
+  readonly data_length: number;
+  get_state: (this: V86Drive) => unknown[];
+  set_state: (this: V86Drive, state: unknown[]) => void;
   atapi_sense_key: number;
   atapi_add_sense: number;
   medium_changed: number;

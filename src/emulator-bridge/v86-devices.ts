@@ -3,8 +3,8 @@
  * and with what they get wrong put right.
  */
 import { MachineError } from './machine-error.ts';
-import type { V86Cpu, V86Instance } from './v86-api.ts';
-import { checkV86Shape, readV86State, type V86Shape } from './v86-state-format.ts';
+import type { V86Cpu, V86Drive, V86Instance } from './v86-api.ts';
+import { checkV86Shape, readV86State, withLongInfo, type V86Shape } from './v86-state-format.ts';
 
 export class V86Devices {
   private readonly instance: V86Instance;
@@ -27,10 +27,11 @@ export class V86Devices {
       for (const [index, empty] of VGA_MEMORIES) state[index] = empty;
       return state;
     };
+    leaveOutOldTransfers(Object.getPrototypeOf(cpu.devices.ide.primary.master) as V86Drive);
   }
 
   save(): Uint8Array {
-    return new Uint8Array(this.instance.v86.save_state());
+    return withLongInfo(new Uint8Array(this.instance.v86.save_state()));
   }
 
   /** Throws MachineError('state-invalid') if `state` is damaged or of a machine of another make. */
@@ -80,6 +81,45 @@ export class V86Devices {
     cpu.fpu_status_word = lostViews.fpu_status_word;
     cpu.mxcsr = lostViews.mxcsr;
   }
+}
+
+/** In the state of one of v86's drives: the bytes of its transfer. */
+const DRIVE_DATA = 16;
+/** As large as v86 makes them. */
+const TRANSFER_BYTES = 64 * 1024;
+/** The status says that the drive is busy, or that the guest is to read or write. */
+const DRIVE_BUSY = 0x80;
+const DRIVE_WANTS_DATA = 0x08;
+
+/** The bytes of a drive's transfer that the guest has not read or written to the end; none if it has no transfer at hand. */
+export function transferAtHand(drive: V86Drive): Uint8Array {
+  const { status_reg: status, data, data_pointer: pointer, data_end: end, data_length: length } = drive;
+  const isOver = pointer >= end && (status & (DRIVE_BUSY | DRIVE_WANTS_DATA)) === 0;
+  return data.subarray(0, isOver ? 0 : Math.min(data.length, (Math.max(end, length) + 3) & ~3));
+}
+
+/** Prototypes that leaveOutOldTransfers() has changed. */
+const changed = new WeakSet<object>();
+
+/** v86 saves the bytes of a drive's last transfer for ever, four times 64 KiB in all. Its drives cannot be given methods of their own: `drives` is their prototype. */
+function leaveOutOldTransfers(drives: V86Drive): void {
+  if (changed.has(drives)) return;
+  changed.add(drives);
+  const { get_state: save, set_state: restore } = drives;
+  drives.get_state = function (this: V86Drive) {
+    const state = save.call(this);
+    state[DRIVE_DATA] = transferAtHand(this).slice();
+    return state;
+  };
+  drives.set_state = function (this: V86Drive, state) {
+    restore.call(this, state);
+    if (this.data.length >= TRANSFER_BYTES) return;
+    const data = new Uint8Array(TRANSFER_BYTES);
+    data.set(this.data);
+    this.data = data;
+    this.data16 = new Uint16Array(data.buffer);
+    this.data32 = new Int32Array(data.buffer);
+  };
 }
 
 /** In the state of v86's VGA: planes and pixels may be left out, the frame buffer must be an array. */

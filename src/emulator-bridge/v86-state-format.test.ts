@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkV86Shape, readV86State, type V86Shape } from './v86-state-format.ts';
+import { checkV86Shape, readV86State, withLongInfo, type V86Shape } from './v86-state-format.ts';
 
 /** Puts a state together as v86's state.js does. */
 function v86State(state: unknown[], buffers: Uint8Array[] = [], change: (header: DataView, info: Uint8Array) => void = () => undefined): Uint8Array {
@@ -33,6 +33,17 @@ function refusal(action: () => unknown): string {
   }
   throw new Error('It was accepted');
 }
+
+describe('withLongInfo', () => {
+  it('keeps the state, and puts the buffers of states where digits are added in one place', () => {
+    const [one, other] = [[7], [7777777]].map((numbers) => v86State([...numbers, typed(0), typed(1)], [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)])) as [Uint8Array, Uint8Array];
+    const [long, longOther] = [withLongInfo(one), withLongInfo(other)];
+    expect(long.length).toBe(longOther.length);
+    expect(readV86State(long)).toEqual(readV86State(one));
+    expect([...long.subarray(-8)]).toEqual([1, 2, 3, 0, 4, 5, 0, 0]);
+    expect([...longOther.subarray(-8)]).toEqual([1, 2, 3, 0, 4, 5, 0, 0]);
+  });
+});
 
 describe('readV86State', () => {
   it('tells numbers, arrays and the kind and size of buffers apart', () => {

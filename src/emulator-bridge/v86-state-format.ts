@@ -43,6 +43,28 @@ export function readV86State(state: Uint8Array): V86Shape {
   return values.map((value) => toShape(value, buffers));
 }
 
+/** The description is made as long as a multiple of this. */
+const INFO_UNIT = 2048;
+
+/**
+ * The same state with spaces behind its description, which is longer or shorter with every digit in it: the buffers then
+ * begin where they do in other states of the same machine, and little differs between them.
+ */
+export function withLongInfo(state: Uint8Array): Uint8Array {
+  const view = new DataView(state.buffer, state.byteOffset, state.byteLength);
+  const infoBytes = view.getUint32(12, true);
+  const longer = Math.ceil((infoBytes + 1) / INFO_UNIT) * INFO_UNIT;
+  const [from, to] = [HEADER_BYTES + infoBytes, HEADER_BYTES + longer].map((at) => (at + 3) & ~3) as [number, number];
+  const bytes = new Uint8Array(state.length + to - from);
+  bytes.set(state.subarray(0, HEADER_BYTES + infoBytes));
+  bytes.fill(0x20, HEADER_BYTES + infoBytes, to);
+  bytes.set(state.subarray(from), to);
+  const header = new DataView(bytes.buffer);
+  header.setUint32(8, bytes.length, true);
+  header.setUint32(12, longer, true);
+  return bytes;
+}
+
 /** Places in v86's state (its cpu.js, get_state) that are not the same for every state of one machine. */
 const FIRMWARE_ANSWER = 62;
 const DISK_CONTROLLER = 85;

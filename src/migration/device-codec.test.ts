@@ -9,8 +9,8 @@ import { MAX_PAYLOAD_BYTES } from './wire.ts';
 
 const BAD = expect.objectContaining({ name: 'MigrationError', cause: 'bad-message' }) as Error;
 
-function assemble(pieces: Iterable<Uint8Array>): DeviceAssembly {
-  const assembly = new DeviceAssembly();
+function assemble(pieces: Iterable<Uint8Array>, base: Uint8Array | null = null): DeviceAssembly {
+  const assembly = new DeviceAssembly(base);
   for (const piece of pieces) assembly.add(piece, deflateCompressor);
   return assembly;
 }
@@ -30,14 +30,29 @@ describe('The device state', () => {
   it('comes out of its pieces as it went in, compressible or not (MG8)', () => {
     const random = new SeededRandom(4);
     for (const state of [new Uint8Array(0), new Uint8Array(5), new Uint8Array(3 * DEVICE_CHUNK_BYTES), random.bytes(DEVICE_CHUNK_BYTES + 1)]) {
-      const pieces = [...serializeDevices(state, deflateCompressor)];
+      const pieces = [...serializeDevices(state, null, deflateCompressor)];
       expect(pieces.every((payload) => payload.length <= MAX_PAYLOAD_BYTES)).toBe(true);
       expect(Buffer.compare(assemble(pieces).finish(state.length), state)).toBe(0);
     }
   });
 
+  it('is the difference from the base snapshot\'s where that is shorter, whichever of the two is longer (MG8)', () => {
+    const random = new SeededRandom(5);
+    const base = random.bytes(2 * DEVICE_CHUNK_BYTES + 500);
+    for (const [bytes, most] of [[DEVICE_CHUNK_BYTES + 7, 1000], [2 * DEVICE_CHUNK_BYTES + 500, 1000], [3 * DEVICE_CHUNK_BYTES, DEVICE_CHUNK_BYTES + 1000]] as const) {
+      const state = random.bytes(bytes);
+      state.set(base.subarray(0, bytes));
+      state.fill(1, 100, 140);
+      const pieces = [...serializeDevices(state, base, deflateCompressor)];
+      expect(pieces.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(most);
+      expect(Buffer.compare(assemble(pieces, base).finish(state.length), state)).toBe(0);
+    }
+    const other = random.bytes(DEVICE_CHUNK_BYTES);
+    expect(Buffer.compare(assemble(serializeDevices(other, base, deflateCompressor), base).finish(other.length), other)).toBe(0);
+  });
+
   it('is not cut into pieces if it is larger than allowed', () => {
-    expect(() => [...serializeDevices(new Uint8Array(MAX_DEVICE_STATE_BYTES + 1), deflateCompressor)]).toThrow(expect.objectContaining({ cause: 'internal' }) as Error);
+    expect(() => [...serializeDevices(new Uint8Array(MAX_DEVICE_STATE_BYTES + 1), null, deflateCompressor)]).toThrow(expect.objectContaining({ cause: 'internal' }) as Error);
   });
 
   const data = new Uint8Array(10);
@@ -54,6 +69,7 @@ describe('The device state', () => {
     ['a piece that is too long', [piece(0, 1 << 20, 0, DEVICE_CHUNK_BYTES + 1, data)]],
     ['less data than it says', [piece(0, 30, 0, 11, data)]],
     ['compressed data that is none', [piece(1, 30, 0, 10, Uint8Array.of(0xff, 0xff))]],
+    ['a difference from what is not known', [piece(2, 30, 0, 10, deflateCompressor.compress(data))]],
     ['compressed data of another size', [piece(1, 30, 0, 11, deflateCompressor.compress(data))]],
   ];
   for (const [what, pieces] of rejections) {
@@ -64,13 +80,13 @@ describe('The device state', () => {
 
   it('is refused if it is not as long as announced (MG19)', () => {
     expect(() => assemble([piece(0, 30, 0, 10, data)]).finish(30)).toThrow(BAD);
-    expect(() => new DeviceAssembly().finish(1)).toThrow(BAD);
+    expect(() => new DeviceAssembly(null).finish(1)).toThrow(BAD);
   });
 
   it('made of anything is either taken or refused by name (MG6, C7)', () => {
     const random = new SeededRandom(9);
     for (let count = 0; count < FUZZ_RUNS; count++) {
-      const payload = random.chance(0.5) ? random.bytes(random.below(60)) : piece(random.below(3), random.below(60), random.below(20), random.below(30), random.bytes(random.below(30)));
+      const payload = random.chance(0.5) ? random.bytes(random.below(60)) : piece(random.below(4), random.below(60), random.below(20), random.below(30), random.bytes(random.below(30)));
       try {
         // Also again, and behind a piece that is good.
         assemble(random.pick([[payload], [payload, payload], [piece(0, 30, 0, 10, new Uint8Array(10)), payload]]));

@@ -4,11 +4,14 @@
  *   0        1         5         9          13
  *   +--------+---------+---------+----------+-----------------------------+
  *   | coding | total   | offset  | raw      | data of these `raw` bytes   |
- *   |  u8    |  u32    |  u32    |  u32     | 0 = as it is, 1 = compressed|
+ *   |  u8    |  u32    |  u32    |  u32     |                             |
  *   +--------+---------+---------+----------+-----------------------------+
+ *
+ *   coding  0 = as it is, 1 = compressed, 2 = compressed difference from these bytes of the base snapshot's device state
  *
  * Pieces come in order and without gaps; the last one ends at `total`.
  */
+import { applyDifference } from './difference.ts';
 import { DEVICE_CHUNK_BYTES, MAX_DEVICE_STATE_BYTES } from './limits.ts';
 import { asMigrationError, MigrationError } from './migration-error.ts';
 import type { Compressor } from './ports.ts';
@@ -16,19 +19,21 @@ import type { Compressor } from './ports.ts';
 const PIECE_HEADER_BYTES = 13;
 const CODING_RAW = 0;
 const CODING_COMPRESSED = 1;
+const CODING_DIFFERENCE = 2;
+/** A difference that compresses to this share of a piece is not worth a comparison with the piece itself. */
+const SMALL = 1 / 16;
 
-/** Cuts the state into payloads. Throws MigrationError('internal') if it is larger than MAX_DEVICE_STATE_BYTES. */
-export function* serializeDevices(state: Uint8Array, compressor: Compressor): Generator<Uint8Array> {
+/** Cuts the state into payloads. `base`: the device state of the base snapshot, if both sides have it. Throws MigrationError('internal') if it is larger than MAX_DEVICE_STATE_BYTES. */
+export function* serializeDevices(state: Uint8Array, base: Uint8Array | null, compressor: Compressor): Generator<Uint8Array> {
   if (state.length > MAX_DEVICE_STATE_BYTES) {
     throw new MigrationError('internal', `The device state has ${state.length} bytes; at most ${MAX_DEVICE_STATE_BYTES} can be moved.`);
   }
   for (let offset = 0; offset < state.length; offset += DEVICE_CHUNK_BYTES) {
     const raw = state.subarray(offset, offset + DEVICE_CHUNK_BYTES);
-    const compressed = compressor.compress(raw);
-    const data = compressed.length < raw.length ? compressed : raw;
+    const { coding, data } = shortest(raw, base?.subarray(offset), compressor);
     const payload = new Uint8Array(PIECE_HEADER_BYTES + data.length);
     const view = new DataView(payload.buffer);
-    view.setUint8(0, data === raw ? CODING_RAW : CODING_COMPRESSED);
+    view.setUint8(0, coding);
     view.setUint32(1, state.length);
     view.setUint32(5, offset);
     view.setUint32(9, raw.length);
@@ -37,11 +42,28 @@ export function* serializeDevices(state: Uint8Array, compressor: Compressor): Ge
   }
 }
 
+function shortest(raw: Uint8Array, base: Uint8Array | undefined, compressor: Compressor): { readonly coding: number; readonly data: Uint8Array } {
+  const changes = raw.slice();
+  if (base !== undefined) applyDifference(changes, base);
+  const difference = base === undefined ? null : compressor.compress(changes);
+  if (difference !== null && difference.length < raw.length * SMALL) return { coding: CODING_DIFFERENCE, data: difference };
+  const compressed = compressor.compress(raw);
+  const least = Math.min(raw.length, compressed.length, difference?.length ?? raw.length);
+  if (difference?.length === least) return { coding: CODING_DIFFERENCE, data: difference };
+  return compressed.length === least ? { coding: CODING_COMPRESSED, data: compressed } : { coding: CODING_RAW, data: raw };
+}
+
 /** Joins the pieces; holds at most what has arrived. */
 export class DeviceAssembly {
   private readonly pieces: Uint8Array[] = [];
   private received = 0;
   private total: number | null = null;
+  private readonly base: Uint8Array | null;
+
+  /** `base`: the device state of the base snapshot, if it is known. */
+  constructor(base: Uint8Array | null) {
+    this.base = base;
+  }
 
   /** Takes the next piece. Throws MigrationError('bad-message'). */
   add(payload: Uint8Array, compressor: Compressor): void {
@@ -51,12 +73,17 @@ export class DeviceAssembly {
     const total = view.getUint32(1);
     const offset = view.getUint32(5);
     const rawBytes = view.getUint32(9);
-    if (coding !== CODING_RAW && coding !== CODING_COMPRESSED) throw bad(`a piece with the unknown coding ${coding}`);
+    if (coding > CODING_DIFFERENCE) throw bad(`a piece with the unknown coding ${coding}`);
     if (total > MAX_DEVICE_STATE_BYTES) throw bad(`${total} bytes; ${MAX_DEVICE_STATE_BYTES} are allowed`);
     if (this.total !== null && this.total !== total) throw bad(`pieces of ${this.total} and of ${total} bytes`);
     if (offset !== this.received) throw bad(`a piece at ${offset} where ${this.received} was next`);
     if (rawBytes === 0 || rawBytes > DEVICE_CHUNK_BYTES || offset + rawBytes > total) throw bad(`a piece of ${rawBytes} bytes at ${offset} of ${total}`);
-    this.pieces.push(readPiece(payload.subarray(PIECE_HEADER_BYTES), coding, rawBytes, compressor));
+    const piece = readPiece(payload.subarray(PIECE_HEADER_BYTES), coding, rawBytes, compressor);
+    if (coding === CODING_DIFFERENCE) {
+      if (this.base === null) throw bad('a difference from a base snapshot that is not known');
+      applyDifference(piece, this.base.subarray(offset));
+    }
+    this.pieces.push(piece);
     this.total = total;
     this.received += rawBytes;
   }

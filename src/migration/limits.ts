@@ -2,8 +2,8 @@
 import { PAGE_SIZE } from '../shared/page.ts';
 
 /** The newest wire format spoken here, and the oldest still understood. */
-export const PROTOCOL_VERSION = 2;
-export const OLDEST_PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
+export const OLDEST_PROTOCOL_VERSION = 3;
 
 /** One message on a lane: data channels of every browser carry it, and control never waits long behind bulk. */
 export const MAX_MESSAGE_BYTES = 64 * 1024;

@@ -20,13 +20,14 @@ const pageSet = (maxLength: number): fc.Arbitrary<number[]> =>
 function block(zeros: readonly number[], full: readonly number[], fill: (page: number) => Uint8Array): PageBlock {
   const data = new Uint8Array(full.length * PAGE_SIZE);
   full.forEach((page, index) => data.set(fill(page), index * PAGE_SIZE));
-  return { zeros: Uint32Array.from(zeros), full: Uint32Array.from(full), data };
+  return { zeros: Uint32Array.from(zeros), full: Uint32Array.from(full), differences: Uint8Array.from(full, (page) => page & 1), data };
 }
 
 /** Compared as bytes: Vitest's own comparison of large arrays is slow. */
 function expectSame(read: PageBlock, written: PageBlock): void {
   expect([...read.zeros]).toEqual([...written.zeros]);
   expect([...read.full]).toEqual([...written.full]);
+  expect([...read.differences]).toEqual([...written.differences]);
   expect(Buffer.compare(read.data, written.data)).toBe(0);
 }
 
@@ -112,11 +113,13 @@ describe('A block of pages', () => {
     ['too many full pages', withByte(4, MAX_DATA_PAGES_PER_BLOCK + 1)],
     ['no page', Uint8Array.of(0, 0, 0, 0, 0)],
     ['a list that is cut off', good.slice(0, 6)],
-    ['less raw data than its pages', Uint8Array.of(0, 0, 0, 0, 1, 0, 1, 9, 9)],
+    ['a bitmap that is cut off', Uint8Array.of(0, 0, 0, 0, 1, 0, 1)],
+    ['more differences than pages', Uint8Array.of(0, 0, 0, 0, 1, 0, 1, 2, ...new Uint8Array(PAGE_SIZE))],
+    ['less raw data than its pages', Uint8Array.of(0, 0, 0, 0, 1, 0, 1, 0, 9, 9)],
     ['raw data although all pages are zero', Uint8Array.of(0, 0, 1, 0, 0, 0, 1, 9)],
     ['compressed data that is cut off', good.slice(0, -1)],
     ['compressed data of another size', withByte(4, 2)],
-    ['compressed data that is none', Uint8Array.of(1, 0, 0, 0, 1, 0, 1, 0xff, 0xff, 0xff)],
+    ['compressed data that is none', Uint8Array.of(1, 0, 0, 0, 1, 0, 1, 0, 0xff, 0xff, 0xff)],
   ];
   for (const [what, payload] of rejections) {
     it(`is refused with ${what} (MG7)`, () => {
@@ -135,8 +138,9 @@ describe('A block of pages', () => {
     };
     const random = new SeededRandom(3);
     for (let count = 0; count < 3000; count++) {
+      const pages = random.below(60);
       try {
-        parseBlock(Uint8Array.from([1, 0, random.below(3), 0, random.below(256), 0, 5, ...random.bytes(30)]), PAGES, watching);
+        parseBlock(Uint8Array.from([1, 0, 0, 0, pages, 0, pages, ...random.bytes(40)]), PAGES, watching);
       } catch {
         // Only what was asked for matters.
       }

@@ -1,15 +1,17 @@
 /**
  * One block of pages: the payload of a `pages` message (rule MG7). Numbers are big-endian.
  *
- *   0        1         3        5                                   the rest
- *   +--------+---------+--------+----------------+----------------+----------------------------+
- *   | coding | zeros   | full   | page list      | page list      | data of the full pages     |
- *   |  u8    |  u16    |  u16   | of zero pages  | of full pages  | in the order of their list |
- *   +--------+---------+--------+----------------+----------------+----------------------------+
+ *   0        1         3        5                                   (full + 7) / 8   the rest
+ *   +--------+---------+--------+----------------+----------------+----------------+----------------------------+
+ *   | coding | zeros   | full   | page list      | page list      | bitmap of      | data of the full pages     |
+ *   |  u8    |  u16    |  u16   | of zero pages  | of full pages  | differences    | in the order of their list |
+ *   +--------+---------+--------+----------------+----------------+----------------+----------------------------+
  *
  *   coding  0 = data as it is, 1 = data compressed (zstd)
  *   zeros   number of pages that hold only zeros, at most MAX_ZERO_PAGES_PER_BLOCK; they carry no data
  *   full    number of pages that follow as data, at most MAX_DATA_PAGES_PER_BLOCK
+ *   bitmap  bit n (of byte n / 8, from the lowest): the data of the nth full page is the difference (exclusive or) from
+ *           what the target holds of it; bits beyond the last page are 0
  */
 import { PAGE_SIZE } from '../shared/page.ts';
 import { MAX_DATA_PAGES_PER_BLOCK, MAX_ZERO_PAGES_PER_BLOCK } from './limits.ts';
@@ -29,6 +31,8 @@ export interface PageBlock {
   readonly zeros: Uint32Array;
   /** Pages with data, rising. */
   readonly full: Uint32Array;
+  /** For each page of `full` 1 if its data is the difference from what the target holds, else 0. */
+  readonly differences: Uint8Array;
   /** full.length * 4096 bytes. */
   readonly data: Uint8Array;
 }
@@ -38,6 +42,7 @@ export function serializeBlock(block: PageBlock, compressor: Compressor): Uint8A
   const list: number[] = [];
   appendPageList(block.zeros, list);
   appendPageList(block.full, list);
+  appendBits(block.differences, list);
   const room = MAX_PAYLOAD_BYTES - BLOCK_HEADER_BYTES - list.length;
   let coding = CODING_RAW;
   let data = block.data;
@@ -72,8 +77,24 @@ export function parseBlock(payload: Uint8Array, pageLimit: number, compressor: C
   if (zeroCount + fullCount === 0) throw bad('holds no page');
   const zeros = readPageList(payload, BLOCK_HEADER_BYTES, zeroCount, pageLimit);
   const full = readPageList(payload, zeros.offset, fullCount, pageLimit);
-  const data = readData(payload.subarray(full.offset), coding, fullCount * PAGE_SIZE, compressor);
-  return { zeros: zeros.pages, full: full.pages, data };
+  const bitmapBytes = (fullCount + 7) >> 3;
+  const differences = readBits(payload.subarray(full.offset, full.offset + bitmapBytes), fullCount);
+  const data = readData(payload.subarray(full.offset + bitmapBytes), coding, fullCount * PAGE_SIZE, compressor);
+  return { zeros: zeros.pages, full: full.pages, differences, data };
+}
+
+function appendBits(flags: Uint8Array, into: number[]): void {
+  for (let at = 0; at < flags.length; at += 8) {
+    let byte = 0;
+    for (let bit = 0; bit < 8; bit++) byte |= (flags[at + bit] ?? 0) << bit;
+    into.push(byte);
+  }
+}
+
+function readBits(bytes: Uint8Array, count: number): Uint8Array {
+  if (bytes.length !== (count + 7) >> 3) throw bad('is cut off in its bitmap');
+  if ((count & 7) !== 0 && (bytes.at(-1) ?? 0) >> (count & 7) !== 0) throw bad('marks more differences than it has pages');
+  return Uint8Array.from({ length: count }, (_, index) => ((bytes[index >> 3] ?? 0) >> (index & 7)) & 1);
 }
 
 /** True if the page holds only zeros. `page` must start on a multiple of 4 in its buffer. */

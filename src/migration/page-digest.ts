@@ -36,6 +36,10 @@ export class PageDigest {
     return true;
   }
 
+  has(page: number): boolean {
+    return this.known.has(page);
+  }
+
   /** The page's content is unknown again (it was sent over a link that died). */
   forget(page: number): void {
     if (!this.known.has(page)) return;

@@ -4,6 +4,7 @@
  */
 import { PAGE_SIZE } from '../shared/page.ts';
 import { DeviceAssembly } from './device-codec.ts';
+import { applyDifference } from './difference.ts';
 import { MigrationError } from './migration-error.ts';
 import { parseBlock } from './page-codec.ts';
 import { PageDigest } from './page-digest.ts';
@@ -21,13 +22,14 @@ export class PageSink {
   private readonly pageLimit: number;
   private readonly zeros = new Uint8Array(ZERO_PAGES_AT_ONCE * PAGE_SIZE);
   private readonly zeroHash: bigint;
-  private devices = new DeviceAssembly();
+  private devices: DeviceAssembly;
   private applied = 0;
   private pages = 0;
   private bytes = 0;
 
   constructor(vm: TargetVm, compressor: Compressor, pageHash: PageHash) {
     this.vm = vm;
+    this.devices = new DeviceAssembly(vm.baseDevices());
     this.compressor = compressor;
     this.pageHash = pageHash;
     this.pageLimit = totalPages(vm.space);
@@ -61,11 +63,12 @@ export class PageSink {
   /** Another link took over: its messages count from 0, and the device state is sent again from the start. */
   restart(): void {
     this.applied = 0;
-    this.devices = new DeviceAssembly();
+    this.devices = new DeviceAssembly(this.vm.baseDevices());
   }
 
   private applyPages(payload: Uint8Array): void {
-    const { zeros, full, data } = parseBlock(payload, this.pageLimit, this.compressor);
+    const { zeros, full, differences, data: sent } = parseBlock(payload, this.pageLimit, this.compressor);
+    const data = differences.includes(1) ? this.whole(full, differences, sent) : sent;
     for (let at = 0; at < zeros.length; at += ZERO_PAGES_AT_ONCE) {
       const some = zeros.subarray(at, at + ZERO_PAGES_AT_ONCE);
       this.write(some, this.zeros.subarray(0, some.length * PAGE_SIZE));
@@ -76,6 +79,23 @@ export class PageSink {
       this.digest.set(full[index] ?? 0, this.pageHash(data.subarray(index * PAGE_SIZE, (index + 1) * PAGE_SIZE)));
     }
     this.pages += zeros.length + full.length;
+  }
+
+  /** The pages' content, from what is held of them and the differences. Throws MigrationError('bad-message') for one of a page that is not held. */
+  private whole(pages: Uint32Array, differences: Uint8Array, sent: Uint8Array): Uint8Array {
+    const changed = pages.filter((_, index) => differences[index] === 1);
+    const { ramPages, videoPages } = this.vm.space;
+    const unknown = changed.find((page) => page >= ramPages + videoPages && !this.digest.has(page));
+    if (unknown !== undefined) throw new MigrationError('bad-message', `The source sent page ${unknown} as a difference, and the target does not have it.`);
+    const held = new Uint8Array(changed.length * PAGE_SIZE);
+    this.vm.readPages(changed, held);
+    // A copy: a message is not changed.
+    const data = sent.slice();
+    let at = 0;
+    differences.forEach((isDifference, index) => {
+      if (isDifference === 1) applyDifference(data.subarray(index * PAGE_SIZE, (index + 1) * PAGE_SIZE), held.subarray(at++ * PAGE_SIZE, at * PAGE_SIZE));
+    });
+    return data;
   }
 
   private write(pages: Uint32Array, data: Uint8Array): void {

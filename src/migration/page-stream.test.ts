@@ -51,6 +51,8 @@ function range(from: number, to: number): number[] {
 describe('The page stream', () => {
   let memory: Uint8Array;
   let copy: Uint8Array;
+  /** Of both, or null if nobody knows it. */
+  let base: Uint8Array | null;
   let link: RecordingLink;
   let clock: VirtualClock;
   let tasks: (() => void)[];
@@ -59,12 +61,15 @@ describe('The page stream', () => {
   beforeEach(() => {
     memory = new Uint8Array(PAGES * PAGE_SIZE);
     copy = new Uint8Array(PAGES * PAGE_SIZE);
+    base = null;
     link = new RecordingLink();
     clock = new VirtualClock(0);
     tasks = [];
     const at = (of: Uint8Array, page: number): Uint8Array => of.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
     sink = new PageSink({
       space: SPACE,
+      baseDevices: () => null,
+      readPages: (numbers: Uint32Array, into: Uint8Array) => numbers.forEach((page, index) => at(into, index).set(at(copy, page))),
       writePages: (numbers: Uint32Array, data: Uint8Array) => numbers.forEach((page, index) => at(copy, page).set(at(data, index))),
     } as TargetVm, deflateCompressor, testPageHash);
   });
@@ -73,6 +78,8 @@ describe('The page stream', () => {
     return new PageStream({
       vm: {
         space: SPACE,
+        baseDevices: () => null,
+        basePage: (page) => base?.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE) ?? null,
         readPages: (numbers, into) => numbers.forEach((page, index) => into.set(memory.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE), index * PAGE_SIZE)),
       },
       clock,
@@ -131,6 +138,61 @@ describe('The page stream', () => {
     expect(sender.totals.pages - before).toBe(1);
     applyAll();
     expect(Buffer.compare(copy, memory)).toBe(0);
+  });
+
+  /** What a guest does to a page: it counts in one word of it. */
+  function count(numbers: readonly number[]): void {
+    const words = new Uint32Array(memory.buffer);
+    for (const page of numbers) words[page * (PAGE_SIZE / 4) + 5] = (words[page * (PAGE_SIZE / 4) + 5] ?? 0) + 1;
+  }
+
+  it('sends what little has changed of a page, of the base snapshot at first, and nothing of one that has not (MG12, I3)', async () => {
+    fillRandomly(range(0, 300));
+    base = memory.slice();
+    copy.set(base);
+    const sender = stream();
+    count(range(0, 200));
+    sender.add(pages(...range(0, 300)));
+    await sender.flush();
+    expect(sender.totals.pages).toBe(200);
+    for (let time = 0; time < 3; time++) {
+      count(range(100, 200));
+      sender.add(pages(...range(100, 200)));
+      await sender.flush();
+    }
+    expect(sender.totals.bytes).toBeLessThan(500 * 40);
+    applyAll();
+    expect(Buffer.compare(copy, memory)).toBe(0);
+    expect(sink.digest.value()).toBe(sender.digest.value());
+  });
+
+  it('sends no difference from what a link may have lost (MG32, I3)', async () => {
+    fillRandomly(range(0, 100));
+    base = memory.slice();
+    copy.set(base);
+    const sender = stream();
+    count(range(0, 100));
+    sender.add(pages(...range(0, 100)));
+    await sender.flush();
+    sender.detach();
+    link = new RecordingLink();
+    sender.attach(link, 0);
+    sink.restart();
+    await sender.flush();
+    expect(sender.totals.bytes).toBeGreaterThan(100 * PAGE_SIZE);
+    applyAll();
+    expect(Buffer.compare(copy, memory)).toBe(0);
+  });
+
+  it('is refused a difference from a page that the target does not have (MG7)', async () => {
+    const disk = PAGES - 1;
+    fillRandomly([disk]);
+    base = memory.slice();
+    const sender = stream();
+    count([disk]);
+    sender.add(pages(disk));
+    await sender.flush();
+    expect(() => applyAll()).toThrow(expect.objectContaining({ cause: 'bad-message' }) as Error);
   });
 
   it('asks for an acknowledgement every 256 KiB and with the last message (MG13)', async () => {

@@ -9,6 +9,7 @@ import type { Bitmap } from '../shared/bitmap.ts';
 import { serializeDevices } from './device-codec.ts';
 import { ACKNOWLEDGE_EVERY_BYTES, MAX_BLOCK_DATA_BYTES, MAX_DATA_PAGES_PER_BLOCK, MAX_PAGES_PER_STEP, MAX_UNACKNOWLEDGED_BYTES } from './limits.ts';
 import { MigrationError } from './migration-error.ts';
+import { HeldPages } from './held-pages.ts';
 import { isZeroPage, serializeBlock, type PageBlock } from './page-codec.ts';
 import { PageDigest } from './page-digest.ts';
 import { PendingPages } from './pending-pages.ts';
@@ -24,6 +25,8 @@ const FIRST_PAGES_PER_BLOCK = 32;
 const LEAST_PAGES_PER_BLOCK = 12;
 /** The share of a message that a block should fill; the rest is spare, for data that compresses worse than before. */
 const ROOM_SHARE = 0.9;
+/** Differences are small: several blocks of them are made in one turn, as long as they are no more to compress than a full one. */
+const BYTES_PER_TURN = MAX_PAYLOAD_BYTES / 2;
 /** Wire bytes a dirty page costs, before anything was sent: FACTS' ratio of zstd on guest memory. */
 const ASSUMED_BYTES_PER_PAGE = 0.35 * PAGE_SIZE;
 /** About how many pages the running average of bytes per page covers. */
@@ -36,7 +39,7 @@ export interface BulkSender {
 }
 
 export interface PageStreamOptions {
-  readonly vm: Pick<SourceVm, 'space' | 'readPages'>;
+  readonly vm: Pick<SourceVm, 'space' | 'readPages' | 'basePage' | 'baseDevices'>;
   readonly clock: Clock;
   readonly compressor: Compressor;
   readonly pageHash: PageHash;
@@ -59,6 +62,7 @@ export class PageStream {
   readonly digest: PageDigest;
   private readonly options: PageStreamOptions;
   private readonly pending: PendingPages;
+  private readonly held: HeldPages;
   private readonly buffer = new Uint8Array(MAX_BLOCK_DATA_BYTES);
   private rate = new RateMeter();
   private link: BulkSender;
@@ -89,6 +93,7 @@ export class PageStream {
     const pages = totalPages(options.vm.space);
     this.digest = new PageDigest(pages);
     this.pending = new PendingPages(pages);
+    this.held = new HeldPages(options.vm);
   }
 
   /** Pages and bytes that went over the wire, over all links. */
@@ -153,7 +158,7 @@ export class PageStream {
   /** Sends the device state behind all pages. Call after flush(). */
   async sendDevices(state: Uint8Array): Promise<void> {
     const generation = this.generation;
-    for (const payload of serializeDevices(state, this.options.compressor)) {
+    for (const payload of serializeDevices(state, this.options.vm.baseDevices(), this.options.compressor)) {
       await this.room(generation);
       this.sendNow('devices', payload, [], false);
     }
@@ -199,6 +204,7 @@ export class PageStream {
     for (const pages of [...this.unacknowledged, ...this.built].flatMap((message) => message.pages)) {
       for (const page of pages) {
         this.digest.forget(page);
+        this.held.forget(page);
         this.pending.add(page);
       }
     }
@@ -214,7 +220,7 @@ export class PageStream {
   private async pump(generation: number): Promise<void> {
     while (this.pending.count > 0) {
       await this.room(generation);
-      this.step();
+      this.turn();
       this.sendBuilt(1);
       if (!this.guestRuns) continue;
       await this.options.nextTask();
@@ -223,34 +229,47 @@ export class PageStream {
     this.sendBuilt(0);
   }
 
-  /** Reads pages until a block is full, the step is long enough, or the pages begin again. */
-  private step(): void {
+  /** Reads and encodes pages, until that has taken long enough for a guest that waits or there is a message's worth of them. */
+  private turn(): void {
+    const before = this.bytesBuilt;
+    let read = 0;
+    do {
+      read += this.step(MAX_PAGES_PER_STEP - read);
+    } while (read < MAX_PAGES_PER_STEP && this.bytesBuilt - before < BYTES_PER_TURN && this.pending.count > 0);
+  }
+
+  /** Makes one block of at most so many pages, and returns how many it has read for it: until it is full, or the pages begin again. */
+  private step(most: number): number {
     const { vm, pageHash } = this.options;
     const zeros: number[] = [];
     const full: number[] = [];
+    const differences: number[] = [];
     let read = 0;
     do {
-      const pages = this.pending.take(Math.min(this.pagesPerBlock - full.length, MAX_PAGES_PER_STEP - read));
+      const pages = this.pending.take(Math.min(this.pagesPerBlock - full.length, most - read));
       read += pages.length;
       const start = full.length;
       vm.readPages(pages, this.pages(start, pages.length));
       for (let index = 0; index < pages.length; index++) {
         const number = pages[index] ?? 0;
         const page = this.pages(start + index, 1);
-        if (!this.digest.set(number, pageHash(page))) continue;
+        if (this.held.isBase(number, page) || !this.digest.set(number, pageHash(page))) continue;
         if (isZeroPage(page)) {
+          this.held.sendZeros(number);
           zeros.push(number);
           continue;
         }
+        differences.push(this.held.send(number, page) ? 1 : 0);
         if (full.length < start + index) this.pages(full.length, 1).set(page);
         full.push(number);
       }
-    } while (full.length < this.pagesPerBlock && read < MAX_PAGES_PER_STEP && this.pending.count > 0 && !this.pending.beginsAgain);
+    } while (full.length < this.pagesPerBlock && read < most && this.pending.count > 0 && !this.pending.beginsAgain);
     const before = this.bytesBuilt;
     if (zeros.length + full.length > 0) {
-      this.build({ zeros: Uint32Array.from(zeros), full: Uint32Array.from(full), data: this.pages(0, full.length) });
+      this.build({ zeros: Uint32Array.from(zeros), full: Uint32Array.from(full), differences: Uint8Array.from(differences), data: this.pages(0, full.length) });
     }
     this.noteCost(read, this.bytesBuilt - before);
+    return read;
   }
 
   private pages(first: number, count: number): Uint8Array {
@@ -263,8 +282,8 @@ export class PageStream {
     if (payload === null) {
       const half = Math.ceil(block.full.length / 2);
       this.pagesPerBlock = Math.max(LEAST_PAGES_PER_BLOCK, half);
-      this.build({ zeros: block.zeros, full: block.full.subarray(0, half), data: block.data.subarray(0, half * PAGE_SIZE) });
-      this.build({ zeros: new Uint32Array(0), full: block.full.subarray(half), data: block.data.subarray(half * PAGE_SIZE) });
+      this.build({ zeros: block.zeros, full: block.full.subarray(0, half), differences: block.differences.subarray(0, half), data: block.data.subarray(0, half * PAGE_SIZE) });
+      this.build({ zeros: new Uint32Array(0), full: block.full.subarray(half), differences: block.differences.subarray(half), data: block.data.subarray(half * PAGE_SIZE) });
       return;
     }
     if (block.full.length >= LEAST_PAGES_PER_BLOCK) {

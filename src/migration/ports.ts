@@ -34,6 +34,10 @@ export interface SourceVm {
   stopDirtyLog(): void;
   /** Every page that may differ from the base snapshot; cumulative over the VM's life and all its hops. */
   differsFromBase(): Bitmap;
+  /** The page of RAM or video memory as the base snapshot has it, 4096 bytes that nobody writes to; null for one that is zero there, and where it is not known. */
+  basePage(page: number): Uint8Array | null;
+  /** The device state of the base snapshot, which nobody writes to; null if it is not known. */
+  baseDevices(): Uint8Array | null;
   /** Copies pages into `into` (pages.length * 4096 bytes), in the order given. Synchronous and consistent. */
   readPages(pages: Uint32Array, into: Uint8Array): void;
   /** Leaves the guest this fraction (0..1] of the CPU; 1 = unthrottled. */
@@ -54,6 +58,8 @@ export interface SourceVm {
 export interface TargetVm {
   readonly fingerprint: Fingerprint;
   readonly space: PageSpace;
+  /** As SourceVm.baseDevices. */
+  baseDevices(): Uint8Array | null;
   /** Writes pages (data holds pages.length * 4096 bytes). A disk page written becomes part of the overlay. */
   writePages(pages: Uint32Array, data: Uint8Array): void;
   /** Copies pages, as SourceVm.readPages (needed for `verify`). */

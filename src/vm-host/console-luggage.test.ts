@@ -18,7 +18,7 @@ describe('the console\'s luggage', () => {
   it('is refused when it is cut off, larger than what came, no JSON or of another shape', () => {
     const withLength = (length: number): Uint8Array => {
       const wrong = packed.slice();
-      new DataView(wrong.buffer).setUint32(0, length, true);
+      new DataView(wrong.buffer).setUint32(wrong.length - 4, length, true);
       return wrong;
     };
     const wrongOnes = [packed.subarray(0, 3), withLength(packed.length), withLength(0xffff_ffff), withLength(5), packLuggage({ printed: -1, applied: [] }, devices), packLuggage({ printed: 1, applied: Array.from({ length: 65 }, () => ['host', 1] as const) }, devices)];

@@ -1,17 +1,17 @@
 /**
- * What a VM's console has in the worker and the guest does not know of: it travels in front of the machine's device state,
- * so that it arrives with the state it belongs to, or not at all.
+ * What a VM's console has in the worker and the guest does not know of: it travels behind the machine's device state, so
+ * that it arrives with the state it belongs to, or not at all.
  *
- *     +--------+----------------------+------------------
- *     | length | JSON in UTF-8        | device state ...     length: u32, little-endian, of the JSON
- *     +--------+----------------------+------------------
+ *     +------------------+----------------------+--------+
+ *     | device state ... | JSON in UTF-8        | length |     length: u32, little-endian, of the JSON
+ *     +------------------+----------------------+--------+
  */
 import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 import { MAX_WRITERS } from './console-inbox.ts';
 
 const MAX_JSON_BYTES = 64 * 1024;
-const HEADER_BYTES = 4;
+const LENGTH_BYTES = 4;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -29,27 +29,28 @@ export interface ConsoleLuggage {
 
 export function packLuggage(luggage: ConsoleLuggage, devices: Uint8Array): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify(luggage));
-  const packed = new Uint8Array(HEADER_BYTES + json.length + devices.length);
-  new DataView(packed.buffer).setUint32(0, json.length, true);
-  packed.set(json, HEADER_BYTES);
-  packed.set(devices, HEADER_BYTES + json.length);
+  const packed = new Uint8Array(devices.length + json.length + LENGTH_BYTES);
+  packed.set(devices);
+  packed.set(json, devices.length);
+  new DataView(packed.buffer).setUint32(devices.length + json.length, json.length, true);
   return packed;
 }
 
 /** Throws MigrationError('bad-message') for what packLuggage() does not make. `devices` is a view of `packed`. */
 export function unpackLuggage(packed: Uint8Array): { readonly luggage: ConsoleLuggage; readonly devices: Uint8Array } {
-  if (packed.length < HEADER_BYTES) throw bad(`there are only ${packed.length} bytes`);
-  const length = new DataView(packed.buffer, packed.byteOffset, packed.byteLength).getUint32(0, true);
-  if (length > MAX_JSON_BYTES || HEADER_BYTES + length > packed.length) throw bad(`its part for the console has ${length} bytes`);
+  const end = packed.length - LENGTH_BYTES;
+  if (end < 0) throw bad(`there are only ${packed.length} bytes`);
+  const length = new DataView(packed.buffer, packed.byteOffset, packed.byteLength).getUint32(end, true);
+  if (length > MAX_JSON_BYTES || length > end) throw bad(`its part for the console has ${length} bytes`);
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(packed.subarray(HEADER_BYTES, HEADER_BYTES + length)));
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(packed.subarray(end - length, end)));
   } catch {
     throw bad('its part for the console is not JSON');
   }
   const checked = v.safeParse(luggageSchema, json);
   if (!checked.success) throw bad(`its part for the console does not fit (${checked.issues[0].message})`);
-  return { luggage: checked.output, devices: packed.subarray(HEADER_BYTES + length) };
+  return { luggage: checked.output, devices: packed.subarray(0, end - length) };
 }
 
 function bad(what: string): MigrationError {

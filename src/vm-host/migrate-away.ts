@@ -62,14 +62,10 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
         return others.next();
       },
     }));
-  const sent = started.then((sender) => sender.done, (error: unknown): MigrationReport => {
+  const sent = started.then((sender) => sender.done, (error: unknown) => {
     // Nothing was begun: the VM runs on.
     link.close();
-    const { cause, message: reason } = asMigrationError(error, 'internal');
-    return {
-      id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, outcome: 'failed', cause, reason, rounds: [],
-      pauseMs: 0, downtime: null, totalMs: 0, bytesOnWire: 0, memoryBytes: vm.machine.fingerprint.memoryBytes, link: kind, verified: null,
-    };
+    return notBegun({ id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, link: kind, memoryBytes: vm.machine.fingerprint.memoryBytes }, error);
   });
   /** Does it once there is a sender; without one the end is told by `done`. */
   const withSender = (work: (sender: SenderHandle) => void): void => void started.then(work, () => undefined);
@@ -97,6 +93,11 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
   };
 }
 
+function notBegun(about: Pick<MigrationReport, 'id' | 'vmId' | 'from' | 'to' | 'link' | 'memoryBytes'>, error: unknown): MigrationReport {
+  const { cause, message: reason } = asMigrationError(error, 'internal');
+  return { ...about, outcome: 'failed', cause, reason, rounds: [], pauseMs: 0, downtime: null, totalMs: 0, bytesOnWire: 0, verified: null };
+}
+
 /** The machine as the engine sees it, with the console held while it is stopped. */
 function gated(machine: Machine, console: ConsoleGate): SourceVm {
   return {
@@ -106,6 +107,8 @@ function gated(machine: Machine, console: ConsoleGate): SourceVm {
     takeDirty: () => machine.takeDirty(),
     stopDirtyLog: () => machine.stopDirtyLog(),
     differsFromBase: () => machine.differsFromBase(),
+    basePage: (page) => machine.basePage(page),
+    baseDevices: () => machine.baseDevices(),
     readPages: (pages, into) => machine.readPages(pages, into),
     throttle: (cpuFraction) => machine.throttle(cpuFraction),
     pause() {

@@ -117,6 +117,7 @@ function announced(machine: Machine, beforeRun: (luggage: ConsoleLuggage) => voi
   return {
     fingerprint: machine.fingerprint,
     space: machine.space,
+    baseDevices: () => machine.baseDevices(),
     writePages: (pages, data) => machine.writePages(pages, data),
     readPages: (pages, into) => machine.readPages(pages, into),
     differsFromBase: () => machine.differsFromBase(),

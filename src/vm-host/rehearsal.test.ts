@@ -23,6 +23,7 @@ function stage(state: 'stopped' | 'running') {
       for (const page of pages) expect(page).toBeLessThan(MODEL_SPACE.ramPages);
       into.fill(pages[0] ?? 0);
     },
+    baseDevices: () => null,
     differsFromBase: () => new Bitmap(1),
     saveDevices: () => {
       calls.saved++;

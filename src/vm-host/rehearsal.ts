@@ -5,9 +5,10 @@
 import type { Machine } from '../emulator-bridge/machine.ts';
 import { DeviceAssembly, serializeDevices } from '../migration/device-codec.ts';
 import { PageSink } from '../migration/page-sink.ts';
-import { PageStream } from '../migration/page-stream.ts';
+import { PageStream, type PageStreamOptions } from '../migration/page-stream.ts';
 import { totalPages, type TargetVm } from '../migration/ports.ts';
 import { Bitmap } from '../shared/bitmap.ts';
+import { PAGE_SIZE } from '../shared/page.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { MigrationEngines } from './worker-context.ts';
 
@@ -21,7 +22,7 @@ const TURN_OFFSET = 3001;
 const REST_MS = 30;
 
 export interface Stage {
-  readonly machine: Pick<Machine, 'space' | 'readPages' | 'differsFromBase' | 'saveDevices' | 'restoreBaseDevices' | 'state'>;
+  readonly machine: Pick<Machine, 'space' | 'readPages' | 'baseDevices' | 'differsFromBase' | 'saveDevices' | 'restoreBaseDevices' | 'state'>;
   readonly engines: MigrationEngines;
   readonly clock: Clock;
   readonly nextTask: () => Promise<void>;
@@ -32,7 +33,7 @@ export async function rehearse({ machine, engines, clock, nextTask }: Stage, isW
   const { compressor, pageHash } = engines;
   const { space } = machine;
   // Takes in what comes and changes nothing.
-  const listener = { space, writePages: () => undefined } as unknown as TargetVm;
+  const listener = { space, baseDevices: () => null, readPages: () => undefined, writePages: () => undefined } as Partial<TargetVm> as TargetVm;
   for (let turn = 0; turn < TURNS && isWanted(); turn++) {
     const sink = new PageSink(listener, compressor, pageHash);
     const payloads: Uint8Array[] = [];
@@ -43,8 +44,15 @@ export async function rehearse({ machine, engines, clock, nextTask }: Stage, isW
       },
       writable: () => Promise.resolve(),
     };
+    const vm: PageStreamOptions['vm'] = {
+      space,
+      readPages: (numbers, into) => machine.readPages(numbers, into),
+      baseDevices: () => null,
+      // By turns pages travel whole, and as what has changed of them.
+      basePage: (page) => (turn % 2 === 0 ? null : almost(machine, page)),
+    };
     const stream = new PageStream({
-      vm: machine, clock, compressor, pageHash, nextTask, bandwidthBytesPerSecond: Number.POSITIVE_INFINITY, roundTripMs: () => null, onSent: () => undefined,
+      vm, clock, compressor, pageHash, nextTask, bandwidthBytesPerSecond: Number.POSITIVE_INFINITY, roundTripMs: () => null, onSent: () => undefined,
     }, link);
     const pages = new Bitmap(totalPages(space));
     for (let count = 0; count < PAGES_A_TURN; count++) pages.add((count * STRIDE + turn * TURN_OFFSET) % space.ramPages);
@@ -60,10 +68,19 @@ export async function rehearse({ machine, engines, clock, nextTask }: Stage, isW
   }
 }
 
+/** The page with one byte changed. */
+function almost(machine: Pick<Machine, 'readPages'>, page: number): Uint8Array {
+  const content = new Uint8Array(PAGE_SIZE);
+  machine.readPages(Uint32Array.of(page), content);
+  content[0] = ~(content[0] ?? 0);
+  return content;
+}
+
 async function rehearseDevices(machine: Stage['machine'], { compressor }: MigrationEngines): Promise<void> {
   const devices = await machine.saveDevices();
-  const assembly = new DeviceAssembly();
-  for (const piece of serializeDevices(devices, compressor)) assembly.add(piece, compressor);
+  const base = machine.baseDevices();
+  const assembly = new DeviceAssembly(base);
+  for (const piece of serializeDevices(devices, base, compressor)) assembly.add(piece, compressor);
   assembly.finish(devices.length);
   machine.restoreBaseDevices();
 }

@@ -5,7 +5,8 @@ import { createMachine } from '../create-machine.ts';
 import type { Machine, MachineParts } from '../machine.ts';
 import type { OverlayDisk } from '../overlay-disk.ts';
 import type { Ps2QueueLike } from '../ps2-input.ts';
-import type { V86Cpu } from '../v86-api.ts';
+import type { V86Cpu, V86Drive } from '../v86-api.ts';
+import { transferAtHand } from '../v86-devices.ts';
 import { objectsOf, type V86Object } from './v86-objects.ts';
 
 export interface TwinPc {
@@ -155,15 +156,20 @@ function bytesOf(pc: TwinPc, at: number, length: number): Buffer {
   return Buffer.from(pc.cpu.wasm_memory.buffer, at >>> 0, length);
 }
 
+/** Of a transfer that is over its bytes are not saved. */
+const DRIVE_DATA = /^data(?:16|32)?$/;
+
 function compareObjects(one: TwinPc, other: TwinPc, options: CompareOptions, found: string[]): void {
   const [left, right] = [objectsOf(one.cpu), objectsOf(other.cpu)];
   const known = new Set(left.map(({ object }) => object));
   for (const [index, { name, kind, object }] of left.entries()) {
     const twin = right[index]?.object;
+    if (kind === 'drive') compareValues(transferAtHand(object as unknown as V86Drive), transferAtHand(twin as unknown as V86Drive), `${name}.data`, found, known);
     for (const field of new Set([...Object.keys(object), ...Object.keys(twin ?? {})])) {
       const value = object[field];
       // The CPU's views of its registers are functions of sorts; they are compared as memory.
       if (typeof value === 'function' || (kind === 'cpu' && typeof value === 'object' && field !== 'fw_value')) continue;
+      if (kind === 'drive' && DRIVE_DATA.test(field)) continue;
       // The disk's blocks are compared as pages; ports hold functions.
       if ((kind === 'drive' && field === 'buffer') || kind === 'io') continue;
       if (known.has(value as V86Object['object']) || options.mayDiffer(`${kind}.${field}`)) continue;

@@ -25,6 +25,9 @@ export const MODEL_FINGERPRINT: Fingerprint = {
 
 export type VmOperation = 'startDirtyLog' | 'takeDirty' | 'pause' | 'drainDisk' | 'saveDevices' | 'resume' | 'restoreDevices' | 'run' | 'alive';
 
+/** Shorter than what saveDevices() gives. */
+const BASE_DEVICES = new Uint8Array(65_000).fill(9);
+
 /** A page, and how many of its words are written. */
 export interface Write {
   readonly page: number;
@@ -59,6 +62,7 @@ export class ModelVm implements SourceVm, TargetVm {
   /** Called with the guest's counter whenever it took a step: what the world sees of it. */
   onStep: (counter: number) => void = () => undefined;
   private readonly options: ModelVmOptions;
+  private readonly base: Uint8Array;
   private readonly differs: Bitmap;
   private dirty: Bitmap;
   private steps = 0;
@@ -73,6 +77,7 @@ export class ModelVm implements SourceVm, TargetVm {
     this.differs = new Bitmap(pages);
     this.dirty = new Bitmap(pages);
     this.memory = baseMemory(pages);
+    this.base = this.memory.slice();
     options.host.addSource(() => (this.running && !this.discarded && !this.broken.has('alive') ? { name: 'guest runs', idle: true, run: () => this.step() } : null));
   }
 
@@ -126,6 +131,14 @@ export class ModelVm implements SourceVm, TargetVm {
 
   differsFromBase(): Bitmap {
     return this.differs.copy();
+  }
+
+  basePage(page: number): Uint8Array | null {
+    return page < this.space.ramPages + this.space.videoPages && page % 3 !== 0 ? this.base.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE) : null;
+  }
+
+  baseDevices(): Uint8Array | null {
+    return BASE_DEVICES;
   }
 
   readPages(pages: Uint32Array, into: Uint8Array): void {

@@ -37,6 +37,23 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
       expect(changed(everything(vm.source), everything(vm.target), vm.source.space).filter((page) => !differs.has(page))).toEqual([]);
     });
 
+    it('knows the pages of the base snapshot (MG12)', async () => {
+      await vm.settled(vm.source.pause());
+      const { ramPages, videoPages } = vm.target.space;
+      const fresh = everything(vm.target);
+      const zero = new Uint8Array(PAGE_SIZE);
+      const others: number[] = [];
+      let known = 0;
+      for (let page = 0; page < ramPages + videoPages; page++) {
+        const base = vm.source.basePage(page);
+        if (base !== null) known++;
+        if (Buffer.compare(base ?? zero, fresh.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE)) !== 0) others.push(page);
+      }
+      expect(others).toEqual([]);
+      expect(known).toBeGreaterThan(0);
+      expect(vm.source.basePage(ramPages + videoPages)).toBeNull();
+    });
+
     it('reports every page written since the dirty log was started, and what is written later when it is taken next (MG11)', async () => {
       await vm.settled(vm.source.startDirtyLog());
       for (let time = 0; time < 4; time++) {
