@@ -12,7 +12,20 @@ export const FOLDERS = [
   { name: 'net-relay', folders: ['shared', 'migration'], packages: ['valibot', 'ws', 'node:.*'] },
   { name: 'link', folders: ['shared', 'migration'], packages: ['peerjs', 'valibot'] },
   { name: 'vm-host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'link'], packages: ['valibot'] },
-  { name: 'host', folders: ['shared', 'migration', 'emulator-bridge', 'net-relay/client', 'net-relay/protocol', 'link', 'vm-host/vm-worker-messages', 'vm-host/console-inbox'], packages: ['valibot'] },
+  {
+    name: 'host',
+    folders: [
+      'shared',
+      'migration',
+      'emulator-bridge',
+      'net-relay/client',
+      'net-relay/protocol',
+      'link',
+      'vm-host/vm-worker-messages',
+      'vm-host/console-inbox',
+    ],
+    packages: ['valibot'],
+  },
   { name: 'node-host', folders: ['shared', 'host', 'emulator-bridge/guest-artefacts', 'net-relay/node-client'], packages: ['node:.*'] },
   { name: 'ui', folders: ['shared', 'migration', 'host'], packages: ['@xterm/.*', 'uqr'] },
   { name: 'http-server', folders: ['shared', 'migration', 'net-relay'], packages: ['express', 'peer', 'prom-client', 'vite', 'node:.*'] },
@@ -52,10 +65,13 @@ function outerRules({ name, folders }) {
     // A composition root, and a test that brings a guest of its own.
     ignores: name === 'src' ? ['src/server.ts', '**/*.test.ts'] : [],
     rules: {
-      'no-restricted-syntax': ['error', {
-        selector: `:matches(ImportDeclaration, ExportNamedDeclaration, ExportAllDeclaration, ImportExpression)[source.value=/^(\\.\\.\\u002F)+(${forbidden.join('|')})\\u002F/]`,
-        message: `${name} may import of the folders beside it only: ${folders.join(', ') || 'none'}. Move what both need to one of these.`,
-      }],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: `:matches(ImportDeclaration, ExportNamedDeclaration, ExportAllDeclaration, ImportExpression)[source.value=/^(\\.\\.\\u002F)+(${forbidden.join('|')})\\u002F/]`,
+          message: `${name} may import of the folders beside it only: ${folders.join(', ') || 'none'}. Move what both need to one of these.`,
+        },
+      ],
     },
   };
 }
@@ -78,22 +94,26 @@ function importRules({ name, folders, packages }, within = null) {
     files: [within === null ? `src/${name}/**/*.ts` : `src/${name}/${within.name}/**/*.ts`],
     ignores: ['**/*.test.ts', '**/testing/**'],
     rules: {
-      'no-restricted-imports': ['error', {
-        patterns: [
-          {
-            regex: `^(\\.\\./)+(${[...forbidden, 'main', 'server', 'vm-worker', 'vm-worker-node'].join('|')})(/|\\.|$)`,
-            message: `src/${name} may import only: ${[name, ...folders].join(', ')}. Take what you need as a parameter (a port), or move the shared type down to src/shared or src/migration; composition happens in src/main.ts, src/server.ts and the entries of the VM's worker.`,
-          },
-          ...partialPatterns,
-          ...(within === null ? [] : [innerPattern(name, within)]),
-          {
-            regex: `^(?!\\.{1,2}/)${bare}.+`,
-            message: packages.length === 0
-              ? `src/${name} imports no package. Pass the function in as a parameter, or put the code into an adapter folder.`
-              : `src/${name} may import only these packages: ${packages.join(', ')}. Put the import into the folder that owns the package (ARCHITECTURE.md, Dependencies).`,
-          },
-        ],
-      }],
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: `^(\\.\\./)+(${[...forbidden, 'main', 'server', 'vm-worker', 'vm-worker-node'].join('|')})(/|\\.|$)`,
+              message: `src/${name} may import only: ${[name, ...folders].join(', ')}. Take what you need as a parameter (a port), or move the shared type down to src/shared or src/migration; composition happens in src/main.ts, src/server.ts and the entries of the VM's worker.`,
+            },
+            ...partialPatterns,
+            ...(within === null ? [] : [innerPattern(name, within)]),
+            {
+              regex: `^(?!\\.{1,2}/)${bare}.+`,
+              message:
+                packages.length === 0
+                  ? `src/${name} imports no package. Pass the function in as a parameter, or put the code into an adapter folder.`
+                  : `src/${name} may import only these packages: ${packages.join(', ')}. Put the import into the folder that owns the package (ARCHITECTURE.md, Dependencies).`,
+            },
+          ],
+        },
+      ],
     },
   };
 }
@@ -172,9 +192,13 @@ export default tseslint.config(
     files: ['migration', 'link', 'vm-host', 'host'].map((name) => `src/${name}/**/*.ts`),
     ignores: ['**/*.test.ts', '**/testing/**'],
     rules: {
-      'no-restricted-globals': ['error', ...['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval', 'performance'].map((name) => ({
-        name, message: 'Take a Clock (src/shared/clock.ts) as a parameter; for what comes again and again there is src/shared/repeat.ts.',
-      }))],
+      'no-restricted-globals': [
+        'error',
+        ...['setTimeout', 'setInterval', 'clearTimeout', 'clearInterval', 'performance'].map((name) => ({
+          name,
+          message: 'Take a Clock (src/shared/clock.ts) as a parameter; for what comes again and again there is src/shared/repeat.ts.',
+        })),
+      ],
     },
   },
   {

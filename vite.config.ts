@@ -6,10 +6,15 @@ import { defineConfig } from 'vite';
 const testBuild = process.env['TABMOTION_TEST_BUILD'] === '1';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
-const testPages = testBuild && existsSync(`${root}e2e/pages`) ? [
-  ...readdirSync(`${root}e2e/pages`).filter((name) => name.endsWith('.html')).map((name) => `e2e/pages/${name}`),
-  'src/ui/testing/preview.html',
-] : [];
+const testPages =
+  testBuild && existsSync(`${root}e2e/pages`)
+    ? [
+        ...readdirSync(`${root}e2e/pages`)
+          .filter((name) => name.endsWith('.html'))
+          .map((name) => `e2e/pages/${name}`),
+        'src/ui/testing/preview.html',
+      ]
+    : [];
 
 /**
  * v86 asks for Node's modules only when it runs in Node; that the page has none is no news. How the build spends its

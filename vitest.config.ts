@@ -5,7 +5,8 @@ import { QUICK } from './src/shared/testing/full.ts';
 
 export default defineConfig({
   test: {
-    include: UNIT_PART === 'alone' ? [...LONE_TESTS] : ['src/**/*.test.ts', 'guest/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/**/*.test.ts', 'bench/**/*.test.ts'],
+    include:
+      UNIT_PART === 'alone' ? [...LONE_TESTS] : ['src/**/*.test.ts', 'guest/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/**/*.test.ts', 'bench/**/*.test.ts'],
     exclude: [...configDefaults.exclude, ...(QUICK ? LONG_TESTS : UNIT_PART === 'beside' ? LONE_TESTS : [])],
     setupFiles: ['src/shared/testing/seeded-properties.ts'],
     // A limit for what hangs, not for what is slow: machines are shared.

@@ -58,7 +58,15 @@ async function startTable(browser: Browser, server: ServerProcess): Promise<void
     for (let run = 0; run < STARTS; run++) figures.push(await firstAnswer(browser, server, warm));
     return spread(figures);
   };
-  console.log(`${table(['start', 'page load to first shell answer, ms'], [['cold (empty cache)', await starts(false)], ['warm', await starts(true)]])}\n`);
+  console.log(
+    `${table(
+      ['start', 'page load to first shell answer, ms'],
+      [
+        ['cold (empty cache)', await starts(false)],
+        ['warm', await starts(true)],
+      ],
+    )}\n`,
+  );
 }
 
 async function migrationTable(browser: Browser, server: ServerProcess): Promise<void> {
@@ -67,19 +75,35 @@ async function migrationTable(browser: Browser, server: ServerProcess): Promise<
     const reports = await migrations(browser, server, load, MOVES);
     const moved = reports.filter((report) => report.outcome === 'completed');
     rows.push([
-      load.name, 'TabMotion',
+      load.name,
+      'TabMotion',
       spread(moved.map((report) => report.pauseMs)),
       spread(moved.map((report) => report.totalMs)),
-      spread(moved.map((report) => report.bytesOnWire / MEGA), 2),
+      spread(
+        moved.map((report) => report.bytesOnWire / MEGA),
+        2,
+      ),
       spread(moved.map((report) => report.rounds.length)),
       `${moved.length} of ${reports.length}`,
     ]);
     const copies = [];
     for (let copy = 0; copy < COPIES; copy++) copies.push(await stopAndCopy(browser, server, load));
     const pauses = copies.map((copy) => copy.pauseMs);
-    rows.push([load.name, 'v86 save_state/restore_state', spread(pauses), spread(pauses), spread(copies.map((copy) => copy.bytes / MEGA), 2), '1', `${copies.length} of ${copies.length}`]);
+    rows.push([
+      load.name,
+      'v86 save_state/restore_state',
+      spread(pauses),
+      spread(pauses),
+      spread(
+        copies.map((copy) => copy.bytes / MEGA),
+        2,
+      ),
+      '1',
+      `${copies.length} of ${copies.length}`,
+    ]);
     const reference = QEMU_REFERENCE.find((entry) => entry.load === load.name);
-    if (reference !== undefined) rows.push([load.name, 'QEMU 7.2 TCG (measured elsewhere)', reference.pauseMs, reference.totalMs, reference.megabytes, '', '3 runs']);
+    if (reference !== undefined)
+      rows.push([load.name, 'QEMU 7.2 TCG (measured elsewhere)', reference.pauseMs, reference.totalMs, reference.megabytes, '', '3 runs']);
   }
   console.log(`${table(['guest', 'moved by', 'pause ms', 'total ms', 'MB sent', 'rounds', 'completed'], rows)}\n`);
 }

@@ -50,7 +50,10 @@ export interface GuestLoad {
 export const LOADS: readonly GuestLoad[] = [
   { name: 'idle shell', command: '' },
   { name: 'ticker, 10 ms', command: 'ticker 10 > /dev/null &\n' },
-  { name: 'dd from urandom in a loop', command: 'mkdir -p /tmp/r; mount -t tmpfs none /tmp/r; while :; do dd if=/dev/urandom of=/tmp/r/x bs=64k count=64 2>/dev/null; done &\n' },
+  {
+    name: 'dd from urandom in a loop',
+    command: 'mkdir -p /tmp/r; mount -t tmpfs none /tmp/r; while :; do dd if=/dev/urandom of=/tmp/r/x bs=64k count=64 2>/dev/null; done &\n',
+  },
   { name: 'dirty 16 MiB, 2000 pages/s', command: 'dirty 16 2000 > /dev/null &\n' },
 ];
 

@@ -17,8 +17,14 @@ describe('statistics of the benchmark', () => {
   });
 
   it('aligns a table', () => {
-    expect(table(['guest', 'ms'], [['idle', '5'], ['busy loop', '12']])).toBe(
-      ['| guest     | ms |', '| --------- | -- |', '| idle      | 5  |', '| busy loop | 12 |'].join('\n'),
-    );
+    expect(
+      table(
+        ['guest', 'ms'],
+        [
+          ['idle', '5'],
+          ['busy loop', '12'],
+        ],
+      ),
+    ).toBe(['| guest     | ms |', '| --------- | -- |', '| idle      | 5  |', '| busy loop | 12 |'].join('\n'));
   });
 });

@@ -35,69 +35,80 @@ class Burners {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#children.splice(0).map(async (child) => {
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
-    }));
+    await Promise.all(
+      this.#children.splice(0).map(async (child) => {
+        const exited = once(child, 'exit');
+        child.kill('SIGKILL');
+        await exited;
+      }),
+    );
   }
 }
 
-test('F4: PCs that compute move among four tabs and Firefox on a machine that is far too busy; no move ends for silence', { tag: ALONE }, async ({ openHost, room, server }) => {
-  test.skip(!FULL, 'a quarter of an hour of a machine that can do nothing else: TABMOTION_FULL=1');
-  test.setTimeout(120_000 + MOVES * MOVE_LIMIT_MS);
-  const obstacle = firefoxObstacle();
-  test.skip(obstacle !== null, obstacle ?? '');
-  const browser = await launchFirefox();
-  const burners = new Burners();
-  try {
-    const tabs: ScriptedTab[] = [];
-    for (let index = 1; index <= CHROMIUM_TABS; index++) tabs.push(await openHost({ label: `Chromium ${index}`, query: { autostart: '0' } }));
-    tabs.push(await browser.openHost(room.address(server.origin, { name: 'Firefox', autostart: '0' }), 'Firefox'));
-    const ids: string[] = [];
-    const vms: string[] = [];
-    for (const tab of tabs) {
-      await tab.waitForGuest();
-      const { id } = await tab.start();
-      await tab.waitForPrompt(id);
-      await tab.type(id, 'ticker 1000 & while :; do dd if=/dev/urandom bs=64k count=16 2>/dev/null | md5sum >/dev/null; done\n');
-      vms.push(id);
-      ids.push(await tab.id());
-    }
-    burners.start(availableParallelism() * LOAD_PER_CORE - tabs.length);
+test(
+  'F4: PCs that compute move among four tabs and Firefox on a machine that is far too busy; no move ends for silence',
+  { tag: ALONE },
+  async ({ openHost, room, server }) => {
+    test.skip(!FULL, 'a quarter of an hour of a machine that can do nothing else: TABMOTION_FULL=1');
+    test.setTimeout(120_000 + MOVES * MOVE_LIMIT_MS);
+    const obstacle = firefoxObstacle();
+    test.skip(obstacle !== null, obstacle ?? '');
+    const browser = await launchFirefox();
+    const burners = new Burners();
+    try {
+      const tabs: ScriptedTab[] = [];
+      for (let index = 1; index <= CHROMIUM_TABS; index++) tabs.push(await openHost({ label: `Chromium ${index}`, query: { autostart: '0' } }));
+      tabs.push(await browser.openHost(room.address(server.origin, { name: 'Firefox', autostart: '0' }), 'Firefox'));
+      const ids: string[] = [];
+      const vms: string[] = [];
+      for (const tab of tabs) {
+        await tab.waitForGuest();
+        const { id } = await tab.start();
+        await tab.waitForPrompt(id);
+        await tab.type(id, 'ticker 1000 & while :; do dd if=/dev/urandom bs=64k count=16 2>/dev/null | md5sum >/dev/null; done\n');
+        vms.push(id);
+        ids.push(await tab.id());
+      }
+      burners.start(availableParallelism() * LOAD_PER_CORE - tabs.length);
 
-    const told: string[] = [];
-    const notMoved: string[] = [];
-    const placeOf = async (vmId: string): Promise<number> => pollFor(`${vmId} to be at a tab`, async () => {
-      const vm = await tabs[0]?.vm(vmId);
-      return vm?.state === 'running' ? [ids.indexOf(vm.hostId)] : null;
-    }, MOVE_LIMIT_MS).then(([index]) => index ?? -1);
-    for (let count = 0; count < MOVES; count++) {
-      const index = count % vms.length;
-      const id = vms[index] ?? '';
-      const place = await placeOf(id);
-      const to = (place + 1 + (Math.floor(count / vms.length) % (tabs.length - 1))) % tabs.length;
-      const report = await (tabs[place] as ScriptedTab).migrate(id, ids[to] ?? '', { verify: true });
-      const line = `${tabs[place]?.label ?? ''} to ${tabs[to]?.label ?? ''}: ${report.outcome}${report.cause === undefined ? '' : ` (${report.cause}: ${report.reason ?? ''})`} ${Math.round(report.pauseMs)}/${Math.round(report.totalMs)} ms, ${report.rounds.length} rounds, ${report.link}`;
-      told.push(line);
-      if (report.outcome !== 'completed' || report.verified !== true) notMoved.push(line);
+      const told: string[] = [];
+      const notMoved: string[] = [];
+      const placeOf = async (vmId: string): Promise<number> =>
+        pollFor(
+          `${vmId} to be at a tab`,
+          async () => {
+            const vm = await tabs[0]?.vm(vmId);
+            return vm?.state === 'running' ? [ids.indexOf(vm.hostId)] : null;
+          },
+          MOVE_LIMIT_MS,
+        ).then(([index]) => index ?? -1);
+      for (let count = 0; count < MOVES; count++) {
+        const index = count % vms.length;
+        const id = vms[index] ?? '';
+        const place = await placeOf(id);
+        const to = (place + 1 + (Math.floor(count / vms.length) % (tabs.length - 1))) % tabs.length;
+        const report = await (tabs[place] as ScriptedTab).migrate(id, ids[to] ?? '', { verify: true });
+        const line = `${tabs[place]?.label ?? ''} to ${tabs[to]?.label ?? ''}: ${report.outcome}${report.cause === undefined ? '' : ` (${report.cause}: ${report.reason ?? ''})`} ${Math.round(report.pauseMs)}/${Math.round(report.totalMs)} ms, ${report.rounds.length} rounds, ${report.link}`;
+        told.push(line);
+        if (report.outcome !== 'completed' || report.verified !== true) notMoved.push(line);
+      }
+      console.log(`load ${loadavg()[0]?.toFixed(1) ?? ''}:\n${told.join('\n')}`);
+      expect(notMoved).toEqual([]);
+      await burners.stop();
+      // The PCs live, and their tickers left out and repeated no number.
+      for (const id of vms) {
+        const place = tabs[await placeOf(id)] as ScriptedTab;
+        const seen = numbersOf(await place.consoleText(id)).at(-1) ?? 0;
+        await pollFor(`the ticker of ${id} to go on`, async () => (numbersOf(await place.consoleText(id)).at(-1) ?? 0) >= seen + 3, 60_000);
+        const numbers = numbersOf(await place.consoleText(id));
+        expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
+      }
+    } finally {
+      await burners.stop();
+      await browser.close();
     }
-    console.log(`load ${loadavg()[0]?.toFixed(1) ?? ''}:\n${told.join('\n')}`);
-    expect(notMoved).toEqual([]);
-    await burners.stop();
-    // The PCs live, and their tickers left out and repeated no number.
-    for (const id of vms) {
-      const place = tabs[await placeOf(id)] as ScriptedTab;
-      const seen = numbersOf(await place.consoleText(id)).at(-1) ?? 0;
-      await pollFor(`the ticker of ${id} to go on`, async () => (numbersOf(await place.consoleText(id)).at(-1) ?? 0) >= seen + 3, 60_000);
-      const numbers = numbersOf(await place.consoleText(id));
-      expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
-    }
-  } finally {
-    await burners.stop();
-    await browser.close();
-  }
-});
+  },
+);
 
 function numbersOf(printed: string): number[] {
   return [...printed.matchAll(/ticker (\d+) gap=/g)].map((match) => Number(match[1]));

@@ -40,16 +40,20 @@ function npmStart(folder: string): Promise<ServerProcess> {
 /** Told to end, npm passes nothing on to what its shell runs; the server notices by itself. */
 async function endNpm(server: ServerProcess): Promise<void> {
   server.process.kill('SIGTERM');
-  await pollFor('the port to be free again', async () => {
-    const probe = createServer();
-    const free = await Promise.race([once(probe.listen(server.port, '127.0.0.1'), 'listening').then(() => true), once(probe, 'error').then(() => false)]);
-    probe.close();
-    return free;
-  }, 10_000);
+  await pollFor(
+    'the port to be free again',
+    async () => {
+      const probe = createServer();
+      const free = await Promise.race([once(probe.listen(server.port, '127.0.0.1'), 'listening').then(() => true), once(probe, 'error').then(() => false)]);
+      probe.close();
+      return free;
+    },
+    10_000,
+  );
 }
 
 test('A1: from a clean clone, `npm ci && npm start` leads to a shell in the page; the second start rebuilds nothing', async ({ context }) => {
-  test.skip(!existsSync(join(ROOT, '.git')), 'needs a git checkout to tell the project\'s files from others');
+  test.skip(!existsSync(join(ROOT, '.git')), "needs a git checkout to tell the project's files from others");
   test.setTimeout(2 * FIRST_START_LIMIT_MS);
   const folder = cleanClone();
   try {

@@ -30,11 +30,12 @@ test('moves and a tab that begins to watch late cut no character in two', async 
   await a.type(vmId, "while :; do printf 'ż漢€✓😀ñ\\n'; done\n");
   await a.waitForText(vmId, /(ż漢€✓😀ñ\r\n){20}/u);
 
-  for (const host of [a, b]) await host.page.evaluate((vm) => {
-    const store = window as unknown as { heard: string };
-    store.heard = '';
-    window.tabmotion.console(vm).onData((text) => (store.heard += text));
-  }, vmId);
+  for (const host of [a, b])
+    await host.page.evaluate((vm) => {
+      const store = window as unknown as { heard: string };
+      store.heard = '';
+      window.tabmotion.console(vm).onData((text) => (store.heard += text));
+    }, vmId);
   for (let move = 0; move < (FULL ? 10 : 3); move++) {
     const [from, to] = move % 2 === 0 ? [a, b] : [b, a];
     await moved(from, to, vmId);
@@ -50,7 +51,10 @@ test('moves and a tab that begins to watch late cut no character in two', async 
       // Control C ends the program where it is, in the middle of a character perhaps.
       const [text] = all.split('^C');
       expect(text).not.toContain('\ufffd');
-      const lines = text!.slice(text!.lastIndexOf('done') + 1).split('\r\n').slice(1, -1);
+      const lines = text!
+        .slice(text!.lastIndexOf('done') + 1)
+        .split('\r\n')
+        .slice(1, -1);
       expect(lines.filter((line) => line !== 'ż漢€✓😀ñ')).toEqual([]);
     }
     expect((await host.consoleText(vmId)).length).toBeGreaterThan(1000);
@@ -70,7 +74,13 @@ test('a line feed goes straight down when the guest says so', async ({ openHost 
   expect(screen.slice(at, at + 2)).toEqual(['abc', '   def']);
 });
 
-const WINDOWS = [[1920, 1080], [1280, 800], [1024, 768], [800, 600], [390, 844]] as const;
+const WINDOWS = [
+  [1920, 1080],
+  [1280, 800],
+  [1024, 768],
+  [800, 600],
+  [390, 844],
+] as const;
 const PHONE = { width: 390, height: 844 };
 const FILE_LINES = 120;
 /** A file of long lines, each of which says which it is. */
@@ -100,15 +110,22 @@ async function sizeOf(host: HostPage): Promise<Size> {
 /** Whether a screen is what the program shows at that size; its last line says where one is. */
 const PROGRAMS: Readonly<Record<string, (size: Size, screen: readonly string[]) => boolean>> = {
   // Cuts lines at the window's edge.
-  'vi /tmp/lines': ({ cols, rows }, screen) => sameLines(screen.slice(0, -1), Array.from({ length: rows - 1 }, (_, row) => fileLine(row).slice(0, cols))),
+  'vi /tmp/lines': ({ cols, rows }, screen) =>
+    sameLines(
+      screen.slice(0, -1),
+      Array.from({ length: rows - 1 }, (_, row) => fileLine(row).slice(0, cols)),
+    ),
   // Wraps them.
   'less /tmp/lines': ({ cols, rows }, screen) => {
     const wrapped = Array.from({ length: FILE_LINES }, (_, row) => fileLine(row)).flatMap((line) => line.match(new RegExp(`.{1,${cols}}`, 'g')) ?? []);
     return sameLines(screen.slice(0, -1), wrapped.slice(0, rows - 1));
   },
   // Fills the screen with a header and processes, and does not scroll.
-  'top -d 1': ({ rows }, screen) => screen[0]!.startsWith('Mem:') && screen[1]!.startsWith('CPU:') && screen.some((line) => /^ *PID +PPID/.test(line))
-    && screen.filter((line) => /^ +\d+ +\d+ /.test(line)).length >= Math.min(rows - 6, 20),
+  'top -d 1': ({ rows }, screen) =>
+    screen[0]!.startsWith('Mem:') &&
+    screen[1]!.startsWith('CPU:') &&
+    screen.some((line) => /^ *PID +PPID/.test(line)) &&
+    screen.filter((line) => /^ +\d+ +\d+ /.test(line)).length >= Math.min(rows - 6, 20),
 };
 
 function sameLines(a: readonly string[], b: readonly string[]): boolean {
@@ -118,11 +135,15 @@ function sameLines(a: readonly string[], b: readonly string[]): boolean {
 /** Waits until the terminal shows the program as it should be at the terminal's size. */
 async function fills(host: HostPage, program: string, limitMs?: number): Promise<void> {
   let seen = '';
-  await pollFor(`${program} to fill the terminal of ${host.label}`, async () => {
-    const [size, screen] = [await sizeOf(host), await screenOf(host)];
-    seen = `${size.cols} by ${size.rows}, drawn ${screen.length} rows:\n${screen.join('\n')}`;
-    return screen.length === size.rows && PROGRAMS[program]!(size, screen);
-  }, limitMs).catch((error: unknown) => {
+  await pollFor(
+    `${program} to fill the terminal of ${host.label}`,
+    async () => {
+      const [size, screen] = [await sizeOf(host), await screenOf(host)];
+      seen = `${size.cols} by ${size.rows}, drawn ${screen.length} rows:\n${screen.join('\n')}`;
+      return screen.length === size.rows && PROGRAMS[program]!(size, screen);
+    },
+    limitMs,
+  ).catch((error: unknown) => {
     throw new Error(`${String(error)}; it shows, at ${seen}`);
   });
 }
@@ -154,15 +175,19 @@ test('full-screen programs and the shell fill the terminal, whatever the window'
       await resize(a, window);
       if (!beginsAnew) await fills(a, program);
       // The page may still settle in its new size, and less with it: then once more.
-      else await pollFor(`${program} in a window of ${window.join('×')}`, async () => {
-        await guestKnowsSize(a, vmId);
-        // By the keyboard, which brings the newest lines into view.
-        await a.page.locator('[data-testid=console]:not([hidden]) textarea').focus();
-        await a.page.keyboard.type(`clear; ${program}\n`);
-        const filled = await fills(a, program, 5000).then(() => true, () => false);
-        await quit(program);
-        return filled;
-      });
+      else
+        await pollFor(`${program} in a window of ${window.join('×')}`, async () => {
+          await guestKnowsSize(a, vmId);
+          // By the keyboard, which brings the newest lines into view.
+          await a.page.locator('[data-testid=console]:not([hidden]) textarea').focus();
+          await a.page.keyboard.type(`clear; ${program}\n`);
+          const filled = await fills(a, program, 5000).then(
+            () => true,
+            () => false,
+          );
+          await quit(program);
+          return filled;
+        });
     }
     if (!beginsAnew) await quit(program);
   }
@@ -184,7 +209,12 @@ test('full-screen programs look the same before and after a move, in a wide wind
   await a.waitForPrompt(vmId);
   await a.run(vmId, MAKE_FILE);
   let [here, there] = [a, b];
-  for (const [width, height] of FULL ? WINDOWS : [[1280, 800], [PHONE.width, PHONE.height]] as const) {
+  for (const [width, height] of FULL
+    ? WINDOWS
+    : ([
+        [1280, 800],
+        [PHONE.width, PHONE.height],
+      ] as const)) {
     for (const tab of [a, b]) await tab.page.setViewportSize({ width, height });
     for (const program of Object.keys(PROGRAMS)) {
       // What stood on the screen must not pass for what the program draws.
@@ -241,7 +271,7 @@ test('of what is typed in a watching tab while the server restarts, nothing is l
     await a.waitForPrompt(vmId);
     await a.type(vmId, 'cat > /tmp/typed\n');
     await b.waitForText(vmId, /cat > \/tmp\/typed/);
-    const typed = Array.from({ length: 200 }, (_, at) => String.fromCharCode(97 + (at * 7) % 26)).join('');
+    const typed = Array.from({ length: 200 }, (_, at) => String.fromCharCode(97 + ((at * 7) % 26))).join('');
     await b.type(vmId, typed.slice(0, 60));
     await first.kill();
     await b.type(vmId, typed.slice(60, 140));
@@ -280,7 +310,10 @@ test('the console has the focus once its PC is ready, takes AltGr, dead keys and
   await session.send('Input.dispatchKeyEvent', { type: 'keyDown', key: 'ą', code: 'KeyA', text: 'ą', windowsVirtualKeyCode: 65 });
   await session.send('Input.dispatchKeyEvent', { type: 'keyUp', key: 'ą', code: 'KeyA', windowsVirtualKeyCode: 65 });
   // A dead key, and an input method: a text that changes until it is committed.
-  for (const [draft, done] of [['´', 'é'], ['かん', '漢']] as const) {
+  for (const [draft, done] of [
+    ['´', 'é'],
+    ['かん', '漢'],
+  ] as const) {
     await session.send('Input.imeSetComposition', { text: draft, selectionStart: draft.length, selectionEnd: draft.length });
     await session.send('Input.insertText', { text: done });
     await pollFor(`${done} to arrive`, async () => (await a.consoleText(vmId)).includes(done));
@@ -327,11 +360,16 @@ async function copiesAndPastes(host: HostPage): Promise<void> {
     await host.page.mouse.move(x + width - 1, y, { steps: 4 });
     await host.page.mouse.up();
   };
-  for (const [text, keys] of [['first-words', 'Control+Shift+C'], ['second-words', 'Control+C']] as const) {
+  for (const [text, keys] of [
+    ['first-words', 'Control+Shift+C'],
+    ['second-words', 'Control+C'],
+  ] as const) {
     await select(text);
     await keyboard.press(keys);
     // The page's clipboard interface takes its time; without it, copying is done at once.
-    await pollFor(`${text} on the clipboard`, () => host.page.evaluate(async (wanted) => !window.isSecureContext || (await navigator.clipboard.readText()) === wanted, text));
+    await pollFor(`${text} on the clipboard`, () =>
+      host.page.evaluate(async (wanted) => !window.isSecureContext || (await navigator.clipboard.readText()) === wanted, text),
+    );
     await keyboard.press('Control+V');
     await keyboard.press('Enter');
     // Once as it is typed, and once by the program, which the keys have not ended.

@@ -27,7 +27,7 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
       await host.waitForGuest();
     }
     await source.run(vm.id, 'dd if=/dev/urandom of=/dev/shm/noise bs=1M count=4 2>/dev/null');
-    const underWay = async (host: typeof asker): Promise<number> => (await host.page.evaluate(() => (window.tabmotion as Tab).view().migrations.length));
+    const underWay = async (host: typeof asker): Promise<number> => await host.page.evaluate(() => (window.tabmotion as Tab).view().migrations.length);
 
     await asker.waitForText(vm.id, /noise/);
 
@@ -37,8 +37,16 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
     const log = asker.page.getByTestId('migration-log');
     await expect(log).toContainText('The server does not answer');
     // What cannot be asked for is refused, after a while in which the server may be back.
-    expect(await asker.migrate(vm.id, targetId)).toMatchObject({ outcome: 'failed', cause: 'unknown-host', reason: expect.stringContaining('cannot be reached') });
-    const ended = await pollFor('the move to end', () => source.page.evaluate(() => (window.tabmotion as Tab).view().reports.at(-1)?.report), SLOW_MOVE_LIMIT_MS);
+    expect(await asker.migrate(vm.id, targetId)).toMatchObject({
+      outcome: 'failed',
+      cause: 'unknown-host',
+      reason: expect.stringContaining('cannot be reached'),
+    });
+    const ended = await pollFor(
+      'the move to end',
+      () => source.page.evaluate(() => (window.tabmotion as Tab).view().reports.at(-1)?.report),
+      SLOW_MOVE_LIMIT_MS,
+    );
     expect(ended).toMatchObject({ outcome: 'completed', vmId: vm.id });
     await target.runningVm(vm.id);
     expect((await target.run(vm.id, 'echo printed "mean""while"')).output).toBe('printed meanwhile');
@@ -89,11 +97,14 @@ test('a tab that stood still for longer than the server waits can move its VM as
   await source.waitForHosts(2);
   await target.waitForGuest();
   // In one task: that the server has let go of this tab is not known in it yet.
-  const report = await source.page.evaluate(([vmId, hostId, options, ms]) => {
-    const until = performance.now() + ms;
-    while (performance.now() < until);
-    return window.tabmotion.migrate(vmId, hostId, options);
-  }, [vm.id, targetId, PATIENT, STOOD_STILL_MS] as const);
+  const report = await source.page.evaluate(
+    ([vmId, hostId, options, ms]) => {
+      const until = performance.now() + ms;
+      while (performance.now() < until);
+      return window.tabmotion.migrate(vmId, hostId, options);
+    },
+    [vm.id, targetId, PATIENT, STOOD_STILL_MS] as const,
+  );
   await expect(source.page.getByTestId('migration-log')).toContainText('The server answers again');
   expect(report).toMatchObject({ outcome: 'completed' });
   await target.runningVm(vm.id);

@@ -30,67 +30,72 @@ function trials(): Trial[] {
     .flatMap((way) => [null, 'ticker 100', 'dirty 16 1000'].map((program) => ({ way, program, times: 5 })));
 }
 
-test('F3: over a round trip of 100 ms, and over 50 ms with 1 % loss, a PC moves there and back with the default options', { tag: ALONE }, async ({ room, openHost }) => {
-  const obstacle = await distantNetworkObstacle();
-  test.skip(obstacle !== null, `needs a network of its own: ${obstacle ?? ''}`);
-  test.setTimeout(FULL ? 1_800_000 : 600_000);
-  const network = await createDistantNetwork();
-  try {
-    const server = await startServer({ args: ['--host', network.serverAddress], within: network.onServer });
-    const browsers = [await network.launchChromium(0), await network.launchChromium(1)] as const;
+test(
+  'F3: over a round trip of 100 ms, and over 50 ms with 1 % loss, a PC moves there and back with the default options',
+  { tag: ALONE },
+  async ({ room, openHost }) => {
+    const obstacle = await distantNetworkObstacle();
+    test.skip(obstacle !== null, `needs a network of its own: ${obstacle ?? ''}`);
+    test.setTimeout(FULL ? 1_800_000 : 600_000);
+    const network = await createDistantNetwork();
     try {
-      const tab = async (index: 0 | 1) => openHost({ room, label: `tab ${index}`, server, context: await browsers[index].newContext() });
-      const a = await tab(0);
-      const { id: vmId } = await a.runningVm();
-      await a.waitForPrompt(vmId);
-      const b = await tab(1);
-      await b.waitForGuest();
-      const ids = [await a.id(), await b.id()] as const;
-      await a.waitForWebRtc(ids[1]);
-      await b.page.evaluate(() => {
-        const store = window as unknown as { lostPings: number; pings: number };
-        store.lostPings = store.pings = 0;
-        window.tabmotion.on('ping', ({ rttMs }) => {
-          store.pings++;
-          if (rttMs === null) store.lostPings++;
+      const server = await startServer({ args: ['--host', network.serverAddress], within: network.onServer });
+      const browsers = [await network.launchChromium(0), await network.launchChromium(1)] as const;
+      try {
+        const tab = async (index: 0 | 1) => openHost({ room, label: `tab ${index}`, server, context: await browsers[index].newContext() });
+        const a = await tab(0);
+        const { id: vmId } = await a.runningVm();
+        await a.waitForPrompt(vmId);
+        const b = await tab(1);
+        await b.waitForGuest();
+        const ids = [await a.id(), await b.id()] as const;
+        await a.waitForWebRtc(ids[1]);
+        await b.page.evaluate(() => {
+          const store = window as unknown as { lostPings: number; pings: number };
+          store.lostPings = store.pings = 0;
+          window.tabmotion.on('ping', ({ rttMs }) => {
+            store.pings++;
+            if (rttMs === null) store.lostPings++;
+          });
         });
-      });
-      const pings = () => b.page.evaluate(() => {
-        const { pings: all, lostPings: lost } = window as unknown as { lostPings: number; pings: number };
-        return { all, lost };
-      });
-      for (const { way, program, times } of trials()) {
-        network.setWay(way);
-        const before = await pings();
-        const label = `${way.roundTripMs} ms${way.lossPercent === 0 ? '' : ` and ${way.lossPercent} % loss`}, ${program ?? 'idle'}`;
-        if (program !== null) {
-          await a.type(vmId, `${program}\n`);
-          await a.waitForText(vmId, new RegExp(`${program.split(' ')[0] ?? ''} \\S*[3-9]`), 60_000);
+        const pings = () =>
+          b.page.evaluate(() => {
+            const { pings: all, lostPings: lost } = window as unknown as { lostPings: number; pings: number };
+            return { all, lost };
+          });
+        for (const { way, program, times } of trials()) {
+          network.setWay(way);
+          const before = await pings();
+          const label = `${way.roundTripMs} ms${way.lossPercent === 0 ? '' : ` and ${way.lossPercent} % loss`}, ${program ?? 'idle'}`;
+          if (program !== null) {
+            await a.type(vmId, `${program}\n`);
+            await a.waitForText(vmId, new RegExp(`${program.split(' ')[0] ?? ''} \\S*[3-9]`), 60_000);
+          }
+          const told: string[] = [];
+          for (let move = 0; move < times * 2; move++) {
+            const [from, to] = move % 2 === 0 ? [a, b] : [b, a];
+            const report = await from.migrate(vmId, ids[move % 2 === 0 ? 1 : 0], { verify: true });
+            told.push(`${report.outcome} ${Math.round(report.pauseMs)}/${Math.round(report.totalMs)} ms, ${report.rounds.length} rounds, ${report.link}`);
+            expect(report, `${label}: ${told.join('; ')}`).toMatchObject({ outcome: 'completed', verified: true });
+            await to.runningVm(vmId);
+          }
+          if (program !== null) {
+            await a.type(vmId, '\u0003');
+            expect((await a.run(vmId, 'echo still here')).output).toBe('still here');
+          }
+          // A ping counts as lost after 5 s: time for ten more of them.
+          const settled = await pings();
+          await pollFor('pings to go on', async () => (await pings()).all >= settled.all + 6, 60_000);
+          const after = await pings();
+          console.log(`${label}: ${told.join('; ')}; ${after.lost - before.lost} of ${after.all - before.all} pings lost`);
+          if (way.lossPercent === 0) expect(after.lost - before.lost, label).toBe(0);
         }
-        const told: string[] = [];
-        for (let move = 0; move < times * 2; move++) {
-          const [from, to] = move % 2 === 0 ? [a, b] : [b, a];
-          const report = await from.migrate(vmId, ids[move % 2 === 0 ? 1 : 0], { verify: true });
-          told.push(`${report.outcome} ${Math.round(report.pauseMs)}/${Math.round(report.totalMs)} ms, ${report.rounds.length} rounds, ${report.link}`);
-          expect(report, `${label}: ${told.join('; ')}`).toMatchObject({ outcome: 'completed', verified: true });
-          await to.runningVm(vmId);
-        }
-        if (program !== null) {
-          await a.type(vmId, '\u0003');
-          expect((await a.run(vmId, 'echo still here')).output).toBe('still here');
-        }
-        // A ping counts as lost after 5 s: time for ten more of them.
-        const settled = await pings();
-        await pollFor('pings to go on', async () => (await pings()).all >= settled.all + 6, 60_000);
-        const after = await pings();
-        console.log(`${label}: ${told.join('; ')}; ${after.lost - before.lost} of ${after.all - before.all} pings lost`);
-        if (way.lossPercent === 0) expect(after.lost - before.lost, label).toBe(0);
+      } finally {
+        for (const browser of browsers) await browser.close();
+        await server.stop();
       }
     } finally {
-      for (const browser of browsers) await browser.close();
-      await server.stop();
+      await network.dispose();
     }
-  } finally {
-    await network.dispose();
-  }
-});
+  },
+);

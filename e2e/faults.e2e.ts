@@ -30,12 +30,18 @@ interface Scene {
 }
 
 /** Two tabs; in a VM of the first a ticker runs, and pagecheck looks for pages that are stale, torn or foreign. */
-async function scene(openHost: OpenHost, faults: { source?: WorkerFault | readonly WorkerFault[]; target?: WorkerFault; freezer?: Freezer }, given: OpenHostOptions = {}): Promise<Scene> {
-  const before = (fault: WorkerFault | readonly WorkerFault[] = []) => async (page: Page): Promise<void> => {
-    await shimWorkers(page, { stampOutput: true, faults: [fault].flat() });
-    await recordWorkers(page);
-    await faults.freezer?.watch(page);
-  };
+async function scene(
+  openHost: OpenHost,
+  faults: { source?: WorkerFault | readonly WorkerFault[]; target?: WorkerFault; freezer?: Freezer },
+  given: OpenHostOptions = {},
+): Promise<Scene> {
+  const before =
+    (fault: WorkerFault | readonly WorkerFault[] = []) =>
+    async (page: Page): Promise<void> => {
+      await shimWorkers(page, { stampOutput: true, faults: [fault].flat() });
+      await recordWorkers(page);
+      await faults.freezer?.watch(page);
+    };
   const source = await openHost({ ...given, label: 'source', before: before(faults.source) });
   const { id: vmId } = await source.runningVm();
   await source.waitForPrompt(vmId);
@@ -45,7 +51,10 @@ async function scene(openHost: OpenHost, faults: { source?: WorkerFault | readon
   await source.type(vmId, 'ticker 50 & pagecheck 4 200 &\n');
   await source.waitForText(vmId, /ticker 20 /);
   return {
-    source, target, targetId, vmId,
+    source,
+    target,
+    targetId,
+    vmId,
     migrate: async (options = PATIENT) => {
       await forgetPhases(source);
       return source.migrate(vmId, targetId, options).catch(() => null);
@@ -110,7 +119,10 @@ test('C3: cancelled when the commit is on its way, the answer says what became o
   const { source, target, vmId, migrate, reached } = await scene(openHost, {});
   const migration = migrate();
   await reached('commit');
-  const refusal = await source.cancel(vmId).then(() => null, (error: unknown) => String(error));
+  const refusal = await source.cancel(vmId).then(
+    () => null,
+    (error: unknown) => String(error),
+  );
   const report = await reported(migration);
   if (report.outcome === 'completed') expect(refusal).toMatch(/too late|not being moved|no longer here/);
   else expect(report).toMatchObject({ outcome: 'cancelled' });
@@ -123,7 +135,15 @@ test('C3: the source is killed before the commit: the VM is lost with it, the ta
   await reached('rounds');
   await source.page.close({ runBeforeUnload: false });
   await pollFor('the target to have no VM worker', async () => (await target.vmWorkers()) === 0, NEWS_LIMIT_MS);
-  await pollFor('a sentence in the log of the target', () => target.page.evaluate((id) => (window.tabmotion as unknown as { view(): { log: { level: string; vmId: string | null }[] } }).view().log.some((line) => line.level === 'bad' && line.vmId === id), vmId));
+  await pollFor('a sentence in the log of the target', () =>
+    target.page.evaluate(
+      (id) =>
+        (window.tabmotion as unknown as { view(): { log: { level: string; vmId: string | null }[] } })
+          .view()
+          .log.some((line) => line.level === 'bad' && line.vmId === id),
+      vmId,
+    ),
+  );
   expect((await room.describe(server.origin)).vms.filter((vm) => vm.ownerHostId !== vmId && vm.id !== vmId)).toEqual([]);
   const fresh = await target.start();
   expect((await target.run(fresh.id, 'echo new')).output).toBe('new');
@@ -132,7 +152,7 @@ test('C3: the source is killed before the commit: the VM is lost with it, the ta
 test('C3: the source is killed right after the commit: the VM runs on at the target', async ({ openHost, room, server }) => {
   const { source, target, targetId, vmId, migrate } = await scene(openHost, {});
   void migrate();
-  await pollFor('the lease to be the target\'s', async () => (await room.describe(server.origin)).vms[0]?.ownerHostId === targetId, 60_000);
+  await pollFor("the lease to be the target's", async () => (await room.describe(server.origin)).vms[0]?.ownerHostId === targetId, 60_000);
   const before = await printedBy(source);
   await source.page.close({ runBeforeUnload: false });
   await goesOn(target, ticksIn(before).at(-1) ?? 0);
@@ -153,7 +173,10 @@ test('C3: the link is cut in the switchover: the VM runs once, and moves at the 
 
 test('C3: the source stands still while the target takes over; when it wakes, it lets go', async ({ openHost }) => {
   const freezer = new Freezer();
-  const { source, target, vmId, migrate } = await scene(openHost, { freezer, source: { at: { relaySays: 'outcome' }, what: { type: 'freeze', until: freezer.address } } });
+  const { source, target, vmId, migrate } = await scene(openHost, {
+    freezer,
+    source: { at: { relaySays: 'outcome' }, what: { type: 'freeze', until: freezer.address } },
+  });
   const migration = migrate();
   await freezer.frozen();
   const ticks = await lastTick(source);
@@ -165,7 +188,10 @@ test('C3: the source stands still while the target takes over; when it wakes, it
 
 test('C3: the target is killed after the commit and before its first sign of life: the relay gives the VM back', async ({ openHost }) => {
   const freezer = new Freezer();
-  const { source, target, vmId, migrate } = await scene(openHost, { freezer, target: { at: { relaySays: 'committed' }, what: { type: 'freeze', until: freezer.address } } });
+  const { source, target, vmId, migrate } = await scene(openHost, {
+    freezer,
+    target: { at: { relaySays: 'committed' }, what: { type: 'freeze', until: freezer.address } },
+  });
   const migration = migrate();
   await freezer.frozen();
   await target.page.close({ runBeforeUnload: false });
@@ -180,7 +206,10 @@ test('C3: the target is killed after the commit and before its first sign of lif
 
 test('C4: the target stands still at the commit, the relay gives the VM back; the woken copy can do nothing', async ({ openHost, server, room }) => {
   const freezer = new Freezer();
-  const { source, target, vmId, migrate } = await scene(openHost, { freezer, target: { at: { relaySays: 'committed' }, what: { type: 'freeze', until: freezer.address } } });
+  const { source, target, vmId, migrate } = await scene(openHost, {
+    freezer,
+    target: { at: { relaySays: 'committed' }, what: { type: 'freeze', until: freezer.address } },
+  });
   const migration = migrate();
   await freezer.frozen();
   expect(await reported(migration)).toMatchObject({ outcome: 'failed', cause: 'target-silent' });
@@ -220,7 +249,11 @@ for (const phase of ['rounds', 'switchover'] as const) {
     let server = await startServer();
     const { port, dataDir } = server;
     try {
-      const { source, target, vmId, migrate, reached } = await scene(openHost, phase === 'switchover' ? { source: { at: { phase }, what: { type: 'silence' } } } : {}, { server });
+      const { source, target, vmId, migrate, reached } = await scene(
+        openHost,
+        phase === 'switchover' ? { source: { at: { phase }, what: { type: 'silence' } } } : {},
+        { server },
+      );
       const migration = migrate(phase === 'rounds' ? { ...PATIENT, bandwidthBytesPerSecond: 1_000_000 } : PATIENT);
       await reached(phase);
       await server.kill();
@@ -236,8 +269,13 @@ for (const phase of ['rounds', 'switchover'] as const) {
   });
 }
 
-test('C3: a target that loses the relay just before its commit costs the guest two seconds at most; one that lost it before costs none (MG36, MG37)', async ({ openHost }) => {
-  for (const { relaySays, standsStill } of [{ relaySays: 'probed', standsStill: true }, { relaySays: 'attached', standsStill: false }]) {
+test('C3: a target that loses the relay just before its commit costs the guest two seconds at most; one that lost it before costs none (MG36, MG37)', async ({
+  openHost,
+}) => {
+  for (const { relaySays, standsStill } of [
+    { relaySays: 'probed', standsStill: true },
+    { relaySays: 'attached', standsStill: false },
+  ]) {
     const { source, target, vmId, migrate } = await scene(openHost, { target: { at: { relaySays }, what: { type: 'lose-relay' } } });
     // The source waits for a target without the relay, while the guest runs, as long as for a slow one.
     const report = await reported(migrate({}), 180_000);

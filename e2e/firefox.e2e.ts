@@ -7,7 +7,11 @@ import { expect, test } from './harness/test.ts';
 /** Two browsers on a busy machine. */
 const SLOW_MS = 60_000;
 
-test('a PC that started in Firefox moves to Chromium and back, twice, over WebRTC; a ticker in it leaves out and repeats no number', async ({ openHost, room, server }) => {
+test('a PC that started in Firefox moves to Chromium and back, twice, over WebRTC; a ticker in it leaves out and repeats no number', async ({
+  openHost,
+  room,
+  server,
+}) => {
   const obstacle = firefoxObstacle();
   test.skip(obstacle !== null, obstacle ?? '');
   const browser = await launchFirefox();
@@ -22,7 +26,10 @@ test('a PC that started in Firefox moves to Chromium and back, twice, over WebRT
     await firefox.type(vmId, 'ticker 100\n');
     await firefox.waitForText(vmId, /ticker 5 /);
 
-    const back: readonly (readonly [ScriptedTab, ScriptedTab])[] = [[firefox, chromium], [chromium, firefox]];
+    const back: readonly (readonly [ScriptedTab, ScriptedTab])[] = [
+      [firefox, chromium],
+      [chromium, firefox],
+    ];
     for (const [from, to] of [...back, ...back]) {
       const report = await from.migrate(vmId, await to.id(), { verify: true, maxPauseMs: 5000 });
       expect(report, `from ${from.label} to ${to.label}`).toMatchObject({ outcome: 'completed', verified: true, link: 'webrtc' });
@@ -47,7 +54,9 @@ test('a Firefox tab that is reloaded says that its PC ended and runs a new one (
     await tab.reload();
     expect((await tab.runningVm()).id).not.toBe(first.id);
     expect((await room.describe(server.origin)).ended).toMatchObject([{ id: first.id, hostName: 'Firefox', how: 'tab-closed' }]);
-    expect(await tab.script.evaluate(() => document.querySelector('[data-testid="ended"]')?.textContent)).toContain(`${first.name} ended when this tab was reloaded or left.`);
+    expect(await tab.script.evaluate(() => document.querySelector('[data-testid="ended"]')?.textContent)).toContain(
+      `${first.name} ended when this tab was reloaded or left.`,
+    );
   } finally {
     await browser.close();
   }

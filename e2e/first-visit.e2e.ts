@@ -53,7 +53,7 @@ test('the invitation is an address that others reach, or says how to make one', 
   await expect(invitation).toHaveAttribute('data-address', new RegExp(`^${expected.replaceAll('.', '\\.')}\\?room=`));
   // A guest of that address is in the same room.
   const guest = new HostPage(await tab.page.context().newPage(), 'guest');
-  await guest.open((await invitation.getAttribute('data-address') ?? '').replace('?', '?autostart=0&'));
+  await guest.open(((await invitation.getAttribute('data-address')) ?? '').replace('?', '?autostart=0&'));
   expect(await guest.waitForHosts(2)).toHaveLength(2);
   await open.stop();
 });

@@ -29,11 +29,16 @@ test('a PC whose tab is away is forgotten at the second press, and ends in that 
     await forget.click();
     await expect(other.page.getByTestId('notice')).toContainText('may be on its way back');
     expect(await vms()).toEqual([vmId]);
-    await expect.poll(async () => {
-      // The button goes with the PC, perhaps between two presses.
-      for (let press = 0; press < 2; press++) await forget.click({ timeout: 1000 }).catch(() => undefined);
-      return (await vms()).length;
-    }, { message: 'the room to have forgotten it', timeout: LONG_GONE_MS, intervals: [1000] }).toBe(0);
+    await expect
+      .poll(
+        async () => {
+          // The button goes with the PC, perhaps between two presses.
+          for (let press = 0; press < 2; press++) await forget.click({ timeout: 1000 }).catch(() => undefined);
+          return (await vms()).length;
+        },
+        { message: 'the room to have forgotten it', timeout: LONG_GONE_MS, intervals: [1000] },
+      )
+      .toBe(0);
     await expect(away).toHaveCount(0);
     const next = await other.start();
 

@@ -69,7 +69,14 @@ class Hosts extends DisposableBag {
   }
 
   portOptions(id: string, vm: CreatedVm, nic: TestNic) {
-    return { url: `${this.server.origin}/relay/port`, credentials: this.credentials(id, 'default', this.key), openSocket, vmId: vm.vmId as VmId, epoch: vm.epoch as LeaseEpoch, nic };
+    return {
+      url: `${this.server.origin}/relay/port`,
+      credentials: this.credentials(id, 'default', this.key),
+      openSocket,
+      vmId: vm.vmId as VmId,
+      epoch: vm.epoch as LeaseEpoch,
+      nic,
+    };
   }
 }
 
@@ -131,7 +138,9 @@ test('a full disk refuses new PCs by name, in new rooms too, moves go on, and wi
     await server.kill();
     server = await startServer({ dataDir, port: server.port });
     expect(server.address).toBe(before);
-    const { vms } = (await (await fetch(`${server.origin}/api/rooms/default`, { headers: { Authorization: `Bearer ${hosts.key}` } })).json()) as { vms: { id: string; epoch: number; ownerHostId: string }[] };
+    const { vms } = (await (await fetch(`${server.origin}/api/rooms/default`, { headers: { Authorization: `Bearer ${hosts.key}` } })).json()) as {
+      vms: { id: string; epoch: number; ownerHostId: string }[];
+    };
     expect(vms.map(({ id }) => id).sort()).toEqual([...made].sort());
     expect(vms.find(({ id }) => id === left.vmId)).toMatchObject({ epoch: 2, ownerHostId: 'b' });
   } finally {
@@ -144,7 +153,11 @@ test('a full disk refuses new PCs by name, in new rooms too, moves go on, and wi
 
 /** The server's command line, run to its end. */
 function runServer(dataDir: string): { readonly status: number | null; readonly output: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'src/server.ts', '--port', '0', '--data', dataDir], { cwd: ROOT, encoding: 'utf8', timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'src/server.ts', '--port', '0', '--data', dataDir], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
   return { status, output: stdout + stderr };
 }
 

@@ -34,7 +34,9 @@ async function dateError(tab: HostPage, vmId: string): Promise<number> {
   return guest < from ? from - guest : guest > to ? guest - to : 0;
 }
 
-test('A11: across three hops between tabs of very different age, hours ahead and behind, sleepers wake on time, the date is the server\'s and nothing stalls', async ({ openHost }) => {
+test("A11: across three hops between tabs of very different age, hours ahead and behind, sleepers wake on time, the date is the server's and nothing stalls", async ({
+  openHost,
+}) => {
   const a = await openHost({ label: 'A', before: (page) => shimWorkers(page, { uptimeShiftMs: 7 * MINUTE_MS }) });
   const vm = await a.runningVm();
   await a.waitForPrompt(vm.id);
@@ -49,7 +51,11 @@ test('A11: across three hops between tabs of very different age, hours ahead and
   // Each second's date: it goes forward over every move.
   await a.type(vm.id, '(while sleep 0.2; do date +%s; done) > /tmp/dates &\n');
 
-  for (const [from, to] of [[a, b], [b, c], [c, a]] as const) {
+  for (const [from, to] of [
+    [a, b],
+    [b, c],
+    [c, a],
+  ] as const) {
     expect(await from.migrate(vm.id, await to.id(), { maxPauseMs: 5000 })).toMatchObject({ outcome: 'completed' });
     // Nothing stalls: the ticker goes on, and a new sleeper wakes.
     const ticks = (await to.consoleText(vm.id)).match(/ticker \d+ /g)?.length ?? 0;

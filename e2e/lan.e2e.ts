@@ -32,8 +32,16 @@ async function twoTabs(openHost: OpenHost): Promise<{ a: HostPage; b: HostPage; 
   await b.waitForGuest();
   await a.waitForHosts(2);
   return {
-    a, b, vmId,
-    port: (guestPort) => pollFor(`a forward to port ${guestPort}`, () => a.page.evaluate(([vm, wanted]) => window.tabmotion.forwards(vm).find((forward) => forward.guestPort === wanted)?.hostPort ?? null, [vmId, guestPort] as const)),
+    a,
+    b,
+    vmId,
+    port: (guestPort) =>
+      pollFor(`a forward to port ${guestPort}`, () =>
+        a.page.evaluate(([vm, wanted]) => window.tabmotion.forwards(vm).find((forward) => forward.guestPort === wanted)?.hostPort ?? null, [
+          vmId,
+          guestPort,
+        ] as const),
+      ),
   };
 }
 
@@ -52,21 +60,49 @@ async function migrateOften(tabs: readonly [HostPage, HostPage], vmId: string, b
 test('B2: one SSH session goes on over many migrations, and not a character is lost, doubled or out of turn', async ({ openHost }) => {
   test.slow();
   const { a, b, vmId, port } = await twoTabs(openHost);
-  const password = await pollFor('the password', () => a.page.evaluate((vm) => (window.tabmotion as Tab).view().vms.find((one) => one.id === vm)?.password ?? null, vmId));
+  const password = await pollFor('the password', () =>
+    a.page.evaluate((vm) => (window.tabmotion as Tab).view().vms.find((one) => one.id === vm)?.password ?? null, vmId),
+  );
   const folder = await mkdtemp(join(tmpdir(), 'tabmotion-ssh-'));
   const askPass = join(folder, 'password');
   await writeFile(askPass, `#!/bin/sh\necho '${password}'\n`);
   await chmod(askPass, 0o700);
   const sshPort = await port(22);
   const greeting = `guest port 22 to answer`;
-  await pollFor(greeting, () => fetch(`http://127.0.0.1:${sshPort}/`).then(() => false, (error: unknown) => String((error as { cause?: { code?: string } }).cause?.code).startsWith('HPE_')), SLOW_MS);
+  await pollFor(
+    greeting,
+    () =>
+      fetch(`http://127.0.0.1:${sshPort}/`).then(
+        () => false,
+        (error: unknown) => String((error as { cause?: { code?: string } }).cause?.code).startsWith('HPE_'),
+      ),
+    SLOW_MS,
+  );
   // Counts without being asked, and says again what it hears: both directions, all the time.
   const remote = '(n=0; while :; do n=$((n+1)); echo "beat $n"; usleep 100000; done) & while read -r line; do echo "heard $line"; done; kill $!';
-  const ssh = spawn('ssh', ['-T', '-p', String(sshPort), '-o', 'StrictHostKeyChecking=no', '-o', `UserKnownHostsFile=${join(folder, 'known')}`, '-o', 'PreferredAuthentications=password', '-o', 'LogLevel=ERROR', 'root@127.0.0.1', remote], {
-    env: { ...process.env, SSH_ASKPASS: askPass, SSH_ASKPASS_REQUIRE: 'force', DISPLAY: ':0' },
-    stdio: ['pipe', 'pipe', 'pipe'],
-    detached: true,
-  });
+  const ssh = spawn(
+    'ssh',
+    [
+      '-T',
+      '-p',
+      String(sshPort),
+      '-o',
+      'StrictHostKeyChecking=no',
+      '-o',
+      `UserKnownHostsFile=${join(folder, 'known')}`,
+      '-o',
+      'PreferredAuthentications=password',
+      '-o',
+      'LogLevel=ERROR',
+      'root@127.0.0.1',
+      remote,
+    ],
+    {
+      env: { ...process.env, SSH_ASKPASS: askPass, SSH_ASKPASS_REQUIRE: 'force', DISPLAY: ':0' },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true,
+    },
+  );
   let output = '';
   let complaints = '';
   ssh.stdout.on('data', (data: Buffer) => (output += data.toString()));
@@ -122,64 +158,73 @@ test('B3: under a load of short HTTP requests through the forward, many migratio
   expect([gateway?.['forward-refused'] ?? 0, gateway?.['forward-too-many'] ?? 0, gateway?.['tcp-given-up'] ?? 0]).toEqual([refusedBefore, 0, 0]);
 });
 
-test("B1: no ping is lost over many migrations, neither the gateway's at a beat of 10 ms nor those of the machine's own kernel", { tag: ALONE }, async ({ openHost }) => {
-  const obstacle = kernelGuestSkipReason(['ping']);
-  test.skip(obstacle !== null, obstacle ?? '');
-  test.setTimeout(B1_LIMIT_MS);
-  const device = `tm${process.pid}b1`;
-  const namespace = `tm${process.pid}b1`;
-  const ip = (...args: string[]): void => {
-    const done = spawnSync('ip', args, { encoding: 'utf8' });
-    if (done.status !== 0) throw new Error(`ip ${args.join(' ')}: ${done.stderr}`);
-  };
-  ip('netns', 'add', namespace);
-  const server = await startServer({ args: ['--tap', device, '--ping-ms', '10'] });
-  const room = roomWith('default', new URL(server.address).hash.slice(1));
-  try {
-    const { a, b, vmId } = await twoTabs((options = {}) => openHost({ ...options, server, room }));
-    const vm = await a.vm(vmId);
-    // The device goes where it meets no other test's: socat keeps its hold on it.
-    await pollFor(`the device ${device}`, () => spawnSync('ip', ['link', 'show', device]).status === 0);
-    ip('link', 'set', device, 'netns', namespace);
-    ip('-n', namespace, 'addr', 'add', '10.86.0.254/24', 'dev', device);
-    ip('-n', namespace, 'link', 'set', device, 'up');
-    await b.page.evaluate((id) => {
-      const store = window as unknown as { pings: [number, number | null][] };
-      store.pings = [];
-      window.tabmotion.on('ping', ({ vmId: of, seq, rttMs }) => {
-        if (of === id) store.pings.push([seq, rttMs]);
-      });
-    }, vmId);
-    const lateAnswers = async (): Promise<number> => (await room.describe(server.origin)).gateway?.['ping-late'] ?? 0;
-    const lateBefore = await lateAnswers();
-    const samples = (): Promise<[number, number | null][]> => b.page.evaluate(() => (window as unknown as { pings: [number, number | null][] }).pings);
-    const ping = spawn('ip', ['netns', 'exec', namespace, 'ping', '-n', '-i', '0.01', vm?.ip ?? ''], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let output = '';
-    ping.stdout.on('data', (data: Buffer) => (output += data.toString()));
-    const ended = new Promise((resolve) => ping.once('exit', resolve));
-    const answers = (): number[] => answeredPings(output);
-    await pollFor('pings to be answered', () => answers().length > 20, SLOW_MS);
-    await migrateOften([a, b], vmId, async () => {
-      const count = answers().length;
-      await pollFor('pings to be answered here', () => answers().length > count + 20, SLOW_MS);
-    }, PING_MIGRATIONS);
-    // A ping that was lost is reported after 5 s.
-    const last = (await samples()).at(-1)?.[0] ?? 0;
-    await pollFor('the last results', async () => (await samples()).some(([seq, rttMs]) => seq > last + 550 && rttMs !== null), SLOW_MS);
-    const lastSeen = answers().at(-1) ?? 0;
-    ping.kill('SIGINT');
-    await ended;
+test(
+  "B1: no ping is lost over many migrations, neither the gateway's at a beat of 10 ms nor those of the machine's own kernel",
+  { tag: ALONE },
+  async ({ openHost }) => {
+    const obstacle = kernelGuestSkipReason(['ping']);
+    test.skip(obstacle !== null, obstacle ?? '');
+    test.setTimeout(B1_LIMIT_MS);
+    const device = `tm${process.pid}b1`;
+    const namespace = `tm${process.pid}b1`;
+    const ip = (...args: string[]): void => {
+      const done = spawnSync('ip', args, { encoding: 'utf8' });
+      if (done.status !== 0) throw new Error(`ip ${args.join(' ')}: ${done.stderr}`);
+    };
+    ip('netns', 'add', namespace);
+    const server = await startServer({ args: ['--tap', device, '--ping-ms', '10'] });
+    const room = roomWith('default', new URL(server.address).hash.slice(1));
+    try {
+      const { a, b, vmId } = await twoTabs((options = {}) => openHost({ ...options, server, room }));
+      const vm = await a.vm(vmId);
+      // The device goes where it meets no other test's: socat keeps its hold on it.
+      await pollFor(`the device ${device}`, () => spawnSync('ip', ['link', 'show', device]).status === 0);
+      ip('link', 'set', device, 'netns', namespace);
+      ip('-n', namespace, 'addr', 'add', '10.86.0.254/24', 'dev', device);
+      ip('-n', namespace, 'link', 'set', device, 'up');
+      await b.page.evaluate((id) => {
+        const store = window as unknown as { pings: [number, number | null][] };
+        store.pings = [];
+        window.tabmotion.on('ping', ({ vmId: of, seq, rttMs }) => {
+          if (of === id) store.pings.push([seq, rttMs]);
+        });
+      }, vmId);
+      const lateAnswers = async (): Promise<number> => (await room.describe(server.origin)).gateway?.['ping-late'] ?? 0;
+      const lateBefore = await lateAnswers();
+      const samples = (): Promise<[number, number | null][]> => b.page.evaluate(() => (window as unknown as { pings: [number, number | null][] }).pings);
+      const ping = spawn('ip', ['netns', 'exec', namespace, 'ping', '-n', '-i', '0.01', vm?.ip ?? ''], { stdio: ['ignore', 'pipe', 'inherit'] });
+      let output = '';
+      ping.stdout.on('data', (data: Buffer) => (output += data.toString()));
+      const ended = new Promise((resolve) => ping.once('exit', resolve));
+      const answers = (): number[] => answeredPings(output);
+      await pollFor('pings to be answered', () => answers().length > 20, SLOW_MS);
+      await migrateOften(
+        [a, b],
+        vmId,
+        async () => {
+          const count = answers().length;
+          await pollFor('pings to be answered here', () => answers().length > count + 20, SLOW_MS);
+        },
+        PING_MIGRATIONS,
+      );
+      // A ping that was lost is reported after 5 s.
+      const last = (await samples()).at(-1)?.[0] ?? 0;
+      await pollFor('the last results', async () => (await samples()).some(([seq, rttMs]) => seq > last + 550 && rttMs !== null), SLOW_MS);
+      const lastSeen = answers().at(-1) ?? 0;
+      ping.kill('SIGINT');
+      await ended;
 
-    const kernel = answers().filter((seq) => seq <= lastSeen);
-    expect([...kernel].sort((one, other) => one - other)).toEqual(Array.from({ length: lastSeen }, (_, index) => index + 1));
-    expect(output).not.toContain('DUP!');
-    const told = await samples();
-    // On a slow machine an answer may come after the 5 s in which it is waited for; then it is counted as late.
-    const unanswered = told.filter(([seq, rttMs]) => seq <= last && rttMs === null).length;
-    await pollFor(`late answers to ${unanswered} pings`, async () => (await lateAnswers()) - lateBefore >= unanswered, SLOW_MS);
-    expect(new Set(told.map(([seq]) => seq)).size).toBe(told.length);
-  } finally {
-    await server.stop();
-    spawnSync('ip', ['netns', 'del', namespace]);
-  }
-});
+      const kernel = answers().filter((seq) => seq <= lastSeen);
+      expect([...kernel].sort((one, other) => one - other)).toEqual(Array.from({ length: lastSeen }, (_, index) => index + 1));
+      expect(output).not.toContain('DUP!');
+      const told = await samples();
+      // On a slow machine an answer may come after the 5 s in which it is waited for; then it is counted as late.
+      const unanswered = told.filter(([seq, rttMs]) => seq <= last && rttMs === null).length;
+      await pollFor(`late answers to ${unanswered} pings`, async () => (await lateAnswers()) - lateBefore >= unanswered, SLOW_MS);
+      expect(new Set(told.map(([seq]) => seq)).size).toBe(told.length);
+    } finally {
+      await server.stop();
+      spawnSync('ip', ['netns', 'del', namespace]);
+    }
+  },
+);

@@ -15,10 +15,14 @@ async function waitForWebRtc(host: HostPage): Promise<void> {
 }
 
 async function settlesAt(host: HostPage, expected: Census): Promise<void> {
-  await pollFor(`${host.label} to have ${JSON.stringify(expected)} open`, async () => {
-    const now = await census(host);
-    return now.workers === expected.workers && now.dataChannels === expected.dataChannels;
-  }, SETTLED_LIMIT_MS).catch(async (error: unknown) => {
+  await pollFor(
+    `${host.label} to have ${JSON.stringify(expected)} open`,
+    async () => {
+      const now = await census(host);
+      return now.workers === expected.workers && now.dataChannels === expected.dataChannels;
+    },
+    SETTLED_LIMIT_MS,
+  ).catch(async (error: unknown) => {
     throw new Error(`${host.label} has ${JSON.stringify(await census(host))} open, not ${JSON.stringify(expected)}`, { cause: error });
   });
 }

@@ -6,11 +6,13 @@ import { expect, test } from './harness/test.ts';
 import { shimWorkers } from './harness/worker-shim.ts';
 
 /** A browser without these. */
-const without = (...names: string[]) => async (page: Page): Promise<void> => {
-  await page.addInitScript((missing) => {
-    for (const name of missing) Reflect.deleteProperty(window, name);
-  }, names);
-};
+const without =
+  (...names: string[]) =>
+  async (page: Page): Promise<void> => {
+    await page.addInitScript((missing) => {
+      for (const name of missing) Reflect.deleteProperty(window, name);
+    }, names);
+  };
 
 test('C6: without WebRTC and without a channel between tabs, a VM moves through the relay, and back', async ({ openHost }) => {
   // PeerJS brings the prefixed name back as the plain one.
@@ -39,7 +41,10 @@ test('C6: without WebRTC, tabs of one browser move a VM over a channel of their 
   expect((await a.run(vm.id, 'echo back')).output).toBe('back');
 });
 
-for (const { where, kind } of [{ where: 'one browser', kind: 'local' }, { where: 'two browsers', kind: 'relay' }] as const) {
+for (const { where, kind } of [
+  { where: 'one browser', kind: 'local' },
+  { where: 'two browsers', kind: 'relay' },
+] as const) {
   test(`C6: the link is cut half-way between tabs of ${where}; the move goes on over another from what the target has`, async ({ openHost, browser }) => {
     const contexts: BrowserContext[] = [];
     const options = async (label: string) => {
@@ -50,7 +55,10 @@ for (const { where, kind } of [{ where: 'one browser', kind: 'local' }, { where:
     };
     try {
       const cutAt = 5_000_000;
-      const a = await openHost({ ...(await options('tab A')), before: (page) => shimWorkers(page, { faults: [{ at: { phase: 'rounds', bytesSent: cutAt }, what: { type: 'cut' } }] }) });
+      const a = await openHost({
+        ...(await options('tab A')),
+        before: (page) => shimWorkers(page, { faults: [{ at: { phase: 'rounds', bytesSent: cutAt }, what: { type: 'cut' } }] }),
+      });
       const { id: vmId } = await a.runningVm();
       await a.waitForPrompt(vmId);
       const b = await openHost(await options('tab B'));
@@ -79,9 +87,13 @@ test('C6: between two subnets with nothing but our server to help, WebRTC connec
     const server = await startServer({ args: ['--host', '0.0.0.0'], within: onRouter });
     const browsers = [await subnets[0].launchChromium(), await subnets[1].launchChromium()] as const;
     try {
-      const tab = async (index: 0 | 1) => openHost({
-        room, label: `tab ${index}`, server: { origin: `http://${subnets[index].routerAddress}:${server.port}` }, context: await browsers[index].newContext(),
-      });
+      const tab = async (index: 0 | 1) =>
+        openHost({
+          room,
+          label: `tab ${index}`,
+          server: { origin: `http://${subnets[index].routerAddress}:${server.port}` },
+          context: await browsers[index].newContext(),
+        });
       const a = await tab(0);
       const { id: vmId } = await a.runningVm();
       await a.waitForPrompt(vmId);

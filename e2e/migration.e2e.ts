@@ -31,7 +31,10 @@ async function openTabs(server: ServerProcess, context: BrowserContext, count: n
 }
 
 test('A2: a ticker goes on in the target at the next number, in the same process', async ({ server, context }) => {
-  const { tabs: [a, b], vmId } = await openTabs(server, context, 2);
+  const {
+    tabs: [a, b],
+    vmId,
+  } = await openTabs(server, context, 2);
   await a!.type(vmId, 'ticker 50 & echo pid=$!\n');
   const pid = (await a!.waitForText(vmId, /pid=(\d+)/))[1];
   await a!.waitForText(vmId, /ticker 20 /);
@@ -51,13 +54,20 @@ test('A2: a ticker goes on in the target at the next number, in the same process
 test('A3: three hops under load leave no page stale, torn or foreign', async ({ server, context, network }) => {
   test.skip(network === 'loopback' && !FULL && (await namespaceObstacle()) === null, 'once is enough: it is moved in another network as well');
   test.slow();
-  const { tabs: [a, b, c], vmId } = await openTabs(server, context, 3);
+  const {
+    tabs: [a, b, c],
+    vmId,
+  } = await openTabs(server, context, 3);
   await a!.run(vmId, 'mkdir -p /tmp/ram && mount -t tmpfs none /tmp/ram');
   await a!.run(vmId, '(while :; do dd if=/dev/urandom of=/tmp/ram/noise bs=64k count=32 2>/dev/null; done) & true');
   await a!.type(vmId, 'pagecheck 16 2000\n');
   await a!.waitForText(vmId, /pagecheck gen=\d+ bad=0/, SLOW_MS);
 
-  const route = [[a, b], [b, c], [c, a]] as const;
+  const route = [
+    [a, b],
+    [b, c],
+    [c, a],
+  ] as const;
   for (const [from, to] of route) {
     const report = await from!.migrate(vmId, await to!.id(), { verify: true, maxPauseMs: 5000 });
     expect(report).toMatchObject({ outcome: 'completed', verified: true });
@@ -69,7 +79,11 @@ test('A3: three hops under load leave no page stale, torn or foreign', async ({ 
 });
 
 test('A4: one TCP connection downloads from the guest across a migration', async ({ server, context }) => {
-  const { room, tabs: [a, b], vmId } = await openTabs(server, context, 2);
+  const {
+    room,
+    tabs: [a, b],
+    vmId,
+  } = await openTabs(server, context, 2);
   const megabytes = 16;
   const port = await forwardedPort(room, server.origin, 80);
   // The guest's services start a moment after its shell.
@@ -99,14 +113,18 @@ test('A4: one TCP connection downloads from the guest across a migration', async
 });
 
 test('A5: MAC and IP stay, the epoch rises by one, and at most one ping is lost', async ({ server, context }) => {
-  const { tabs: [a, b], vmId } = await openTabs(server, context, 2);
+  const {
+    tabs: [a, b],
+    vmId,
+  } = await openTabs(server, context, 2);
   const before = await a!.vm(vmId);
   await b!.page.evaluate(() => {
     const store = window as unknown as { pings: { seq: number; rttMs: number | null }[] };
     store.pings = [];
     window.tabmotion.on('ping', ({ seq, rttMs }) => store.pings.push({ seq, rttMs }));
   });
-  const pings = (): Promise<{ seq: number; rttMs: number | null }[]> => b!.page.evaluate(() => (window as unknown as { pings: { seq: number; rttMs: number | null }[] }).pings);
+  const pings = (): Promise<{ seq: number; rttMs: number | null }[]> =>
+    b!.page.evaluate(() => (window as unknown as { pings: { seq: number; rttMs: number | null }[] }).pings);
   await pollFor('pings to be answered', async () => (await pings()).filter((ping) => ping.rttMs !== null).length >= 10);
   const from = (await pings()).length;
   const report = await a!.migrate(vmId, await b!.id());
@@ -126,7 +144,10 @@ test('A5: MAC and IP stay, the epoch rises by one, and at most one ping is lost'
 });
 
 test('A6: files written before and during the migration are whole in the target; the base image is untouched', async ({ server, context }) => {
-  const { tabs: [a, b], vmId } = await openTabs(server, context, 2);
+  const {
+    tabs: [a, b],
+    vmId,
+  } = await openTabs(server, context, 2);
   const manifest = (await (await fetch(`${server.origin}/guest/manifest.json`)).json()) as { disk: { name: string; sha256: string } };
   await a!.run(vmId, 'pattern 2 1 > /root/before && sync');
   await a!.type(vmId, '(pattern 4 2 > /root/during; sync; echo wri""tten) &\n');

@@ -41,9 +41,13 @@ function api(server: Pick<ServerProcess, 'origin'>, room: Room) {
     });
 }
 
-const rows = (tab: HostPage): Promise<number[]> => tab.page.locator('[data-testid=forward-row]').evaluateAll((all) => all.map((row) => Number(row.getAttribute('data-host-port'))));
+const rows = (tab: HostPage): Promise<number[]> =>
+  tab.page.locator('[data-testid=forward-row]').evaluateAll((all) => all.map((row) => Number(row.getAttribute('data-host-port'))));
 
-test('ports are forwarded by default and by --forward, and can be listed, added and removed from page, script and API (GW45, GW47)', async ({ openHost, room }) => {
+test('ports are forwarded by default and by --forward, and can be listed, added and removed from page, script and API (GW45, GW47)', async ({
+  openHost,
+  room,
+}) => {
   const wanted = await freePort();
   const server = await startServer({ args: ['--forward', `${wanted}:${room.name}/pc1:80`] });
   try {
@@ -78,7 +82,9 @@ test('ports are forwarded by default and by --forward, and can be listed, added 
     const b = await openHost({ server, label: 'tab B' });
     const added = (await (await ask('POST', 'forwards', { vm: 'pc1', guestPort: 80 })).json()) as { hostPort: number };
     expect(await greeting(added.hostPort, http)).toMatch(/^HTTP\/1/);
-    await pollFor('tab B to list it', () => b.page.evaluate(([vm, port]) => window.tabmotion.forwards(vm).some(({ hostPort }) => hostPort === port), [vmId, added.hostPort] as const));
+    await pollFor('tab B to list it', () =>
+      b.page.evaluate(([vm, port]) => window.tabmotion.forwards(vm).some(({ hostPort }) => hostPort === port), [vmId, added.hostPort] as const),
+    );
     await b.page.evaluate((port) => window.tabmotion.removeForward(port), added.hostPort);
     expect(await greeting(added.hostPort)).toBe('ECONNREFUSED');
     const own = await b.page.evaluate((vm) => window.tabmotion.addForward(vm, 80), vmId);
@@ -90,7 +96,10 @@ test('ports are forwarded by default and by --forward, and can be listed, added 
     const stranger = await fetch(`${server.origin}/api/rooms/${room.name}/forwards`, { headers: { Authorization: `Bearer ${'x'.repeat(32)}` } });
     expect(stranger.status).toBe(403);
     const defaultKey = new URL(server.address).hash.slice(1);
-    const elsewhere = await fetch(`${server.origin}/api/rooms/default/forwards/${wanted}`, { method: 'DELETE', headers: { Authorization: `Bearer ${defaultKey}` } });
+    const elsewhere = await fetch(`${server.origin}/api/rooms/default/forwards/${wanted}`, {
+      method: 'DELETE',
+      headers: { Authorization: `Bearer ${defaultKey}` },
+    });
     expect(elsewhere.status).toBe(404);
     expect((await greeting(wanted, http)).startsWith('HTTP/1.')).toBe(true);
   } finally {
@@ -102,8 +111,11 @@ test("the page shows a VM's traffic and saves the room's frames as a pcap file (
   const tab = await openHost();
   const vm = await tab.runningVm();
   await tab.waitForPrompt(vm.id);
-  const port = await pollFor('a forward to the web server', () => tab.page.evaluate((id) => window.tabmotion.forwards(id).find(({ guestPort }) => guestPort === 80)?.hostPort ?? null, vm.id));
-  const page = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/cgi-bin/stream?mb=1&seed=1`)).arrayBuffer().then((body) => String(body.byteLength));
+  const port = await pollFor('a forward to the web server', () =>
+    tab.page.evaluate((id) => window.tabmotion.forwards(id).find(({ guestPort }) => guestPort === 80)?.hostPort ?? null, vm.id),
+  );
+  const page = async (): Promise<string> =>
+    (await fetch(`http://127.0.0.1:${port}/cgi-bin/stream?mb=1&seed=1`)).arrayBuffer().then((body) => String(body.byteLength));
   await pollFor('the guest to serve', async () => (await page()) === String(1024 * 1024), SLOW_MS);
 
   const traffic = tab.page.getByTestId('traffic');

@@ -8,7 +8,11 @@ import { expect, test } from './harness/test.ts';
 /** For what a loaded guest does on a loaded machine. */
 const SLOW_MS = 90_000;
 
-test('A PC moves between a host in Node and a tab, and back, with every page compared; its ticker leaves out and repeats no number', async ({ server, room, openHost }, testInfo) => {
+test('A PC moves between a host in Node and a tab, and back, with every page compared; its ticker leaves out and repeats no number', async ({
+  server,
+  room,
+  openHost,
+}, testInfo) => {
   const host = openNodeHost(new URL(room.address(server.origin)), 'node');
   try {
     await host.ready;

@@ -72,7 +72,10 @@ test('B5: with an address that a rule names the guest asks a DNS server outside 
       const looked = await tab.run(vmId, `nslookup ${NAME} ${address}`);
       expect(looked.output).toContain(`Address: ${address}`);
       await tab.run(vmId, `echo nameserver ${address} > /etc/resolv.conf`);
-      expect(await tab.run(vmId, `timeout 20 wget -q -O - http://${NAME}:${web.port}/some/page`)).toEqual({ output: `hello ${NAME}:${web.port} /some/page`, status: 0 });
+      expect(await tab.run(vmId, `timeout 20 wget -q -O - http://${NAME}:${web.port}/some/page`)).toEqual({
+        output: `hello ${NAME}:${web.port} /some/page`,
+        status: 0,
+      });
       expect(dns.asked).toContain(NAME);
       // Out, but not into this machine's own loopback: that takes a rule of its own.
       expect((await tab.run(vmId, `timeout 20 wget -q -O - http://10.86.0.1:${server.port}/healthz 2>&1`)).output).toContain('Connection refused');
@@ -84,12 +87,15 @@ test('B5: with an address that a rule names the guest asks a DNS server outside 
   }
 });
 
-test("B5: a rule that names the host opens a loopback server to the guest, by name, and its neighbours stay closed", async ({ openHost }) => {
+test('B5: a rule that names the host opens a loopback server to the guest, by name, and its neighbours stay closed', async ({ openHost }) => {
   const [open, closed] = [await webServer('127.0.0.1'), await webServer('127.0.0.1')];
   try {
     await withServer(['--outbound-to', `host:${open.port}`], async (server) => {
       const { tab, vmId } = await guestOf(openHost, server);
-      expect(await tab.run(vmId, `timeout 20 wget -q -O - http://host.tabmotion.internal:${open.port}/x`)).toEqual({ output: `hello host.tabmotion.internal:${open.port} /x`, status: 0 });
+      expect(await tab.run(vmId, `timeout 20 wget -q -O - http://host.tabmotion.internal:${open.port}/x`)).toEqual({
+        output: `hello host.tabmotion.internal:${open.port} /x`,
+        status: 0,
+      });
       const refused = await tab.run(vmId, `timeout 20 wget -O - http://host.tabmotion.internal:${closed.port}/ 2>&1`);
       expect(refused.output).toContain('Connection refused');
       expect(refused.status).not.toBe(0);

@@ -30,7 +30,10 @@ test('the owner changes the key, removes a tab and closes the room, while the PC
     const { id: vmId } = await owner.runningVm();
     await owner.waitForPrompt(vmId);
     const oldLink = owner.page.url();
-    const [guest, rogue] = [await open('guest', oldLink.replace('room=seminar', 'room=seminar&autostart=0')), await open('rogue', oldLink.replace('room=seminar', 'room=seminar&autostart=0'))];
+    const [guest, rogue] = [
+      await open('guest', oldLink.replace('room=seminar', 'room=seminar&autostart=0')),
+      await open('rogue', oldLink.replace('room=seminar', 'room=seminar&autostart=0')),
+    ];
     await owner.waitForHosts(3);
     await expect(guest.page.getByTestId('owner-open')).toBeHidden();
     await rogue.waitForGuest();

@@ -12,19 +12,31 @@ const SCENES: readonly (readonly [name: string, query: string, act?: (page: Page
   ['starting', 'scene=starting'],
   ['empty', 'scene=empty'],
   ['trouble', 'scene=trouble'],
-  ['plain http', 'scene=http', async (page) => {
-    await page.getByTestId('network').locator('summary').click();
-    await page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.patch('vm-1', { waitingFor: 'It waits for the server.' }));
-    await page.getByTestId('screen-tab').click();
-  }],
+  [
+    'plain http',
+    'scene=http',
+    async (page) => {
+      await page.getByTestId('network').locator('summary').click();
+      await page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.patch('vm-1', { waitingFor: 'It waits for the server.' }));
+      await page.getByTestId('screen-tab').click();
+    },
+  ],
   ['moving', 'scene=three&slowness=200', (page) => page.evaluate(() => void (window as unknown as PretendedWindow).tabmotion.migrate('vm-1', 'host-1'))],
-  ['moved away', 'scene=two&slowness=0.02', async (page) => {
-    await page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.migrate('vm-1', 'host-1', { verify: true }));
-    await page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.say('bad', 'Something went wrong.'));
-    await expect(page.getByTestId('bring-back')).toBeVisible();
-  }],
+  [
+    'moved away',
+    'scene=two&slowness=0.02',
+    async (page) => {
+      await page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.migrate('vm-1', 'host-1', { verify: true }));
+      await page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.say('bad', 'Something went wrong.'));
+      await expect(page.getByTestId('bring-back')).toBeVisible();
+    },
+  ],
   ['off', 'scene=two', (page) => page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.patch('vm-1', { ended: true }))],
-  ['its tab away', 'scene=two', (page) => page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.patch('vm-1', { ownerPresent: false, here: false, hostId: 'gone' }))],
+  [
+    'its tab away',
+    'scene=two',
+    (page) => page.evaluate(() => (window as unknown as PretendedWindow).tabmotion.patch('vm-1', { ownerPresent: false, here: false, hostId: 'gone' })),
+  ],
   ['many', 'scene=many', (page) => page.getByTestId('migrate-button').click()],
 ];
 
@@ -59,7 +71,8 @@ async function cardFaults(page: Page): Promise<string[]> {
     }
     const [self] = cards;
     const tab = (window as unknown as PretendedWindow).tabmotion;
-    if (self?.innerText.includes('This tab') !== true || !self.innerText.includes(tab.host.name)) faults.push(`this tab's card says only ${JSON.stringify(self?.innerText)}`);
+    if (self?.innerText.includes('This tab') !== true || !self.innerText.includes(tab.host.name))
+      faults.push(`this tab's card says only ${JSON.stringify(self?.innerText)}`);
     const list = document.querySelector('.host-cards')?.getBoundingClientRect();
     const firstRow = cards.filter((card) => card.offsetTop === self?.offsetTop);
     const right = Math.max(...firstRow.map((card) => card.getBoundingClientRect().right));

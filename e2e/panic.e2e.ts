@@ -4,9 +4,13 @@ import { pollFor } from './harness/poll-for.ts';
 import { expect, test } from './harness/test.ts';
 
 const CRASH = 'echo c > /proc/sysrq-trigger\n';
-const REASON = 'The guest\'s kernel panicked: sysrq triggered crash.';
+const REASON = "The guest's kernel panicked: sysrq triggered crash.";
 
-test('a guest whose kernel panics is off for page, API and relay, says why, shows what it printed, and can be started again', async ({ openHost, room, server }) => {
+test('a guest whose kernel panics is off for page, API and relay, says why, shows what it printed, and can be started again', async ({
+  openHost,
+  room,
+  server,
+}) => {
   const a = await openHost({ label: 'A' });
   const vm = await a.runningVm();
   await a.waitForPrompt(vm.id);

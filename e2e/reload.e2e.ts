@@ -1,7 +1,11 @@
 /** NR26: what became of a PC whose tab was reloaded or closed is said, to the tab itself and to the others. */
 import { expect, test } from './harness/test.ts';
 
-test('a reloaded tab that was alone says that its PC ended and that the one it runs now is new, until that is dismissed', async ({ openHost, room, server }) => {
+test('a reloaded tab that was alone says that its PC ended and that the one it runs now is new, until that is dismissed', async ({
+  openHost,
+  room,
+  server,
+}) => {
   const tab = await openHost({ label: 'tab A' });
   const first = await tab.runningVm();
   await tab.page.reload();

@@ -6,7 +6,12 @@ import { expect, test } from './harness/test.ts';
 
 const MOVES = FULL ? 4 : 2;
 /** Control words by the arguments of the program; emulator-bridge/x87-control.test.ts moves all four in Node. */
-const ALL_WORDS = [['downward', ''], ['upward', 'x'], ['53 bits', 'x x'], ['24 bits', 'x x x']] as const;
+const ALL_WORDS = [
+  ['downward', ''],
+  ['upward', 'x'],
+  ['53 bits', 'x x'],
+  ['24 bits', 'x x x'],
+] as const;
 const WORDS = FULL ? ALL_WORDS : [ALL_WORDS[0], ALL_WORDS[3]];
 /** Divisions behind each line that the program prints. */
 const DIVISIONS_PER_LINE = 50_000;
@@ -29,11 +34,15 @@ test('the x87 rounding and precision that a program has set hold over every move
       expect(report, `${what}, move ${move}`).toMatchObject({ outcome: 'completed' });
       [here, there] = [there, here];
     }
-    await pollFor(`${DIVISIONS} divisions, ${what}`, async () => {
-      const { output } = await here.run(vmId, 'sort /tmp/results | uniq -c');
-      expect(output).not.toContain('wrong');
-      return Number(/^\s*(\d+) right$/.exec(output)?.[1]) * DIVISIONS_PER_LINE >= DIVISIONS;
-    }, 120_000);
+    await pollFor(
+      `${DIVISIONS} divisions, ${what}`,
+      async () => {
+        const { output } = await here.run(vmId, 'sort /tmp/results | uniq -c');
+        expect(output).not.toContain('wrong');
+        return Number(/^\s*(\d+) right$/.exec(output)?.[1]) * DIVISIONS_PER_LINE >= DIVISIONS;
+      },
+      120_000,
+    );
     await here.run(vmId, 'killall rounding');
   }
 });

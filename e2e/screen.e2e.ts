@@ -25,7 +25,7 @@ test('Ctrl, Shift and Alt held while the PC moves are not pressed at the target'
   const b = await openHost();
   await b.waitForGuest();
   for (const key of ['Control', 'Shift', 'Alt']) {
-    const [from, to] = (await a.vm(vmId))?.hostId === await a.id() ? [a, b] : [b, a];
+    const [from, to] = (await a.vm(vmId))?.hostId === (await a.id()) ? [a, b] : [b, a];
     await openScreen(from);
     await from.page.keyboard.down(key);
     expect((await from.migrate(vmId, await to.id())).outcome).toBe('completed');
@@ -59,7 +59,13 @@ test('the screen takes what is typed on other keyboards than the American, on a 
     await press('Enter', 'Enter');
   };
 
-  for (const [code, key] of [['KeyY', 'z'], ['KeyZ', 'y'], ['Minus', 'ß'], ['Semicolon', 'ö']] as const) await press(code, key);
+  for (const [code, key] of [
+    ['KeyY', 'z'],
+    ['KeyZ', 'y'],
+    ['Minus', 'ß'],
+    ['Semicolon', 'ö'],
+  ] as const)
+    await press(code, key);
   await press('ShiftLeft', 'Shift', shift);
   await press('Digit7', '/', shift);
   await press('ControlLeft', 'Control', 2);
@@ -67,7 +73,14 @@ test('the screen takes what is typed on other keyboards than the American, on a 
   await press('KeyQ', '@', altAndCtrl);
   await line('zyßö/@');
 
-  for (const [code, key] of [['KeyQ', 'a'], ['KeyW', 'z'], ['Semicolon', 'm'], ['Digit1', '&'], ['Digit2', 'é']] as const) await press(code, key);
+  for (const [code, key] of [
+    ['KeyQ', 'a'],
+    ['KeyW', 'z'],
+    ['Semicolon', 'm'],
+    ['Digit1', '&'],
+    ['Digit2', 'é'],
+  ] as const)
+    await press(code, key);
   await line('azm&é');
 
   // A dead key: the browser makes the character of the next one.

@@ -46,7 +46,13 @@ test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, lea
     expect(report, `migration ${hop + 1}: ${report.reason ?? report.outcome}`).toMatchObject({ outcome: 'completed', verified: true, link: 'webrtc' });
     await pollFor(`what migration ${hop + 1} used to be closed`, async () => {
       const [source, target] = [await census(from.host), await census(to.host)];
-      return source.workers === 0 && target.workers === 1 && source.dataChannels === from.idle && target.dataChannels === to.idle && (await relaySockets(server)) === sockets;
+      return (
+        source.workers === 0 &&
+        target.workers === 1 &&
+        source.dataChannels === from.idle &&
+        target.dataChannels === to.idle &&
+        (await relaySockets(server)) === sockets
+      );
     });
     const seen = (await to.host.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0;
     await pollFor('pagecheck to report in the target', async () => ((await to.host.consoleText(vmId)).match(/pagecheck gen=/g)?.length ?? 0) > seen);
@@ -67,7 +73,9 @@ test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, lea
   expect((await a.vm(vmId))?.epoch).toBe(1 + MIGRATIONS);
   for (const [index, { host, memory, listeners: counted }] of tabs.entries()) {
     const grown = growth(settled[index] as HeapBytes, await memory.heapBytes());
-    expect(grown.bytes / (MIGRATIONS - SETTLING_HOPS), `growth of ${host.label} per migration, in bytes; of the whole: ${grown.text}`).toBeLessThan(HEAP_GROWTH_PER_HOP);
+    expect(grown.bytes / (MIGRATIONS - SETTLING_HOPS), `growth of ${host.label} per migration, in bytes; of the whole: ${grown.text}`).toBeLessThan(
+      HEAP_GROWTH_PER_HOP,
+    );
     const listeners = counted.slice(SETTLING_HOPS / 2);
     expect(Math.max(...listeners) - Math.min(...listeners), `listeners of ${host.label}: ${listeners.join(' ')}`).toBeLessThanOrEqual(LISTENERS_OF_THE_PAGE);
   }

@@ -8,13 +8,20 @@ import { shimWorkers } from './harness/worker-shim.ts';
 
 const PHASES: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold', 'switchover'];
 
-test("A9: the target's tab is closed in phase offer, prepare, rounds, hold or switchover; the VM runs on at the source and then moves elsewhere", async ({ openHost, room, server }) => {
+test("A9: the target's tab is closed in phase offer, prepare, rounds, hold or switchover; the VM runs on at the source and then moves elsewhere", async ({
+  openHost,
+  room,
+  server,
+}) => {
   test.setTimeout(600_000);
   // The source falls silent in that phase, so that the phase lasts until the target is gone.
-  const source = await openHost({ label: 'source', before: async (page) => {
-    await shimWorkers(page, { faults: PHASES.map((phase) => ({ at: { phase }, what: { type: 'silence' } })) });
-    await recordWorkers(page);
-  } });
+  const source = await openHost({
+    label: 'source',
+    before: async (page) => {
+      await shimWorkers(page, { faults: PHASES.map((phase) => ({ at: { phase }, what: { type: 'silence' } })) });
+      await recordWorkers(page);
+    },
+  });
   const vm = await source.runningVm();
   await source.waitForPrompt(vm.id);
   const reports: MigrationReport[] = [];

@@ -26,7 +26,25 @@ interface Certificate {
 async function selfSigned(): Promise<Certificate> {
   const folder = await mkdtemp(join(tmpdir(), 'tabmotion-tls-'));
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-  await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', keyFile, '-out', certFile]);
+  await run('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '1',
+    '-subj',
+    '/CN=localhost',
+    '-addext',
+    'subjectAltName=DNS:localhost',
+    '-keyout',
+    keyFile,
+    '-out',
+    certFile,
+  ]);
   return { folder, certFile, keyFile, cert: await readFile(certFile) };
 }
 
@@ -90,7 +108,11 @@ test('--tls serves page, API and WebSockets over TLS alone, and a PC starts and 
   }
 });
 
-test('the reverse-proxy recipe of docs/reverse-proxy.md works as it is written: a PC moves through nginx, all of it over the relay', async ({ browser, openHost, server }) => {
+test('the reverse-proxy recipe of docs/reverse-proxy.md works as it is written: a PC moves through nginx, all of it over the relay', async ({
+  browser,
+  openHost,
+  server,
+}) => {
   const missing = spawnSync('nginx', ['-v']).error !== undefined;
   test.skip(missing, 'needs nginx (Debian: nginx-light)');
   const certificate = await selfSigned();
@@ -144,7 +166,11 @@ test('over plain http from a network, page and terminal say that keys and frames
 });
 
 /** nginx with the recipe's text, its names and places put in. */
-async function startNginx({ folder, certFile, keyFile }: Certificate, port: number, upstream: number): Promise<{ process: ChildProcess; ended: Promise<unknown> }> {
+async function startNginx(
+  { folder, certFile, keyFile }: Certificate,
+  port: number,
+  upstream: number,
+): Promise<{ process: ChildProcess; ended: Promise<unknown> }> {
   const document = await readFile(new URL('../docs/reverse-proxy.md', import.meta.url), 'utf8');
   const recipe = /```nginx\n([\s\S]*?)```/.exec(document)?.[1] ?? '';
   const replaced = [
@@ -162,14 +188,17 @@ async function startNginx({ folder, certFile, keyFile }: Certificate, port: numb
   await mkdir(join(folder, 'tmp'));
   // Its workers may run as another user than the test.
   for (const place of [folder, join(folder, 'tmp')]) await chmod(place, 0o777);
-  await writeFile(file, `
+  await writeFile(
+    file,
+    `
     daemon off; pid ${folder}/nginx.pid; error_log stderr warn;
     events {}
     http {
       access_log off;
       ${temporary.map((name) => `${name}_temp_path ${folder}/tmp/${name};`).join('\n')}
       ${replaced}
-    }`);
+    }`,
+  );
   const child = spawn('nginx', ['-p', folder, '-c', file], { stdio: ['ignore', 'ignore', 'inherit'] });
   return { process: child, ended: new Promise((resolve) => child.once('exit', resolve)) };
 }

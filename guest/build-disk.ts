@@ -42,7 +42,15 @@ export async function buildDisk({ guestFolder, steps, log, update }: DiskBuildOp
   const others = packages.filter((entry) => entry !== kernelPackage);
   if (kernelPackage === undefined) throw new Error('the list of packages has no kernel');
   const recipe = (...folders: string[]): Record<string, string> =>
-    Object.fromEntries(folders.map((folder) => [folder, digestOfFiles(join(guestFolder, folder), filesBelow(join(guestFolder, folder)).filter((name) => !name.endsWith('.test.ts')))]));
+    Object.fromEntries(
+      folders.map((folder) => [
+        folder,
+        digestOfFiles(
+          join(guestFolder, folder),
+          filesBelow(join(guestFolder, folder)).filter((name) => !name.endsWith('.test.ts')),
+        ),
+      ]),
+    );
 
   const kernelFolder = await steps.run('kernel', { package: kernelPackage.sha256, ...recipe('image') }, async ({ folder, report }) => {
     report('unpacking the kernel and its modules');
@@ -76,12 +84,16 @@ async function choosePackages(steps: StepRunner, packagesRecipe: string, log: (l
   if (update) rmSync(join(steps.folder, 'versions'), { recursive: true, force: true });
   mkdirSync(downloadFolder(), { recursive: true });
   const apt = new PrivateApt(join(downloadFolder(), 'apt'));
-  const folder = await steps.run('versions', { packages: [KERNEL_META_PACKAGE, ...PACKAGES].join(' '), recipe: digestOfFiles(packagesRecipe, ['apt.ts']) }, async (work) => {
-    work.report('asking the package sources');
-    const warning = await apt.update(work.report);
-    if (warning !== null) log(warning);
-    writeFileSync(join(work.folder, 'packages.json'), JSON.stringify(await apt.resolve(), null, 1));
-  });
+  const folder = await steps.run(
+    'versions',
+    { packages: [KERNEL_META_PACKAGE, ...PACKAGES].join(' '), recipe: digestOfFiles(packagesRecipe, ['apt.ts']) },
+    async (work) => {
+      work.report('asking the package sources');
+      const warning = await apt.update(work.report);
+      if (warning !== null) log(warning);
+      writeFileSync(join(work.folder, 'packages.json'), JSON.stringify(await apt.resolve(), null, 1));
+    },
+  );
   const wanted = JSON.parse(readFileSync(join(folder, 'packages.json'), 'utf8')) as WantedPackage[];
   let downloaded: DownloadedPackage[] = [];
   await steps.run('download', { packages: JSON.stringify(wanted) }, async (work) => {

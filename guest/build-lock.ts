@@ -14,7 +14,7 @@ export async function withLock<T>(
   sleep: (ms: number) => Promise<void> = (ms) => new Promise((done) => setTimeout(done, ms)),
 ): Promise<T> {
   mkdirSync(dirname(file), { recursive: true });
-  for (let told = false; !take(file); ) {
+  for (let told = false; !take(file);) {
     const holder = Number(readOrEmpty(file));
     if (!isAlive(holder)) {
       rmSync(file, { force: true });

@@ -45,7 +45,10 @@ export async function buildSet({ root, directory, recipe, update, print }: Build
     vgaBios: await sha256OfFile(disk.vgaBiosFile),
     emulator: await sha256OfFile(emulatorFile),
     memory: String(MEMORY_BYTES),
-    recipe: digestOfFiles(join(guestFolder, 'snapshot'), filesBelow(join(guestFolder, 'snapshot')).filter((name) => !name.endsWith('.test.ts'))),
+    recipe: digestOfFiles(
+      join(guestFolder, 'snapshot'),
+      filesBelow(join(guestFolder, 'snapshot')).filter((name) => !name.endsWith('.test.ts')),
+    ),
     sources: digestOfFiles(root, SNAPSHOT_SOURCES),
   };
   const snapshotFolder = await steps.run('snapshot', snapshotInputs, async ({ folder, report }) => {

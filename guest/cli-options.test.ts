@@ -7,7 +7,10 @@ describe('npm run guest', () => {
   });
 
   it('takes an address and a folder', () => {
-    expect(parseCliOptions(['--guest-url', 'https://example.org/guest', '--export', 'out'])).toMatchObject({ guestUrl: 'https://example.org/guest', exportTo: 'out' });
+    expect(parseCliOptions(['--guest-url', 'https://example.org/guest', '--export', 'out'])).toMatchObject({
+      guestUrl: 'https://example.org/guest',
+      exportTo: 'out',
+    });
   });
 
   it.each([

@@ -32,7 +32,8 @@ export function parseCliOptions(words: readonly string[]): CliOptions {
     },
   });
   const guestUrl = values['guest-url'] ?? null;
-  if (guestUrl !== null && !/^https?:\/\/./.test(guestUrl)) throw new Error(`--guest-url takes an address that begins with http:// or https://, not ${JSON.stringify(guestUrl)}.`);
+  if (guestUrl !== null && !/^https?:\/\/./.test(guestUrl))
+    throw new Error(`--guest-url takes an address that begins with http:// or https://, not ${JSON.stringify(guestUrl)}.`);
   if (guestUrl !== null && values.update) throw new Error('--update asks the package sources and --guest-url does without them: give one of the two.');
   return { guestUrl, exportTo: values.export ?? null, update: values.update, check: values.check, help: values.help };
 }

@@ -18,7 +18,9 @@ async function main(words: readonly string[]): Promise<void> {
   }
   if (options.exportTo !== null) {
     exportSet(set, options.exportTo);
-    print(`The set is in ${options.exportTo}. Serve that folder from any web server, and use it with --guest-url; one that knows Range requests sends less, and goes on where a download broke off.`);
+    print(
+      `The set is in ${options.exportTo}. Serve that folder from any web server, and use it with --guest-url; one that knows Range requests sends less, and goes on where a download broke off.`,
+    );
   }
 }
 

@@ -18,11 +18,21 @@ const MOST_CHUNKS = 64;
  * Fills `file` with the disk image. Resolves with false if the server sent something else than the part asked for (nothing
  * is kept of that); rejects with GuestError otherwise. What has come is in the file the next time.
  */
-export async function downloadDisk(manifest: GuestManifest, digests: Uint8Array, url: URL, file: string, get: Fetch, progress: (bytes: number) => void): Promise<boolean> {
+export async function downloadDisk(
+  manifest: GuestManifest,
+  digests: Uint8Array,
+  url: URL,
+  file: string,
+  get: Fetch,
+  progress: (bytes: number) => void,
+): Promise<boolean> {
   const { disk, diskChunkBytes } = manifest;
   const chunks = Math.ceil(disk.bytes / diskChunkBytes);
   if (digests.length !== chunks * DIGEST_BYTES) {
-    throw new GuestError('bad-manifest', `The set is inconsistent: a disk of ${disk.bytes} bytes in chunks of ${diskChunkBytes} has ${chunks} digests, not ${digests.length / DIGEST_BYTES}. Make it again.`);
+    throw new GuestError(
+      'bad-manifest',
+      `The set is inconsistent: a disk of ${disk.bytes} bytes in chunks of ${diskChunkBytes} has ${chunks} digests, not ${digests.length / DIGEST_BYTES}. Make it again.`,
+    );
   }
   mkdirSync(dirname(file), { recursive: true });
   const handle = await open(file, 'a+').then(async (made) => {
@@ -33,7 +43,7 @@ export async function downloadDisk(manifest: GuestManifest, digests: Uint8Array,
     await handle.truncate(disk.bytes);
     const wanted = await missingChunks(handle, digests, disk.bytes, diskChunkBytes);
     progress(disk.bytes - wanted.length * diskChunkBytes);
-    for (let at = 0; at < wanted.length; ) {
+    for (let at = 0; at < wanted.length;) {
       const first = wanted[at] ?? 0;
       let count = 1;
       while (count < MOST_CHUNKS && wanted[at + count] === first + count) count++;
@@ -76,6 +86,10 @@ async function fetchRun(file: FileHandle, url: URL, from: number, to: number, ge
   } catch (error) {
     throw new GuestError('download-failed', `${url.href} broke off (${reasonOf(error)}). Run the command again: it goes on from there.`, { cause: error });
   }
-  if (at !== to) throw new GuestError('download-failed', `${url.href}: the web server sent ${at - from} bytes where ${to - from} were asked for. Run the command again: it goes on from there.`);
+  if (at !== to)
+    throw new GuestError(
+      'download-failed',
+      `${url.href}: the web server sent ${at - from} bytes where ${to - from} were asked for. Run the command again: it goes on from there.`,
+    );
   return true;
 }

@@ -69,12 +69,20 @@ describe('a guest set from a web server', () => {
     await download();
     const { disk } = offered.manifest;
     const asked = server.requests.filter((request) => request.includes(disk.name));
-    expect(asked).toEqual([[0, 131071], [262144, 331775]].map(([from, to]) => `/${disk.sha256}/${disk.name} bytes=${from}-${to}`));
+    expect(asked).toEqual(
+      [
+        [0, 131071],
+        [262144, 331775],
+      ].map(([from, to]) => `/${disk.sha256}/${disk.name} bytes=${from}-${to}`),
+    );
   });
 
   it('goes on with the chunks of its disk that an earlier run did not get', async () => {
     const { disk } = offered.manifest;
-    await expect(breakingOff(disk, 70_000)).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringContaining('goes on from there') as string });
+    await expect(breakingOff(disk, 70_000)).rejects.toMatchObject({
+      reason: 'download-failed',
+      message: expect.stringContaining('goes on from there') as string,
+    });
     expect(findGuestSet(target)).toBeNull();
     server.requests.length = 0;
     await download();
@@ -100,22 +108,32 @@ describe('a guest set from a web server', () => {
     }
   };
 
-  it.each(['wrong', 'unsaid'] as const)('comes whole from a server whose answers to Range requests are %s, also behind a part of an earlier run', async (ranges) => {
-    const { snapshot, disk } = offered.manifest;
-    await expect(breakingOff(disk, 70_000)).rejects.toMatchObject({ reason: 'download-failed' });
-    rmSync(artefactPath(target, snapshot));
-    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringContaining('3 of 8 bytes') as string });
-    server.ranges = ranges;
-    await download();
-    isWhole();
-  });
+  it.each(['wrong', 'unsaid'] as const)(
+    'comes whole from a server whose answers to Range requests are %s, also behind a part of an earlier run',
+    async (ranges) => {
+      const { snapshot, disk } = offered.manifest;
+      await expect(breakingOff(disk, 70_000)).rejects.toMatchObject({ reason: 'download-failed' });
+      rmSync(artefactPath(target, snapshot));
+      await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringContaining('3 of 8 bytes') as string });
+      server.ranges = ranges;
+      await download();
+      isWhole();
+    },
+  );
 
   it('that is cut off by a server without Range says that all of it comes again, and then comes', async () => {
     const { disk, snapshot } = offered.manifest;
     server.ranges = false;
-    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringContaining('it goes on from there if the server knows Range requests') as string });
-    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({ message: expect.stringMatching(/broke off after 3 of 8 bytes .*this server sends all of it again/) as string });
-    await expect(breakingOff(disk, 100_000)).rejects.toMatchObject({ reason: 'download-failed', message: expect.stringMatching(/broke off after \d+ of .*this server sends all of it again/) as string });
+    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({
+      message: expect.stringContaining('it goes on from there if the server knows Range requests') as string,
+    });
+    await expect(breakingOff(snapshot, 3)).rejects.toMatchObject({
+      message: expect.stringMatching(/broke off after 3 of 8 bytes .*this server sends all of it again/) as string,
+    });
+    await expect(breakingOff(disk, 100_000)).rejects.toMatchObject({
+      reason: 'download-failed',
+      message: expect.stringMatching(/broke off after \d+ of .*this server sends all of it again/) as string,
+    });
     await download();
     isWhole();
   });
@@ -155,7 +173,10 @@ describe('a guest set from a web server', () => {
   });
 
   it('is not found at a wrong address, and a file that is missing is named', async () => {
-    await expect(downloadSet(`${server.origin}/elsewhere`, target, { print })).rejects.toMatchObject({ reason: 'not-found', message: expect.stringContaining('/elsewhere/manifest.json') as string });
+    await expect(downloadSet(`${server.origin}/elsewhere`, target, { print })).rejects.toMatchObject({
+      reason: 'not-found',
+      message: expect.stringContaining('/elsewhere/manifest.json') as string,
+    });
     rmSync(artefactPath(offered.directory, offered.manifest.emulator));
     await expect(download()).rejects.toMatchObject({ reason: 'not-found', message: expect.stringContaining('emulator.wasm') as string });
   });
@@ -168,7 +189,10 @@ describe('a guest set from a web server', () => {
   it('does not replace the set there is until all of it has come', async () => {
     const old = await makeTinySet(target, join(folder, 'scratch'), { recipe: 'old' });
     rmSync(artefactPath(offered.directory, offered.manifest.snapshot));
-    writeFileSync(join(offered.directory, 'manifest.json'), JSON.stringify({ ...offered.manifest, snapshot: { ...offered.manifest.snapshot, sha256: '0'.repeat(64) } }));
+    writeFileSync(
+      join(offered.directory, 'manifest.json'),
+      JSON.stringify({ ...offered.manifest, snapshot: { ...offered.manifest.snapshot, sha256: '0'.repeat(64) } }),
+    );
     await expect(download()).rejects.toMatchObject({ reason: 'not-found' });
     expect(findGuestSet(target)?.manifest).toEqual(old.manifest);
   });

@@ -28,7 +28,10 @@ export async function downloadSet(url: string, directory: string, options: Downl
   const get = options.fetch ?? fetch;
   const manifest = parseManifest(await textFrom(new URL('manifest.json', base), get, MAX_TEXT_BYTES), `${base}manifest.json`);
   if (manifest.v86Version !== V86_VERSION) {
-    throw new GuestError('version-mismatch', `The guest set at ${base} was made for v86 ${manifest.v86Version}, this version of TabMotion has v86 ${V86_VERSION}. Make the set again with this version (npm run guest -- --export DIR), or use the version of TabMotion that made it.`);
+    throw new GuestError(
+      'version-mismatch',
+      `The guest set at ${base} was made for v86 ${manifest.v86Version}, this version of TabMotion has v86 ${V86_VERSION}. Make the set again with this version (npm run guest -- --export DIR), or use the version of TabMotion that made it.`,
+    );
   }
   const present = findGuestSet(directory);
   if (present !== null && JSON.stringify(present.manifest) === JSON.stringify(manifest)) return present;
@@ -51,7 +54,14 @@ export async function downloadSet(url: string, directory: string, options: Downl
   return publish(directory, manifest, sources);
 }
 
-async function downloadArtefact(manifest: GuestManifest, artefact: GuestArtefact, url: URL, directory: string, get: Fetch, progress: (received: number) => void): Promise<void> {
+async function downloadArtefact(
+  manifest: GuestManifest,
+  artefact: GuestArtefact,
+  url: URL,
+  directory: string,
+  get: Fetch,
+  progress: (received: number) => void,
+): Promise<void> {
   const target = artefactPath(directory, artefact);
   if (sizeOf(target) === artefact.bytes && (await sha256OfFile(target)) === artefact.sha256) return;
   mkdirSync(join(directory, artefact.sha256), { recursive: true });
@@ -68,13 +78,23 @@ async function downloadArtefact(manifest: GuestManifest, artefact: GuestArtefact
   const digest = await sha256OfFile(part);
   if (digest !== artefact.sha256) {
     rmSync(part, { force: true });
-    throw new GuestError('digest-mismatch', `${url.href} is not what its manifest says (SHA-256 ${digest} instead of ${artefact.sha256}). It was thrown away; run the command again, and if it stays, make the set on the server again.`);
+    throw new GuestError(
+      'digest-mismatch',
+      `${url.href} is not what its manifest says (SHA-256 ${digest} instead of ${artefact.sha256}). It was thrown away; run the command again, and if it stays, make the set on the server again.`,
+    );
   }
   renameSync(part, target);
 }
 
 /** Loads one file from its beginning or, where the server may know Range requests, from behind what an earlier run has brought. */
-async function downloadWhole(artefact: GuestArtefact, url: URL, part: string, get: Fetch, progress: (received: number) => void, mayKnowRange: boolean): Promise<void> {
+async function downloadWhole(
+  artefact: GuestArtefact,
+  url: URL,
+  part: string,
+  get: Fetch,
+  progress: (received: number) => void,
+  mayKnowRange: boolean,
+): Promise<void> {
   const there = sizeOf(part) ?? 0;
   const resumed = mayKnowRange && there > 0 && there < artefact.bytes;
   const first = await askFor(url, get, resumed ? { from: there } : undefined);
@@ -95,7 +115,9 @@ async function downloadWhole(artefact: GuestArtefact, url: URL, part: string, ge
       progress(received);
     }
   } catch (error) {
-    throw new GuestError('download-failed', `${answer.url} broke off after ${received} of ${artefact.bytes} bytes (${reasonOf(error)}). ${whatNext}`, { cause: error });
+    throw new GuestError('download-failed', `${answer.url} broke off after ${received} of ${artefact.bytes} bytes (${reasonOf(error)}). ${whatNext}`, {
+      cause: error,
+    });
   } finally {
     await file.close();
   }

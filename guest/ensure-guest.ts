@@ -64,7 +64,8 @@ export async function ensureGuest(options: EnsureGuestOptions = {}): Promise<Gue
     return set;
   } catch (error) {
     // Where nothing can be built, a set that was downloaded earlier goes on serving.
-    if (!(error instanceof GuestError) || error.reason !== 'not-debian' || present?.manifest.v86Version !== V86_VERSION || origin(directory) === null) throw error;
+    if (!(error instanceof GuestError) || error.reason !== 'not-debian' || present?.manifest.v86Version !== V86_VERSION || origin(directory) === null)
+      throw error;
     print(`The guest cannot be built on this machine; the one downloaded from ${origin(directory)} is used.`);
     return present;
   }
@@ -78,7 +79,8 @@ async function downloaded(url: string, directory: string, print: (line: string) 
   } catch (error) {
     // Without a network (on a stage, in a train) what came from there before is as good.
     const present = findGuestSet(directory);
-    if (!(error instanceof GuestError) || error.reason !== 'download-failed' || origin(directory) !== url || present?.manifest.v86Version !== V86_VERSION) throw error;
+    if (!(error instanceof GuestError) || error.reason !== 'download-failed' || origin(directory) !== url || present?.manifest.v86Version !== V86_VERSION)
+      throw error;
     print(`${error.message} The set that came from there earlier is used.`);
     return present;
   }

@@ -34,13 +34,20 @@ export async function askFor(url: URL, get: Fetch, range?: { readonly from: numb
     const response = await get(url, { headers, signal: controller.signal });
     if (!response.ok) {
       const cause = response.status === 404 ? 'not-found' : 'download-failed';
-      throw new GuestError(cause, `${url.href}: the web server answered ${response.status} ${response.statusText}. Is the address that of the folder with manifest.json, as "npm run guest -- --export DIR" writes it?`);
+      throw new GuestError(
+        cause,
+        `${url.href}: the web server answered ${response.status} ${response.statusText}. Is the address that of the folder with manifest.json, as "npm run guest -- --export DIR" writes it?`,
+      );
     }
     return { what: whatCame(response, range?.from), url: url.href, pieces: pieces(response), drop };
   } catch (error) {
     drop();
     if (error instanceof GuestError) throw error;
-    throw new GuestError('download-failed', `${url.href} cannot be loaded: ${reasonOf(error)}. Check the address and the network, then run the command again.`, { cause: error });
+    throw new GuestError(
+      'download-failed',
+      `${url.href} cannot be loaded: ${reasonOf(error)}. Check the address and the network, then run the command again.`,
+      { cause: error },
+    );
   }
 
   async function* pieces(response: Response): AsyncGenerator<Uint8Array> {

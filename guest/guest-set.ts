@@ -1,5 +1,20 @@
 /** A finished guest set on disk: `manifest.json`, `SOURCES`, and every artefact at `<sha256>/<name>`. */
-import { closeSync, copyFileSync, constants, existsSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  constants,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import * as v from 'valibot';
 import { guestManifestSchema, type GuestArtefact, type GuestManifest } from '../src/emulator-bridge/guest-manifest.ts';
@@ -34,12 +49,18 @@ export function parseManifest(text: string, where: string): GuestManifest {
   try {
     json = JSON.parse(text);
   } catch {
-    throw new GuestError('bad-manifest', `${where} is not JSON. Is the address that of a guest set (a folder with manifest.json, made by "npm run guest -- --export DIR")?`);
+    throw new GuestError(
+      'bad-manifest',
+      `${where} is not JSON. Is the address that of a guest set (a folder with manifest.json, made by "npm run guest -- --export DIR")?`,
+    );
   }
   const parsed = v.safeParse(guestManifestSchema, json);
   if (parsed.success) return parsed.output;
   const issue = parsed.issues[0];
-  throw new GuestError('bad-manifest', `${where} is not a guest manifest that this version understands (${v.getDotPath(issue) ?? 'as a whole'}: ${issue.message}). Make the set again with the same version of TabMotion.`);
+  throw new GuestError(
+    'bad-manifest',
+    `${where} is not a guest manifest that this version understands (${v.getDotPath(issue) ?? 'as a whole'}: ${issue.message}). Make the set again with the same version of TabMotion.`,
+  );
 }
 
 /** The finished set in `directory`, or null if there is none or a file of it is missing or cut short. */
@@ -97,7 +118,10 @@ export function chunkDigests(diskFile: string): Uint8Array {
 /** Makes the set the current one in a single step: whoever reads the manifest finds everything it names. */
 export function publish(directory: string, manifest: GuestManifest, sources: string): GuestSet {
   const previous = findGuestSet(directory);
-  for (const [name, content] of [['SOURCES', sources], ['manifest.json', `${JSON.stringify(manifest, null, 1)}\n`]] as const) {
+  for (const [name, content] of [
+    ['SOURCES', sources],
+    ['manifest.json', `${JSON.stringify(manifest, null, 1)}\n`],
+  ] as const) {
     const aside = join(directory, `${name}.partial-${process.pid}`);
     writeFileSync(aside, content);
     renameSync(aside, join(directory, name));

@@ -49,8 +49,14 @@ describe('the guest', { timeout: GUEST_LIMIT_MS }, () => {
   const runUntil = async (command: string, line: RegExp, lines: number): Promise<string[]> => {
     const from = guest.console.position;
     guest.type(`${command}\n`);
-    const matching = (): string[] => guest.console.since(from).replaceAll('\r', '').split('\n').slice(0, -1).filter((text) => line.test(text));
-    for (let count = 0; count < lines; ) {
+    const matching = (): string[] =>
+      guest.console
+        .since(from)
+        .replaceAll('\r', '')
+        .split('\n')
+        .slice(0, -1)
+        .filter((text) => line.test(text));
+    for (let count = 0; count < lines;) {
       const before = guest.console.position;
       await guest.console.printed('\n', GUEST_LIMIT_MS, before);
       count = matching().length;
@@ -96,16 +102,20 @@ describe('the guest', { timeout: GUEST_LIMIT_MS }, () => {
   it('takes on an identity: name, address, card, clock and password', async () => {
     const identity = `identity mac=${MAC} hostname=quiet-fox ip=10.77.0.5/24 gateway=10.77.0.1 dns=10.77.0.1 time=1763840000000 seed=${SEED} password=correct-horse`;
     expect(await ask(identity, 'ok')).toBe('ok identity');
-    expect(await guest.shell('hostname; cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | awk \'{print $4}\'; ip route | head -1; cat /etc/resolv.conf; date -u +%Y-%m-%dT%H')).toBe(
-      `quiet-fox\n${MAC}\n10.77.0.5/24\ndefault via 10.77.0.1 dev eth0 \nnameserver 10.77.0.1\n2025-11-22T19\n`,
-    );
+    expect(
+      await guest.shell(
+        "hostname; cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | awk '{print $4}'; ip route | head -1; cat /etc/resolv.conf; date -u +%Y-%m-%dT%H",
+      ),
+    ).toBe(`quiet-fox\n${MAC}\n10.77.0.5/24\ndefault via 10.77.0.1 dev eth0 \nnameserver 10.77.0.1\n2025-11-22T19\n`);
   });
 
   it('answers on its web and SSH ports once it has said so', async () => {
     await guest.agent.printed('event services', GUEST_LIMIT_MS);
     expect(await guest.shell('wget -q -O - http://10.77.0.5/ | grep -c "<h1>"')).toBe('1\n');
     expect(await guest.shell('DROPBEAR_PASSWORD=correct-horse dbclient -y 10.77.0.5 "id -un; echo $PS1" 2>/dev/null')).toBe('root\nguest#\n');
-    expect(await guest.shell('DROPBEAR_PASSWORD=wrong dbclient -y 10.77.0.5 id 2>&1 | grep -c "No more authentication methods\\|Permission denied\\|xited"')).not.toBe('0\n');
+    expect(
+      await guest.shell('DROPBEAR_PASSWORD=wrong dbclient -y 10.77.0.5 id 2>&1 | grep -c "No more authentication methods\\|Permission denied\\|xited"'),
+    ).not.toBe('0\n');
     expect(await guest.shell('wc -l < /etc/shadow; grep -c "^root:.6.rounds=1000" /etc/shadow; ls /etc/dropbear')).toBe('2\n1\ndropbear_ed25519_host_key\n');
     expect(await guest.shell('wget -q -O - "http://10.77.0.5/cgi-bin/stream?mb=x" 2>&1')).toContain('400');
   });
@@ -149,9 +159,12 @@ describe('the guest', { timeout: GUEST_LIMIT_MS }, () => {
     expect(written.slice(0, 2)).toEqual(['dirty pages=300', 'dirty pages=600']);
   });
 
-  it.each(['ticker 0', 'ticker 1 2', 'pagecheck', 'pagecheck x', 'pagecheck 4 -1', 'dirty 0', 'dirty 9999999', 'pattern 1 0'])('explains itself when asked for "%s"', async (command) => {
-    expect(await guest.shell(`${command}; echo status $?`)).toMatch(/^usage: .*\nstatus 2\n$/);
-  });
+  it.each(['ticker 0', 'ticker 1 2', 'pagecheck', 'pagecheck x', 'pagecheck 4 -1', 'dirty 0', 'dirty 9999999', 'pattern 1 0'])(
+    'explains itself when asked for "%s"',
+    async (command) => {
+      expect(await guest.shell(`${command}; echo status $?`)).toMatch(/^usage: .*\nstatus 2\n$/);
+    },
+  );
 
   it('refuses more memory than there is', async () => {
     expect(await guest.shell('ulimit -v 20000; pagecheck 64; echo status $?; ulimit -v unlimited')).toMatch(/not so much memory\nstatus 2\n$/);
@@ -173,7 +186,9 @@ describe('the guest', { timeout: GUEST_LIMIT_MS }, () => {
     const seconds = Number(await guest.shell('date +%s')) - REAL_TIME_MS / 1000;
     expect(seconds).toBeGreaterThanOrEqual(0);
     expect(seconds).toBeLessThan(GUEST_LIMIT_MS / 1000);
-    expect(await guest.shell('hostname; ip -4 -o addr show eth0 | awk \'{print $4}\'; sha256sum < /root/data')).toBe(`quiet-fox\n10.77.0.5/24\n${patternDigest(3, 5)}  -\n`);
+    expect(await guest.shell("hostname; ip -4 -o addr show eth0 | awk '{print $4}'; sha256sum < /root/data")).toBe(
+      `quiet-fox\n10.77.0.5/24\n${patternDigest(3, 5)}  -\n`,
+    );
   });
 
   it('shows a shell on its screen too', () => {

@@ -34,7 +34,10 @@ describe('the tools of the host', () => {
 
   it('are named with the command that installs them, for anybody else', async () => {
     const host = machine({ missing: ['xz', 'gcc'] });
-    await expect(ensureHostTools(host, log)).rejects.toMatchObject({ reason: 'host-tools-missing', message: expect.stringContaining('sudo apt-get install --no-install-recommends gcc xz-utils') as string });
+    await expect(ensureHostTools(host, log)).rejects.toMatchObject({
+      reason: 'host-tools-missing',
+      message: expect.stringContaining('sudo apt-get install --no-install-recommends gcc xz-utils') as string,
+    });
     expect(host.installed).toEqual([]);
   });
 

@@ -5,7 +5,10 @@ describe('progress lines', () => {
   it('say when a step is done and how long it took, and how far a long one is', () => {
     let now = 0;
     const lines: string[] = [];
-    const report = progressLines((line) => lines.push(line), () => now);
+    const report = progressLines(
+      (line) => lines.push(line),
+      () => now,
+    );
     const working = (at: number, fraction: number | null, text: string): void => {
       now = at;
       report({ step: 'download', state: 'working', text, fraction, ms: at });
@@ -20,7 +23,10 @@ describe('progress lines', () => {
 
   it('count the steps that were kept instead of listing them', () => {
     const lines: string[] = [];
-    const report = progressLines((line) => lines.push(line), () => 0);
+    const report = progressLines(
+      (line) => lines.push(line),
+      () => 0,
+    );
     for (const step of ['versions', 'download']) report({ step, state: 'kept', text: '', fraction: 1, ms: 0 });
     report({ step: 'disk', state: 'working', text: 'started', fraction: null, ms: 0 });
     report({ step: 'disk', state: 'done', text: '', fraction: 1, ms: 1000 });

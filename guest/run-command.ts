@@ -38,10 +38,7 @@ export function tryCommand(command: string, args: readonly string[], options: Ru
     child.stderr.on('data', (bytes: Buffer) => stderr.push(bytes));
     child.on('error', (error) => reject(new GuestError('command-failed', `${command} could not be started: ${error.message}`, { cause: error })));
     child.on('close', (status) => {
-      fileDone.then(
-        () => resolve({ status: status ?? 1, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }),
-        reject,
-      );
+      fileDone.then(() => resolve({ status: status ?? 1, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }), reject);
     });
     // A command that ends early closes its input; its status tells why.
     child.stdin.on('error', () => undefined);

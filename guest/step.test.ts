@@ -12,7 +12,11 @@ describe('steps', () => {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'steps-'));
     heard = [];
-    runner = new StepRunner(folder, (progress) => heard.push(progress), () => 0);
+    runner = new StepRunner(
+      folder,
+      (progress) => heard.push(progress),
+      () => 0,
+    );
   });
 
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
@@ -52,7 +56,14 @@ describe('steps', () => {
   });
 
   it('has keys that tell steps, inputs and values apart', () => {
-    const keys = [stepKey('a', { x: '1' }), stepKey('b', { x: '1' }), stepKey('a', { x: '2' }), stepKey('a', { y: '1' }), stepKey('a', { x: '1', y: '1' }), stepKey('a', {})];
+    const keys = [
+      stepKey('a', { x: '1' }),
+      stepKey('b', { x: '1' }),
+      stepKey('a', { x: '2' }),
+      stepKey('a', { y: '1' }),
+      stepKey('a', { x: '1', y: '1' }),
+      stepKey('a', {}),
+    ];
     expect(new Set(keys).size).toBe(keys.length);
   });
 });

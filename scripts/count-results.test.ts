@@ -1,14 +1,25 @@
 import { describe, expect, it } from 'vitest';
 import { addCounts, readPlaywright, readVitest, summaryLine, tally } from './count-results.ts';
 
-const file = (status: string, ...tests: string[]): unknown => ({ name: '/x.test.ts', status, assertionResults: tests.map((test) => ({ status: test, fullName: `a ${test}` })) });
+const file = (status: string, ...tests: string[]): unknown => ({
+  name: '/x.test.ts',
+  status,
+  assertionResults: tests.map((test) => ({ status: test, fullName: `a ${test}` })),
+});
 const vitest = (...files: unknown[]): unknown => ({ testResults: files });
-const playwright = (expected: number, unexpected: number, skipped: number, errors: unknown[] = []): unknown => ({ stats: { expected, unexpected, flaky: 0, skipped }, errors });
+const playwright = (expected: number, unexpected: number, skipped: number, errors: unknown[] = []): unknown => ({
+  stats: { expected, unexpected, flaky: 0, skipped },
+  errors,
+});
 
 describe('the counting of test results', () => {
   it('adds up what Vitest reports', () => {
     const report = vitest(file('passed', 'passed', 'passed', 'skipped', 'todo'), file('failed', 'passed', 'failed'));
-    expect(tally('Vitest', { status: 1, report }, readVitest)).toEqual({ counts: { passed: 3, failed: 1, skipped: 2 }, failures: ['/x.test.ts › a failed'], problems: [] });
+    expect(tally('Vitest', { status: 1, report }, readVitest)).toEqual({
+      counts: { passed: 3, failed: 1, skipped: 2 },
+      failures: ['/x.test.ts › a failed'],
+      problems: [],
+    });
   });
 
   it('counts a file that could not be loaded as one failed, and names it', () => {
@@ -19,7 +30,11 @@ describe('the counting of test results', () => {
 
   it('adds up what Playwright reports, errors outside tests included', () => {
     const report = playwright(5, 1, 2, [{ message: 'no server' }]);
-    expect(tally('Playwright', { status: 1, report }, readPlaywright)).toEqual({ counts: { passed: 5, failed: 2, skipped: 2 }, failures: [], problems: ['Playwright: no server'] });
+    expect(tally('Playwright', { status: 1, report }, readPlaywright)).toEqual({
+      counts: { passed: 5, failed: 2, skipped: 2 },
+      failures: [],
+      problems: ['Playwright: no server'],
+    });
   });
 
   it('names what failed, with the first lines of what it said and without colours', () => {
@@ -29,10 +44,19 @@ describe('the counting of test results', () => {
     expect(failure?.split('\n').slice(0, 2)).toEqual(['/x.test.ts › A b', '  line 0']);
     expect(failure?.split('\n')).toHaveLength(13);
 
-    const spec = (title: string, status: string): unknown => ({ title, file: 'x.e2e.ts', line: 3, tests: [{ projectName: 'loopback', status, results: [{ errors: [{ message: 'Timeout' }] }] }] });
-    const browser = { ...(playwright(1, 2, 0) as object), suites: [{ specs: [spec('one', 'unexpected'), spec('two', 'expected')], suites: [{ specs: [spec('three', 'flaky')] }] }] };
+    const spec = (title: string, status: string): unknown => ({
+      title,
+      file: 'x.e2e.ts',
+      line: 3,
+      tests: [{ projectName: 'loopback', status, results: [{ errors: [{ message: 'Timeout' }] }] }],
+    });
+    const browser = {
+      ...(playwright(1, 2, 0) as object),
+      suites: [{ specs: [spec('one', 'unexpected'), spec('two', 'expected')], suites: [{ specs: [spec('three', 'flaky')] }] }],
+    };
     expect(tally('Playwright', { status: 1, report: browser }, readPlaywright).failures).toEqual([
-      '[loopback] x.e2e.ts:3 › one\n  Timeout', '[loopback] x.e2e.ts:3 › three\n  Timeout',
+      '[loopback] x.e2e.ts:3 › one\n  Timeout',
+      '[loopback] x.e2e.ts:3 › three\n  Timeout',
     ]);
   });
 

@@ -32,7 +32,11 @@ const LINES_OF_A_MESSAGE = 12;
 /** `runner` names the runner in sentences; `read` takes its report apart, or returns null if it is not one. */
 export function tally(runner: string, end: RunnerEnd, read: (report: unknown) => Tally | null): Tally {
   const found = read(end.report);
-  if (found === null) return withProblem({ counts: NONE, failures: [], problems: [] }, `${runner} left no readable report (exit status ${end.status ?? 'none'}): it did not finish.`);
+  if (found === null)
+    return withProblem(
+      { counts: NONE, failures: [], problems: [] },
+      `${runner} left no readable report (exit status ${end.status ?? 'none'}): it did not finish.`,
+    );
   if (found.counts.failed > 0) return found;
   if (end.status !== 0) return withProblem(found, `${runner} reports no failed test but ended with status ${end.status ?? 'none'}.`);
   if (found.counts.passed === 0) return withProblem(found, `${runner} ran no test.`);
@@ -73,26 +77,42 @@ export function readPlaywright(report: unknown): Tally | null {
   const errors: unknown[] = Array.isArray(report['errors']) ? report['errors'] : [];
   const problems = errors.map((error) => `Playwright: ${isRecord(error) ? String(error['message']) : String(error)}`);
   // A test that passed only when tried again has failed once; there are no second tries here.
-  return { counts: { passed: Number(expected), failed: Number(unexpected) + Number(flaky) + problems.length, skipped: Number(skipped) }, failures: playwrightFailures(report['suites']), problems };
+  return {
+    counts: { passed: Number(expected), failed: Number(unexpected) + Number(flaky) + problems.length, skipped: Number(skipped) },
+    failures: playwrightFailures(report['suites']),
+    problems,
+  };
 }
 
 /** The suites of a report hold suites and specs; a spec has a test for each project, a test a result for each try. */
 function playwrightFailures(suites: unknown): string[] {
   return records(suites).flatMap((suite) => [
-    ...records(suite['specs']).flatMap((spec) => records(spec['tests'])
-      .filter(({ status }) => status === 'unexpected' || status === 'flaky')
-      .map((test) => failure(`[${String(test['projectName'])}] ${String(spec['file'])}:${String(spec['line'])} › ${String(spec['title'])}`, messagesOf(test)))),
+    ...records(suite['specs']).flatMap((spec) =>
+      records(spec['tests'])
+        .filter(({ status }) => status === 'unexpected' || status === 'flaky')
+        .map((test) =>
+          failure(`[${String(test['projectName'])}] ${String(spec['file'])}:${String(spec['line'])} › ${String(spec['title'])}`, messagesOf(test)),
+        ),
+    ),
     ...playwrightFailures(suite['suites']),
   ]);
 }
 
 function messagesOf(test: Record<string, unknown>): string[] {
-  return records(test['results']).flatMap((result) => records(result['errors'])).map(({ message }) => String(message));
+  return records(test['results'])
+    .flatMap((result) => records(result['errors']))
+    .map(({ message }) => String(message));
 }
 
 /** A failure's title and the first lines of each of its messages, without colours. */
 function failure(title: string, messages: readonly string[]): string {
-  const lines = messages.flatMap((message) => message.replace(/\u001B\[[0-9;]*m/gu, '').split('\n').filter((line) => line.trim() !== '').slice(0, LINES_OF_A_MESSAGE));
+  const lines = messages.flatMap((message) =>
+    message
+      .replace(/\u001B\[[0-9;]*m/gu, '')
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .slice(0, LINES_OF_A_MESSAGE),
+  );
   return [title, ...lines.map((line) => `  ${line}`)].join('\n');
 }
 

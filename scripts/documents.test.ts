@@ -14,7 +14,12 @@ function table(document: string, heading: string): string[][] {
     .split('\n')
     .filter((line) => line.startsWith('|') && !line.startsWith('|---'))
     .slice(1)
-    .map((line) => line.split('|').slice(1, -1).map((cell) => cell.replaceAll('`', '').trim()));
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.replaceAll('`', '').trim()),
+    );
 }
 
 const files = projectFiles();
@@ -23,10 +28,12 @@ const commentsOf = (source: string): string => [...source.matchAll(/\/\*[^]*?\*\
 describe('the documents', () => {
   it('list each dependency with its licence', () => {
     const { dependencies, devDependencies, optionalDependencies } = readJson('package.json') as Record<string, object>;
-    const expected = [dependencies, devDependencies, optionalDependencies].flatMap((group) => Object.keys(group ?? {})).map((name) => {
-      const { license } = readJson(`node_modules/${name}/package.json`);
-      return `${name}: ${String(license)}`;
-    });
+    const expected = [dependencies, devDependencies, optionalDependencies]
+      .flatMap((group) => Object.keys(group ?? {}))
+      .map((name) => {
+        const { license } = readJson(`node_modules/${name}/package.json`);
+        return `${name}: ${String(license)}`;
+      });
     const listed = table(read('ARCHITECTURE.md'), 'Dependencies').map(([name, licence]) => `${name ?? ''}: ${licence ?? ''}`);
     expect(listed.sort()).toEqual(expected.sort());
   });
@@ -34,11 +41,19 @@ describe('the documents', () => {
   it('show the import rules that the linter enforces', async () => {
     const { FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as { FOLDERS: { name: string; folders: string[]; packages: string[] }[] };
     const shown = table(read('ARCHITECTURE.md'), 'Import rules');
-    expect(shown).toEqual(FOLDERS.map(({ name, folders, packages }) => [name, folders.join(', ') || 'nothing', packages.map((each) => each.replace('.*', '')).join(', ') || 'none']));
+    expect(shown).toEqual(
+      FOLDERS.map(({ name, folders, packages }) => [
+        name,
+        folders.join(', ') || 'nothing',
+        packages.map((each) => each.replace('.*', '')).join(', ') || 'none',
+      ]),
+    );
   });
 
   it('show the import rules of the rooms inside a folder', async () => {
-    const { INNER_FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as { INNER_FOLDERS: Record<string, { name: string; folders: string[] }[]> };
+    const { INNER_FOLDERS } = (await import(new URL('eslint.config.js', root).href)) as {
+      INNER_FOLDERS: Record<string, { name: string; folders: string[] }[]>;
+    };
     for (const [folder, rooms] of Object.entries(INNER_FOLDERS)) {
       const shown = table(read('ARCHITECTURE.md'), `Inside \`src/${folder}\``);
       expect(shown.map(([name, , others]) => [name, others])).toEqual(rooms.map(({ name, folders }) => [name, folders.join(', ') || 'nothing']));
@@ -52,14 +67,20 @@ describe('the documents', () => {
   });
 
   it('explain every option of the server', () => {
-    const options = HELP.match(/^ {2}--[a-z-]+/gm)!.map((option) => option.trim()).filter((option) => option !== '--help');
-    const explained = table(read('README.md'), 'Server options').map(([cell]) => cell ?? '').join(' ');
+    const options = HELP.match(/^ {2}--[a-z-]+/gm)!
+      .map((option) => option.trim())
+      .filter((option) => option !== '--help');
+    const explained = table(read('README.md'), 'Server options')
+      .map(([cell]) => cell ?? '')
+      .join(' ');
     for (const option of options) expect(explained).toContain(option);
   });
 
   it('cite only tests that exist in what they promise about threats', () => {
     const threats = read('THREATS.md');
-    const cited = [...threats.matchAll(/`((?:src|e2e|guest)\/[^`]+\.ts)`: ((?:“[^”]+”(?:, )?)+)/g)].flatMap(([, file, titles]) => [...(titles ?? '').matchAll(/“([^”]+)”/g)].map(([, title]) => ({ file: file ?? '', title: title ?? '' })));
+    const cited = [...threats.matchAll(/`((?:src|e2e|guest)\/[^`]+\.ts)`: ((?:“[^”]+”(?:, )?)+)/g)].flatMap(([, file, titles]) =>
+      [...(titles ?? '').matchAll(/“([^”]+)”/g)].map(([, title]) => ({ file: file ?? '', title: title ?? '' })),
+    );
     expect(cited.length).toBeGreaterThan(20);
     // No citation is written in a way that this test does not read.
     expect(cited).toHaveLength(threats.match(/“/g)?.length ?? 0);
@@ -84,11 +105,16 @@ describe('the documents', () => {
     const known = new Set([...rules, ...promises]);
     expect(known.size).toBeGreaterThan(150);
     const cites = (text: string): string[] => [...text.matchAll(/\b(?:(?:MG|NR|GW|SG)\d+|(?:[ABCFI]\d{1,2}(?=[):, -])))/g)].map(([code]) => code);
-    const unknown = files.filter((file) => file.endsWith('.test.ts') || file.endsWith('.e2e.ts')).flatMap((file) => {
-      const text = read(file);
-      const titles = [...text.matchAll(/\b(?:it|test|describe)(?:\.\w+\([^)]*\))?\((['"`])(.*?)\1, /g)].map(([, , title]) => title ?? '');
-      return [...titles, commentsOf(text)].flatMap(cites).filter((code) => !known.has(code)).map((code) => `${file}: ${code}`);
-    });
+    const unknown = files
+      .filter((file) => file.endsWith('.test.ts') || file.endsWith('.e2e.ts'))
+      .flatMap((file) => {
+        const text = read(file);
+        const titles = [...text.matchAll(/\b(?:it|test|describe)(?:\.\w+\([^)]*\))?\((['"`])(.*?)\1, /g)].map(([, , title]) => title ?? '');
+        return [...titles, commentsOf(text)]
+          .flatMap(cites)
+          .filter((code) => !known.has(code))
+          .map((code) => `${file}: ${code}`);
+      });
     expect(unknown).toEqual([]);
   });
 

@@ -12,11 +12,15 @@ const files = projectFiles('src', 'guest', 'e2e', 'bench', 'scripts').filter((fi
 
 function readGraph(): Map<string, string[]> {
   const known = new Set(files);
-  return new Map(files.map((file) => {
-    const text = readFileSync(join(root, file), 'utf8');
-    const paths = [...text.matchAll(/(?:^import |^export |^} ).*?from '(\.[^']+)'|^import '(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm)].map((match) => match[1] ?? match[2] ?? match[3] ?? '');
-    return [file, paths.map((path) => normalize(join(dirname(file), path))).filter((path) => known.has(path))];
-  }));
+  return new Map(
+    files.map((file) => {
+      const text = readFileSync(join(root, file), 'utf8');
+      const paths = [...text.matchAll(/(?:^import |^export |^} ).*?from '(\.[^']+)'|^import '(\.[^']+)'|\bimport\('(\.[^']+)'\)/gm)].map(
+        (match) => match[1] ?? match[2] ?? match[3] ?? '',
+      );
+      return [file, paths.map((path) => normalize(join(dirname(file), path))).filter((path) => known.has(path))];
+    }),
+  );
 }
 
 /** The first circle that is met, as the files along it; empty: there is none. */
@@ -50,13 +54,28 @@ describe('the imports of the house', () => {
   });
 
   it('go in no circle', () => {
-    expect(circle(new Map([['a', ['b']], ['b', ['c']], ['c', ['b']]]))).toEqual(['b', 'c', 'b']);
+    expect(
+      circle(
+        new Map([
+          ['a', ['b']],
+          ['b', ['c']],
+          ['c', ['b']],
+        ]),
+      ),
+    ).toEqual(['b', 'c', 'b']);
     expect(circle(readGraph())).toEqual([]);
   });
 
   it('lead through rooms of which none is too large, and no file is loose in a folder that has rooms', async () => {
-    const { FOLDERS, INNER_FOLDERS } = (await import(new URL('../eslint.config.js', import.meta.url).href)) as { FOLDERS: { name: string }[]; INNER_FOLDERS: Record<string, { name: string }[]> };
-    const rooms = FOLDERS.flatMap(({ name }) => (INNER_FOLDERS[name] ?? []).length === 0 ? [`src/${name}/`] : [...INNER_FOLDERS[name]!.map((room) => `src/${name}/${room.name}/`), `src/${name}/testing/`]);
+    const { FOLDERS, INNER_FOLDERS } = (await import(new URL('../eslint.config.js', import.meta.url).href)) as {
+      FOLDERS: { name: string }[];
+      INNER_FOLDERS: Record<string, { name: string }[]>;
+    };
+    const rooms = FOLDERS.flatMap(({ name }) =>
+      (INNER_FOLDERS[name] ?? []).length === 0
+        ? [`src/${name}/`]
+        : [...INNER_FOLDERS[name]!.map((room) => `src/${name}/${room.name}/`), `src/${name}/testing/`],
+    );
     const lines = (path: string): number => readFileSync(join(root, path), 'utf8').split('\n').length;
     const inSrc = projectFiles('src').map((path) => ({ path, lines: lines(path) }));
     const all = inSrc.reduce((sum, file) => sum + file.lines, 0);

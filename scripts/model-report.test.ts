@@ -36,7 +36,10 @@ describe('what the model checker printed', () => {
   });
 
   it('names the property that does not hold', () => {
-    expect(readPan(pan(1, 'pan:1: assertion violated I1_one_host_runs (at depth 32)\npan: wrote handover.pml.trail'))).toMatchObject({ violated: 'I1_one_host_runs', errors: 1 });
+    expect(readPan(pan(1, 'pan:1: assertion violated I1_one_host_runs (at depth 32)\npan: wrote handover.pml.trail'))).toMatchObject({
+      violated: 'I1_one_host_runs',
+      errors: 1,
+    });
     expect(readPan(pan(1, 'pan:1: assertion violated ((s==52)||(s==51)) (at depth 29)'))?.violated).toBe('((s==52)||(s==51))');
   });
 
@@ -52,7 +55,8 @@ describe('what the model checker printed', () => {
   });
 
   it('lists what no run reached, but not the end of an endless process', () => {
-    const after = 'unreached in proctype Relay\n\thandover.pml:665, state 450, "-end-"\n\t(1 of 450 states)\nunreached in proctype Witness\n\thandover.pml:738, state 52, "seen = 26"\n\t(1 of 52 states)\n';
+    const after =
+      'unreached in proctype Relay\n\thandover.pml:665, state 450, "-end-"\n\t(1 of 450 states)\nunreached in proctype Witness\n\thandover.pml:738, state 52, "seen = 26"\n\t(1 of 52 states)\n';
     expect(readPan(pan(0, '', after))?.unreached).toEqual(['Witness: seen = 26']);
   });
 

@@ -16,8 +16,14 @@ export interface PanReport {
 
 /** What pan says when it did not look at everything. */
 const TRUNCATIONS = [
-  /max search depth too small/, /out of memory/, /memory limit/, /Search not completed/, /resource/i, /hash table too small/,
-  /bit state/i, /hash-compact/i,
+  /max search depth too small/,
+  /out of memory/,
+  /memory limit/,
+  /Search not completed/,
+  /resource/i,
+  /hash table too small/,
+  /bit state/i,
+  /hash-compact/i,
 ];
 
 /** Takes pan's output apart; null if it is none, or breaks off before the figures. */
@@ -28,7 +34,10 @@ export function readPan(output: string): PanReport | null {
   const elapsed = /^pan: elapsed time (\d+(?:\.\d+)?(?:e[+-]?\d+)?) seconds/m.exec(output);
   if (figures === null || states === null || memory === null || elapsed === null) return null;
   const errors = Number(figures[2]);
-  const incomplete = output.split('\n').filter((line) => TRUNCATIONS.some((said) => said.test(line))).map((line) => line.trim());
+  const incomplete = output
+    .split('\n')
+    .filter((line) => TRUNCATIONS.some((said) => said.test(line)))
+    .map((line) => line.trim());
   return {
     violated: readViolation(output),
     errors,

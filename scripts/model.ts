@@ -21,7 +21,9 @@ if (missing.length > 0) {
   process.exitCode = showRun(defines, print) ? 0 : 1;
 } else {
   const { passed, failed } = verifyModel(print);
-  print(failed === 0 ? `\nThe model holds: ${passed} of ${passed} checks passed.` : `\nThe model does not hold: ${failed} of ${passed + failed} checks failed.`);
+  print(
+    failed === 0 ? `\nThe model holds: ${passed} of ${passed} checks passed.` : `\nThe model does not hold: ${failed} of ${passed + failed} checks failed.`,
+  );
   if (failed === 0) await setChecked();
   process.exitCode = failed === 0 ? 0 : 1;
 }

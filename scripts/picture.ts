@@ -44,16 +44,19 @@ try {
   await from.type(vm.id, '\nticker 1000\n');
   await from.waitForText(vm.id, new RegExp(`ticker ${WARM_UP_LINES} `), 120_000);
 
-  const moved = from.page.evaluate(
-    ([vmId, hostId, bandwidthBytesPerSecond]) => window.tabmotion.migrate(vmId, hostId, { bandwidthBytesPerSecond }),
-    [vm.id, await to.id(), BYTES_PER_SECOND] as const,
-  );
+  const moved = from.page.evaluate(([vmId, hostId, bandwidthBytesPerSecond]) => window.tabmotion.migrate(vmId, hostId, { bandwidthBytesPerSecond }), [
+    vm.id,
+    await to.id(),
+    BYTES_PER_SECOND,
+  ] as const);
   await pollFor('the middle of the move', async () => Number(await from.page.getByRole('progressbar').first().getAttribute('aria-valuenow')) >= 40, 60_000);
   const pictures = [await picture(from.page), await picture(to.page)];
   const report = await moved;
   console.log(`${report.outcome}: ${report.pauseMs} ms pause, ${report.bytesOnWire} bytes`);
   if (report.outcome !== 'completed' || report.pauseMs > MAX_PAUSE_MS) {
-    throw new Error(`A picture of this would not show what TabMotion does (${report.reason ?? `paused for ${report.pauseMs} ms`}). Try again when this machine is less busy.`);
+    throw new Error(
+      `A picture of this would not show what TabMotion does (${report.reason ?? `paused for ${report.pauseMs} ms`}). Try again when this machine is less busy.`,
+    );
   }
 
   const whole = await sideBySide(await context.newPage(), pictures);

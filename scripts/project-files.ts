@@ -7,5 +7,7 @@ const root = new URL('..', import.meta.url);
 /** Paths from the project's root of all that is committed, or about to be; below these folders, or everywhere. */
 export function projectFiles(...folders: string[]): string[] {
   return execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', ...folders], { cwd: fileURLToPath(root), encoding: 'utf8' })
-    .trim().split('\n').filter((file) => existsSync(new URL(file, root)));
+    .trim()
+    .split('\n')
+    .filter((file) => existsSync(new URL(file, root)));
 }

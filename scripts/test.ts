@@ -76,7 +76,10 @@ function runNode(script: string, args: readonly string[], { keep = false, enviro
   return new Promise((resolve) => {
     // With a limit: in a process group of its own, whose processes can be ended together.
     const child = spawn(process.execPath, [`${ROOT}node_modules/${script}`, ...args], {
-      cwd: ROOT, detached: limitMs !== undefined, stdio: ['inherit', keep ? 'pipe' : 'inherit', keep ? 'pipe' : 'inherit'], env: { ...process.env, ...environment },
+      cwd: ROOT,
+      detached: limitMs !== undefined,
+      stdio: ['inherit', keep ? 'pipe' : 'inherit', keep ? 'pipe' : 'inherit'],
+      env: { ...process.env, ...environment },
     });
     const letGo = limitMs === undefined ? null : endsWithUs(child, limitMs);
     let printed = '';
@@ -142,7 +145,8 @@ async function check(script: string, args: readonly string[], sentence: string):
 }
 
 async function checkTypes(): Promise<void> {
-  for (const project of ['tsconfig.core.json', 'tsconfig.web.json', 'tsconfig.json']) await check('typescript/bin/tsc', ['-p', project], `Types: ${project} does not compile.`);
+  for (const project of ['tsconfig.core.json', 'tsconfig.web.json', 'tsconfig.json'])
+    await check('typescript/bin/tsc', ['-p', project], `Types: ${project} does not compile.`);
 }
 
 /** A rule that looks at types may judge an unchanged file by what was true before: only the quick run takes its word. */
@@ -183,7 +187,9 @@ async function unitTests(some: 'beside' | 'alone'): Promise<void> {
 }
 
 async function browserTests(name: string, some: readonly string[], environment: Record<string, string> = {}): Promise<void> {
-  const { status } = await runNode('@playwright/test/cli.js', ['test', '--reporter=list,json', ...some], { environment: { ...environment, PLAYWRIGHT_JSON_OUTPUT_FILE: `${REPORTS}/${name}.json` } });
+  const { status } = await runNode('@playwright/test/cli.js', ['test', '--reporter=list,json', ...some], {
+    environment: { ...environment, PLAYWRIGHT_JSON_OUTPUT_FILE: `${REPORTS}/${name}.json` },
+  });
   count(tally('Playwright', { status, report: readReport(`${name}.json`) }, readPlaywright));
 }
 

@@ -22,10 +22,10 @@ const FAULTS = 2;
 const WITNESS_FAULTS = 1;
 
 const PROPERTIES: readonly { readonly name: string; readonly means: string }[] = [
-  { name: 'I1_one_host_reaches_the_world', means: 'a frame that goes out is the lease holder\'s' },
-  { name: 'I1_one_host_runs', means: 'no two hosts run at the lease\'s epoch, none without the lease' },
+  { name: 'I1_one_host_reaches_the_world', means: "a frame that goes out is the lease holder's" },
+  { name: 'I1_one_host_runs', means: "no two hosts run at the lease's epoch, none without the lease" },
   { name: 'I2_a_sign_of_life_is_final', means: 'what the world has seen is never undone' },
-  { name: 'I2_the_VM_is_where_its_lease_is', means: 'at the end the VM runs at the lease\'s holder' },
+  { name: 'I2_the_VM_is_where_its_lease_is', means: "at the end the VM runs at the lease's holder" },
   { name: 'I5_both_sides_tell_the_truth', means: '`completed` if and only if the VM has moved' },
   { name: 'every_run_ends', means: 'nobody waits for ever' },
 ];
@@ -42,13 +42,13 @@ const BROKEN_RULES: readonly { readonly rule: string; readonly how: string; read
   { rule: 'MG29', how: 'a target unsure of its commit runs', costs: 'I1_one_host_runs' },
   { rule: 'MG29_LINK', how: 'a target that runs gives up with its link', costs: 'I2_the_VM_is_where_its_lease_is' },
   { rule: 'NR8', how: 'a stale epoch is attached', costs: 'I1_one_host_runs' },
-  { rule: 'NR9', how: 'a stale epoch\'s frames pass', costs: 'I1_one_host_reaches_the_world' },
+  { rule: 'NR9', how: "a stale epoch's frames pass", costs: 'I1_one_host_reaches_the_world' },
   { rule: 'NR12', how: 'a frame is no sign of life', costs: 'I2_a_sign_of_life_is_final' },
   { rule: 'NR12_SOURCE', how: 'an outcome without `alive` is the end', costs: 'I2_the_VM_is_where_its_lease_is' },
   { rule: 'NR13', how: 'a sign of life does not stop the give-back', costs: 'I2_a_sign_of_life_is_final' },
   { rule: 'NR13_TOLD', how: 'a give-back whose outcome was lost is not noticed', costs: 'every_run_ends' },
   { rule: 'NR15', how: 'requests are not repeated', costs: 'every_run_ends' },
-  { rule: 'NR16', how: 'a commit does not outlive the relay\'s restart', costs: 'I1_one_host_runs' },
+  { rule: 'NR16', how: "a commit does not outlive the relay's restart", costs: 'I1_one_host_runs' },
   { rule: 'NR25', how: 'a commit is granted that could not be stored', costs: 'I1_one_host_runs' },
   { rule: 'NR25_LIFE', how: 'a frame goes out whose sign of life is not stored', costs: 'I2_a_sign_of_life_is_final' },
 ];
@@ -57,7 +57,10 @@ export const HOW_TO_GET_SPIN = 'Debian and Ubuntu: apt-get install spin gcc. Els
 
 /** The programs that are missing; none: the model can be checked. */
 export function missingPrograms(): string[] {
-  return [['spin', '-V'], ['gcc', '--version']]
+  return [
+    ['spin', '-V'],
+    ['gcc', '--version'],
+  ]
     .filter(([program = '', option = '']) => spawnSync(program, [option], { stdio: 'ignore' }).error !== undefined)
     .map(([program = '']) => program);
 }
@@ -83,9 +86,14 @@ export function verifyModel(print: (line: string) => void): Counts {
   print(`${row('no_run_goes_in_circles', ...figures(loops), count(isProved(loops)))}  no state comes twice in one run`);
   const witness = check([`-DFAULTS=${WITNESS_FAULTS}`, '-DWITNESS'], 'safety');
   const unseen = witness.unreached.filter((statement) => statement.startsWith('Witness: '));
-  print(`${row('nothing_is_proved_in_vain', ...figures(witness), count(isProved(witness) && unseen.length === 0))}  every state and every kind of end is reached`);
+  print(
+    `${row('nothing_is_proved_in_vain', ...figures(witness), count(isProved(witness) && unseen.length === 0))}  every state and every kind of end is reached`,
+  );
   for (const [name, report] of Object.entries({ safety, loops, witness })) {
-    if (report.errors > 0) print(`  ${name}: does not hold: ${report.violated ?? 'see pan'}. The run that shows it: ${replay(name === 'witness' ? ['-DFAULTS=1', '-DWITNESS'] : [`-DFAULTS=${FAULTS}`])}`);
+    if (report.errors > 0)
+      print(
+        `  ${name}: does not hold: ${report.violated ?? 'see pan'}. The run that shows it: ${replay(name === 'witness' ? ['-DFAULTS=1', '-DWITNESS'] : [`-DFAULTS=${FAULTS}`])}`,
+      );
     for (const said of report.incomplete) print(`  ${name}: not all states were explored: ${said}`);
   }
   for (const statement of unseen) print(`  never seen: ${witnessed(statement)}`);
@@ -146,7 +154,9 @@ function run(program: string, args: readonly string[]): string {
 /** The condition behind a number of the model's witness. */
 function witnessed(statement: string): string {
   const assignment = statement.replace('Witness: ', '');
-  const line = readFileSync(MODEL, 'utf8').split('\n').find((one) => one.endsWith(`-> ${assignment}`));
+  const line = readFileSync(MODEL, 'utf8')
+    .split('\n')
+    .find((one) => one.endsWith(`-> ${assignment}`));
   return line?.trim() ?? assignment;
 }
 

@@ -95,7 +95,13 @@ async function run(options: ServerOptions): Promise<void> {
     requestLog(error instanceof Error ? (error.stack ?? error.message) : String(error));
   };
   const downloads = new CaptureDownloads(systemClock);
-  const figures = () => ({ ...relay.stats(), signalling: signalling.figures(), downloads: downloads.figures(), connections: { refusals: arrivals.refusals.toJSON() }, ownErrors: ownErrors.toJSON() });
+  const figures = () => ({
+    ...relay.stats(),
+    signalling: signalling.figures(),
+    downloads: downloads.figures(),
+    connections: { refusals: arrivals.refusals.toJSON() },
+    ownErrors: ownErrors.toJSON(),
+  });
   // Asked anew each time: a laptop changes its network.
   const addresses = (): string[] => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces()));
   listener.serve(
@@ -125,7 +131,8 @@ async function run(options: ServerOptions): Promise<void> {
 function relayOptionsOf({ public: isPublic, openCode, log: level }: ServerOptions) {
   const trouble = log.about('the relay');
   return {
-    onTrouble: (error: unknown) => trouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    onTrouble: (error: unknown) =>
+      trouble(`The relay met an error of its own and goes on. Please report it: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     limits: isPublic ? PUBLIC_LIMITS : DEFAULT_LIMITS,
     openCode: (defaultRoomKey: string) => openCodeFor({ isPublic, openCode }, defaultRoomKey),
     ...(level === 'trace' ? { onStep: sayStep } : {}),
@@ -145,7 +152,10 @@ function recordsOf({ dataDir, moveDamagedStoreAside }: ServerOptions): () => Key
 function gatewaysOf({ pingMs, forwards, outbound, outboundRooms, tap }: ServerOptions, said: (line: string) => void): RoomGateways {
   return new RoomGateways({
     clock: systemClock,
-    pingMs, forwards, outbound, outboundRooms,
+    pingMs,
+    forwards,
+    outbound,
+    outboundRooms,
     // Always this machine alone, whoever may load the page: a guest's ports are not the network's business.
     forwardAddress: '127.0.0.1',
     learnNeighbours: (room) => tap !== null && room === DEFAULT_ROOM,
@@ -165,7 +175,13 @@ function announce(options: ServerOptions, port: number, relay: Relay): void {
   const roomPath = `/#${relay.defaultRoomKey}`;
   const ownerPath = `${roomPath}&owner=${relay.defaultOwnerSecret}`;
   for (const line of exposureNotice({ host, port, secure, behindProxy }, { roomPath, ownerPath }, outsideAddresses(networkInterfaces()))) say(line);
-  if (options.public) for (const line of publicNotice({ ...options, forwards: options.forwards.length, openCode: openCodeFor({ isPublic: true, openCode: options.openCode }, relay.defaultRoomKey) })) say(line);
+  if (options.public)
+    for (const line of publicNotice({
+      ...options,
+      forwards: options.forwards.length,
+      openCode: openCodeFor({ isPublic: true, openCode: options.openCode }, relay.defaultRoomKey),
+    }))
+      say(line);
   say(`TabMotion is ready: ${origin(secure, displayHost(host), port)}${roomPath}`);
 }
 
@@ -259,7 +275,12 @@ try {
   if (parsed.kind === 'help') say(HELP);
   else await run(parsed.options);
 } catch (error) {
-  const expected = error instanceof OptionError || error instanceof ListenError || error instanceof DataDirectoryError || error instanceof GuestError || error instanceof StoreRefusal;
+  const expected =
+    error instanceof OptionError ||
+    error instanceof ListenError ||
+    error instanceof DataDirectoryError ||
+    error instanceof GuestError ||
+    error instanceof StoreRefusal;
   const sentence = error instanceof StoreRefusal ? error.sentence : expected ? error.message : sentenceForSystemError(error);
   complain(sentence ?? (error instanceof Error ? (error.stack ?? error.message) : String(error)));
   process.exit(sentence === null ? 1 : 2);

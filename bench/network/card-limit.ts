@@ -56,7 +56,7 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
   /** While frames are counted, only the guest's question for the gateway's address is answered. */
   let counted: { bytes: number; sizes: number[]; first: number; last: number } | null = null;
   const listening = network.onFrame((frame) => {
-    if (counted === null || ((frame[12] ?? 0) << 8 | (frame[13] ?? 0)) === ETHERTYPE_ARP) {
+    if (counted === null || (((frame[12] ?? 0) << 8) | (frame[13] ?? 0)) === ETHERTYPE_ARP) {
       gateway.receive(frame.slice());
       return;
     }
@@ -68,7 +68,11 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
   });
   try {
     await guest.begin();
-    await guest.agent.ask(`identity mac=${MAC} hostname=pc ip=${IP}/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=${Date.now()} seed=${'cd'.repeat(64)} password=x`, 'ok identity', GUEST_LIMIT_MS);
+    await guest.agent.ask(
+      `identity mac=${MAC} hostname=pc ip=${IP}/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=${Date.now()} seed=${'cd'.repeat(64)} password=x`,
+      'ok identity',
+      GUEST_LIMIT_MS,
+    );
     await guest.agent.printed('event services', GUEST_LIMIT_MS);
     await guest.shell(serveCommand(mebibytes));
 
@@ -92,7 +96,10 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
       }
       counted = null;
     }
-    const [sink, source] = [await gateway.addForward({ vmId: 'vm', hostPort: 0, guestPort: SINK_PORT }), await gateway.addForward({ vmId: 'vm', hostPort: 0, guestPort: SOURCE_PORT })];
+    const [sink, source] = [
+      await gateway.addForward({ vmId: 'vm', hostPort: 0, guestPort: SINK_PORT }),
+      await gateway.addForward({ vmId: 'vm', hostPort: 0, guestPort: SOURCE_PORT }),
+    ];
     const tcp = await transferRates({ sink: sink.hostPort, source: source.hostPort }, mebibytes, runs);
     return { frames: { toGuest, fromGuest }, guestFrameBytes: sizes[0] ?? 0, tcp };
   } finally {

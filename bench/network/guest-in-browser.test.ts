@@ -16,7 +16,13 @@ it('counts a ping to a migration if it was under way at any time of it', () => {
 });
 
 it('counts a lost ping as lost, and never as a time', () => {
-  const { migrating, slowestMs } = sortPings([{ at: 5000, rttMs: null }, { at: 150, rttMs: 7 }], [{ begin: 100, end: 200 }]);
+  const { migrating, slowestMs } = sortPings(
+    [
+      { at: 5000, rttMs: null },
+      { at: 150, rttMs: 7 },
+    ],
+    [{ begin: 100, end: 200 }],
+  );
   expect(migrating).toMatchObject({ pings: 2, lost: 1, maxMs: 7 });
   expect(slowestMs).toEqual([7]);
 });

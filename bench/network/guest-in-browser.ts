@@ -23,7 +23,8 @@ export async function browserTransfers(browser: Browser, server: ServerProcess, 
     const { id } = await tab.runningVm();
     await tab.waitForPrompt(id);
     await tab.run(id, serveCommand(mebibytes), PREPARE_LIMIT_MS);
-    const forward = (guestPort: number): Promise<number> => tab.page.evaluate(async ([vm, port]) => (await window.tabmotion.addForward(vm, port)).hostPort, [id, guestPort] as const);
+    const forward = (guestPort: number): Promise<number> =>
+      tab.page.evaluate(async ([vm, port]) => (await window.tabmotion.addForward(vm, port)).hostPort, [id, guestPort] as const);
     return await transferRates({ sink: await forward(SINK_PORT), source: await forward(SOURCE_PORT) }, mebibytes, runs);
   } finally {
     await context.close();
@@ -116,7 +117,13 @@ export function sortPings(samples: readonly PingSample[], spans: readonly Span[]
 
 function roundTrips(samples: readonly PingSample[]): RoundTrips {
   const answered = samples.flatMap(({ rttMs }) => (rttMs === null ? [] : [rttMs]));
-  return { pings: samples.length, lost: samples.length - answered.length, p50Ms: percentile(answered, 50), p99Ms: percentile(answered, 99), maxMs: percentile(answered, 100) };
+  return {
+    pings: samples.length,
+    lost: samples.length - answered.length,
+    p50Ms: percentile(answered, 50),
+    p99Ms: percentile(answered, 99),
+    maxMs: percentile(answered, 100),
+  };
 }
 
 interface PingStore {

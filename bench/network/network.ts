@@ -37,9 +37,14 @@ async function transferTable(browser: Browser, server: ServerProcess, { transfer
   const row = (name: string, { toGuest, fromGuest }: TransferRates): string[] => [name, spread(toGuest, 1), spread(fromGuest, 1)];
   const limits = await measured('the limits of the emulated card', async () => {
     const { frames, guestFrameBytes, tcp } = await cardLimits(transferMib, runs);
-    return [row(`v86's card alone, frames of ${guestFrameBytes} bytes injected (Node)`, frames), row("TCP, gateway directly at v86's card, no relay (Node)", tcp)];
+    return [
+      row(`v86's card alone, frames of ${guestFrameBytes} bytes injected (Node)`, frames),
+      row("TCP, gateway directly at v86's card, no relay (Node)", tcp),
+    ];
   });
-  const whole = await measured('the port forward', async () => [row('TCP, port forward, guest in Chromium', await browserTransfers(browser, server, transferMib, runs))]);
+  const whole = await measured('the port forward', async () => [
+    row('TCP, port forward, guest in Chromium', await browserTransfers(browser, server, transferMib, runs)),
+  ]);
   const version = qemuVersion();
   const qemu =
     version === null
@@ -49,7 +54,13 @@ async function transferTable(browser: Browser, server: ServerProcess, { transfer
 }
 
 async function relayTable({ runs }: NetworkSizes): Promise<string> {
-  const row = (name: string, speed: RelaySpeed): string[] => [name, spread(speed.framesPerSecond), spread(speed.megabytesPerSecond, 1), spread(speed.p50Ms, 2), spread(speed.p99Ms, 2)];
+  const row = (name: string, speed: RelaySpeed): string[] => [
+    name,
+    spread(speed.framesPerSecond),
+    spread(speed.megabytesPerSecond, 1),
+    spread(speed.p50Ms, 2),
+    spread(speed.p99Ms, 2),
+  ];
   const rows = await measured('the relay', async () => {
     const { full, single } = await relaySpeeds(runs);
     return [row('1514 bytes, 256 on their way', full), row('98 bytes, one at a time', single)];
@@ -69,11 +80,21 @@ async function pingTable(browser: Browser, { migrations }: NetworkSizes): Promis
   const rows = await measured('pings over switchovers', async () => {
     const { migrating, resting, slowestMs, pauseMs } = await switchoverPings(browser, migrations);
     const row = (name: string, trips: RoundTrips, slowest: string, pause: string): string[] => [
-      name, String(trips.pings), String(trips.lost), trips.p50Ms.toFixed(1), trips.p99Ms.toFixed(1), trips.maxMs.toFixed(1), slowest, pause,
+      name,
+      String(trips.pings),
+      String(trips.lost),
+      trips.p50Ms.toFixed(1),
+      trips.p99Ms.toFixed(1),
+      trips.maxMs.toFixed(1),
+      slowest,
+      pause,
     ];
     return [row(`during ${migrations} migrations`, migrating, spread(slowestMs, 1), spread(pauseMs, 1)), row('between them', resting, '', '')];
   });
-  return tableWithGaps(["gateway's ping every 10 ms", 'pings', 'lost', 'RTT p50, ms', 'p99, ms', 'maximum, ms', 'slowest of each migration, ms', 'pause, ms'], [rows]);
+  return tableWithGaps(
+    ["gateway's ping every 10 ms", 'pings', 'lost', 'RTT p50, ms', 'p99, ms', 'maximum, ms', 'slowest of each migration, ms', 'pause, ms'],
+    [rows],
+  );
 }
 
 type Rows = readonly (readonly string[])[];

@@ -28,14 +28,34 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
   const folder = await mkdtemp(join(tmpdir(), 'tabmotion-qemu-'));
   const [sink, source] = [await freePort(), await freePort()];
   const [consolePath, agentPath] = [join(folder, 'console'), join(folder, 'agent')];
-  const child = spawn(PROGRAM, [
-    '-accel', 'tcg', '-cpu', 'pentium3', '-m', String(manifest.memoryBytes / 1024 / 1024), '-nodefaults', '-vga', 'std', '-display', 'none', '-no-reboot',
-    '-drive', `file=${artefactPath(directory, manifest.disk)},format=raw,if=ide,snapshot=on`,
-    '-serial', `unix:${consolePath},server=on,wait=off`,
-    '-serial', `unix:${agentPath},server=on,wait=off`,
-    '-netdev', `user,id=lan,hostfwd=tcp:127.0.0.1:${sink}-:${SINK_PORT},hostfwd=tcp:127.0.0.1:${source}-:${SOURCE_PORT}`,
-    '-device', `virtio-net-pci,netdev=lan,mac=${MAC},romfile=`,
-  ], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TMPDIR: folder } });
+  const child = spawn(
+    PROGRAM,
+    [
+      '-accel',
+      'tcg',
+      '-cpu',
+      'pentium3',
+      '-m',
+      String(manifest.memoryBytes / 1024 / 1024),
+      '-nodefaults',
+      '-vga',
+      'std',
+      '-display',
+      'none',
+      '-no-reboot',
+      '-drive',
+      `file=${artefactPath(directory, manifest.disk)},format=raw,if=ide,snapshot=on`,
+      '-serial',
+      `unix:${consolePath},server=on,wait=off`,
+      '-serial',
+      `unix:${agentPath},server=on,wait=off`,
+      '-netdev',
+      `user,id=lan,hostfwd=tcp:127.0.0.1:${sink}-:${SINK_PORT},hostfwd=tcp:127.0.0.1:${source}-:${SOURCE_PORT}`,
+      '-device',
+      `virtio-net-pci,netdev=lan,mac=${MAC},romfile=`,
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, TMPDIR: folder } },
+  );
   let complaints = '';
   child.stderr.on('data', (data: Buffer) => (complaints += data.toString()));
   const ended = once(child, 'exit');
@@ -48,10 +68,14 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
     const agent = await openLine(agentPath);
     lines.push(agent);
     const heard = (line: Line, what: string): Promise<unknown> =>
-      pollFor(`${JSON.stringify(what)} from the guest in QEMU`, () => {
-        if (child.exitCode !== null) throw new Error('QEMU ended.');
-        return line.text().includes(what);
-      }, BOOT_LIMIT_MS);
+      pollFor(
+        `${JSON.stringify(what)} from the guest in QEMU`,
+        () => {
+          if (child.exitCode !== null) throw new Error('QEMU ended.');
+          return line.text().includes(what);
+        },
+        BOOT_LIMIT_MS,
+      );
     await heard(agent, 'event ready');
     agent.write(`identity mac=${MAC} hostname=pc ip=10.0.2.15/24 gateway=10.0.2.2 dns=10.0.2.3 time=${Date.now()} seed=${'cd'.repeat(64)} password=x\n`);
     await heard(agent, 'ok identity');
@@ -62,7 +86,10 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
     await heard(console, DONE);
     return await transferRates({ sink, source }, mebibytes, runs);
   } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\nQEMU: ${complaints.trim() || '(nothing)'}\nThe guest: ${lines[0]?.text().slice(-500) ?? '(nothing)'}`, { cause: error });
+    throw new Error(
+      `${error instanceof Error ? error.message : String(error)}\nQEMU: ${complaints.trim() || '(nothing)'}\nThe guest: ${lines[0]?.text().slice(-500) ?? '(nothing)'}`,
+      { cause: error },
+    );
   } finally {
     for (const line of lines) line.close();
     kill();
@@ -80,10 +107,14 @@ interface Line {
 
 /** A serial port of the machine; QEMU makes the socket as it starts. */
 async function openLine(path: string): Promise<Line> {
-  const socket = await pollFor(`QEMU to open ${path}`, () => new Promise<Socket | null>((resolve) => {
-    const tried = connect(path, () => resolve(tried));
-    tried.once('error', () => resolve(null));
-  }));
+  const socket = await pollFor(
+    `QEMU to open ${path}`,
+    () =>
+      new Promise<Socket | null>((resolve) => {
+        const tried = connect(path, () => resolve(tried));
+        tried.once('error', () => resolve(null));
+      }),
+  );
   let text = '';
   socket.on('data', (data: Buffer) => (text += data.toString()));
   socket.on('error', () => undefined);

@@ -67,7 +67,12 @@ async function startRelay(): Promise<RelayUnderTest> {
   const child = fork(fileURLToPath(new URL('relay-process.ts', import.meta.url)), { execArgv: ['--expose-gc', '--import', 'tsx'] });
   const ended = once(child, 'exit');
   const answer = async (): Promise<unknown> => {
-    const [message] = (await Promise.race([once(child, 'message'), ended.then(() => { throw new Error('The relay process ended.'); })])) as [unknown];
+    const [message] = (await Promise.race([
+      once(child, 'message'),
+      ended.then(() => {
+        throw new Error('The relay process ended.');
+      }),
+    ])) as [unknown];
     return message;
   };
   const ready = (await answer()) as RelayReady;

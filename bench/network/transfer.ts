@@ -63,10 +63,10 @@ async function download(port: number, bytes: number): Promise<number> {
 async function upload(port: number, bytes: number): Promise<number> {
   const begun = performance.now();
   const { text } = await exchange(port, bytes, () => 0);
-  if (!text.includes(`${bytes / BLOCK.length}+0 records in`)) throw new Error(`The guest took something else than ${bytes} bytes: ${JSON.stringify(text.slice(0, 200))}`);
+  if (!text.includes(`${bytes / BLOCK.length}+0 records in`))
+    throw new Error(`The guest took something else than ${bytes} bytes: ${JSON.stringify(text.slice(0, 200))}`);
   return performance.now() - begun;
 }
-
 
 /** Sends so many bytes, if any, ends its half, and reads until the other end does the same; text is kept of uploads only. */
 function exchange(port: number, uploadBytes: number | null, weigh: (data: Buffer) => number): Promise<{ length: number; text: string }> {

@@ -40,5 +40,9 @@ export function refusedAs(name: string, before: Figures, after: Figures): Verdic
 
 /** That the server's memory grew by no more than `limitMiB`. */
 export function grewLittle(beforeMiB: number, peakMiB: number, limitMiB: number): Verdict {
-  return { claim: `memory grows by less than ${limitMiB} MiB`, holds: peakMiB - beforeMiB < limitMiB, figures: `${beforeMiB.toFixed(0)} to ${peakMiB.toFixed(0)} MiB` };
+  return {
+    claim: `memory grows by less than ${limitMiB} MiB`,
+    holds: peakMiB - beforeMiB < limitMiB,
+    figures: `${beforeMiB.toFixed(0)} to ${peakMiB.toFixed(0)} MiB`,
+  };
 }

@@ -94,12 +94,14 @@ async function together(server: SoakedServer): Promise<readonly Verdict[]> {
     await quietFor(quiet, QUIET_MS);
     const held = server.held();
     const end = performance.now() + durationMs;
-    await Promise.all(ATTACKS.map(async (what, number) => {
-      while (performance.now() < end && server.lives()) {
-        await attack(server, what, number, 'short');
-        await sleep(1000);
-      }
-    }));
+    await Promise.all(
+      ATTACKS.map(async (what, number) => {
+        while (performance.now() < end && server.lives()) {
+          await attack(server, what, number, 'short');
+          await sleep(1000);
+        }
+      }),
+    );
     const during = await quiet.figures();
     await sleep(REST_MS);
     return [wentOn(during), ...gaveBack(held, server.held(), cold), await newRoomOpens(server)];

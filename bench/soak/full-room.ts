@@ -30,7 +30,13 @@ export async function fullRoom(server: SoakedServer, hosts = HOSTS, measuredMs =
     await sleep(measuredMs);
     const perSecond = (messages * 1000) / measuredMs;
     const everyPingToEveryHost = hosts * hosts * PINGS_PER_SECOND;
-    return [{ claim: 'ping messages do not grow as hosts × VMs', holds: perSecond <= 2 * hosts * PINGS_PER_SECOND, figures: `${perSecond.toFixed(0)} a second to ${hosts} hosts; each ping to each host would be ${everyPingToEveryHost}` }];
+    return [
+      {
+        claim: 'ping messages do not grow as hosts × VMs',
+        holds: perSecond <= 2 * hosts * PINGS_PER_SECOND,
+        figures: `${perSecond.toFixed(0)} a second to ${hosts} hosts; each ping to each host would be ${everyPingToEveryHost}`,
+      },
+    ];
   } finally {
     open.dispose();
   }

@@ -8,10 +8,18 @@ import type { RoomHost, RoomVm, Stranger } from './stranger.ts';
 export async function handOver(stranger: Stranger, vm: RoomVm, from: RoomHost, to: RoomHost, migration: string, open: DisposableBag): Promise<RoomVm> {
   const migrationId = migration as MigrationId;
   const source = vm.port.sourceLease(migrationId, to.credentials.hostId);
-  const target = open.add(attachTarget({
-    url: `${stranger.origin}/relay/port`, credentials: to.credentials, openSocket: stranger.openSocket, nic: vm.nic,
-    vmId: vm.vm.vmId as VmId, epoch: vm.port.epoch, migrationId, fromHostId: from.credentials.hostId,
-  }));
+  const target = open.add(
+    attachTarget({
+      url: `${stranger.origin}/relay/port`,
+      credentials: to.credentials,
+      openSocket: stranger.openSocket,
+      nic: vm.nic,
+      vmId: vm.vm.vmId as VmId,
+      epoch: vm.port.epoch,
+      migrationId,
+      fromHostId: from.credentials.hostId,
+    }),
+  );
   const lease = target.targetLease();
   await lease.probe();
   await source.hold();

@@ -45,7 +45,8 @@ export function stayedQuiet(before: QuietFigures, during: QuietFigures): readonl
 /** While every attack goes on at once, the machine itself is short of time; nothing of a room that is not theirs may be lost. */
 export function wentOn(during: QuietFigures): Verdict {
   return {
-    claim: 'a quiet room loses no ping', holds: during.pings > 0 && during.messages > 0 && during.lostPings === 0,
+    claim: 'a quiet room loses no ping',
+    holds: during.pings > 0 && during.messages > 0 && during.lostPings === 0,
     figures: `${during.lostPings} of ${during.pings + during.lostPings} lost, p99 ${during.pingP99?.toFixed(1) ?? 'none'} ms; messages ${during.messageP99?.toFixed(1) ?? 'none'} ms`,
   };
 }
@@ -53,8 +54,16 @@ export function wentOn(during: QuietFigures): Verdict {
 /** What the server holds once the attackers have gone. `coldMiB`: its memory before anybody came, for the figures. */
 export function gaveBack(before: Held, after: Held, coldMiB: number | null = null): readonly Verdict[] {
   return [
-    { claim: `memory within ${MEMORY_FACTOR} times`, holds: after.memoryMiB <= MEMORY_FACTOR * before.memoryMiB, figures: `${before.memoryMiB.toFixed(0)} to ${after.memoryMiB.toFixed(0)} MiB${coldMiB === null ? '' : `; ${coldMiB.toFixed(0)} as it started`}` },
-    { claim: 'descriptors as before', holds: after.descriptors <= before.descriptors + DESCRIPTORS_OF_ITS_OWN, figures: `${before.descriptors} to ${after.descriptors}` },
+    {
+      claim: `memory within ${MEMORY_FACTOR} times`,
+      holds: after.memoryMiB <= MEMORY_FACTOR * before.memoryMiB,
+      figures: `${before.memoryMiB.toFixed(0)} to ${after.memoryMiB.toFixed(0)} MiB${coldMiB === null ? '' : `; ${coldMiB.toFixed(0)} as it started`}`,
+    },
+    {
+      claim: 'descriptors as before',
+      holds: after.descriptors <= before.descriptors + DESCRIPTORS_OF_ITS_OWN,
+      figures: `${before.descriptors} to ${after.descriptors}`,
+    },
     { claim: 'listeners as before', holds: after.listeners <= before.listeners, figures: `${before.listeners} to ${after.listeners}` },
   ];
 }

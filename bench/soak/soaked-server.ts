@@ -79,7 +79,12 @@ function held(pid: number): Held {
   const memory = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   const open = readdirSync(`/proc/${pid}/fd`);
   const sockets = new Set(open.map((descriptor) => socketOf(`/proc/${pid}/fd/${descriptor}`)));
-  const rows = ['tcp', 'tcp6'].flatMap((table) => readFileSync(`/proc/${pid}/net/${table}`, 'utf8').split('\n').slice(1).map((row) => row.trim().split(/\s+/)));
+  const rows = ['tcp', 'tcp6'].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((row) => row.trim().split(/\s+/)),
+  );
   return {
     memoryMiB: Number(memory) / 1024,
     descriptors: open.length,

@@ -83,10 +83,14 @@ export class Stranger {
   async host(room: string, hostId: string, open: DisposableBag): Promise<RoomHost> {
     const credentials = { room: room as RoomName, key: keyOf(room), hostId: hostId as HostId, hostToken: tokenOf(hostId) };
     const client = open.add(connectHost({ url: `${this.origin}/relay/host`, ...credentials, name: hostId, openSocket: this.openSocket }));
-    await pollFor(`host ${hostId} of room ${room} to be connected`, () => {
-      if (client.state.kind === 'refused') throw new Error(client.state.reason);
-      return client.state.kind === 'connected';
-    }, OPEN_LIMIT_MS);
+    await pollFor(
+      `host ${hostId} of room ${room} to be connected`,
+      () => {
+        if (client.state.kind === 'refused') throw new Error(client.state.reason);
+        return client.state.kind === 'connected';
+      },
+      OPEN_LIMIT_MS,
+    );
     return { client, credentials };
   }
 
@@ -100,7 +104,16 @@ export class Stranger {
   }
 
   port(host: RoomHost, vmId: string, epoch: number, nic: PortNic, open: DisposableBag): OwnerPort {
-    return open.add(attachOwner({ url: `${this.origin}/relay/port`, credentials: host.credentials, openSocket: this.openSocket, vmId: vmId as VmId, epoch: epoch as LeaseEpoch, nic }));
+    return open.add(
+      attachOwner({
+        url: `${this.origin}/relay/port`,
+        credentials: host.credentials,
+        openSocket: this.openSocket,
+        vmId: vmId as VmId,
+        epoch: epoch as LeaseEpoch,
+        nic,
+      }),
+    );
   }
 
   /** A raw connection that says this and then reads nothing by itself. */
@@ -114,7 +127,10 @@ export class Stranger {
   }
 
   /** Status of the answer, and its text. */
-  ask(path: string, { method = 'GET', headers = {}, body = '' }: { method?: string; headers?: Readonly<Record<string, string>>; body?: string } = {}): Promise<{ status: number; text: string }> {
+  ask(
+    path: string,
+    { method = 'GET', headers = {}, body = '' }: { method?: string; headers?: Readonly<Record<string, string>>; body?: string } = {},
+  ): Promise<{ status: number; text: string }> {
     return new Promise((resolve, reject) => {
       const asked = request(this.origin + path, { method, headers: { ...headers }, localAddress: this.address }, (answer) => {
         let text = '';

@@ -24,7 +24,7 @@ export async function paleTexts(page: Page): Promise<PaleText[]> {
   const { nodeIds } = await devtools.send('DOM.querySelectorAll', { nodeId: root.nodeId, selector: 'button, a, summary, input, select, textarea' });
   for (const state of STATES) {
     await force(devtools, nodeIds, [state]);
-    found.push(...await measure(page, state));
+    found.push(...(await measure(page, state)));
   }
   await force(devtools, nodeIds, []);
   await page.evaluate(() => {
@@ -33,7 +33,7 @@ export async function paleTexts(page: Page): Promise<PaleText[]> {
       one.dataset['enabledBefore'] = '';
     }
   });
-  found.push(...await measure(page, 'disabled'));
+  found.push(...(await measure(page, 'disabled')));
   await page.evaluate(() => {
     for (const one of document.querySelectorAll<HTMLButtonElement | HTMLInputElement>('[data-enabled-before]')) {
       one.disabled = false;
@@ -78,7 +78,8 @@ async function measure(page: Page, state: string): Promise<PaleText[]> {
       const linear = (value: number): number => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
       return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
     };
-    const opacityOf = (element: Element | null): number => (element === null ? 1 : Number(getComputedStyle(element).opacity) * opacityOf(element.parentElement));
+    const opacityOf = (element: Element | null): number =>
+      element === null ? 1 : Number(getComputedStyle(element).opacity) * opacityOf(element.parentElement);
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     const pale: { text: string; where: string; ratio: number }[] = [];
     for (let node = texts.nextNode(); node !== null; node = texts.nextNode()) {
@@ -98,7 +99,8 @@ async function measure(page: Page, state: string): Promise<PaleText[]> {
       const ink = over(colour(getComputedStyle(element).color), ground, opacityOf(element));
       const [light, dark] = [luminance(ink), luminance(ground)].sort((one, other) => other - one) as [number, number];
       const ratio = (light + 0.05) / (dark + 0.05);
-      if (ratio < enough) pale.push({ text: text.slice(0, 60), where: `${element.tagName.toLowerCase()}.${element.className}`, ratio: Math.round(ratio * 100) / 100 });
+      if (ratio < enough)
+        pale.push({ text: text.slice(0, 60), where: `${element.tagName.toLowerCase()}.${element.className}`, ratio: Math.round(ratio * 100) / 100 });
     }
     return pale;
   }, ENOUGH);

@@ -26,11 +26,14 @@ export async function recordWorkers(page: Page): Promise<void> {
     window.Worker = class extends Inner {
       constructor(script: string | URL, options?: WorkerOptions) {
         super(script, options);
-        this.addEventListener('message', (event: MessageEvent<{ type?: string; data?: Uint8Array; printedAt?: number; progress?: { phase: MigrationPhase } }>) => {
-          const { type, data, printedAt = 0, progress } = event.data;
-          if (type === 'console') store.printedHere.push({ at: printedAt, data: new TextDecoder().decode(data) });
-          if (type === 'progress' && progress !== undefined) store.phasesHere.push(progress.phase);
-        });
+        this.addEventListener(
+          'message',
+          (event: MessageEvent<{ type?: string; data?: Uint8Array; printedAt?: number; progress?: { phase: MigrationPhase } }>) => {
+            const { type, data, printedAt = 0, progress } = event.data;
+            if (type === 'console') store.printedHere.push({ at: printedAt, data: new TextDecoder().decode(data) });
+            if (type === 'progress' && progress !== undefined) store.phasesHere.push(progress.phase);
+          },
+        );
       }
     };
   });
@@ -64,6 +67,10 @@ export function badPagesIn(...tabs: (readonly Piece[])[]): number[] {
 }
 
 function numbers(tabs: readonly (readonly Piece[])[], pattern: RegExp): number[] {
-  const printed = tabs.flat().sort((a, b) => a.at - b.at).map(({ data }) => data).join('');
+  const printed = tabs
+    .flat()
+    .sort((a, b) => a.at - b.at)
+    .map(({ data }) => data)
+    .join('');
   return [...printed.matchAll(pattern)].map((match) => Number(match[1]));
 }

@@ -67,7 +67,11 @@ export async function createDistantNetwork(): Promise<DistantNetwork> {
   try {
     const program = join(folder, 'distance-router');
     await run('gcc', ['-O2', '-o', program, SOURCE]);
-    router = spawn(program, computers.map(({ device, address }) => `${device}=${address}`), { stdio: ['pipe', 'pipe', 'inherit'] });
+    router = spawn(
+      program,
+      computers.map(({ device, address }) => `${device}=${address}`),
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
     let printed = '';
     router.stdout?.on('data', (chunk: Buffer) => (printed += chunk.toString()));
     await pollFor('the router to be up', () => printed.startsWith('up'));

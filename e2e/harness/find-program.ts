@@ -11,7 +11,11 @@ export interface Wanted {
 }
 
 /** The path of an installed program, or null. Throws if the variable names something that cannot be run. */
-export function findProgram({ variable, names, places }: Wanted, environment: Readonly<Record<string, string | undefined>> = process.env, runs: (path: string) => boolean = isProgram): string | null {
+export function findProgram(
+  { variable, names, places }: Wanted,
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  runs: (path: string) => boolean = isProgram,
+): string | null {
   const told = environment[variable];
   if (told !== undefined && told !== '') {
     if (runs(told)) return told;

@@ -38,7 +38,11 @@ export function firefoxObstacle(): string | null {
 }
 
 function findFirefox(): string | null {
-  return findProgram({ variable: 'FIREFOX_PATH', names: ['firefox-esr', 'firefox'], places: ['/usr/bin/firefox-esr', '/Applications/Firefox.app/Contents/MacOS/firefox'] });
+  return findProgram({
+    variable: 'FIREFOX_PATH',
+    names: ['firefox-esr', 'firefox'],
+    places: ['/usr/bin/firefox-esr', '/Applications/Firefox.app/Contents/MacOS/firefox'],
+  });
 }
 
 /** A Firefox without a window, with a profile of its own that goes with it. */
@@ -46,9 +50,17 @@ export async function launchFirefox(): Promise<Firefox> {
   const program = findFirefox();
   if (program === null) throw new Error(firefoxObstacle() ?? '');
   const profile = await mkdtemp(join(tmpdir(), 'tabmotion-firefox-'));
-  await writeFile(join(profile, 'user.js'), Object.entries(PREFERENCES).map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`).join(''));
+  await writeFile(
+    join(profile, 'user.js'),
+    Object.entries(PREFERENCES)
+      .map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`)
+      .join(''),
+  );
   // A process group of its own: its content processes go with it.
-  const child = spawn(program, ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile, 'about:blank'], { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(program, ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile, 'about:blank'], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
   let output = '';
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const close = async (): Promise<void> => {
@@ -56,10 +68,14 @@ export async function launchFirefox(): Promise<Firefox> {
     await rm(profile, { recursive: true, force: true });
   };
   try {
-    const address = await pollFor('Firefox to listen', () => {
-      if (child.exitCode !== null) throw new Error(`Firefox ended with status ${child.exitCode}`);
-      return /WebDriver BiDi listening on (ws:\S+)/.exec(output)?.[1];
-    }, START_LIMIT_MS);
+    const address = await pollFor(
+      'Firefox to listen',
+      () => {
+        if (child.exitCode !== null) throw new Error(`Firefox ended with status ${child.exitCode}`);
+        return /WebDriver BiDi listening on (ws:\S+)/.exec(output)?.[1];
+      },
+      START_LIMIT_MS,
+    );
     const connection = await BidiConnection.open(`${address}/session`);
     await connection.send('session.new', { capabilities: {} });
     await connection.send('session.subscribe', { events: ['log.entryAdded'] });

@@ -29,7 +29,7 @@ export class HostPage extends ScriptedTab {
 
   /** Its workers, but for the one whose machine only stands ready. */
   async vmWorkers(): Promise<number> {
-    return this.page.workers().length - (await this.hasStandby() ? 1 : 0);
+    return this.page.workers().length - ((await this.hasStandby()) ? 1 : 0);
   }
 
   async open(address: string): Promise<void> {

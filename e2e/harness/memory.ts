@@ -78,7 +78,13 @@ export interface Growth {
 export function growth(before: HeapBytes, after: HeapBytes): Growth {
   const grown = [...after].map(([kind, bytes]) => ({ kind, bytes: bytes - (before.get(kind) ?? 0) }));
   grown.sort((one, other) => other.bytes - one.bytes);
-  return { bytes: total(after) - total(before), text: grown.slice(0, 5).map(({ kind, bytes }) => `${kind} ${bytes}`).join(', ') };
+  return {
+    bytes: total(after) - total(before),
+    text: grown
+      .slice(0, 5)
+      .map(({ kind, bytes }) => `${kind} ${bytes}`)
+      .join(', '),
+  };
 }
 
 function total(held: HeapBytes): number {

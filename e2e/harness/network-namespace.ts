@@ -37,7 +37,9 @@ export async function namespaceObstacle(): Promise<string | null> {
     return null;
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    return missing ? 'the program `ip` is not installed (Debian: iproute2)' : 'this user may not make a network namespace (run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN)';
+    return missing
+      ? 'the program `ip` is not installed (Debian: iproute2)'
+      : 'this user may not make a network namespace (run as root, or with CAP_NET_ADMIN and CAP_SYS_ADMIN)';
   }
 }
 

@@ -58,14 +58,18 @@ export class ScriptedTab {
 
   /** Waits until the page, which is being loaded, has joined its room. */
   async waitUntilReady(): Promise<void> {
-    await pollFor(`window.tabmotion to be ready in ${this.label}`, async () => {
-      const ready = this.script.evaluate(async () => {
-        if (!('tabmotion' in window)) return false;
-        await window.tabmotion.ready;
-        return true;
-      });
-      return ready;
-    }, READY_LIMIT_MS);
+    await pollFor(
+      `window.tabmotion to be ready in ${this.label}`,
+      async () => {
+        const ready = this.script.evaluate(async () => {
+          if (!('tabmotion' in window)) return false;
+          await window.tabmotion.ready;
+          return true;
+        });
+        return ready;
+      },
+      READY_LIMIT_MS,
+    );
   }
 
   /** Waits until the guest is loaded: from then on a VM can start here, or arrive. */
@@ -75,7 +79,11 @@ export class ScriptedTab {
 
   /** Waits until a migration to this host would go over WebRTC; until then it would take another link. */
   async waitForWebRtc(hostId: string): Promise<void> {
-    await pollFor(`${this.label} to have a WebRTC connection`, () => this.script.evaluate((other) => (window.tabmotion as Tab).view().links[other] === 'webrtc', hostId), LINK_LIMIT_MS);
+    await pollFor(
+      `${this.label} to have a WebRTC connection`,
+      () => this.script.evaluate((other) => (window.tabmotion as Tab).view().links[other] === 'webrtc', hostId),
+      LINK_LIMIT_MS,
+    );
   }
 
   async id(): Promise<string> {
@@ -97,7 +105,9 @@ export class ScriptedTab {
   /** The VM once this tab runs it; `vmId` undefined: whichever is first. */
   async runningVm(vmId?: string): Promise<TabMotionVm> {
     const self = await this.id();
-    return pollFor(`a running VM in ${this.label}`, async () => (await this.vms()).find((vm) => vm.hostId === self && vm.state === 'running' && (vmId === undefined || vm.id === vmId)));
+    return pollFor(`a running VM in ${this.label}`, async () =>
+      (await this.vms()).find((vm) => vm.hostId === self && vm.state === 'running' && (vmId === undefined || vm.id === vmId)),
+    );
   }
 
   async waitForHosts(count: number): Promise<TabMotionHost[]> {
@@ -128,7 +138,11 @@ export class ScriptedTab {
   }
 
   async waitForPrompt(vmId: string): Promise<void> {
-    await pollFor(`the prompt on the console of ${vmId} in ${this.label}`, async () => withoutControls(await this.consoleText(vmId)).trimEnd().endsWith(PROMPT.trimEnd()));
+    await pollFor(`the prompt on the console of ${vmId} in ${this.label}`, async () =>
+      withoutControls(await this.consoleText(vmId))
+        .trimEnd()
+        .endsWith(PROMPT.trimEnd()),
+    );
   }
 
   /** Waits until what the console printed (as far as it is kept) matches. */
@@ -142,14 +156,21 @@ export class ScriptedTab {
    */
   async run(vmId: string, command: string, limitMs = 60_000): Promise<CommandResult> {
     const mark = randomBytes(4).toString('hex');
-    await this.script.evaluate(([vm, name]) => {
-      const chunks: string[] = [];
-      const stop = window.tabmotion.console(vm).onData((text) => chunks.push(text));
-      (window.listening ??= {})[name] = { text: () => chunks.join(''), stop };
-    }, [vmId, mark] as const);
+    await this.script.evaluate(
+      ([vm, name]) => {
+        const chunks: string[] = [];
+        const stop = window.tabmotion.console(vm).onData((text) => chunks.push(text));
+        (window.listening ??= {})[name] = { text: () => chunks.join(''), stop };
+      },
+      [vmId, mark] as const,
+    );
     await this.type(vmId, `printf '<%s>\\n' ${mark}; eval '${command.replaceAll("'", `'\\''`)}'; printf '<%s/%s>\\n' ${mark} $?\n`);
     const whole = new RegExp(`<${mark}>\\r?\\n([\\s\\S]*?)<${mark}/(\\d+)>`);
-    const found = await pollFor(`the end of ${JSON.stringify(command)} in ${vmId}`, async () => whole.exec(await this.script.evaluate((name) => window.listening?.[name]?.text() ?? '', mark)), limitMs);
+    const found = await pollFor(
+      `the end of ${JSON.stringify(command)} in ${vmId}`,
+      async () => whole.exec(await this.script.evaluate((name) => window.listening?.[name]?.text() ?? '', mark)),
+      limitMs,
+    );
     await this.script.evaluate((name) => {
       window.listening?.[name]?.stop();
       delete window.listening?.[name];

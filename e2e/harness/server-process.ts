@@ -66,7 +66,14 @@ export interface ServerCommand {
 }
 
 /** Runs a command that starts a server, and waits for its ready line. */
-export async function followServer({ command, folder, environment, dataDir, startLimitMs, cleanUp = () => Promise.resolve() }: ServerCommand): Promise<ServerProcess> {
+export async function followServer({
+  command,
+  folder,
+  environment,
+  dataDir,
+  startLimitMs,
+  cleanUp = () => Promise.resolve(),
+}: ServerCommand): Promise<ServerProcess> {
   const [program = '', ...args] = command;
   const child = spawn(program, args, { cwd: folder, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -77,7 +84,11 @@ export async function followServer({ command, folder, environment, dataDir, star
   let address: string;
   try {
     // A server that ended will never be ready: no use in waiting for the limit.
-    const seen = await pollFor('the ready line of the server', () => readyAddress(output) ?? (child.exitCode === null ? null : { status: child.exitCode }), startLimitMs);
+    const seen = await pollFor(
+      'the ready line of the server',
+      () => readyAddress(output) ?? (child.exitCode === null ? null : { status: child.exitCode }),
+      startLimitMs,
+    );
     if (typeof seen !== 'string') throw new Error(`The server ended with status ${seen.status}`);
     address = seen;
   } catch (error) {

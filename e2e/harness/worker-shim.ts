@@ -25,7 +25,12 @@ export interface WorkerFault {
    * silence: nothing is sent to the other host any more, until the migration has ended. stall: the same, until it is to be cancelled; then what was held back is sent. cut: the channels to the other
    * host are closed. lose-relay: nothing passes between the worker and the relay any more, in either direction. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
    */
-  readonly what: { readonly type: 'silence' } | { readonly type: 'stall' } | { readonly type: 'cut' } | { readonly type: 'lose-relay' } | { readonly type: 'freeze'; readonly until: string };
+  readonly what:
+    | { readonly type: 'silence' }
+    | { readonly type: 'stall' }
+    | { readonly type: 'cut' }
+    | { readonly type: 'lose-relay' }
+    | { readonly type: 'freeze'; readonly until: string };
 }
 
 /** Call it before the page loads anything. */
@@ -134,7 +139,12 @@ function breakMigration({ faults = [] }: ShimOptions): void {
     tellPage(message, ...rest);
     const fault = faults[migration];
     const at = fault?.at;
-    const due = told.type === 'progress' && at !== undefined && 'phase' in at && told.progress?.phase === at.phase && (told.progress.bytesSent ?? 0) >= (at.bytesSent ?? 0);
+    const due =
+      told.type === 'progress' &&
+      at !== undefined &&
+      'phase' in at &&
+      told.progress?.phase === at.phase &&
+      (told.progress.bytesSent ?? 0) >= (at.bytesSent ?? 0);
     if (due && fault !== undefined && !struck) strike(fault);
     if (told.type !== 'report') return;
     silent = false;

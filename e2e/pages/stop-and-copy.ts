@@ -108,7 +108,10 @@ function receive(): void {
       state.set(part, at);
       at += part.length;
     }
-    void emulator.restore_state(state.buffer).then(() => emulator.run()).then(() => control.send(Uint8Array.of(1)));
+    void emulator
+      .restore_state(state.buffer)
+      .then(() => emulator.run())
+      .then(() => control.send(Uint8Array.of(1)));
   });
 }
 

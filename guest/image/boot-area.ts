@@ -128,5 +128,6 @@ function putWords(view: DataView, at: number, words: readonly number[]): void {
 }
 
 function mustFit(what: string, end: number, limit: number): void {
-  if (end > limit) throw new GuestError('unexpected-content', `The ${what} has grown to ${end} bytes and must end at ${limit}; guest/image/boot-area.ts has to make room.`);
+  if (end > limit)
+    throw new GuestError('unexpected-content', `The ${what} has grown to ${end} bytes and must end at ${limit}; guest/image/boot-area.ts has to make room.`);
 }

@@ -30,7 +30,12 @@ describe('ELF', () => {
     const names = Buffer.from('\0libc.so.6\0libz.so.1\0');
     const dynamic = Buffer.alloc(32);
     [1, 1, 5, 0x1234, 1, 11, 0, 0].forEach((word, index) => dynamic.writeUInt32LE(word, index * 4));
-    const file = tinyElf({ sections: [{ name: '.dynamic', content: dynamic }, { name: '.dynstr', content: names }] });
+    const file = tinyElf({
+      sections: [
+        { name: '.dynamic', content: dynamic },
+        { name: '.dynstr', content: names },
+      ],
+    });
     expect(neededLibraries(file, 'dropbear')).toEqual(['libc.so.6', 'libz.so.1']);
     expect(neededLibraries(tinyElf({}), 'static')).toEqual([]);
   });
@@ -38,11 +43,14 @@ describe('ELF', () => {
   it.each([
     ['something else', Buffer.from('#!/bin/sh\n'.padEnd(100))],
     ['a file that is cut off', tinyElf({}).subarray(0, 20)],
-    ['a 64-bit file', ((): Buffer => {
-      const file = tinyElf({});
-      file[4] = 2;
-      return file;
-    })()],
+    [
+      'a 64-bit file',
+      ((): Buffer => {
+        const file = tinyElf({});
+        file[4] = 2;
+        return file;
+      })(),
+    ],
     ['nothing to load', tinyElf({})],
   ])('refuses %s by name', (_, file) => {
     expect(() => flattenElf(file, 'the kernel')).toThrow(/the kernel (is not a 32-bit ELF file|has nothing to load)/);

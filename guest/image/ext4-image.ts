@@ -23,7 +23,9 @@ const TYPE_BITS = { folder: 0o040000, file: 0o100000 } as const;
 export async function makeExt4Image(tree: readonly TreeEntry[], bytes: number, file: string, scratch: string): Promise<void> {
   const extended = `hash_seed=${UUID},lazy_itable_init=0,lazy_journal_init=0,nodiscard,root_owner=0:0`;
   const options = ['-q', '-F', '-t', 'ext4', '-b', String(BLOCK_BYTES), '-I', '256', '-N', String(INODES), '-m', '0', '-J', `size=${JOURNAL_MIB}`];
-  await runCommand('mke2fs', [...options, '-O', FEATURES, '-U', UUID, '-E', extended, '-L', 'tabmotion', file, String(bytes / BLOCK_BYTES)], { env: ENVIRONMENT });
+  await runCommand('mke2fs', [...options, '-O', FEATURES, '-U', UUID, '-E', extended, '-L', 'tabmotion', file, String(bytes / BLOCK_BYTES)], {
+    env: ENVIRONMENT,
+  });
 
   const contents = join(scratch, 'contents');
   mkdirSync(contents, { recursive: true });

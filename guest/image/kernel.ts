@@ -13,7 +13,22 @@ const BOOT_MODULES = ['virtio_pci', 'net_failover'] as const;
 /** Once the identity is there. */
 const NETWORK_MODULES = ['virtio_net'] as const;
 /** Only on demand (modprobe). */
-const EXTRA_MODULES = ['loop', 'psmouse', 'evdev', 'tun', 'dummy', 'veth', 'bridge', 'isofs', 'vfat', 'nls_cp437', 'nls_ascii', 'squashfs', 'overlay', 'fuse'] as const;
+const EXTRA_MODULES = [
+  'loop',
+  'psmouse',
+  'evdev',
+  'tun',
+  'dummy',
+  'veth',
+  'bridge',
+  'isofs',
+  'vfat',
+  'nls_cp437',
+  'nls_ascii',
+  'squashfs',
+  'overlay',
+  'fuse',
+] as const;
 
 export interface KernelParts {
   readonly release: string;
@@ -97,14 +112,22 @@ class ModuleFolder {
 
   file(name: string): string {
     const file = this.files.get(name);
-    if (file === undefined) throw new GuestError('unexpected-content', `The kernel package has no module ${name}; guest/image/kernel.ts has to be adapted to this kernel.`);
+    if (file === undefined)
+      throw new GuestError('unexpected-content', `The kernel package has no module ${name}; guest/image/kernel.ts has to be adapted to this kernel.`);
     return file;
   }
 
   needs(name: string): string[] {
     const info = elfSection(readFileSync(this.file(name)), '.modinfo', `${name}.ko`)?.content;
-    const depends = new TextDecoder().decode(info ?? new Uint8Array(0)).split('\0').find((entry) => entry.startsWith('depends='));
-    return (depends ?? '').slice('depends='.length).split(',').filter((entry) => entry !== '').map(moduleName);
+    const depends = new TextDecoder()
+      .decode(info ?? new Uint8Array(0))
+      .split('\0')
+      .find((entry) => entry.startsWith('depends='));
+    return (depends ?? '')
+      .slice('depends='.length)
+      .split(',')
+      .filter((entry) => entry !== '')
+      .map(moduleName);
   }
 
   /** These modules and all they need, needed ones first. */

@@ -14,7 +14,7 @@ function decompress(block: Uint8Array): Uint8Array {
   const length = (start: number): number => {
     let sum = start;
     if (start !== 15) return sum;
-    for (let more = 255; more === 255; ) sum += more = byte();
+    for (let more = 255; more === 255;) sum += more = byte();
     return sum;
   };
   for (;;) {

@@ -4,12 +4,26 @@ import { join } from 'node:path';
 import { runCommand } from '../run-command.ts';
 import { LOADER_SECTOR } from './boot-area.ts';
 
-const COMPILE = ['-m32', '-march=i686', '-std=gnu11', '-ffreestanding', '-fno-pic', '-no-pie', '-fno-stack-protector', '-fno-asynchronous-unwind-tables', '-Wall', '-Wextra'];
+const COMPILE = [
+  '-m32',
+  '-march=i686',
+  '-std=gnu11',
+  '-ffreestanding',
+  '-fno-pic',
+  '-no-pie',
+  '-fno-stack-protector',
+  '-fno-asynchronous-unwind-tables',
+  '-Wall',
+  '-Wextra',
+];
 const LINK = ['-nostdlib', '-static', '-Wl,--build-id=none', '-Wl,-z,noseparate-code', '-Wl,-z,noexecstack', '-s'];
 
 /** Every source in guest/programs is a program of its own. */
 function programNames(guestFolder: string): string[] {
-  return readdirSync(join(guestFolder, 'programs')).filter((name) => name.endsWith('.c')).map((name) => name.slice(0, -2)).sort();
+  return readdirSync(join(guestFolder, 'programs'))
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => name.slice(0, -2))
+    .sort();
 }
 
 /** Fills `folder`: programs/NAME, agent, shell, init, mbr.bin, loader.bin. */

@@ -9,11 +9,13 @@ const distance = STRINGS_AT + strings.indexOf('\x1b[6n') - TABLE_AT;
 
 /** `lea distance(%ebx), %eax`, between other instructions. */
 function code(...references: number[]): Buffer {
-  return Buffer.concat(references.map((reference) => {
-    const instruction = Buffer.from([0x90, 0x8d, 0x83, 0, 0, 0, 0, 0xc3]);
-    instruction.writeInt32LE(reference, 3);
-    return instruction;
-  }));
+  return Buffer.concat(
+    references.map((reference) => {
+      const instruction = Buffer.from([0x90, 0x8d, 0x83, 0, 0, 0, 0, 0xc3]);
+      instruction.writeInt32LE(reference, 3);
+      return instruction;
+    }),
+  );
 }
 
 function busybox(text: Buffer, rodata = strings): Buffer {

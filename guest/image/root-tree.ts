@@ -88,7 +88,10 @@ function addLibraries(tree: FileTree, folder: string, wanted: readonly string[])
     const soname = name;
     const found = places.map((place) => join(place, soname)).find((path) => existsSync(path));
     if (found === undefined) {
-      throw new GuestError('unexpected-content', `A program of the guest needs the library ${soname}, which no package of guest/packages/package-list.ts contains.`);
+      throw new GuestError(
+        'unexpected-content',
+        `A program of the guest needs the library ${soname}, which no package of guest/packages/package-list.ts contains.`,
+      );
     }
     const content = readFileSync(realpathSync(found));
     tree.file(soname === LOADER ? `/lib/${LOADER}` : `${LIBRARY_FOLDER}/${soname}`, content, 0o755);
@@ -99,7 +102,10 @@ function addLibraries(tree: FileTree, folder: string, wanted: readonly string[])
 /** The commands a busybox binary contains: a run of names, each ended by a zero byte, the whole by an empty one. */
 function busyboxApplets(binary: Buffer): string[] {
   const start = binary.indexOf('\0[\0[[\0', 0, 'latin1') + 1;
-  const names = binary.subarray(start, binary.indexOf('\0\0', start, 'latin1')).toString('latin1').split('\0');
+  const names = binary
+    .subarray(start, binary.indexOf('\0\0', start, 'latin1'))
+    .toString('latin1')
+    .split('\0');
   if (start === 0 || names.length < LEAST_APPLETS || !names.includes('ash') || !names.every((name) => /^[\w[.-]+$/.test(name))) {
     throw new GuestError('unexpected-content', "busybox' list of commands was not found in its binary; guest/image/root-tree.ts has to learn where it is.");
   }
@@ -119,7 +125,17 @@ function addModules(tree: FileTree, { kernel, kernelFolder }: RootParts): void {
   // modules.dep names all that must be loaded first, nearest need first.
   const all = (name: string): string[] => [...new Set((needs.get(name) ?? []).flatMap((needed) => [needed, ...all(needed)]))];
   for (const { name } of list) tree.file(`${folder}/${name}.ko`, readFileSync(join(kernelFolder, 'modules', `${name}.ko`)));
-  tree.file(`${folder}/modules.dep`, list.map(({ name }) => `${name}.ko:${all(name).map((needed) => ` ${needed}.ko`).join('')}\n`).join(''));
+  tree.file(
+    `${folder}/modules.dep`,
+    list
+      .map(
+        ({ name }) =>
+          `${name}.ko:${all(name)
+            .map((needed) => ` ${needed}.ko`)
+            .join('')}\n`,
+      )
+      .join(''),
+  );
   const paths = (names: readonly string[]): string => names.map((name) => `${folder}/${name}.ko\n`).join('');
   tree.file('/etc/tabmotion/boot-modules', paths(kernel.boot));
   tree.file('/etc/tabmotion/network-modules', paths(kernel.network));

@@ -9,7 +9,12 @@ import { PACKAGES } from './package-list.ts';
 
 const KERNEL = 'linux-image-6.1.0-50-686';
 const ok = (stdout = ''): RunResult => ({ status: 0, stdout, stderr: '' });
-const midSync: RunResult = { status: 100, stdout: '', stderr: 'E: Failed to fetch http://mirror.example/debian/dists/stable/main/binary-i386/Packages.xz  File has unexpected size (1 != 2). Mirror sync in progress?\nE: Some index files failed to download. They have been ignored, or old ones used instead.\n' };
+const midSync: RunResult = {
+  status: 100,
+  stdout: '',
+  stderr:
+    'E: Failed to fetch http://mirror.example/debian/dists/stable/main/binary-i386/Packages.xz  File has unexpected size (1 != 2). Mirror sync in progress?\nE: Some index files failed to download. They have been ignored, or old ones used instead.\n',
+};
 
 const HOST_SETTINGS = `APT::Architecture "amd64";
 APT::Update::Post-Invoke:: "rm -f /var/cache/apt/archives/*.deb || true";
@@ -99,7 +104,15 @@ describe('the private apt state', () => {
   });
 
   it('names a package that the sources do not have', async () => {
-    answer = (call) => (call.includes('depends') ? ok(`  Depends: ${KERNEL}\n`) : ok([KERNEL, ...PACKAGES].filter((name) => name !== 'seabios').map(record).join('\n')));
+    answer = (call) =>
+      call.includes('depends')
+        ? ok(`  Depends: ${KERNEL}\n`)
+        : ok(
+            [KERNEL, ...PACKAGES]
+              .filter((name) => name !== 'seabios')
+              .map(record)
+              .join('\n'),
+          );
     await expect(apt.resolve()).rejects.toMatchObject({ reason: 'package-index', message: expect.stringContaining('seabios') as string });
   });
 
@@ -137,7 +150,10 @@ describe('the private apt state', () => {
     it('tries a package again that does not come through, and then says which one it was', async () => {
       put('one');
       answer = () => ({ status: 100, stdout: '', stderr: 'E: Failed to fetch http://mirror.example/debian/pool/t/two.deb  Connection failed' });
-      await expect(apt.download(wanted, report)).rejects.toMatchObject({ reason: 'package-download', message: expect.stringMatching(/two 1\.0-1.*pool\/t\/two\.deb/) as string });
+      await expect(apt.download(wanted, report)).rejects.toMatchObject({
+        reason: 'package-download',
+        message: expect.stringMatching(/two 1\.0-1.*pool\/t\/two\.deb/) as string,
+      });
       expect(slept.length).toBeGreaterThan(1);
     });
   });
@@ -145,7 +161,9 @@ describe('the private apt state', () => {
 
 describe('package records', () => {
   it('take the first of several with the same name, and skip what is incomplete', () => {
-    const parsed = parsePackageRecords('Package: a\nVersion: 2\nBuilt-Using: linux (= 6.1-1), glibc (= 2.36-9)\nSize: 5\nSHA256: ff\n\nPackage: a\nVersion: 1\nSize: 5\nSHA256: ee\n\nPackage: b\nVersion: 1\n');
+    const parsed = parsePackageRecords(
+      'Package: a\nVersion: 2\nBuilt-Using: linux (= 6.1-1), glibc (= 2.36-9)\nSize: 5\nSHA256: ff\n\nPackage: a\nVersion: 1\nSize: 5\nSHA256: ee\n\nPackage: b\nVersion: 1\n',
+    );
     expect(parsed).toEqual([{ name: 'a', version: '2', bytes: 5, sha256: 'ff', source: 'a', sourceVersion: '2', builtUsing: ['linux 6.1-1', 'glibc 2.36-9'] }]);
   });
 });

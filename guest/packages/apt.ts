@@ -90,7 +90,10 @@ export class PrivateApt {
     if (await this.canGoOn()) {
       return `A part of the package index could not be fetched (${failed}); the rest is used, so a package may be older than the newest. Run "npm run guest -- --update" later for the newest.`;
     }
-    throw new GuestError('package-index', `The package index could not be fetched: ${failed}. Check the network and /etc/apt, then run "npm run guest" again; or use a finished set with --guest-url.`);
+    throw new GuestError(
+      'package-index',
+      `The package index could not be fetched: ${failed}. Check the network and /etc/apt, then run "npm run guest" again; or use a finished set with --guest-url.`,
+    );
   }
 
   /** The packages to download, with the kernel's versioned name. Rejects with GuestError('no-i386-kernel'). */
@@ -100,7 +103,10 @@ export class PrivateApt {
     const wanted = parsePackageRecords(stdout);
     for (const name of [kernel, ...PACKAGES]) {
       if (!wanted.some((entry) => entry.name === name)) {
-        throw new GuestError('package-index', `The package ${name} (${ARCHITECTURE}) is not in this machine's package sources. Use Debian 12, its container (guest/Dockerfile), or a finished set with --guest-url.`);
+        throw new GuestError(
+          'package-index',
+          `The package ${name} (${ARCHITECTURE}) is not in this machine's package sources. Use Debian 12, its container (guest/Dockerfile), or a finished set with --guest-url.`,
+        );
       }
     }
     return wanted;
@@ -145,7 +151,10 @@ export class PrivateApt {
       // The index may have been deleted, or be older than the mirror.
       if (attempt === 1) await this.apt('apt-get', ['--quiet', 'update']);
     }
-    throw new GuestError('package-download', `The package ${entry.name} ${entry.version} could not be downloaded: ${firstFailure(words)}. What is finished is kept: run "npm run guest" again; if the version is gone from the mirror, "npm run guest -- --update".`);
+    throw new GuestError(
+      'package-download',
+      `The package ${entry.name} ${entry.version} could not be downloaded: ${firstFailure(words)}. What is finished is kept: run "npm run guest" again; if the version is gone from the mirror, "npm run guest -- --update".`,
+    );
   }
 
   /** A package that was downloaded earlier and is whole, or null. */
@@ -220,7 +229,10 @@ export function parsePackageRecords(output: string): WantedPackage[] {
     if (name === undefined || version === undefined || sha256 === undefined || !Number.isInteger(bytes) || found.has(name)) continue;
     // "Source: linux-signed-i386 (6.1.176+1)" names a version only where it differs from the package's own.
     const source = /^(\S+)(?: \((.+)\))?$/.exec(field('Source') ?? name);
-    const builtUsing = (field('Built-Using') ?? '').split(/,\s*/).filter((entry) => entry !== '').map((entry) => entry.replace(/ \(= (.*)\)/, ' $1'));
+    const builtUsing = (field('Built-Using') ?? '')
+      .split(/,\s*/)
+      .filter((entry) => entry !== '')
+      .map((entry) => entry.replace(/ \(= (.*)\)/, ' $1'));
     found.set(name, { name, version, bytes, sha256, source: source?.[1] ?? name, sourceVersion: source?.[2] ?? version, builtUsing });
   }
   return [...found.values()];
@@ -229,5 +241,11 @@ export function parsePackageRecords(output: string): WantedPackage[] {
 /** The first line that names a failure, without the mirror's address. */
 function firstFailure(words: string): string {
   const line = words.split('\n').find((text) => /^(E:|Err:)/.test(text)) ?? words.trim().split('\n')[0] ?? '';
-  return line.replace(/^(E:|Err:\d*) */, '').replace(/https?:\/\/\S*\/(dists|pool)\//, '$1/').replace(/ \[IP: [^\]]*\]/, '').slice(0, 300) || 'no reason given';
+  return (
+    line
+      .replace(/^(E:|Err:\d*) */, '')
+      .replace(/https?:\/\/\S*\/(dists|pool)\//, '$1/')
+      .replace(/ \[IP: [^\]]*\]/, '')
+      .slice(0, 300) || 'no reason given'
+  );
 }

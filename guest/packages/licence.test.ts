@@ -3,7 +3,9 @@ import { licencesIn } from './licence.ts';
 
 describe('licences in a copyright file', () => {
   it('are read from the machine-readable format, most used first', () => {
-    expect(licencesIn('Files: *\nLicense: GPL-2\n\nFiles: a\nLicense: MIT\n\nFiles: b\nLicense: MIT\n\nLicense: GPL-2\n text\n\nLicense: MIT\n text\n')).toBe('MIT, GPL-2');
+    expect(licencesIn('Files: *\nLicense: GPL-2\n\nFiles: a\nLicense: MIT\n\nFiles: b\nLicense: MIT\n\nLicense: GPL-2\n text\n\nLicense: MIT\n text\n')).toBe(
+      'MIT, GPL-2',
+    );
     expect(licencesIn('Files: *\nLicense: GPL-2+ or Artistic\n')).toBe('GPL-2+, Artistic');
   });
 

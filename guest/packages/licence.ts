@@ -25,7 +25,11 @@ export function licencesIn(copyright: string): string {
       if (short !== '') counts.set(short, (counts.get(short) ?? 0) + 1);
     }
   }
-  if (counts.size > 0) return [...counts].sort(([, a], [, b]) => b - a).map(([name]) => name).join(', ');
+  if (counts.size > 0)
+    return [...counts]
+      .sort(([, a], [, b]) => b - a)
+      .map(([name]) => name)
+      .join(', ');
   const found = PHRASES.filter(([phrase]) => phrase.test(copyright)).map(([, name]) => name);
   return found.length > 0 ? found.join(', ') : 'see copyright file';
 }

@@ -46,7 +46,11 @@ export async function makeSnapshot(parts: SnapshotParts, folder: string, report:
   return figures;
 }
 
-async function bootAndSave(parts: SnapshotParts, finalDisk: string, report: (text: string, fraction?: number) => void): Promise<{ snapshot: Uint8Array; figures: Omit<SnapshotFigures, 'restoreMs'> }> {
+async function bootAndSave(
+  parts: SnapshotParts,
+  finalDisk: string,
+  report: (text: string, fraction?: number) => void,
+): Promise<{ snapshot: Uint8Array; figures: Omit<SnapshotFigures, 'restoreMs'> }> {
   return withMachine(parts, async (machine, _console, agent) => {
     report('booting');
     const began = performance.now();
@@ -70,7 +74,10 @@ async function bootAndSave(parts: SnapshotParts, finalDisk: string, report: (tex
 function copyWrittenBlocks(machine: Machine, disk: string): number {
   const { ramPages, videoPages } = machine.space;
   const firstBlock = ramPages + videoPages;
-  const written = machine.differsFromBase().toArray().filter((page) => page >= firstBlock);
+  const written = machine
+    .differsFromBase()
+    .toArray()
+    .filter((page) => page >= firstBlock);
   const file = openSync(disk, 'r+');
   try {
     for (let at = 0; at < written.length; at += COPY_PAGES) {
@@ -120,7 +127,13 @@ async function withMachine<T>(parts: SnapshotParts, use: (machine: Machine, cons
   // An emulator that fails would otherwise be noticed only when the time is up.
   const ended = new Promise<never>((_, reject) => {
     machine.onState((state) => {
-      if (state === 'powered-off') reject(new GuestError('boot-failed', `The guest ended by itself. ${machine.end?.sentence ?? ''} ${troubles.join(' ')} Its last lines:\n${console.lastLines()}`));
+      if (state === 'powered-off')
+        reject(
+          new GuestError(
+            'boot-failed',
+            `The guest ended by itself. ${machine.end?.sentence ?? ''} ${troubles.join(' ')} Its last lines:\n${console.lastLines()}`,
+          ),
+        );
     });
   });
   try {

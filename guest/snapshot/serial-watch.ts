@@ -47,7 +47,12 @@ export class SerialWatch implements Disposable {
       };
       const limit = setTimeout(() => {
         done.dispose();
-        reject(new GuestError('boot-failed', `The guest did not print ${JSON.stringify(wanted)} within ${limitMs / 1000} s. Its last lines:\n${this.lastLines() || '(nothing)'}`));
+        reject(
+          new GuestError(
+            'boot-failed',
+            `The guest did not print ${JSON.stringify(wanted)} within ${limitMs / 1000} s. Its last lines:\n${this.lastLines() || '(nothing)'}`,
+          ),
+        );
       }, limitMs);
       const done = disposable(() => {
         clearTimeout(limit);

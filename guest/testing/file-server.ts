@@ -42,10 +42,11 @@ export async function serveFolder(folder: string): Promise<FileServer> {
     origin: '',
     requests: [],
     ranges: true,
-    close: () => new Promise((done) => {
-      server.closeAllConnections();
-      server.close(() => done());
-    }),
+    close: () =>
+      new Promise((done) => {
+        server.closeAllConnections();
+        server.close(() => done());
+      }),
   };
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', () => done()));
   return Object.assign(files, { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });

@@ -28,9 +28,18 @@ export function tinyElf(options: { readonly entry?: number; readonly segments?: 
   header.write('\x7fELF\x01\x01\x01', 'latin1');
   const words = (at: number, values: readonly number[]): void => values.forEach((value, index) => header.writeUInt32LE(value, at + index * 4));
   words(24, [options.entry ?? 0, HEADER_BYTES, HEADER_BYTES + segments.length * SEGMENT_BYTES]);
-  [HEADER_BYTES, SEGMENT_BYTES, segments.length, SECTION_BYTES, sections.length + 1, sections.length].forEach((value, index) => header.writeUInt16LE(value, 40 + index * 2));
+  [HEADER_BYTES, SEGMENT_BYTES, segments.length, SECTION_BYTES, sections.length + 1, sections.length].forEach((value, index) =>
+    header.writeUInt16LE(value, 40 + index * 2),
+  );
   segments.forEach(({ address, content, memoryBytes }, index) => {
-    words(HEADER_BYTES + index * SEGMENT_BYTES, [1, offsets[index] ?? 0, address + 0xc0000000 - 2 ** 32 * Math.floor((address + 0xc0000000) / 2 ** 32), address, content.length, memoryBytes ?? content.length]);
+    words(HEADER_BYTES + index * SEGMENT_BYTES, [
+      1,
+      offsets[index] ?? 0,
+      address + 0xc0000000 - 2 ** 32 * Math.floor((address + 0xc0000000) / 2 ** 32),
+      address,
+      content.length,
+      memoryBytes ?? content.length,
+    ]);
   });
   sections.forEach(({ name, address, content }, index) => {
     const at = HEADER_BYTES + segments.length * SEGMENT_BYTES + (index + 1) * SECTION_BYTES;

@@ -58,10 +58,7 @@ export class BaseReader implements Disposable {
     this.chunkBytes = base.chunkBytes ?? DEFAULT_CHUNK_BYTES;
     this.clock = options.clock;
     this.cachedChunks = Math.max(1, Math.floor((options.cacheBytes ?? CHUNK_CACHE_BYTES) / this.chunkBytes));
-    this.mostReadAhead = Math.min(
-      Math.floor((options.readAheadBytes ?? READ_AHEAD_BYTES) / this.chunkBytes),
-      Math.floor(this.cachedChunks / 2),
-    );
+    this.mostReadAhead = Math.min(Math.floor((options.readAheadBytes ?? READ_AHEAD_BYTES) / this.chunkBytes), Math.floor(this.cachedChunks / 2));
   }
 
   /** Sentences about reads that fail and are tried again. */
@@ -198,7 +195,11 @@ export class BaseReader implements Disposable {
   private describe(reason: string, wait: number): string {
     const waiting = [...this.wanted.values()];
     const since = Math.min(...waiting.map((each) => each.since));
-    const ranges = byteRanges(waiting.map((each) => each.index), this.chunkBytes, this.byteLength);
+    const ranges = byteRanges(
+      waiting.map((each) => each.index),
+      this.chunkBytes,
+      this.byteLength,
+    );
     const seconds = Math.round((this.clock.now() - since) / 100) / 10;
     const text = reason.replace(/[.\s]+$/, '');
     return `The guest's disk cannot be read: ${text}. The guest has waited for ${ranges} for ${seconds} s; the next attempt is in ${wait / 1000} s.`;
@@ -210,7 +211,7 @@ export class BaseReader implements Disposable {
     this.retry = null;
     if (this.failure === null) return;
     this.failure = null;
-    this.trouble.emit('The guest\'s disk can be read again.');
+    this.trouble.emit("The guest's disk can be read again.");
   }
 }
 
@@ -225,6 +226,9 @@ export function byteRanges(indices: Iterable<number>, unit: number, byteLength: 
     if (last?.end === start) last.end = end;
     else ranges.push({ start, end });
   }
-  const shown = ranges.slice(0, MOST_RANGES).map(({ start, end }) => `${start}-${end - 1}`).join(', ');
+  const shown = ranges
+    .slice(0, MOST_RANGES)
+    .map(({ start, end }) => `${start}-${end - 1}`)
+    .join(', ');
   return `bytes ${shown}${ranges.length > MOST_RANGES ? ` and ${ranges.length - MOST_RANGES} more ranges` : ''}`;
 }

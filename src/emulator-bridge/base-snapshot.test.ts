@@ -26,7 +26,15 @@ async function load(bytes: Uint8Array, into = space): Promise<Map<number, number
   return pages;
 }
 
-const good = saveBaseSnapshot(machineWith(new Map([[0, 1], [2999, 2], [3001, 3]])));
+const good = saveBaseSnapshot(
+  machineWith(
+    new Map([
+      [0, 1],
+      [2999, 2],
+      [3001, 3],
+    ]),
+  ),
+);
 const damaged = async (change: (view: DataView, bytes: Uint8Array) => void): Promise<Uint8Array> => {
   const bytes = (await good).slice();
   change(new DataView(bytes.buffer), bytes);
@@ -36,12 +44,15 @@ const refused = (sentence: RegExp) => ({ name: 'MachineError', code: 'state-inva
 
 describe('the base snapshot', () => {
   it('gives back devices and exactly the pages that are not zero', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(fc.tuple(fc.nat(3019), fc.integer({ min: 1, max: 255 }))), async (entries) => {
-      const pages = new Map(entries);
-      const bytes = await saveBaseSnapshot(machineWith(pages));
-      expect(new Map([...(await load(bytes))].sort())).toEqual(new Map([...pages].sort()));
-      expect((await decodeBaseSnapshot(bytes, space)).devices).toEqual(devices);
-    }), { numRuns: 8 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(fc.nat(3019), fc.integer({ min: 1, max: 255 }))), async (entries) => {
+        const pages = new Map(entries);
+        const bytes = await saveBaseSnapshot(machineWith(pages));
+        expect(new Map([...(await load(bytes))].sort())).toEqual(new Map([...pages].sort()));
+        expect((await decodeBaseSnapshot(bytes, space)).devices).toEqual(devices);
+      }),
+      { numRuns: 8 },
+    );
   });
 
   it('holds more pages than a block', async () => {
@@ -50,7 +61,10 @@ describe('the base snapshot', () => {
   });
 
   it('knows each stored page by its number', async () => {
-    const snapshot = await decodeBaseSnapshot(await saveBaseSnapshot(machineWith(new Map(Array.from({ length: 1500 }, (_, page) => [2 * page, (page % 255) + 1])))), space);
+    const snapshot = await decodeBaseSnapshot(
+      await saveBaseSnapshot(machineWith(new Map(Array.from({ length: 1500 }, (_, page) => [2 * page, (page % 255) + 1])))),
+      space,
+    );
     expect([0, 2, 2046, 2048, 2998].map((page) => snapshot.page(page)?.[4095])).toEqual([1, 2, (1023 % 255) + 1, (1024 % 255) + 1, (1499 % 255) + 1]);
     expect([1, 3000, 3019, 99_999].map((page) => snapshot.page(page))).toEqual([null, null, null, null]);
   });

@@ -36,7 +36,10 @@ export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array>
   const stop = (): void => abort.abort(request.signal?.reason);
   if (request.signal?.aborted === true) stop();
   request.signal?.addEventListener('abort', stop, { once: true });
-  const silent = new MachineError(codes.silent, `${what} does not come: ${url} has sent nothing for ${SILENCE_LIMIT_MS / 1000} s. Check that the server still runs and that the network reaches it.`);
+  const silent = new MachineError(
+    codes.silent,
+    `${what} does not come: ${url} has sent nothing for ${SILENCE_LIMIT_MS / 1000} s. Check that the server still runs and that the network reaches it.`,
+  );
   let giveUp: (error: unknown) => void = () => undefined;
   // A stream that hangs may ignore the abort: the limit ends the wait by itself.
   const ended = new Promise<never>((_, reject) => (giveUp = reject));
@@ -61,7 +64,11 @@ export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array>
     abort.abort(error);
     if (error instanceof MachineError || request.signal?.aborted === true) throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new MachineError(codes.unreachable, `${what} cannot be loaded from ${url}: ${reason}. Check that the server runs and that this computer can reach it.`, { cause: error });
+    throw new MachineError(
+      codes.unreachable,
+      `${what} cannot be loaded from ${url}: ${reason}. Check that the server runs and that this computer can reach it.`,
+      { cause: error },
+    );
   } finally {
     limit.dispose();
     request.signal?.removeEventListener('abort', stop);
@@ -71,7 +78,10 @@ export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array>
 async function readBody(response: Response, request: BoundedRequest, ended: Promise<never>, alive: () => void): Promise<Uint8Array> {
   const limit = 'exactly' in request.bytes ? request.bytes.exactly : request.bytes.atMost;
   const wrongLength = (had: string): MachineError =>
-    new MachineError(request.codes.wrongLength, `${request.what} has another size than promised: ${request.url} sent ${had} instead of ${limit} bytes. Load the page again; if it stays, build the guest again on the server.`);
+    new MachineError(
+      request.codes.wrongLength,
+      `${request.what} has another size than promised: ${request.url} sent ${had} instead of ${limit} bytes. Load the page again; if it stays, build the guest again on the server.`,
+    );
   const parts: Uint8Array[] = [];
   let received = 0;
   const reader = response.body?.getReader();

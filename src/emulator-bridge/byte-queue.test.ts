@@ -11,27 +11,29 @@ describe('ByteQueue', () => {
       fc.record({ kind: fc.constant('clear' as const) }),
       fc.record({ kind: fc.constant('drop' as const), count: fc.integer({ min: -5, max: 120 }) }),
     );
-    fc.assert(fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
-      const queue = new ByteQueue();
-      let model: number[] = [];
-      for (const each of steps) {
-        if (each.kind === 'push') {
-          queue.push(each.byte);
-          model.push(each.byte);
-        } else if (each.kind === 'pushAll') {
-          queue.pushAll(each.bytes);
-          model.push(...each.bytes);
-        } else if (each.kind === 'shift') expect(queue.shift()).toBe(model.shift());
-        else if (each.kind === 'clear') {
-          queue.clear();
-          model = [];
-        } else {
-          queue.drop(each.count);
-          model.splice(0, Math.max(0, each.count));
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+        const queue = new ByteQueue();
+        let model: number[] = [];
+        for (const each of steps) {
+          if (each.kind === 'push') {
+            queue.push(each.byte);
+            model.push(each.byte);
+          } else if (each.kind === 'pushAll') {
+            queue.pushAll(each.bytes);
+            model.push(...each.bytes);
+          } else if (each.kind === 'shift') expect(queue.shift()).toBe(model.shift());
+          else if (each.kind === 'clear') {
+            queue.clear();
+            model = [];
+          } else {
+            queue.drop(each.count);
+            model.splice(0, Math.max(0, each.count));
+          }
+          expect(queue.length).toBe(model.length);
         }
-        expect(queue.length).toBe(model.length);
-      }
-      expect([...queue.toBytes()]).toEqual(model);
-    }));
+        expect([...queue.toBytes()]).toEqual(model);
+      }),
+    );
   });
 });

@@ -18,8 +18,10 @@ describe('crc32', () => {
   });
 
   it('agrees with the definition for every content and alignment', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(7), (bytes, start) => {
-      expect(crc32(bytes.subarray(start))).toBe(slowCrc32(bytes.subarray(start)));
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(7), (bytes, start) => {
+        expect(crc32(bytes.subarray(start))).toBe(slowCrc32(bytes.subarray(start)));
+      }),
+    );
   });
 });

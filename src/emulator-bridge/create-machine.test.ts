@@ -82,157 +82,206 @@ describe('createMachine', () => {
 describe.skipIf(guest === null)('a machine', () => {
   if (guest === null) return;
 
-  it('starts from the base snapshot with no page that differs from it', async () => {
-    const machine = await fresh(guest);
-    expect(machine.state).toBe('stopped');
-    expect(machine.differsFromBase().count()).toBe(0);
-  }, GUEST_LIMIT_MS);
+  it(
+    'starts from the base snapshot with no page that differs from it',
+    async () => {
+      const machine = await fresh(guest);
+      expect(machine.state).toBe('stopped');
+      expect(machine.differsFromBase().count()).toBe(0);
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('moves over three hosts with clocks far apart: every page arrives, and the guest notices nothing', async () => {
-    const hosts = hostsApart([{ monotonicMs: 20 * 60_000, wallMs: 0 }, { monotonicMs: 0, wallMs: 90_000 }, { monotonicMs: 5 * 3_600_000, wallMs: -3_600_000 }, { monotonicMs: 60_000, wallMs: 5_000 }]);
-    let { machine, console } = await started(guest, hosts[0]);
-    const first = await readTime(console);
-    const rtc = await rtcAhead(console);
-    await console.run('(sleep 2; cat /proc/uptime > /dev/shm/woke) 2>/dev/null &');
-    console.type('ticker 20\n');
-    await console.until(TICK);
-    let untoldMs = 0;
-    for (const host of hosts.slice(1)) {
-      const target = await fresh(guest, host);
+  it(
+    'moves over three hosts with clocks far apart: every page arrives, and the guest notices nothing',
+    async () => {
+      const hosts = hostsApart([
+        { monotonicMs: 20 * 60_000, wallMs: 0 },
+        { monotonicMs: 0, wallMs: 90_000 },
+        { monotonicMs: 5 * 3_600_000, wallMs: -3_600_000 },
+        { monotonicMs: 60_000, wallMs: 5_000 },
+      ]);
+      let { machine, console } = await started(guest, hosts[0]);
+      const first = await readTime(console);
+      const rtc = await rtcAhead(console);
+      await console.run('(sleep 2; cat /proc/uptime > /dev/shm/woke) 2>/dev/null &');
+      console.type('ticker 20\n');
+      await console.until(TICK);
+      let untoldMs = 0;
+      for (const host of hosts.slice(1)) {
+        const target = await fresh(guest, host);
+        const arrived = new GuestConsole(target);
+        const figures = await move(machine, target, async () => {
+          await console.until(TICK, console.text.length);
+        });
+        expect(figures.differing).toEqual([]);
+        expect(figures.forgotten).toEqual([]);
+        untoldMs += figures.untoldMs;
+        await arrived.until(TICK);
+        // The move may fall into the middle of a line: its rest is printed by the target.
+        const numbers = ticks(console.text + arrived.text);
+        expect(numbers.at(-1)).toBeGreaterThan(ticks(console.text).at(-1) ?? 0);
+        expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
+        machine.discard();
+        machine = target;
+        console = arrived;
+      }
+      console.type('\x03');
+      await console.ready();
+      expect(sameDistance(first, await readTime(console), untoldMs)).toBe(true);
+      const rtcNow = await rtcAhead(console);
+      expect(rtcNow.least).toBeLessThanOrEqual(rtc.most);
+      expect(rtcNow.most).toBeGreaterThanOrEqual(rtc.least);
+      const woke = await console.run('while [ ! -s /dev/shm/woke ]; do sleep 0.1; done; cat /dev/shm/woke');
+      expect(Number.parseFloat(woke)).toBeGreaterThanOrEqual(first.uptimeMs / 1000 + 2);
+      // After all hops, the map of what differs from the base still leaves nothing out.
+      await machine.pause();
+      const differs = machine.differsFromBase();
+      const unknown = differingPages(machine, await fresh(guest)).filter((page) => !differs.has(page));
+      expect(unknown).toEqual([]);
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'carries input that the guest has not read to the next host',
+    async () => {
+      const { machine, console } = await started(guest);
+      await console.run('stty -echo');
+      await machine.pause();
+      console.type('echo typed-while-stopped\n');
+      const target = await fresh(guest);
       const arrived = new GuestConsole(target);
-      const figures = await move(machine, target, async () => {
-        await console.until(TICK, console.text.length);
+      await move(machine, target, () => Promise.resolve(), 1);
+      await arrived.until(/^typed-while-stopped\r$/m);
+      expect(new TextDecoder().decode(target.scrollback())).toContain('stty -echo');
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'lets guest time include a pause on one host',
+    async () => {
+      const { machine, console } = await started(guest);
+      const before = await readTime(console);
+      await machine.pause();
+      expect(machine.state).toBe('stopped');
+      const stoppedAt = performance.now();
+      while (performance.now() < stoppedAt + 300) await machine.drainDisk();
+      await machine.resume();
+      expect(sameDistance(before, await readTime(console))).toBe(true);
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'goes on at the source when the move is given up after the devices were saved',
+    async () => {
+      const { machine, console } = await started(guest);
+      await machine.startDirtyLog();
+      await machine.pause();
+      await machine.drainDisk();
+      await machine.saveDevices();
+      machine.stopDirtyLog();
+      await machine.resume();
+      await machine.alive();
+      expect(await console.run('echo still-$((40 + 2))')).toContain('still-42');
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'executes no instruction while it is stopped',
+    async () => {
+      const { machine, console } = await started(guest);
+      console.type('while :; do :; done\n');
+      await machine.pause();
+      const count = machine.instructionCount();
+      await machine.saveDevices();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(machine.instructionCount()).toBe(count);
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'ends when the guest powers itself off, and starts again by its reset button',
+    async () => {
+      const { machine, console } = await started(guest);
+      const ended = new Promise<void>((resolve) => {
+        machine.onState((state) => {
+          if (state === 'powered-off') resolve();
+        });
       });
-      expect(figures.differing).toEqual([]);
-      expect(figures.forgotten).toEqual([]);
-      untoldMs += figures.untoldMs;
-      await arrived.until(TICK);
-      // The move may fall into the middle of a line: its rest is printed by the target.
-      const numbers = ticks(console.text + arrived.text);
-      expect(numbers.at(-1)).toBeGreaterThan(ticks(console.text).at(-1) ?? 0);
-      expect(numbers).toEqual(numbers.map((_, index) => (numbers[0] ?? 0) + index));
+      console.type('poweroff\n');
+      await ended;
+      expect(machine.state).toBe('powered-off');
+      await expect(machine.alive()).rejects.toMatchObject({ code: 'machine-state' });
+      await expect(machine.resume()).rejects.toMatchObject({ code: 'machine-state' });
+      machine.reset();
+      await machine.alive();
+      expect(machine.state).toBe('running');
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'reboots in place after a move to a host with other clocks',
+    async () => {
+      const { machine } = await started(guest, { monotonicMs: 3_600_000, wallMs: 0 });
+      const target = await fresh(guest, HERE);
+      const console = new GuestConsole(target);
+      await move(machine, target, () => Promise.resolve(), 1);
+      await console.ready();
+      const booted = console.booted();
+      console.type('reboot\n');
+      await booted;
+      // The time since the boot, not since some other tab was opened.
+      const { uptimeMs } = await readTime(console);
+      expect(uptimeMs).toBeLessThan(performance.now());
+      expect(target.state).toBe('running');
+    },
+    GUEST_LIMIT_MS,
+  );
+
+  it(
+    'refuses what its state does not allow, with a sentence',
+    async () => {
+      const { machine } = await started(guest);
+      const refused = { name: 'MachineError', code: 'machine-state' };
+      await expect(machine.saveDevices()).rejects.toMatchObject(refused);
+      await expect(machine.takeDirty()).rejects.toMatchObject(refused);
+      await expect(machine.loadBaseSnapshot(guest.snapshot)).rejects.toMatchObject(refused);
+      await expect(machine.run(0)).rejects.toMatchObject(refused);
+      expect(() => machine.writePages(new Uint32Array(0), new Uint8Array(0))).toThrow(/must be stopped/);
       machine.discard();
-      machine = target;
-      console = arrived;
-    }
-    console.type('\x03');
-    await console.ready();
-    expect(sameDistance(first, await readTime(console), untoldMs)).toBe(true);
-    const rtcNow = await rtcAhead(console);
-    expect(rtcNow.least).toBeLessThanOrEqual(rtc.most);
-    expect(rtcNow.most).toBeGreaterThanOrEqual(rtc.least);
-    const woke = await console.run('while [ ! -s /dev/shm/woke ]; do sleep 0.1; done; cat /dev/shm/woke');
-    expect(Number.parseFloat(woke)).toBeGreaterThanOrEqual(first.uptimeMs / 1000 + 2);
-    // After all hops, the map of what differs from the base still leaves nothing out.
-    await machine.pause();
-    const differs = machine.differsFromBase();
-    const unknown = differingPages(machine, await fresh(guest)).filter((page) => !differs.has(page));
-    expect(unknown).toEqual([]);
-  }, GUEST_LIMIT_MS);
+      expect(() => machine.differsFromBase()).toThrow(/discarded/);
+      await expect(machine.alive()).rejects.toMatchObject(refused);
+      expect(() => machine.discard()).not.toThrow();
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('carries input that the guest has not read to the next host', async () => {
-    const { machine, console } = await started(guest);
-    await console.run('stty -echo');
-    await machine.pause();
-    console.type('echo typed-while-stopped\n');
-    const target = await fresh(guest);
-    const arrived = new GuestConsole(target);
-    await move(machine, target, () => Promise.resolve(), 1);
-    await arrived.until(/^typed-while-stopped\r$/m);
-    expect(new TextDecoder().decode(target.scrollback())).toContain('stty -echo');
-  }, GUEST_LIMIT_MS);
+  it(
+    'takes one base snapshot only',
+    async () => {
+      const machine = await fresh(guest);
+      await expect(machine.loadBaseSnapshot(guest.snapshot)).rejects.toMatchObject({ code: 'machine-state' });
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('lets guest time include a pause on one host', async () => {
-    const { machine, console } = await started(guest);
-    const before = await readTime(console);
-    await machine.pause();
-    expect(machine.state).toBe('stopped');
-    const stoppedAt = performance.now();
-    while (performance.now() < stoppedAt + 300) await machine.drainDisk();
-    await machine.resume();
-    expect(sameDistance(before, await readTime(console))).toBe(true);
-  }, GUEST_LIMIT_MS);
-
-  it('goes on at the source when the move is given up after the devices were saved', async () => {
-    const { machine, console } = await started(guest);
-    await machine.startDirtyLog();
-    await machine.pause();
-    await machine.drainDisk();
-    await machine.saveDevices();
-    machine.stopDirtyLog();
-    await machine.resume();
-    await machine.alive();
-    expect(await console.run('echo still-$((40 + 2))')).toContain('still-42');
-  }, GUEST_LIMIT_MS);
-
-  it('executes no instruction while it is stopped', async () => {
-    const { machine, console } = await started(guest);
-    console.type('while :; do :; done\n');
-    await machine.pause();
-    const count = machine.instructionCount();
-    await machine.saveDevices();
-    await new Promise((resolve) => setImmediate(resolve));
-    expect(machine.instructionCount()).toBe(count);
-  }, GUEST_LIMIT_MS);
-
-  it('ends when the guest powers itself off, and starts again by its reset button', async () => {
-    const { machine, console } = await started(guest);
-    const ended = new Promise<void>((resolve) => {
-      machine.onState((state) => {
-        if (state === 'powered-off') resolve();
-      });
-    });
-    console.type('poweroff\n');
-    await ended;
-    expect(machine.state).toBe('powered-off');
-    await expect(machine.alive()).rejects.toMatchObject({ code: 'machine-state' });
-    await expect(machine.resume()).rejects.toMatchObject({ code: 'machine-state' });
-    machine.reset();
-    await machine.alive();
-    expect(machine.state).toBe('running');
-  }, GUEST_LIMIT_MS);
-
-  it('reboots in place after a move to a host with other clocks', async () => {
-    const { machine } = await started(guest, { monotonicMs: 3_600_000, wallMs: 0 });
-    const target = await fresh(guest, HERE);
-    const console = new GuestConsole(target);
-    await move(machine, target, () => Promise.resolve(), 1);
-    await console.ready();
-    const booted = console.booted();
-    console.type('reboot\n');
-    await booted;
-    // The time since the boot, not since some other tab was opened.
-    const { uptimeMs } = await readTime(console);
-    expect(uptimeMs).toBeLessThan(performance.now());
-    expect(target.state).toBe('running');
-  }, GUEST_LIMIT_MS);
-
-  it('refuses what its state does not allow, with a sentence', async () => {
-    const { machine } = await started(guest);
-    const refused = { name: 'MachineError', code: 'machine-state' };
-    await expect(machine.saveDevices()).rejects.toMatchObject(refused);
-    await expect(machine.takeDirty()).rejects.toMatchObject(refused);
-    await expect(machine.loadBaseSnapshot(guest.snapshot)).rejects.toMatchObject(refused);
-    await expect(machine.run(0)).rejects.toMatchObject(refused);
-    expect(() => machine.writePages(new Uint32Array(0), new Uint8Array(0))).toThrow(/must be stopped/);
-    machine.discard();
-    expect(() => machine.differsFromBase()).toThrow(/discarded/);
-    await expect(machine.alive()).rejects.toMatchObject(refused);
-    expect(() => machine.discard()).not.toThrow();
-  }, GUEST_LIMIT_MS);
-
-  it('takes one base snapshot only', async () => {
-    const machine = await fresh(guest);
-    await expect(machine.loadBaseSnapshot(guest.snapshot)).rejects.toMatchObject({ code: 'machine-state' });
-  }, GUEST_LIMIT_MS);
-
-  it('refuses a damaged device state before it changes anything', async () => {
-    const { machine, console } = await started(guest);
-    await machine.pause();
-    const state = await machine.saveDevices();
-    state[state.length >> 1] = (state[state.length >> 1] ?? 0) ^ 1;
-    await expect(machine.restoreDevices(state)).rejects.toMatchObject({ code: 'state-invalid' });
-    await machine.resume();
-    expect(await console.run('echo still-$((40 + 2))')).toContain('still-42');
-  }, GUEST_LIMIT_MS);
+  it(
+    'refuses a damaged device state before it changes anything',
+    async () => {
+      const { machine, console } = await started(guest);
+      await machine.pause();
+      const state = await machine.saveDevices();
+      state[state.length >> 1] = (state[state.length >> 1] ?? 0) ^ 1;
+      await expect(machine.restoreDevices(state)).rejects.toMatchObject({ code: 'state-invalid' });
+      await machine.resume();
+      expect(await console.run('echo still-$((40 + 2))')).toContain('still-42');
+    },
+    GUEST_LIMIT_MS,
+  );
 });

@@ -408,7 +408,10 @@ class V86Pc implements Machine {
       });
       return;
     }
-    this.powerOff({ kind: 'emulator-failed', sentence: `The emulator failed, and the guest with it: ${error instanceof Error ? error.message : String(error)}.` });
+    this.powerOff({
+      kind: 'emulator-failed',
+      sentence: `The emulator failed, and the guest with it: ${error instanceof Error ? error.message : String(error)}.`,
+    });
   }
 
   private powerOff(end: MachineEnd): void {

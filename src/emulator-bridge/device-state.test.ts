@@ -49,46 +49,57 @@ const refusal = (envelope: Uint8Array): string => {
 
 describe('the envelope of the device state', () => {
   it('gives back what it was given', () => {
-    fc.assert(fc.property(anyState, (state) => {
-      expect(decodeDeviceState(encodeDeviceState(state))).toEqual(state);
-    }));
+    fc.assert(
+      fc.property(anyState, (state) => {
+        expect(decodeDeviceState(encodeDeviceState(state))).toEqual(state);
+      }),
+    );
   });
 
   it('reads an envelope that lies inside a larger buffer, at any place', () => {
-    fc.assert(fc.property(anyState, fc.nat(9), (state, start) => {
-      const envelope = encodeDeviceState(state);
-      const buffer = new Uint8Array(start + envelope.length + 3);
-      buffer.set(envelope, start);
-      expect(decodeDeviceState(buffer.subarray(start, start + envelope.length))).toEqual(state);
-    }));
+    fc.assert(
+      fc.property(anyState, fc.nat(9), (state, start) => {
+        const envelope = encodeDeviceState(state);
+        const buffer = new Uint8Array(start + envelope.length + 3);
+        buffer.set(envelope, start);
+        expect(decodeDeviceState(buffer.subarray(start, start + envelope.length))).toEqual(state);
+      }),
+    );
   });
 
   it('refuses any envelope of which one bit has changed', () => {
     const envelope = encodeDeviceState(sample);
-    fc.assert(fc.property(fc.nat(envelope.length * 8 - 1), (bit) => {
-      const changed = envelope.slice();
-      changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      refusal(changed);
-    }));
+    fc.assert(
+      fc.property(fc.nat(envelope.length * 8 - 1), (bit) => {
+        const changed = envelope.slice();
+        changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        refusal(changed);
+      }),
+    );
   });
 
   it('refuses any envelope that is cut short', () => {
     const envelope = encodeDeviceState(sample);
-    fc.assert(fc.property(fc.nat(envelope.length - 1), (length) => {
-      refusal(envelope.subarray(0, length));
-    }));
+    fc.assert(
+      fc.property(fc.nat(envelope.length - 1), (length) => {
+        refusal(envelope.subarray(0, length));
+      }),
+    );
   });
 
   it('refuses garbage, and never with another kind of error', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (garbage) => {
-      refusal(garbage);
-    }));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (garbage) => {
+        refusal(garbage);
+      }),
+    );
   });
 
   it('refuses fewer bytes than a header has', () => expect(refusal(new Uint8Array(15))).toMatch(/only 15 bytes/));
   it('refuses more bytes than are allowed', () => expect(refusal(new Uint8Array(MAX_DEVICE_STATE_BYTES + 1))).toMatch(/more than/));
   it('refuses another magic number', () => expect(refusal(damaged((view) => view.setUint8(0, 0)))).toMatch(/does not begin/));
-  it('refuses another version, and says which page to reload', () => expect(refusal(damaged((view) => view.setUint32(4, 3, true)))).toMatch(/format 3.*reload/));
+  it('refuses another version, and says which page to reload', () =>
+    expect(refusal(damaged((view) => view.setUint32(4, 3, true)))).toMatch(/format 3.*reload/));
   it('refuses another length', () => expect(refusal(damaged((view) => view.setUint32(8, 99, true)))).toMatch(/should have 99 bytes/));
   it('refuses a wrong checksum', () => {
     const envelope = encodeDeviceState(sample);
@@ -96,7 +107,8 @@ describe('the envelope of the device state', () => {
     expect(refusal(envelope)).toMatch(/checksum/);
   });
   it('refuses parts in another order', () => expect(refusal(damaged((view) => view.setUint32(16, 1, true)))).toMatch(/something else where its part "clock"/));
-  it('refuses a part that claims more than its limit', () => expect(refusal(damaged((view) => view.setUint32(20, 2 ** 31, true)))).toMatch(/part "clock" has 2147483648 bytes/));
+  it('refuses a part that claims more than its limit', () =>
+    expect(refusal(damaged((view) => view.setUint32(20, 2 ** 31, true)))).toMatch(/part "clock" has 2147483648 bytes/));
   it('refuses a part that goes beyond the end', () => expect(refusal(damaged((view) => view.setUint32(52, 4000, true)))).toMatch(/"v86" is cut off/));
   it('refuses a clock that shows no time', () => expect(refusal(damaged((view) => view.setFloat64(32, NaN, true)))).toMatch(/no time/));
   it('refuses to save a part that no other host would accept', () => {

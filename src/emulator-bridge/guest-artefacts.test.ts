@@ -25,7 +25,13 @@ function setUp() {
     return { name, bytes: content.length, sha256: digest };
   };
   const disk = new Uint8Array(3 * 4096).fill(7);
-  const digests = Buffer.concat([0, 1].map((chunk) => createHash('sha256').update(disk.subarray(chunk * 8192, (chunk + 1) * 8192)).digest()));
+  const digests = Buffer.concat(
+    [0, 1].map((chunk) =>
+      createHash('sha256')
+        .update(disk.subarray(chunk * 8192, (chunk + 1) * 8192))
+        .digest(),
+    ),
+  );
   const manifest: GuestManifest = {
     format: 1,
     recipe: '1',
@@ -57,13 +63,16 @@ function setUp() {
 }
 
 async function refusal(loading: Promise<unknown>): Promise<MachineError> {
-  const error: unknown = await loading.then(() => null, (reason: unknown) => reason);
+  const error: unknown = await loading.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   expect(error).toBeInstanceOf(MachineError);
   return error as MachineError;
 }
 
 describe('loadGuestSet', () => {
-  it('loads every artefact from its digest\'s place, compiles the emulator, and its disk can be read', async () => {
+  it("loads every artefact from its digest's place, compiles the emulator, and its disk can be read", async () => {
     const { load, manifest, disk, fetch, clock } = setUp();
     const set = await load();
     expect(set.manifest).toEqual(manifest);

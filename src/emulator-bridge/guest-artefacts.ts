@@ -72,13 +72,16 @@ export async function loadGuestSet(options: GuestSetOptions): Promise<GuestSet> 
   // One that fails ends the others: half a guest set is of no use.
   const failed = new AbortController();
   const load = (artefact: GuestArtefact): Promise<Uint8Array> =>
-    loadArtefact({ artefact, url: artefactUrl(manifestUrl, artefact), fetch, clock, onBytes, signal: failed.signal })
-      .catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      });
+    loadArtefact({ artefact, url: artefactUrl(manifestUrl, artefact), fetch, clock, onBytes, signal: failed.signal }).catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    });
   const [bios, vgaBios, emulatorBytes, chunkDigests, snapshot] = await Promise.all([
-    load(manifest.bios), load(manifest.vgaBios), load(manifest.emulator), load(manifest.diskChunks), load(manifest.snapshot),
+    load(manifest.bios),
+    load(manifest.vgaBios),
+    load(manifest.emulator),
+    load(manifest.diskChunks),
+    load(manifest.snapshot),
   ]);
   const emulator = await compile(emulatorBytes, manifest.emulator);
   const set = {
@@ -105,21 +108,30 @@ async function loadManifest(url: string, fetch: Fetch, clock: Clock): Promise<Gu
     url,
     // It names what everything else must be, so it is never taken from a cache without asking.
     cache: 'no-cache',
-    what: 'The list of the guest\'s files',
+    what: "The list of the guest's files",
     bytes: { atMost: MANIFEST_LIMIT_BYTES },
     codes: { unreachable: 'manifest-unreachable', silent: 'manifest-unreachable', wrongLength: 'manifest-invalid' },
     check: (response) => {
       if (response.ok) return;
-      throw new MachineError('manifest-unreachable', `The server has no guest at ${url} (status ${response.status}). Build it on the server with npm run guest, or start the server with --guest-url.`);
+      throw new MachineError(
+        'manifest-unreachable',
+        `The server has no guest at ${url} (status ${response.status}). Build it on the server with npm run guest, or start the server with --guest-url.`,
+      );
     },
   });
   const manifest = v.safeParse(guestManifestSchema, parseJson(bytes));
   if (!manifest.success) {
     const issue = manifest.issues[0];
-    throw new MachineError('manifest-invalid', `The list of the guest's files at ${url} is not valid: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}. Build the guest again with this version of TabMotion.`);
+    throw new MachineError(
+      'manifest-invalid',
+      `The list of the guest's files at ${url} is not valid: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}. Build the guest again with this version of TabMotion.`,
+    );
   }
   if (manifest.output.v86Version !== V86_VERSION) {
-    throw new MachineError('emulator-version', `The guest at ${url} was made for v86 ${manifest.output.v86Version}, this page has v86 ${V86_VERSION}. Build the guest again on the server (npm run guest), then load the page again.`);
+    throw new MachineError(
+      'emulator-version',
+      `The guest at ${url} was made for v86 ${manifest.output.v86Version}, this page has v86 ${V86_VERSION}. Build the guest again on the server (npm run guest), then load the page again.`,
+    );
   }
   return manifest.output;
 }
@@ -145,7 +157,10 @@ async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array> {
   const { artefact, url } = request;
   const what = `The guest's file "${artefact.name}"`;
   if (artefact.bytes > ARTEFACT_LIMIT_BYTES) {
-    throw new MachineError('manifest-invalid', `${what} has ${artefact.bytes} bytes according to the manifest; no such file has more than ${ARTEFACT_LIMIT_BYTES}. Build the guest again.`);
+    throw new MachineError(
+      'manifest-invalid',
+      `${what} has ${artefact.bytes} bytes according to the manifest; no such file has more than ${ARTEFACT_LIMIT_BYTES}. Build the guest again.`,
+    );
   }
   const bytes = await fetchBounded({
     fetch: request.fetch,
@@ -156,7 +171,10 @@ async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array> {
     codes: { unreachable: 'artefact-unreachable', silent: 'artefact-silent', wrongLength: 'artefact-altered' },
     check: (response) => {
       if (response.status === 200) return;
-      throw new MachineError('artefact-missing', `${what} is not at ${url} (status ${response.status}). Build the guest again on the server (npm run guest), then load the page again.`);
+      throw new MachineError(
+        'artefact-missing',
+        `${what} is not at ${url} (status ${response.status}). Build the guest again on the server (npm run guest), then load the page again.`,
+      );
     },
     onBytes: request.onBytes,
     signal: request.signal,
@@ -164,7 +182,10 @@ async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array> {
   const hasher = await createSHA256();
   const digest = hasher.init().update(bytes).digest('hex');
   if (digest !== artefact.sha256) {
-    throw new MachineError('artefact-altered', `${what} was altered: its SHA-256 is ${digest}, the manifest promises ${artefact.sha256}. It is not used. Load the page again; if it stays, build the guest again on the server (npm run guest).`);
+    throw new MachineError(
+      'artefact-altered',
+      `${what} was altered: its SHA-256 is ${digest}, the manifest promises ${artefact.sha256}. It is not used. Load the page again; if it stays, build the guest again on the server (npm run guest).`,
+    );
   }
   return bytes;
 }
@@ -175,6 +196,10 @@ async function compile(bytes: Uint8Array, artefact: GuestArtefact): Promise<WebA
     return await WebAssembly.compile(bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice());
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new MachineError('emulator-invalid', `The emulator "${artefact.name}" does not run in this browser: ${reason}. Use a current browser, or build the guest again.`, { cause: error });
+    throw new MachineError(
+      'emulator-invalid',
+      `The emulator "${artefact.name}" does not run in this browser: ${reason}. Use a current browser, or build the guest again.`,
+      { cause: error },
+    );
   }
 }

@@ -16,7 +16,11 @@ class FakeHost {
   readonly pit = { counter_start_time: new Float64Array(3) };
   /** v86's real-time clock (its rtc.js), as far as it reckons with time. */
   readonly rtc = {
-    rtc_time: 0, last_update: 0, next_interrupt: 0, next_interrupt_alarm: 0, update_interrupt_time: 0,
+    rtc_time: 0,
+    last_update: 0,
+    next_interrupt: 0,
+    next_interrupt_alarm: 0,
+    update_interrupt_time: 0,
     cmos_index: 0x0b,
     cmos_data: new Uint8Array(128),
     decode_time: (value: number) => value,
@@ -101,61 +105,65 @@ const host = fc.record({ monotonic: fc.integer({ min: 0, max: 1e9 }), wall: fc.i
 
 describe('GuestClock', () => {
   it('continues all clocks over any number of hosts, whatever theirs show, and includes each pause', () => {
-    fc.assert(fc.property(host, fc.array(fc.record({ host, work: fc.nat(1e6), pause: fc.nat(1e5) }), { minLength: 1, maxLength: 4 }), (first, hops) => {
-      let here = new FakeHost(first.monotonic, first.wall);
-      here.pit.counter_start_time[0] = here.monotonic;
-      here.rtc.rtc_time = here.rtc.last_update = here.wall;
-      let guestMs = 0;
-      const tscStart = here.tsc;
-      for (const hop of hops) {
-        here.pass(hop.work);
-        here.clock.stopped();
-        const reading = here.clock.reading();
-        const there = new FakeHost(hop.host.monotonic, hop.host.wall);
-        // The devices may be saved later than the CPU stopped, and on an instance whose TSC was set before.
-        here.pass(3);
-        here.copyDevicesTo(there);
-        there.tscOffset = 77_000_000_000n;
-        there.clock.continueFrom(reading, 'moved');
-        there.pass(hop.pause);
-        there.clock.start(hop.pause);
-        guestMs += hop.work + hop.pause;
-        expect(Number(there.tsc - tscStart) / 1e6).toBeCloseTo(guestMs, 3);
-        expect(there.sincePit).toBeCloseTo(guestMs, 3);
-        expect(there.rtcNow - first.wall).toBeCloseTo(guestMs, 3);
-        here = there;
-      }
-    }));
+    fc.assert(
+      fc.property(host, fc.array(fc.record({ host, work: fc.nat(1e6), pause: fc.nat(1e5) }), { minLength: 1, maxLength: 4 }), (first, hops) => {
+        let here = new FakeHost(first.monotonic, first.wall);
+        here.pit.counter_start_time[0] = here.monotonic;
+        here.rtc.rtc_time = here.rtc.last_update = here.wall;
+        let guestMs = 0;
+        const tscStart = here.tsc;
+        for (const hop of hops) {
+          here.pass(hop.work);
+          here.clock.stopped();
+          const reading = here.clock.reading();
+          const there = new FakeHost(hop.host.monotonic, hop.host.wall);
+          // The devices may be saved later than the CPU stopped, and on an instance whose TSC was set before.
+          here.pass(3);
+          here.copyDevicesTo(there);
+          there.tscOffset = 77_000_000_000n;
+          there.clock.continueFrom(reading, 'moved');
+          there.pass(hop.pause);
+          there.clock.start(hop.pause);
+          guestMs += hop.work + hop.pause;
+          expect(Number(there.tsc - tscStart) / 1e6).toBeCloseTo(guestMs, 3);
+          expect(there.sincePit).toBeCloseTo(guestMs, 3);
+          expect(there.rtcNow - first.wall).toBeCloseTo(guestMs, 3);
+          here = there;
+        }
+      }),
+    );
   });
 
   it('continues the TSC on a host whose clock shows the same for a while', () => {
-    fc.assert(fc.property(host, fc.constantFrom(0.005, 0.1, 1), fc.nat(1e5), fc.nat(1e5), (first, granularityMs, work, pause) => {
-      const here = new FakeHost(1000, first.wall);
-      here.pass(work);
-      here.clock.stopped();
-      const reading = here.clock.reading();
-      // A tab that has been open for a while; its emulator is new, and has not yet seen the clock move.
-      const there = new FakeHost(first.monotonic, first.wall);
-      Object.assign(there, { granularityMs, tickMs: 0.0001 });
-      const emulator = there.cpu.wm.exports;
-      emulator.set_tsc(0, 0);
-      there.pass(25);
-      there.clock.continueFrom(reading, 'moved');
-      const started = there.monotonic;
-      there.clock.start(pause);
-      there.clock.stopped();
-      const passedMs = pause + there.monotonic - started;
-      const error = Number(there.clock.reading().tsc - reading.tsc) / 1e6 - passedMs;
-      expect(Math.abs(error)).toBeLessThanOrEqual(2 * granularityMs);
-      // And from then on it neither stops nor leaps.
-      let before = emulator.read_tsc();
-      for (let turn = 0; turn < 200; turn++) {
-        const now = emulator.read_tsc();
-        expect(now).toBeGreaterThanOrEqual(before);
-        expect(Number(now - before) / 1e6).toBeLessThanOrEqual(2 * granularityMs);
-        before = now;
-      }
-    }));
+    fc.assert(
+      fc.property(host, fc.constantFrom(0.005, 0.1, 1), fc.nat(1e5), fc.nat(1e5), (first, granularityMs, work, pause) => {
+        const here = new FakeHost(1000, first.wall);
+        here.pass(work);
+        here.clock.stopped();
+        const reading = here.clock.reading();
+        // A tab that has been open for a while; its emulator is new, and has not yet seen the clock move.
+        const there = new FakeHost(first.monotonic, first.wall);
+        Object.assign(there, { granularityMs, tickMs: 0.0001 });
+        const emulator = there.cpu.wm.exports;
+        emulator.set_tsc(0, 0);
+        there.pass(25);
+        there.clock.continueFrom(reading, 'moved');
+        const started = there.monotonic;
+        there.clock.start(pause);
+        there.clock.stopped();
+        const passedMs = pause + there.monotonic - started;
+        const error = Number(there.clock.reading().tsc - reading.tsc) / 1e6 - passedMs;
+        expect(Math.abs(error)).toBeLessThanOrEqual(2 * granularityMs);
+        // And from then on it neither stops nor leaps.
+        let before = emulator.read_tsc();
+        for (let turn = 0; turn < 200; turn++) {
+          const now = emulator.read_tsc();
+          expect(now).toBeGreaterThanOrEqual(before);
+          expect(Number(now - before) / 1e6).toBeLessThanOrEqual(2 * granularityMs);
+          before = now;
+        }
+      }),
+    );
   });
 
   it('moves pending alarms of the real-time clock, and leaves those that are not set', () => {
@@ -168,7 +176,7 @@ describe('GuestClock', () => {
     expect(there.rtc.next_interrupt).toBe(0);
   });
 
-  it('lets the real-time clock of a PC that was switched off show the host\'s time', () => {
+  it("lets the real-time clock of a PC that was switched off show the host's time", () => {
     const there = new FakeHost(1000, 2_000_000);
     there.rtc.rtc_time = there.rtc.last_update = 1_000_000;
     there.clock.continueFrom({ tsc: 5_000_000n, monotonicMs: 500, wallMs: 1_000_000 }, 'switched-off');
@@ -186,25 +194,30 @@ describe('GuestClock', () => {
     expect(there.clock.reading()).toEqual(reading);
   });
 
-  it('lets the real-time clock go on when the host\'s wall clock is set, running or stopped, by hours or bit by bit', () => {
-    fc.assert(fc.property(fc.array(fc.record({ work: fc.nat(1e5), set: fc.integer({ min: -7_200_000, max: 7_200_000 }), stops: fc.boolean() }), { minLength: 1, maxLength: 6 }), (times) => {
-      const here = new FakeHost(1000, 2e12);
-      here.clock.continueFrom({ tsc: 0n, monotonicMs: 0, wallMs: 0 }, 'switched-off');
-      here.clock.start(0);
-      here.clock.setRealTime(1.9e12);
-      here.rtc.next_interrupt_alarm = here.wall + 50_000_000;
-      let passed = 0;
-      for (const { work, set, stops } of times) {
-        if (stops) here.clock.stopped();
-        here.pass(work);
-        here.wall += set;
-        passed += work;
-        if (stops) here.clock.start(work);
-        here.rtc.timer();
-        expect(Math.abs(here.rtcNow - (1.9e12 + passed))).toBeLessThan(10 * times.length);
-        expect(Math.abs(here.rtc.next_interrupt_alarm - here.wall - (50_000_000 - passed))).toBeLessThan(10 * times.length);
-      }
-    }));
+  it("lets the real-time clock go on when the host's wall clock is set, running or stopped, by hours or bit by bit", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.record({ work: fc.nat(1e5), set: fc.integer({ min: -7_200_000, max: 7_200_000 }), stops: fc.boolean() }), { minLength: 1, maxLength: 6 }),
+        (times) => {
+          const here = new FakeHost(1000, 2e12);
+          here.clock.continueFrom({ tsc: 0n, monotonicMs: 0, wallMs: 0 }, 'switched-off');
+          here.clock.start(0);
+          here.clock.setRealTime(1.9e12);
+          here.rtc.next_interrupt_alarm = here.wall + 50_000_000;
+          let passed = 0;
+          for (const { work, set, stops } of times) {
+            if (stops) here.clock.stopped();
+            here.pass(work);
+            here.wall += set;
+            passed += work;
+            if (stops) here.clock.start(work);
+            here.rtc.timer();
+            expect(Math.abs(here.rtcNow - (1.9e12 + passed))).toBeLessThan(10 * times.length);
+            expect(Math.abs(here.rtc.next_interrupt_alarm - here.wall - (50_000_000 - passed))).toBeLessThan(10 * times.length);
+          }
+        },
+      ),
+    );
   });
 
   it('shows what it is set to, on a host whose clock is an hour ahead, and after a move to one an hour behind', () => {
@@ -230,7 +243,10 @@ describe('GuestClock', () => {
     here.clock.continueFrom({ tsc: 0n, monotonicMs: 0, wallMs: 0 }, 'switched-off');
     here.clock.start(0);
     here.clock.setRealTime(Date.UTC(2026, 0, 1, 10, 59, 50));
-    for (const [hours, ahead] of [[11, 10_000], [10, 23 * 3_600_000 + 10_000]] as const) {
+    for (const [hours, ahead] of [
+      [11, 10_000],
+      [10, 23 * 3_600_000 + 10_000],
+    ] as const) {
       here.rtc.cmos_data[5] = hours;
       here.writeCmos(0x22);
       expect(here.rtc.next_interrupt_alarm - here.wall).toBe(ahead);

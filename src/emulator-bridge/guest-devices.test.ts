@@ -83,112 +83,138 @@ async function askAgent(machine: Machine, line: string, answer: RegExp): Promise
   });
 }
 
-describe.skipIf(guest === null)('the guest\'s devices', () => {
+describe.skipIf(guest === null)("the guest's devices", () => {
   if (guest === null) return;
 
-  it('restores the devices of its base as often as it likes, until something happens, and is the same machine all the while', async () => {
-    const machine = await fresh(guest);
-    const saved = await machine.saveDevices();
-    for (let turn = 0; turn < 3; turn++) machine.restoreBaseDevices();
-    const again = await machine.saveDevices();
-    // A checksum, and one number of 8 bytes that is the host's time at which it was saved.
-    expect([again.length, saved.filter((byte, at) => byte !== again[at]).length <= 4 + 8]).toEqual([saved.length, true]);
-    expect(machine.differsFromBase().count()).toBe(0);
-    const console = new GuestConsole(machine);
-    await machine.run(0);
-    await console.begin();
-    expect(await console.run('echo $((40 + 2))')).toContain('42');
-    await machine.pause();
-    expect(() => machine.restoreBaseDevices()).toThrow('just loaded');
-  }, GUEST_LIMIT_MS);
+  it(
+    'restores the devices of its base as often as it likes, until something happens, and is the same machine all the while',
+    async () => {
+      const machine = await fresh(guest);
+      const saved = await machine.saveDevices();
+      for (let turn = 0; turn < 3; turn++) machine.restoreBaseDevices();
+      const again = await machine.saveDevices();
+      // A checksum, and one number of 8 bytes that is the host's time at which it was saved.
+      expect([again.length, saved.filter((byte, at) => byte !== again[at]).length <= 4 + 8]).toEqual([saved.length, true]);
+      expect(machine.differsFromBase().count()).toBe(0);
+      const console = new GuestConsole(machine);
+      await machine.run(0);
+      await console.begin();
+      expect(await console.run('echo $((40 + 2))')).toContain('42');
+      await machine.pause();
+      expect(() => machine.restoreBaseDevices()).toThrow('just loaded');
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('a paste of 32 KiB arrives whole, also when nobody reads it for a while', async () => {
-    const { console } = await started(guest);
-    const text = lines(32 * 1024);
-    await console.run('stty -echo');
-    const from = console.text.length;
-    console.type('sleep 1; cat > /tmp/paste; sha256sum /tmp/paste\n');
-    console.type(text);
-    console.type('\x04');
-    expect(await console.until(/[0-9a-f]{64}/, from)).toContain(sha256(text));
-  }, GUEST_LIMIT_MS);
+  it(
+    'a paste of 32 KiB arrives whole, also when nobody reads it for a while',
+    async () => {
+      const { console } = await started(guest);
+      const text = lines(32 * 1024);
+      await console.run('stty -echo');
+      const from = console.text.length;
+      console.type('sleep 1; cat > /tmp/paste; sha256sum /tmp/paste\n');
+      console.type(text);
+      console.type('\x04');
+      expect(await console.until(/[0-9a-f]{64}/, from)).toContain(sha256(text));
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('a paste goes on, with nothing lost and nothing twice, while the guest moves', async () => {
-    const source = await started(guest);
-    const text = lines(12 * 1024);
-    await source.console.run('stty -echo; : > /tmp/paste');
-    // A reader slow enough that most of the paste is still on its way when the guest moves.
-    source.console.type('while read -r line; do echo "$line"; [ "$line" = end ] && break; done > /tmp/paste; sha256sum /tmp/paste\n');
-    source.console.type(`${text}end\n`);
-    const target = await fresh(guest);
-    const console = new GuestConsole(target);
-    await move(source.machine, target, () => Promise.resolve(), 1);
-    const wanted = `${text.replaceAll(/ +\n/g, '\n')}end\n`;
-    expect(await console.until(/[0-9a-f]{64}/)).toContain(sha256(wanted));
-  }, GUEST_LIMIT_MS);
+  it(
+    'a paste goes on, with nothing lost and nothing twice, while the guest moves',
+    async () => {
+      const source = await started(guest);
+      const text = lines(12 * 1024);
+      await source.console.run('stty -echo; : > /tmp/paste');
+      // A reader slow enough that most of the paste is still on its way when the guest moves.
+      source.console.type('while read -r line; do echo "$line"; [ "$line" = end ] && break; done > /tmp/paste; sha256sum /tmp/paste\n');
+      source.console.type(`${text}end\n`);
+      const target = await fresh(guest);
+      const console = new GuestConsole(target);
+      await move(source.machine, target, () => Promise.resolve(), 1);
+      const wanted = `${text.replaceAll(/ +\n/g, '\n')}end\n`;
+      expect(await console.until(/[0-9a-f]{64}/)).toContain(sha256(wanted));
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('no frame is lost between the card and the guest\'s driver, across full rings and pauses', async () => {
-    const { machine, console } = await started(guest);
-    const { network } = machine;
-    expect(network.deliver(countedFrame(60, 0))).toBe(false);
-    network.setMac(MAC);
-    const loaded = askAgent(machine, `identity mac=${MAC} hostname=vm ip=10.0.0.2/24 gateway=10.0.0.1 dns=10.0.0.1 time=${Date.now()} seed=${'ab'.repeat(64)} password=secret12`, /ok identity|error.*\n/);
-    expect(await loaded).toContain('ok identity');
-    expect(await console.run('cat /sys/class/net/eth0/address')).toContain(MAC);
-    const received = async (): Promise<number> => Number(/\d+/.exec(await console.run('cat /sys/class/net/eth0/statistics/rx_packets'))?.[0]);
-    const before = await received();
-    const FRAMES = 6000;
-    let sent = 0;
-    let refusals = 0;
-    await new Promise<void>((resolve) => {
-      const pump = (): void => {
-        while (sent < FRAMES) {
-          if (!network.deliver(countedFrame(60 + (sent % 1400), sent))) {
-            refusals++;
-            // The ring is full, or the machine was stopped: both end with onReady.
-            if (refusals % 7 === 0) void machine.pause().then(() => machine.resume());
-            return;
+  it(
+    "no frame is lost between the card and the guest's driver, across full rings and pauses",
+    async () => {
+      const { machine, console } = await started(guest);
+      const { network } = machine;
+      expect(network.deliver(countedFrame(60, 0))).toBe(false);
+      network.setMac(MAC);
+      const loaded = askAgent(
+        machine,
+        `identity mac=${MAC} hostname=vm ip=10.0.0.2/24 gateway=10.0.0.1 dns=10.0.0.1 time=${Date.now()} seed=${'ab'.repeat(64)} password=secret12`,
+        /ok identity|error.*\n/,
+      );
+      expect(await loaded).toContain('ok identity');
+      expect(await console.run('cat /sys/class/net/eth0/address')).toContain(MAC);
+      const received = async (): Promise<number> => Number(/\d+/.exec(await console.run('cat /sys/class/net/eth0/statistics/rx_packets'))?.[0]);
+      const before = await received();
+      const FRAMES = 6000;
+      let sent = 0;
+      let refusals = 0;
+      await new Promise<void>((resolve) => {
+        const pump = (): void => {
+          while (sent < FRAMES) {
+            if (!network.deliver(countedFrame(60 + (sent % 1400), sent))) {
+              refusals++;
+              // The ring is full, or the machine was stopped: both end with onReady.
+              if (refusals % 7 === 0) void machine.pause().then(() => machine.resume());
+              return;
+            }
+            sent++;
           }
-          sent++;
-        }
-        resolve();
-      };
-      network.onReady(pump);
-      pump();
-    });
-    expect(refusals).toBeGreaterThan(7);
-    // What sits in the ring is taken when the guest gets to it.
-    let after = await received();
-    for (let attempt = 0; attempt < 20 && after < before + FRAMES; attempt++) after = await received();
-    expect(after - before).toBe(FRAMES);
-  }, GUEST_LIMIT_MS);
+          resolve();
+        };
+        network.onReady(pump);
+        pump();
+      });
+      expect(refusals).toBeGreaterThan(7);
+      // What sits in the ring is taken when the guest gets to it.
+      let after = await received();
+      for (let attempt = 0; attempt < 20 && after < before + FRAMES; attempt++) after = await received();
+      expect(after - before).toBe(FRAMES);
+    },
+    GUEST_LIMIT_MS,
+  );
 
-  it('the guest waits for a disk that is away, and then reads what is on it', async () => {
-    const real = guest.machineParts().disk;
-    let away = false;
-    const disk: BaseDisk = {
-      byteLength: real.byteLength,
-      chunkBytes: real.chunkBytes,
-      read: (offset, length) => (away ? Promise.reject(new Error('The server is away.')) : real.read(offset, length)),
-      dispose: () => real.dispose(),
-    };
-    const { machine, console } = await started(guest, disk);
-    const troubles: string[] = [];
-    const troubled = new Promise<void>((resolve) => machine.onTrouble((sentence) => {
-      troubles.push(sentence);
-      if (troubles.length === 3) resolve();
-    }));
-    await console.run('echo 3 > /proc/sys/vm/drop_caches');
-    const place = unwrittenMebibyte(machine);
-    away = true;
-    const from = console.text.length;
-    console.type(`dd if=/dev/sda bs=1M skip=${place} count=1 2>/dev/null | sha256sum\n`);
-    await troubled;
-    expect(troubles[0]).toMatch(/^The guest's disk cannot be read: The server is away\. The guest has waited for bytes \d+-\d+/);
-    expect(console.text.slice(from)).not.toMatch(/[0-9a-f]{64}/);
-    away = false;
-    expect(await console.until(/[0-9a-f]{64}/, from)).toContain(sha256(await real.read(place * MIB, MIB)));
-    expect(troubles.at(-1)).toBe('The guest\'s disk can be read again.');
-    real.dispose();
-  }, GUEST_LIMIT_MS);
+  it(
+    'the guest waits for a disk that is away, and then reads what is on it',
+    async () => {
+      const real = guest.machineParts().disk;
+      let away = false;
+      const disk: BaseDisk = {
+        byteLength: real.byteLength,
+        chunkBytes: real.chunkBytes,
+        read: (offset, length) => (away ? Promise.reject(new Error('The server is away.')) : real.read(offset, length)),
+        dispose: () => real.dispose(),
+      };
+      const { machine, console } = await started(guest, disk);
+      const troubles: string[] = [];
+      const troubled = new Promise<void>((resolve) =>
+        machine.onTrouble((sentence) => {
+          troubles.push(sentence);
+          if (troubles.length === 3) resolve();
+        }),
+      );
+      await console.run('echo 3 > /proc/sys/vm/drop_caches');
+      const place = unwrittenMebibyte(machine);
+      away = true;
+      const from = console.text.length;
+      console.type(`dd if=/dev/sda bs=1M skip=${place} count=1 2>/dev/null | sha256sum\n`);
+      await troubled;
+      expect(troubles[0]).toMatch(/^The guest's disk cannot be read: The server is away\. The guest has waited for bytes \d+-\d+/);
+      expect(console.text.slice(from)).not.toMatch(/[0-9a-f]{64}/);
+      away = false;
+      expect(await console.until(/[0-9a-f]{64}/, from)).toContain(sha256(await real.read(place * MIB, MIB)));
+      expect(troubles.at(-1)).toBe("The guest's disk can be read again.");
+      real.dispose();
+    },
+    GUEST_LIMIT_MS,
+  );
 });

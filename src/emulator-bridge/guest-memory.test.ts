@@ -40,49 +40,55 @@ function page(pc: FakePc, number: number): Uint8Array {
 
 describe('GuestMemory', () => {
   it('reports in each interval exactly the pages written in it, and in differsFromBase all that were ever written', () => {
-    fc.assert(fc.property(fc.array(changes, { maxLength: 4 }), (intervals) => {
-      const pc = fakePc();
-      pc.memory.isBase();
-      pc.memory.startDirtyLog();
-      const ever = new Set<number>();
-      // A value that is new in each interval: video memory is compared, and an equal write is no change.
-      intervals.forEach((steps, interval) => {
-        const written = new Set<number>();
-        for (const [kind, where, value] of steps) {
-          const number = change(pc, kind, where, ((value + interval * 50) % 255) + 1);
-          if (pc.memory.differsFromBase().has(number)) written.add(number);
-          ever.add(number);
-        }
-        const dirty = pc.memory.takeDirty();
-        for (const number of written) if (number < pc.memory.space.ramPages) expect(dirty.has(number)).toBe(true);
-        for (const number of dirty) expect(written.has(number)).toBe(true);
-      });
-      const differs = pc.memory.differsFromBase();
-      for (const number of differs) expect(ever.has(number)).toBe(true);
-      for (const number of ever) if (number < pc.memory.space.ramPages) expect(differs.has(number)).toBe(true);
-    }), { numRuns: 12 });
+    fc.assert(
+      fc.property(fc.array(changes, { maxLength: 4 }), (intervals) => {
+        const pc = fakePc();
+        pc.memory.isBase();
+        pc.memory.startDirtyLog();
+        const ever = new Set<number>();
+        // A value that is new in each interval: video memory is compared, and an equal write is no change.
+        intervals.forEach((steps, interval) => {
+          const written = new Set<number>();
+          for (const [kind, where, value] of steps) {
+            const number = change(pc, kind, where, ((value + interval * 50) % 255) + 1);
+            if (pc.memory.differsFromBase().has(number)) written.add(number);
+            ever.add(number);
+          }
+          const dirty = pc.memory.takeDirty();
+          for (const number of written) if (number < pc.memory.space.ramPages) expect(dirty.has(number)).toBe(true);
+          for (const number of dirty) expect(written.has(number)).toBe(true);
+        });
+        const differs = pc.memory.differsFromBase();
+        for (const number of differs) expect(ever.has(number)).toBe(true);
+        for (const number of ever) if (number < pc.memory.space.ramPages) expect(differs.has(number)).toBe(true);
+      }),
+      { numRuns: 12 },
+    );
   });
 
   it('copies a machine completely with the first set and the dirty pages of the rounds after', () => {
-    fc.assert(fc.property(changes, changes, changes, (before, during, last) => {
-      const [source, target] = [fakePc(), fakePc()];
-      for (const pc of [source, target]) pc.memory.isBase();
-      const copy = (pages: Uint32Array): void => {
-        const data = new Uint8Array(pages.length * PAGE_SIZE);
-        source.memory.readPages(pages, data);
-        target.memory.writePages(pages, data);
-      };
-      for (const [kind, where, value] of before) change(source, kind, where, value);
-      source.memory.startDirtyLog();
-      copy(source.memory.differsFromBase().toArray());
-      for (const steps of [during, last]) {
-        for (const [kind, where, value] of steps) change(source, kind, where, value);
-        copy(source.memory.takeDirty().toArray());
-      }
-      const differs = source.memory.differsFromBase();
-      expect([...target.memory.differsFromBase()]).toEqual([...differs]);
-      for (const number of differs) expect(page(target, number)).toEqual(page(source, number));
-    }), { numRuns: 12 });
+    fc.assert(
+      fc.property(changes, changes, changes, (before, during, last) => {
+        const [source, target] = [fakePc(), fakePc()];
+        for (const pc of [source, target]) pc.memory.isBase();
+        const copy = (pages: Uint32Array): void => {
+          const data = new Uint8Array(pages.length * PAGE_SIZE);
+          source.memory.readPages(pages, data);
+          target.memory.writePages(pages, data);
+        };
+        for (const [kind, where, value] of before) change(source, kind, where, value);
+        source.memory.startDirtyLog();
+        copy(source.memory.differsFromBase().toArray());
+        for (const steps of [during, last]) {
+          for (const [kind, where, value] of steps) change(source, kind, where, value);
+          copy(source.memory.takeDirty().toArray());
+        }
+        const differs = source.memory.differsFromBase();
+        expect([...target.memory.differsFromBase()]).toEqual([...differs]);
+        for (const number of differs) expect(page(target, number)).toEqual(page(source, number));
+      }),
+      { numRuns: 12 },
+    );
   });
 
   it('marks the same page again when it is written again in the next interval', () => {

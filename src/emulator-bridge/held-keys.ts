@@ -22,14 +22,20 @@ export class HeldKeys {
   sent(codes: readonly number[]): void {
     for (const { bytes, key, down } of strokes(codes)) {
       if (key === null) continue;
-      if (down) this.breaks.set(key, bytes.map((byte, index) => (index === bytes.length - 1 ? byte | BREAK : byte)));
+      if (down)
+        this.breaks.set(
+          key,
+          bytes.map((byte, index) => (index === bytes.length - 1 ? byte | BREAK : byte)),
+        );
       else this.breaks.delete(key);
     }
   }
 
   /** The part of `codes` that lets go of keys that are down. */
   releasesIn(codes: readonly number[]): number[] {
-    return strokes(codes).filter(({ key, down }) => key !== null && !down && this.breaks.has(key)).flatMap(({ bytes }) => bytes);
+    return strokes(codes)
+      .filter(({ key, down }) => key !== null && !down && this.breaks.has(key))
+      .flatMap(({ bytes }) => bytes);
   }
 
   /** Lets go of all that are down, the last one pressed first. */
@@ -44,12 +50,12 @@ export class HeldKeys {
 
 function strokes(codes: readonly number[]): Stroke[] {
   const found: Stroke[] = [];
-  for (let at = 0; at < codes.length; ) {
+  for (let at = 0; at < codes.length;) {
     const first = codes[at] ?? 0;
     const length = first === PAUSE_PREFIX ? PAUSE_BYTES : first === PREFIX ? 2 : 1;
     const bytes = codes.slice(at, at + length);
     const last = bytes.at(-1) ?? 0;
-    const key = first === PAUSE_PREFIX ? null : ((length === 2 ? PREFIX << 8 : 0) | (last & ~BREAK));
+    const key = first === PAUSE_PREFIX ? null : (length === 2 ? PREFIX << 8 : 0) | (last & ~BREAK);
     found.push({ bytes, key, down: (last & BREAK) === 0 });
     at += length;
   }

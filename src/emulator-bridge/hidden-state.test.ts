@@ -5,7 +5,7 @@ import type { V86Cpu } from './v86-api.ts';
 
 type Json = Record<string, unknown>;
 
-describe('what v86\'s state leaves out', () => {
+describe("what v86's state leaves out", () => {
   let source: V86Cpu;
   let target: V86Cpu;
   beforeAll(async () => {

@@ -57,7 +57,11 @@ export function saveHiddenState(cpu: V86Cpu, panickedFor: number | null): Uint8A
     systemControl: cpu.io.port_read8(SYSTEM_CONTROL_PORT) & 0xff,
     displayVersion: vga.svga_version >>> 0,
     displayOffset: [vga.svga_offset_x >>> 0, vga.svga_offset_y >>> 0],
-    drives: drivesOf(cpu).map((one) => ({ senseKey: one.atapi_sense_key & 0xff, additionalSense: one.atapi_add_sense & 0xff, mediumChanged: one.medium_changed & 0xff })) as HiddenState['drives'],
+    drives: drivesOf(cpu).map((one) => ({
+      senseKey: one.atapi_sense_key & 0xff,
+      additionalSense: one.atapi_add_sense & 0xff,
+      mediumChanged: one.medium_changed & 0xff,
+    })) as HiddenState['drives'],
     sound: {
       written: peek(sb16.write_buffer),
       answers: peek(sb16.read_buffer),
@@ -124,7 +128,7 @@ function refill(queue: Ps2QueueLike, content: readonly number[]): void {
 
 function parse(saved: Uint8Array): HiddenState {
   const broken = (cause?: unknown) =>
-    new MachineError('state-invalid', 'The part of the devices\' state that the emulator leaves out is damaged; the VM cannot be restored from it.', { cause });
+    new MachineError('state-invalid', "The part of the devices' state that the emulator leaves out is damaged; the VM cannot be restored from it.", { cause });
   let json: unknown;
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(saved));

@@ -16,7 +16,11 @@ function image(byteLength: number): Uint8Array<ArrayBuffer> {
 function digestsOf(content: Uint8Array, chunkBytes = CHUNK): Uint8Array {
   const parts: Uint8Array[] = [];
   for (let at = 0; at < content.length; at += chunkBytes) {
-    parts.push(createHash('sha256').update(content.subarray(at, at + chunkBytes)).digest());
+    parts.push(
+      createHash('sha256')
+        .update(content.subarray(at, at + chunkBytes))
+        .digest(),
+    );
   }
   return Buffer.concat(parts);
 }
@@ -36,7 +40,7 @@ function serve(content: Uint8Array, misbehave: (request: Request) => Response | 
     const match = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get('Range') ?? '');
     const request = { start: Number(match?.[1]), end: Number(match?.[2]) + 1, cache: init.cache, signal: init.signal! };
     requests.push(request);
-    return await misbehave(request) ?? partial(content, request.start, request.end);
+    return (await misbehave(request)) ?? partial(content, request.start, request.end);
   };
   return { fetch, requests };
 }
@@ -57,25 +61,39 @@ function setUp(byteLength: number, misbehave?: (request: Request) => Response | 
 }
 
 async function refusal(read: Promise<unknown>): Promise<MachineError> {
-  const error: unknown = await read.then(() => null, (reason: unknown) => reason);
+  const error: unknown = await read.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   expect(error).toBeInstanceOf(MachineError);
   return error as MachineError;
 }
 
 describe('openHttpDisk', () => {
   it('reads any range of the image', async () => {
-    await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 5500 }), fc.nat(), fc.nat(), async (byteLength, a, b) => {
-      const { content, disk } = setUp(byteLength);
-      const offset = a % byteLength;
-      const length = 1 + (b % (byteLength - offset));
-      expect(Buffer.compare(await disk.read(offset, length), content.subarray(offset, offset + length))).toBe(0);
-    }), { numRuns: 60 });
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 5500 }), fc.nat(), fc.nat(), async (byteLength, a, b) => {
+        const { content, disk } = setUp(byteLength);
+        const offset = a % byteLength;
+        const length = 1 + (b % (byteLength - offset));
+        expect(Buffer.compare(await disk.read(offset, length), content.subarray(offset, offset + length))).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('joins neighbouring chunks of one turn into one request, and asks once for a chunk that two want', async () => {
     const { content, disk, requests } = setUp(20 * CHUNK);
-    const [first, second, third, far] = await Promise.all([disk.read(3 * CHUNK, CHUNK), disk.read(2 * CHUNK, 2 * CHUNK), disk.read(4 * CHUNK, 10), disk.read(9 * CHUNK, 5)]);
-    expect(requests.map(({ start, end }) => [start / CHUNK, end / CHUNK])).toEqual([[2, 5], [9, 10]]);
+    const [first, second, third, far] = await Promise.all([
+      disk.read(3 * CHUNK, CHUNK),
+      disk.read(2 * CHUNK, 2 * CHUNK),
+      disk.read(4 * CHUNK, 10),
+      disk.read(9 * CHUNK, 5),
+    ]);
+    expect(requests.map(({ start, end }) => [start / CHUNK, end / CHUNK])).toEqual([
+      [2, 5],
+      [9, 10],
+    ]);
     expect(first).toEqual(content.slice(3 * CHUNK, 4 * CHUNK));
     expect(second).toEqual(content.slice(2 * CHUNK, 4 * CHUNK));
     expect(third).toEqual(content.slice(4 * CHUNK, 4 * CHUNK + 10));
@@ -102,14 +120,34 @@ describe('openHttpDisk', () => {
     ['a missing image', () => new Response('no', { status: 404 }), 'disk-missing', /npm run guest/],
     ['a failing server', () => new Response('no', { status: 503, statusText: 'Overloaded' }), 'disk-refused', /status 503 Overloaded/],
     ['a shorter image', () => new Response('no', { status: 416 }), 'disk-wrong-range', /shorter than the manifest's/],
-    ['another range than asked for', () => new Response(image(CHUNK), { status: 206, headers: { 'Content-Range': 'bytes 1-1000/5000' } }), 'disk-wrong-range', /answered "bytes 1-1000\/5000" when bytes 0-999/],
-    ['an image of another size', () => new Response(image(CHUNK), { status: 206, headers: { 'Content-Range': 'bytes 0-999/4000' } }), 'disk-wrong-range', /of the 5000 bytes/],
-    ['a nonsensical Content-Range', () => new Response(image(CHUNK), { status: 206, headers: { 'Content-Range': 'all of it' } }), 'disk-wrong-range', /all of it/],
+    [
+      'another range than asked for',
+      () => new Response(image(CHUNK), { status: 206, headers: { 'Content-Range': 'bytes 1-1000/5000' } }),
+      'disk-wrong-range',
+      /answered "bytes 1-1000\/5000" when bytes 0-999/,
+    ],
+    [
+      'an image of another size',
+      () => new Response(image(CHUNK), { status: 206, headers: { 'Content-Range': 'bytes 0-999/4000' } }),
+      'disk-wrong-range',
+      /of the 5000 bytes/,
+    ],
+    [
+      'a nonsensical Content-Range',
+      () => new Response(image(CHUNK), { status: 206, headers: { 'Content-Range': 'all of it' } }),
+      'disk-wrong-range',
+      /all of it/,
+    ],
     ['too few bytes', () => new Response(image(CHUNK - 1), { status: 206 }), 'disk-wrong-range', /sent 999 instead of 1000 bytes/],
     ['too many bytes', () => new Response(image(CHUNK + 1), { status: 206 }), 'disk-wrong-range', /sent more instead of 1000/],
     ['altered bytes', () => new Response(image(CHUNK).reverse(), { status: 206 }), 'disk-altered', /bytes 0-999 have another digest/],
     ['a broken connection', () => Promise.reject(new TypeError('Failed to fetch')), 'disk-unreachable', /Failed to fetch\. Check that the server runs/],
-    ['a connection broken half-way', () => new Response(new ReadableStream({ pull: (stream) => stream.error(new TypeError('network error')) }), { status: 206 }), 'disk-unreachable', /network error/],
+    [
+      'a connection broken half-way',
+      () => new Response(new ReadableStream({ pull: (stream) => stream.error(new TypeError('network error')) }), { status: 206 }),
+      'disk-unreachable',
+      /network error/,
+    ],
   ];
   for (const [what, answer, code, sentence] of refusals) {
     it(`refuses ${what}, by name`, async () => {
@@ -144,7 +182,10 @@ describe('openHttpDisk', () => {
 
   it('gives up on an answer that stops half-way, but not on a slow one', async () => {
     let push: (bytes: Uint8Array) => void = () => undefined;
-    const { disk, clock, content } = setUp(5 * CHUNK, () => new Response(new ReadableStream<Uint8Array>({ start: (stream) => (push = (bytes) => stream.enqueue(bytes)) }), { status: 206 }));
+    const { disk, clock, content } = setUp(
+      5 * CHUNK,
+      () => new Response(new ReadableStream<Uint8Array>({ start: (stream) => (push = (bytes) => stream.enqueue(bytes)) }), { status: 206 }),
+    );
     const read = refusal(disk.read(0, CHUNK));
     await settled();
     for (let at = 0; at < 500; at += 100) {

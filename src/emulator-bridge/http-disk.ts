@@ -35,7 +35,10 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
   const fetch = options.fetch ?? platformFetch;
   const chunks = Math.ceil(byteLength / chunkBytes);
   if (!(chunkBytes > 0) || chunkDigests.length !== chunks * DIGEST_BYTES) {
-    throw new MachineError('manifest-invalid', `The guest set is inconsistent: a disk of ${byteLength} bytes in chunks of ${chunkBytes} needs ${chunks} digests, not ${chunkDigests.length / DIGEST_BYTES}. Build the guest again.`);
+    throw new MachineError(
+      'manifest-invalid',
+      `The guest set is inconsistent: a disk of ${byteLength} bytes in chunks of ${chunkBytes} needs ${chunks} digests, not ${chunkDigests.length / DIGEST_BYTES}. Build the guest again.`,
+    );
   }
   const hasher = createSHA256();
   /** Chunks that came wrong: a cached copy may be the reason, so they are asked for past the cache. */
@@ -56,7 +59,7 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
         url,
         headers: { Range: `bytes=${start}-${end - 1}` },
         cache: suspicious ? 'reload' : 'default',
-        what: 'The guest\'s disk image',
+        what: "The guest's disk image",
         bytes: { exactly: end - start },
         codes: { unreachable: 'disk-unreachable', silent: 'disk-silent', wrongLength: 'disk-wrong-range' },
         check: (response) => checkResponse(response, url, start, end, byteLength),
@@ -71,7 +74,14 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
         const right = digest.every((byte, at) => byte === chunkDigests[index * DIGEST_BYTES + at]);
         if (right) distrusted.delete(index);
         else distrusted.add(index);
-        results.push(right ? chunk : new MachineError('disk-altered', `The guest's disk image at ${url} is not the one of the manifest: bytes ${start + (index - first) * chunkBytes}-${start + (index - first) * chunkBytes + chunk.length - 1} have another digest. They are not used. Load the page again; if it stays, build the guest again on the server.`));
+        results.push(
+          right
+            ? chunk
+            : new MachineError(
+                'disk-altered',
+                `The guest's disk image at ${url} is not the one of the manifest: bytes ${start + (index - first) * chunkBytes}-${start + (index - first) * chunkBytes + chunk.length - 1} have another digest. They are not used. Load the page again; if it stays, build the guest again on the server.`,
+              ),
+        );
       }
       return results;
     },
@@ -115,16 +125,28 @@ function cutOut(chunks: readonly Uint8Array[], chunkBytes: number, offset: numbe
 function checkResponse(response: Response, url: string, start: number, end: number, byteLength: number): void {
   const { status } = response;
   if (status === 404 || status === 410) {
-    throw new MachineError('disk-missing', `There is no disk image at ${url} (status ${status}). Build the guest on the server (npm run guest), then load the page again.`);
+    throw new MachineError(
+      'disk-missing',
+      `There is no disk image at ${url} (status ${status}). Build the guest on the server (npm run guest), then load the page again.`,
+    );
   }
   if (status === 200) {
-    throw new MachineError('disk-without-range', `The web server at ${url} ignores Range requests and would send the whole disk image of ${Math.ceil(byteLength / 2 ** 20)} MiB; the answer was refused. Serve the guest set with a server that supports Range (npm start does).`);
+    throw new MachineError(
+      'disk-without-range',
+      `The web server at ${url} ignores Range requests and would send the whole disk image of ${Math.ceil(byteLength / 2 ** 20)} MiB; the answer was refused. Serve the guest set with a server that supports Range (npm start does).`,
+    );
   }
   if (status === 416) {
-    throw new MachineError('disk-wrong-range', `The disk image at ${url} is shorter than the manifest's ${byteLength} bytes. Build the guest again on the server, then load the page again.`);
+    throw new MachineError(
+      'disk-wrong-range',
+      `The disk image at ${url} is shorter than the manifest's ${byteLength} bytes. Build the guest again on the server, then load the page again.`,
+    );
   }
   if (status !== PARTIAL_CONTENT) {
-    throw new MachineError('disk-refused', `The server refused to send the disk image ${url}: status ${status} ${response.statusText}. Look into the server's log.`);
+    throw new MachineError(
+      'disk-refused',
+      `The server refused to send the disk image ${url}: status ${status} ${response.statusText}. Look into the server's log.`,
+    );
   }
   // From another origin the header may be hidden; length and digests are checked in any case.
   const range = response.headers.get('Content-Range');
@@ -132,6 +154,9 @@ function checkResponse(response: Response, url: string, start: number, end: numb
   const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(range.trim());
   const size = match?.[3];
   if (match === null || Number(match[1]) !== start || Number(match[2]) !== end - 1 || (size !== '*' && Number(size) !== byteLength)) {
-    throw new MachineError('disk-wrong-range', `The server answered "${range}" when bytes ${start}-${end - 1} of the ${byteLength} bytes of ${url} were asked for. Load the page again; if it stays, the server or a proxy before it is at fault.`);
+    throw new MachineError(
+      'disk-wrong-range',
+      `The server answered "${range}" when bytes ${start}-${end - 1} of the ${byteLength} bytes of ${url} were asked for. Load the page again; if it stays, the server or a proxy before it is at fault.`,
+    );
   }
 }

@@ -128,7 +128,7 @@ function frameOf(length: number, seed: number): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (seed * 31 + at) & 0xff);
 }
 
-describe('VirtioNetworkCard on v86\'s virtio_net', () => {
+describe("VirtioNetworkCard on v86's virtio_net", () => {
   let instance: V86Instance;
   let guest: GuestSide;
   let driver: Driver;
@@ -168,44 +168,47 @@ describe('VirtioNetworkCard on v86\'s virtio_net', () => {
       fc.record({ kind: fc.constant('run' as const), running: fc.boolean() }),
       fc.record({ kind: fc.constant('turn' as const) }),
     );
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
-      driver.stop();
-      driver.start();
-      card.setRunning(true);
-      const queue: Uint8Array[] = [];
-      const sent: Uint8Array[] = [];
-      const received: Uint8Array[] = [];
-      const pump = (): void => {
-        while (queue.length > 0 && card.deliver(queue[0]!)) queue.shift();
-      };
-      const listening = card.onReady(pump);
-      for (const each of steps) {
-        if (each.kind === 'frame') {
-          const frame = frameOf(each.length, sent.length);
-          sent.push(frame);
-          queue.push(frame);
-          pump();
-        } else if (each.kind === 'post') {
-          const free = QUEUE_SIZE - (driver.posted - driver.taken);
-          driver.post(Math.min(each.count, free));
-        } else if (each.kind === 'run') card.setRunning(each.running);
-        else {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+        driver.stop();
+        driver.start();
+        card.setRunning(true);
+        const queue: Uint8Array[] = [];
+        const sent: Uint8Array[] = [];
+        const received: Uint8Array[] = [];
+        const pump = (): void => {
+          while (queue.length > 0 && card.deliver(queue[0]!)) queue.shift();
+        };
+        const listening = card.onReady(pump);
+        for (const each of steps) {
+          if (each.kind === 'frame') {
+            const frame = frameOf(each.length, sent.length);
+            sent.push(frame);
+            queue.push(frame);
+            pump();
+          } else if (each.kind === 'post') {
+            const free = QUEUE_SIZE - (driver.posted - driver.taken);
+            driver.post(Math.min(each.count, free));
+          } else if (each.kind === 'run') card.setRunning(each.running);
+          else {
+            await settled();
+            received.push(...driver.receive());
+          }
+        }
+        card.setRunning(true);
+        while (received.length < sent.length) {
           await settled();
           received.push(...driver.receive());
+          driver.post(QUEUE_SIZE - (driver.posted - driver.taken));
         }
-      }
-      card.setRunning(true);
-      while (received.length < sent.length) {
-        await settled();
-        received.push(...driver.receive());
-        driver.post(QUEUE_SIZE - (driver.posted - driver.taken));
-      }
-      listening.dispose();
-      expect(received.map((frame) => Buffer.from(frame).toString('hex'))).toEqual(sent.map((frame) => Buffer.from(frame).toString('hex')));
-    }), { numRuns: 100 });
+        listening.dispose();
+        expect(received.map((frame) => Buffer.from(frame).toString('hex'))).toEqual(sent.map((frame) => Buffer.from(frame).toString('hex')));
+      }),
+      { numRuns: 100 },
+    );
   });
 
-  it('says that it is ready when buffers are posted after a refusal, and not inside the guest\'s instruction', async () => {
+  it("says that it is ready when buffers are posted after a refusal, and not inside the guest's instruction", async () => {
     driver.start();
     card.setRunning(true);
     let ready = 0;
@@ -266,7 +269,7 @@ describe('VirtioNetworkCard on v86\'s virtio_net', () => {
     expect(card.figures).toEqual({ framesToGuest: 1, framesFromGuest: 0, oversized: 2 });
   });
 
-  it('gives out the guest\'s frames, as arrays of their own, without the header', () => {
+  it("gives out the guest's frames, as arrays of their own, without the header", () => {
     driver.start();
     const frames: Uint8Array[] = [];
     card.onFrame((frame) => frames.push(frame));
@@ -320,6 +323,8 @@ describe('VirtioNetworkCard on v86\'s virtio_net', () => {
   });
 
   it('refuses a v86 whose card is another one', () => {
-    expect(() => new VirtioNetworkCard(instance.bus, { mac: new Uint8Array(6), virtio: { device_status: 0, queues: [], pci_bars: [] } })).toThrow(/another virtio network card/);
+    expect(() => new VirtioNetworkCard(instance.bus, { mac: new Uint8Array(6), virtio: { device_status: 0, queues: [], pci_bars: [] } })).toThrow(
+      /another virtio network card/,
+    );
   });
 });

@@ -78,7 +78,10 @@ export class VirtioNetworkCard implements NetworkCard, Disposable {
     const receive = device.virtio.queues[RECEIVE_QUEUE];
     const notify = device.virtio.pci_bars[NOTIFY_BAR]?.entries[NOTIFY_RECEIVE];
     if (receive === undefined || notify === undefined || typeof notify.write16 !== 'function') {
-      throw new MachineError('emulator-changed', 'This v86 has another virtio network card than the one the bridge knows. Install the v86 version of package.json.');
+      throw new MachineError(
+        'emulator-changed',
+        'This v86 has another virtio network card than the one the bridge knows. Install the v86 version of package.json.',
+      );
     }
     this.device = device;
     this.receive = receive;
@@ -106,7 +109,10 @@ export class VirtioNetworkCard implements NetworkCard, Disposable {
   setMac(mac: MacAddress): void {
     if (mac === this.mac) return;
     if ((this.device.virtio.device_status & STATUS_DRIVER) !== 0) {
-      throw new MachineError('mac-too-late', `The guest's network driver already uses ${this.mac}; ${mac} would be set too late. Set the address before the driver loads.`);
+      throw new MachineError(
+        'mac-too-late',
+        `The guest's network driver already uses ${this.mac}; ${mac} would be set too late. Set the address before the driver loads.`,
+      );
     }
     // v86 keeps this array in its device state.
     this.device.mac = Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));

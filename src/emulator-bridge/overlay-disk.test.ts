@@ -89,70 +89,73 @@ describe('OverlayDisk', () => {
       cacheBytes: fc.constantFrom(4096, 16384, 1 << 20),
       readAheadBytes: fc.constantFrom(0, 16384),
     });
-    await fc.assert(fc.asyncProperty(shape, fc.array(command, { maxLength: 60 }), async ({ chunkBytes, ...options }, commands) => {
-      const { disk, base, clock } = setUp(8, chunkBytes, options);
-      const model = base.content.slice();
-      const everWritten = new Set<number>();
-      const open = new Set<{ offset: number; candidates: Uint8Array[] }>();
-      const dirty = new Set<number>();
-      const collect = (): void => {
-        for (const block of disk.takeDirty()) dirty.add(block);
-      };
-      for (const step of commands) {
-        switch (step.kind) {
-          case 'read': {
-            const offset = step.sector * SECTOR_BYTES;
-            const length = Math.min(step.sectors * SECTOR_BYTES, model.length - offset);
-            // A read may return the content of any moment between its start and its end.
-            const entry = { offset, candidates: [model.slice(offset, offset + length)] };
-            open.add(entry);
-            disk.get(offset, length, (data) => {
-              expect(open.delete(entry), 'a read is delivered once').toBe(true);
-              expect(entry.candidates.some((each) => Buffer.compare(each, data) === 0)).toBe(true);
-            });
-            break;
+    await fc.assert(
+      fc.asyncProperty(shape, fc.array(command, { maxLength: 60 }), async ({ chunkBytes, ...options }, commands) => {
+        const { disk, base, clock } = setUp(8, chunkBytes, options);
+        const model = base.content.slice();
+        const everWritten = new Set<number>();
+        const open = new Set<{ offset: number; candidates: Uint8Array[] }>();
+        const dirty = new Set<number>();
+        const collect = (): void => {
+          for (const block of disk.takeDirty()) dirty.add(block);
+        };
+        for (const step of commands) {
+          switch (step.kind) {
+            case 'read': {
+              const offset = step.sector * SECTOR_BYTES;
+              const length = Math.min(step.sectors * SECTOR_BYTES, model.length - offset);
+              // A read may return the content of any moment between its start and its end.
+              const entry = { offset, candidates: [model.slice(offset, offset + length)] };
+              open.add(entry);
+              disk.get(offset, length, (data) => {
+                expect(open.delete(entry), 'a read is delivered once').toBe(true);
+                expect(entry.candidates.some((each) => Buffer.compare(each, data) === 0)).toBe(true);
+              });
+              break;
+            }
+            case 'write': {
+              const offset = step.sector * SECTOR_BYTES;
+              const data = pattern(Math.min(step.sectors * SECTOR_BYTES, model.length - offset), step.seed);
+              disk.set(offset, data, () => undefined);
+              model.set(data, offset);
+              for (let at = offset; at < offset + data.length; at += SECTOR_BYTES) everWritten.add(Math.floor(at / BLOCK));
+              break;
+            }
+            case 'take':
+              disk.writeBlock(step.block, pattern(BLOCK, step.seed));
+              model.set(pattern(BLOCK, step.seed), step.block * BLOCK);
+              dirty.add(step.block);
+              everWritten.add(step.block);
+              break;
+            case 'answer':
+              base.reads[step.which % Math.max(1, base.reads.length)]?.answer();
+              break;
+            case 'fail':
+              base.reads[step.which % Math.max(1, base.reads.length)]?.fail('no answer');
+              break;
+            case 'wait':
+              await clock.advance(300);
+              break;
           }
-          case 'write': {
-            const offset = step.sector * SECTOR_BYTES;
-            const data = pattern(Math.min(step.sectors * SECTOR_BYTES, model.length - offset), step.seed);
-            disk.set(offset, data, () => undefined);
-            model.set(data, offset);
-            for (let at = offset; at < offset + data.length; at += SECTOR_BYTES) everWritten.add(Math.floor(at / BLOCK));
-            break;
-          }
-          case 'take':
-            disk.writeBlock(step.block, pattern(BLOCK, step.seed));
-            model.set(pattern(BLOCK, step.seed), step.block * BLOCK);
-            dirty.add(step.block);
-            everWritten.add(step.block);
-            break;
-          case 'answer':
-            base.reads[step.which % Math.max(1, base.reads.length)]?.answer();
-            break;
-          case 'fail':
-            base.reads[step.which % Math.max(1, base.reads.length)]?.fail('no answer');
-            break;
-          case 'wait':
-            await clock.advance(300);
-            break;
+          for (const entry of open) entry.candidates.push(model.slice(entry.offset, entry.offset + (entry.candidates[0]?.length ?? 0)));
+          await settled();
+          collect();
         }
-        for (const entry of open) entry.candidates.push(model.slice(entry.offset, entry.offset + (entry.candidates[0]?.length ?? 0)));
-        await settled();
+        base.immediate = true;
+        while (disk.inFlight > 0) {
+          base.answerAll();
+          await clock.advance(5000);
+        }
         collect();
-      }
-      base.immediate = true;
-      while (disk.inFlight > 0) {
-        base.answerAll();
-        await clock.advance(5000);
-      }
-      collect();
-      expect(open.size).toBe(0);
-      expect([...disk.written()]).toEqual([...everWritten].sort((a, b) => a - b));
-      expect([...dirty].sort((a, b) => a - b)).toEqual([...everWritten].sort((a, b) => a - b));
-      expect(Buffer.compare(await readAll(disk, base, 0, model.length), model)).toBe(0);
-      expect(base.content[0]).toBe(1);
-      disk.dispose();
-    }), { numRuns: 300 });
+        expect(open.size).toBe(0);
+        expect([...disk.written()]).toEqual([...everWritten].sort((a, b) => a - b));
+        expect([...dirty].sort((a, b) => a - b)).toEqual([...everWritten].sort((a, b) => a - b));
+        expect(Buffer.compare(await readAll(disk, base, 0, model.length), model)).toBe(0);
+        expect(base.content[0]).toBe(1);
+        disk.dispose();
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('asks again for what failed, says so each time, and gives the guest nothing meanwhile', async () => {
@@ -161,7 +164,9 @@ describe('OverlayDisk', () => {
     disk.get(0, 512, (data) => (got = data));
     base.failAll('The disk server does not answer.');
     await settled();
-    expect(troubles).toEqual(['The guest\'s disk cannot be read: The disk server does not answer. The guest has waited for bytes 0-8191 for 0 s; the next attempt is in 0.25 s.']);
+    expect(troubles).toEqual([
+      "The guest's disk cannot be read: The disk server does not answer. The guest has waited for bytes 0-8191 for 0 s; the next attempt is in 0.25 s.",
+    ]);
     for (const wait of [250, 500, 1000, 2000, 4000, 4000]) {
       await clock.advance(wait - 1);
       expect(base.reads).toHaveLength(0);
@@ -177,7 +182,7 @@ describe('OverlayDisk', () => {
     base.answerAll();
     await settled();
     expect(got).toEqual(base.content.slice(0, 512));
-    expect(troubles.at(-1)).toBe('The guest\'s disk can be read again.');
+    expect(troubles.at(-1)).toBe("The guest's disk can be read again.");
     expect(clock.pending).toBe(0);
   });
 
@@ -246,7 +251,12 @@ describe('OverlayDisk', () => {
     disk.get(0, 512, () => undefined);
     disk.set(9 * BLOCK, pattern(512, 1), () => undefined);
     const drained = disk.drain();
-    const refused = expect(drained).rejects.toThrow(new MachineError('disk-not-drained', 'The guest still waits for bytes 0-8191, 32768-40959 of its disk after 5 s: server away. Try again when the server with the disk image answers.'));
+    const refused = expect(drained).rejects.toThrow(
+      new MachineError(
+        'disk-not-drained',
+        'The guest still waits for bytes 0-8191, 32768-40959 of its disk after 5 s: server away. Try again when the server with the disk image answers.',
+      ),
+    );
     base.failAll('server away.');
     await clock.advance(5000);
     await refused;
@@ -302,7 +312,7 @@ describe('OverlayDisk', () => {
     base.answerAll();
     await settled();
     expect(got).toBe(true);
-    expect(troubles.at(-1)).toBe('The guest\'s disk can be read again.');
+    expect(troubles.at(-1)).toBe("The guest's disk can be read again.");
   });
 
   it('leaves no timer behind, and ends a drain by name, when it is disposed', async () => {
@@ -324,7 +334,7 @@ describe('OverlayDisk', () => {
     expect(() => new OverlayDisk(new FakeBaseDisk(5000, 4096))).toThrow(/multiple of 4096/);
   });
 
-  it('keeps its data out of v86\'s device state', () => {
+  it("keeps its data out of v86's device state", () => {
     const { disk } = setUp();
     disk.set(0, pattern(BLOCK, 2), () => undefined);
     expect(disk.get_state()).toEqual([]);
@@ -333,7 +343,7 @@ describe('OverlayDisk', () => {
   });
 });
 
-describe('OverlayDisk on v86\'s IDE controller', () => {
+describe("OverlayDisk on v86's IDE controller", () => {
   const SECTOR_COUNT = 0x1f2;
   const STATUS = 0x1f7;
   const BUSY = 0x80;

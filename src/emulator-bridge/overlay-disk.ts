@@ -63,7 +63,10 @@ export class OverlayDisk implements Disposable {
   /** `base.byteLength` must be a multiple of 4096. The base is not disposed with the overlay. */
   constructor(base: BaseDisk, options: OverlayDiskOptions = {}) {
     if (base.byteLength <= 0 || base.byteLength % BLOCK_BYTES !== 0) {
-      throw new MachineError('disk-out-of-bounds', `A disk image has a multiple of ${BLOCK_BYTES} bytes; this one has ${base.byteLength}. Build the guest again.`);
+      throw new MachineError(
+        'disk-out-of-bounds',
+        `A disk image has a multiple of ${BLOCK_BYTES} bytes; this one has ${base.byteLength}. Build the guest again.`,
+      );
     }
     this.clock = options.clock ?? systemClock;
     this.drainLimitMs = options.drainLimitMs ?? DRAIN_LIMIT_MS;
@@ -103,17 +106,20 @@ export class OverlayDisk implements Disposable {
     }
     this.reads.add(read);
     for (const index of missing) {
-      read.waits.set(index, this.reader.want(index, (chunk) => {
-        read.waits.delete(index);
-        read.chunks.set(index, chunk);
-        if (read.waits.size > 0) return;
-        this.reads.delete(read);
-        try {
-          done(this.assemble(offset, length, read.chunks));
-        } finally {
-          this.settle();
-        }
-      }));
+      read.waits.set(
+        index,
+        this.reader.want(index, (chunk) => {
+          read.waits.delete(index);
+          read.chunks.set(index, chunk);
+          if (read.waits.size > 0) return;
+          this.reads.delete(read);
+          try {
+            done(this.assemble(offset, length, read.chunks));
+          } finally {
+            this.settle();
+          }
+        }),
+      );
     }
     options?.signal?.addEventListener('abort', () => this.drop(read), { once: true });
   }
@@ -214,8 +220,13 @@ export class OverlayDisk implements Disposable {
       };
       const limit = this.clock.setTimeout(() => {
         const why = this.reader.lastFailure;
-        const cause = why === null ? 'the disk\'s server is slow' : why.replace(/[.\s]+$/, '');
-        end(new MachineError('disk-not-drained', `The guest still waits for ${this.describeWaits()} of its disk after ${this.drainLimitMs / 1000} s: ${cause}. Try again when the server with the disk image answers.`));
+        const cause = why === null ? "the disk's server is slow" : why.replace(/[.\s]+$/, '');
+        end(
+          new MachineError(
+            'disk-not-drained',
+            `The guest still waits for ${this.describeWaits()} of its disk after ${this.drainLimitMs / 1000} s: ${cause}. Try again when the server with the disk image answers.`,
+          ),
+        );
       }, this.drainLimitMs);
       this.drains.add(end);
     });
@@ -271,7 +282,7 @@ export class OverlayDisk implements Disposable {
   private assemble(offset: number, length: number, chunks: Map<number, Uint8Array> | null): Uint8Array {
     const data = new Uint8Array(length);
     const end = offset + length;
-    for (let at = offset; at < end; ) {
+    for (let at = offset; at < end;) {
       const index = Math.floor(at / BLOCK_BYTES);
       const within = at % BLOCK_BYTES;
       const next = Math.min(end, at - within + BLOCK_BYTES);
@@ -338,13 +349,16 @@ export class OverlayDisk implements Disposable {
       const cached = this.reader.cached(chunk);
       if (cached !== undefined) chunks.set(chunk, cached);
       else {
-        waits.set(chunk, this.reader.want(chunk, (data) => {
-          waits.delete(chunk);
-          chunks.set(chunk, data);
-          if (waits.size > 0 || this.partial.get(index) !== partial) return;
-          finish();
-          this.settle();
-        }));
+        waits.set(
+          chunk,
+          this.reader.want(chunk, (data) => {
+            waits.delete(chunk);
+            chunks.set(chunk, data);
+            if (waits.size > 0 || this.partial.get(index) !== partial) return;
+            finish();
+            this.settle();
+          }),
+        );
       }
     }
     if (waits.size === 0) finish();

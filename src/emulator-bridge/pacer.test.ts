@@ -233,9 +233,11 @@ describe('Pacer', () => {
 
   it('reports the error of an action to who asked for it', async () => {
     const { pacer } = setUp();
-    await expect(pacer.betweenTicks(() => {
-      throw new RangeError('no');
-    })).rejects.toThrow('no');
+    await expect(
+      pacer.betweenTicks(() => {
+        throw new RangeError('no');
+      }),
+    ).rejects.toThrow('no');
   });
 
   it('stops the machine when the emulator throws, and tells', () => {

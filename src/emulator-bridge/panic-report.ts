@@ -35,6 +35,10 @@ export function panicStage(printed: string, instructions: number): PanicStage {
 
 /** For a machine that is stopped before its kernel has printed its last words. */
 function panicSentence(reason: string | undefined): string {
-  const plain = reason?.replaceAll(/[^\x20-\x7e]/g, '').trim().slice(0, LONGEST_REASON) ?? '';
-  return plain === '' ? 'The guest\'s kernel panicked.' : `The guest's kernel panicked: ${plain}.`;
+  const plain =
+    reason
+      ?.replaceAll(/[^\x20-\x7e]/g, '')
+      .trim()
+      .slice(0, LONGEST_REASON) ?? '';
+  return plain === '' ? "The guest's kernel panicked." : `The guest's kernel panicked: ${plain}.`;
 }

@@ -42,9 +42,13 @@ function channelTasks(): TaskSource {
     soon,
     later(task, ms) {
       let cancelled = false;
-      const timer = setTimeout(() => soon(() => {
-        if (!cancelled) task();
-      }), ms);
+      const timer = setTimeout(
+        () =>
+          soon(() => {
+            if (!cancelled) task();
+          }),
+        ms,
+      );
       return () => {
         cancelled = true;
         clearTimeout(timer);

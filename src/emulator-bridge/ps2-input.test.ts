@@ -13,7 +13,7 @@ const FROM_MOUSE = 0x20;
 /** The code of F12. From there to the prefixes no code is a key. */
 const LAST_PLAIN_KEY = 0x58;
 
-describe('Ps2Input on v86\'s keyboard controller', () => {
+describe("Ps2Input on v86's keyboard controller", () => {
   let instance: V86Instance;
   let guest: GuestSide;
   let ps2: Ps2Like & { get_state(): unknown[]; set_state(state: unknown[]): void };
@@ -66,10 +66,13 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
     input.sendScancodes([0x1e, 0x9e]);
     expect(read()).toEqual([]);
     input.setRunning(true);
-    expect(read()).toEqual([[false, 0x1e], [false, 0x9e]]);
+    expect(read()).toEqual([
+      [false, 0x1e],
+      [false, 0x9e],
+    ]);
   });
 
-  it('sends mouse motion with the screen\'s down as the mouse\'s minus, in steps the mouse can express, and buttons once', () => {
+  it("sends mouse motion with the screen's down as the mouse's minus, in steps the mouse can express, and buttons once", () => {
     input.sendMouse(200, 3, [true, false, false]);
     input.sendMouse(0, 0, [true, false, false]);
     const bytes = read();
@@ -120,14 +123,19 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
   }
 
   it.each([
-    ['Ctrl', [0x1d]], ['Shift', [0x2a]], ['Alt', [0x38]], ['the right Ctrl', [0xe0, 0x1d]], ['AltGr', [0xe0, 0x38]],
-    ['Ctrl, Alt and an arrow', [0x1d, 0x38, 0xe0, 0x4b]], ['PrintScreen', [0xe0, 0x2a, 0xe0, 0x37]],
+    ['Ctrl', [0x1d]],
+    ['Shift', [0x2a]],
+    ['Alt', [0x38]],
+    ['the right Ctrl', [0xe0, 0x1d]],
+    ['AltGr', [0xe0, 0x38]],
+    ['Ctrl, Alt and an arrow', [0x1d, 0x38, 0xe0, 0x4b]],
+    ['PrintScreen', [0xe0, 0x2a, 0xe0, 0x37]],
   ])('lets go of %s when the VM moves, whether the guest has read it or not', async (_, codes) => {
     for (const readBefore of [true, false]) {
       input.sendScancodes(codes);
       const before = readBefore ? read() : [];
       move();
-      const bytes = [...before, ...await readAll()];
+      const bytes = [...before, ...(await readAll())];
       expect(bytes.map(([, byte]) => byte).slice(0, codes.length)).toEqual(codes);
       expect(pressed(bytes).keys).toEqual([]);
     }
@@ -150,17 +158,20 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
       fc.record({ kind: fc.constant('read'), most: fc.nat(9) }),
       fc.record({ kind: fc.constant('buttons'), buttons: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean()) }),
     );
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const bytes: [boolean, number][] = [];
-      for (const one of steps) {
-        if ('key' in one) input.sendScancodes(one.kind === 'down' ? one.key : up(one.key));
-        else if ('most' in one) bytes.push(...read(one.most));
-        else input.sendMouse(0, 0, one.buttons);
-      }
-      move();
-      bytes.push(...await readAll());
-      expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
-    }), { numRuns: 100 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const bytes: [boolean, number][] = [];
+        for (const one of steps) {
+          if ('key' in one) input.sendScancodes(one.kind === 'down' ? one.key : up(one.key));
+          else if ('most' in one) bytes.push(...read(one.most));
+          else input.sendMouse(0, 0, one.buttons);
+        }
+        move();
+        bytes.push(...(await readAll()));
+        expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
+      }),
+      { numRuns: 100 },
+    );
   });
 
   it('leaves keys and buttons down if the VM runs on where it was', async () => {
@@ -170,7 +181,7 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
     input.setRunning(false);
     input.saveQueues();
     input.setRunning(true);
-    bytes.push(...await readAll());
+    bytes.push(...(await readAll()));
     expect(pressed(bytes)).toEqual({ keys: ['29'], buttons: 1 });
   });
 
@@ -182,7 +193,7 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
     input.sendScancodes([0x9d]);
     input.sendMouse(0, 0, [false, false, false]);
     input.setRunning(true);
-    bytes.push(...await readAll());
+    bytes.push(...(await readAll()));
     expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
   });
 
@@ -191,28 +202,31 @@ describe('Ps2Input on v86\'s keyboard controller', () => {
     input.sendMouse(0, 0, [false, true, false]);
     const bytes = read();
     input.releaseAll();
-    bytes.push(...await readAll());
+    bytes.push(...(await readAll()));
     expect(pressed(bytes)).toEqual({ keys: [], buttons: 0 });
   });
 
   it('moves what the guest has not read, wherever the move falls', () => {
-    fc.assert(fc.property(fc.array(fc.nat(LAST_PLAIN_KEY), { maxLength: 200 }), fc.nat(20), fc.nat(20), (keys, moves, readBefore) => {
-      const codes = keys.flatMap((key) => [key, key | 0x80]);
-      input.sendScancodes(codes);
-      for (let n = 0; n < moves; n++) input.sendMouse(n + 1, 0, [false, false, false]);
-      const got = read(readBefore);
-      move();
-      for (;;) {
-        const more = read();
-        got.push(...more);
-        input.setRunning(false);
-        input.setRunning(true);
-        if (more.length === 0) break;
-      }
-      const mouse = got.filter(([fromMouse]) => fromMouse).map(([, byte]) => byte);
-      expect(got.filter(([fromMouse]) => !fromMouse).map(([, byte]) => byte)).toEqual(codes);
-      expect(mouse).toEqual(Array.from({ length: moves }, (_, n) => [8, n + 1, 0]).flat());
-    }), { numRuns: 60 });
+    fc.assert(
+      fc.property(fc.array(fc.nat(LAST_PLAIN_KEY), { maxLength: 200 }), fc.nat(20), fc.nat(20), (keys, moves, readBefore) => {
+        const codes = keys.flatMap((key) => [key, key | 0x80]);
+        input.sendScancodes(codes);
+        for (let n = 0; n < moves; n++) input.sendMouse(n + 1, 0, [false, false, false]);
+        const got = read(readBefore);
+        move();
+        for (;;) {
+          const more = read();
+          got.push(...more);
+          input.setRunning(false);
+          input.setRunning(true);
+          if (more.length === 0) break;
+        }
+        const mouse = got.filter(([fromMouse]) => fromMouse).map(([, byte]) => byte);
+        expect(got.filter(([fromMouse]) => !fromMouse).map(([, byte]) => byte)).toEqual(codes);
+        expect(mouse).toEqual(Array.from({ length: moves }, (_, n) => [8, n + 1, 0]).flat());
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('refuses damaged queues', () => {

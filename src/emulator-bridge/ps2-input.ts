@@ -179,7 +179,8 @@ function peek(queue: Ps2QueueLike): Uint8Array {
 
 function parseQueues(bytes: Uint8Array): { flags: number; wheel: number; parts: readonly [Uint8Array, Uint8Array, Uint8Array] } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const broken = (): MachineError => new MachineError('state-invalid', 'The saved keyboard and mouse queues are damaged; the VM cannot be restored from this state.');
+  const broken = (): MachineError =>
+    new MachineError('state-invalid', 'The saved keyboard and mouse queues are damaged; the VM cannot be restored from this state.');
   let at = 2;
   const part = (limit: number): Uint8Array => {
     if (at + 2 > bytes.length) throw broken();

@@ -36,7 +36,7 @@ interface RealVga extends VgaLike {
   port1CF_write(value: number): void;
 }
 
-describe('GuestScreen on v86\'s VGA', () => {
+describe("GuestScreen on v86's VGA", () => {
   let instance: V86Instance;
   let vga: RealVga;
   let clock: ManualClock;
@@ -66,7 +66,13 @@ describe('GuestScreen on v86\'s VGA', () => {
   }
 
   function setMode(width: number, height: number): void {
-    for (const [index, value] of [[4, 0], [1, width], [2, height], [3, 32], [4, 0x41]] as const) {
+    for (const [index, value] of [
+      [4, 0],
+      [1, width],
+      [2, height],
+      [3, 32],
+      [4, 0x41],
+    ] as const) {
       vga.port1CE_write(index);
       vga.port1CF_write(value);
     }
@@ -94,7 +100,7 @@ describe('GuestScreen on v86\'s VGA', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('shows graphics on a canvas of the guest\'s size, and has no text then', async () => {
+  it("shows graphics on a canvas of the guest's size, and has no text then", async () => {
     const { canvas, puts } = fakeCanvas();
     screen.attach(canvas);
     setMode(320, 200);

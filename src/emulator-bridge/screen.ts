@@ -164,8 +164,7 @@ export class GuestScreen implements Screen, Disposable {
     return {
       FLAG_BLINKING: TextScreen.BLINKING,
       FLAG_FONT_PAGE_B: TextScreen.SECOND_FONT,
-      put_char: (row, column, character, flags, background, foreground) =>
-        text.put(row, column, character, flags, background, foreground),
+      put_char: (row, column, character, flags, background, foreground) => text.put(row, column, character, flags, background, foreground),
       set_mode: (graphical) => this.setMode(graphical),
       set_font_bitmap: (height, nine, double, copyEighth, font, changed) =>
         text.setFont({ height, width: double ? 16 : nine ? 9 : 8, copyEighth, bitmap: font }, changed),
@@ -215,11 +214,14 @@ export class GuestScreen implements Screen, Disposable {
   private schedule(): void {
     if (this.timer !== null || this.disposed) return;
     if (this.context === null && !this.graphical) return;
-    this.timer = this.clock.setTimeout(() => {
-      this.timer = null;
-      this.refresh();
-      this.schedule();
-    }, this.context === null ? RETRACE_MS : FRAME_MS);
+    this.timer = this.clock.setTimeout(
+      () => {
+        this.timer = null;
+        this.refresh();
+        this.schedule();
+      },
+      this.context === null ? RETRACE_MS : FRAME_MS,
+    );
   }
 
   private refresh(): void {
@@ -241,8 +243,15 @@ export class GuestScreen implements Screen, Disposable {
     const context = this.context;
     if (context === null) return;
     for (const layer of layers) {
-      context.putImageData(layer.image_data, layer.screen_x - layer.buffer_x, layer.screen_y - layer.buffer_y,
-        layer.buffer_x, layer.buffer_y, layer.buffer_width, layer.buffer_height);
+      context.putImageData(
+        layer.image_data,
+        layer.screen_x - layer.buffer_x,
+        layer.screen_y - layer.buffer_y,
+        layer.buffer_x,
+        layer.buffer_y,
+        layer.buffer_width,
+        layer.buffer_height,
+      );
     }
   }
 }

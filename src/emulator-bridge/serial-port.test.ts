@@ -15,7 +15,7 @@ function pattern(length: number, seed = 0): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (at * 13 + (at >> 8) + seed) & 0xff);
 }
 
-describe('UartSerialPort on v86\'s UART', () => {
+describe("UartSerialPort on v86's UART", () => {
   let instance: V86Instance;
   let guest: GuestSide;
   let port: UartSerialPort;
@@ -67,30 +67,33 @@ describe('UartSerialPort on v86\'s UART', () => {
     expect(readFifo()).toEqual([...pattern(10)]);
   });
 
-  it('moves the input the guest has not read, the FIFO\'s included, wherever the move falls', async () => {
-    await fc.assert(fc.asyncProperty(fc.nat(300), fc.nat(300), fc.nat(80), async (before, after, read) => {
-      port.restoreQueue(new Uint8Array(0));
-      port.setRunning(true);
-      port.write(pattern(before));
-      const got: number[] = [];
-      for (let n = 0; n < read && (guest.io.port_read8(LINE_STATUS) & DATA_READY) !== 0; n++) got.push(guest.io.port_read8(DATA));
-      port.setRunning(false);
-      const saved = port.saveQueue();
-      const { uart0 } = instance.v86.cpu.devices as unknown as { uart0: { get_state(): unknown[]; set_state(state: unknown[]): void } };
-      const state = structuredClone(uart0.get_state());
-      // The target, on the same devices: its own content must not show through.
-      port.restoreQueue(pattern(5, 7));
-      uart0.set_state(state);
-      port.restoreQueue(saved);
-      port.write(pattern(after, 99));
-      port.setRunning(true);
-      while (got.length < before + after) {
-        got.push(...readFifo());
-        await settled();
-      }
-      expect(got).toEqual([...pattern(before), ...pattern(after, 99)]);
-      expect(readFifo()).toEqual([]);
-    }), { numRuns: 60 });
+  it("moves the input the guest has not read, the FIFO's included, wherever the move falls", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.nat(300), fc.nat(300), fc.nat(80), async (before, after, read) => {
+        port.restoreQueue(new Uint8Array(0));
+        port.setRunning(true);
+        port.write(pattern(before));
+        const got: number[] = [];
+        for (let n = 0; n < read && (guest.io.port_read8(LINE_STATUS) & DATA_READY) !== 0; n++) got.push(guest.io.port_read8(DATA));
+        port.setRunning(false);
+        const saved = port.saveQueue();
+        const { uart0 } = instance.v86.cpu.devices as unknown as { uart0: { get_state(): unknown[]; set_state(state: unknown[]): void } };
+        const state = structuredClone(uart0.get_state());
+        // The target, on the same devices: its own content must not show through.
+        port.restoreQueue(pattern(5, 7));
+        uart0.set_state(state);
+        port.restoreQueue(saved);
+        port.write(pattern(after, 99));
+        port.setRunning(true);
+        while (got.length < before + after) {
+          got.push(...readFifo());
+          await settled();
+        }
+        expect(got).toEqual([...pattern(before), ...pattern(after, 99)]);
+        expect(readFifo()).toEqual([]);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('does not promise the guest data that is not there, when a state without its queue is restored', () => {
@@ -127,7 +130,7 @@ describe('UartSerialPort on v86\'s UART', () => {
     port.restoreQueue(new Uint8Array(0));
   });
 
-  it('gives out the guest\'s output in order, one batch a turn', async () => {
+  it("gives out the guest's output in order, one batch a turn", async () => {
     const batches: Uint8Array[] = [];
     port.onData((bytes) => batches.push(bytes));
     const output = pattern(10_000);

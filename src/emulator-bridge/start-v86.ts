@@ -8,7 +8,23 @@ import { FRAME_BUFFER_BYTES } from './video-memory.ts';
 import { WriteTracking } from './write-tracking.ts';
 
 /** Devices whose state moves, as the fingerprint names them. No balloon and no 9p: they write RAM behind our back. */
-export const V86_DEVICES: readonly string[] = ['dma', 'fdc', 'ide', 'pci', 'pic', 'pit', 'ps2', 'pvpanic', 'rtc', 'sb16', 'uart0', 'uart1', 'vga', 'virtio-net', 'vmware'];
+export const V86_DEVICES: readonly string[] = [
+  'dma',
+  'fdc',
+  'ide',
+  'pci',
+  'pic',
+  'pit',
+  'ps2',
+  'pvpanic',
+  'rtc',
+  'sb16',
+  'uart0',
+  'uart1',
+  'vga',
+  'virtio-net',
+  'vmware',
+];
 
 /** v86 rounds RAM up to blocks of this size. */
 const MEMORY_UNIT = 128 * 1024;
@@ -71,7 +87,10 @@ export async function startV86(parts: MachineParts, overlay: OverlayDisk, panick
         const { cpu } = instance.v86;
         // v86 does not look at what its allocator answers.
         if (cpu.mem8.byteOffset === 0) {
-          throw new MachineError('parts-invalid', `This host has no room for a machine with ${parts.memoryBytes / 2 ** 20} MiB of memory. Close other tabs, or start a smaller one.`);
+          throw new MachineError(
+            'parts-invalid',
+            `This host has no room for a machine with ${parts.memoryBytes / 2 ** 20} MiB of memory. Close other tabs, or start a smaller one.`,
+          );
         }
         const tracking = new WriteTracking(cpu.wm.exports, parts.memoryBytes);
         tracking.start(cpu.mem8.byteOffset);

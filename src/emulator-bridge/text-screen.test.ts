@@ -33,14 +33,15 @@ function drawn(screen: TextScreen, ink = WHITE): { y: number; lines: string[] }[
         expect(pixels[at + 3]).toBe(255);
         const colour = ((pixels[at] ?? 0) << 16) | ((pixels[at + 1] ?? 0) << 8) | (pixels[at + 2] ?? 0);
         return colour === ink ? '#' : '.';
-      }).join(''));
+      }).join(''),
+    );
     rows.push({ y, lines });
   });
   return rows;
 }
 
 describe('TextScreen', () => {
-  it('draws the guest\'s own font in the character\'s colours', () => {
+  it("draws the guest's own font in the character's colours", () => {
     const screen = setUp();
     screen.put(1, 2, 0b10100001, 0, BLUE, WHITE);
     const rows = drawn(screen);

@@ -45,7 +45,8 @@ export class TextScreen {
   /** One string per row, as Unicode. */
   lines(): string[] {
     return Array.from({ length: this.rows }, (_, row) =>
-      Array.from(this.characters.subarray(row * this.columns, (row + 1) * this.columns), (code) => CODE_PAGE_437.charAt(code)).join(''));
+      Array.from(this.characters.subarray(row * this.columns, (row + 1) * this.columns), (code) => CODE_PAGE_437.charAt(code)).join(''),
+    );
   }
 
   resize(columns: number, rows: number): void {

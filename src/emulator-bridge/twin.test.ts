@@ -17,7 +17,17 @@ import { mayDiffer } from './testing/unsaved-state.ts';
 const PARAMETERS: Partial<Record<BareWorkload, number>> = { x87_rounding: 0x77f, sse_control: 0xff80, changing_code: 20 };
 /** Workloads whose results do not depend on time. */
 const COMPUTING: readonly BareWorkload[] = [
-  'x87_rounding', 'x87_stack', 'sse_control', 'lazy_flags', 'segment_caches', 'strings_backwards', 'paging', 'long_page_tables', 'user_mode', 'changing_code', 'media_instructions',
+  'x87_rounding',
+  'x87_stack',
+  'sse_control',
+  'lazy_flags',
+  'segment_caches',
+  'strings_backwards',
+  'paging',
+  'long_page_tables',
+  'user_mode',
+  'changing_code',
+  'media_instructions',
 ];
 const MOVES = FULL ? 40 : 5;
 /** Instructions before the first move; between two; and compared after each. */
@@ -95,7 +105,8 @@ describe('a moved PC and its twin', () => {
     const [from, to] = [Math.max(before, Math.max(one, other) - RESULT_WORDS), Math.min(one, other)];
     expect(to - from).toBeGreaterThan(100);
     for (let index = from; index < to; index++) {
-      if (resultWord(source.cpu, index) !== resultWord(target.cpu, index)) expect.fail(`Result ${index} is ${resultWord(source.cpu, index)} and ${resultWord(target.cpu, index)}.`);
+      if (resultWord(source.cpu, index) !== resultWord(target.cpu, index))
+        expect.fail(`Result ${index} is ${resultWord(source.cpu, index)} and ${resultWord(target.cpu, index)}.`);
     }
     source.machine.discard();
     target.machine.discard();

@@ -66,7 +66,11 @@ describe('the list of what v86 does not save', () => {
 
   it('has every device, and none that is not there', () => {
     const kinds = new Set(objectsOf(pc.cpu).map(({ kind }) => kind));
-    expect([...kinds].sort()).toEqual(Object.keys(UNSAVED_FIELDS).filter((kind) => kind !== 'absent').sort());
+    expect([...kinds].sort()).toEqual(
+      Object.keys(UNSAVED_FIELDS)
+        .filter((kind) => kind !== 'absent')
+        .sort(),
+    );
   });
 
   it('has every field of the CPU and its devices that get_state does not name or set_state does not set', async () => {
@@ -109,10 +113,20 @@ describe('the list of what v86 does not save', () => {
     expect(code.globals.length).toBe(names.length);
   });
 
-  it('has every variable in v86.wasm\'s memory that the code writes, and each is used', () => {
+  it("has every variable in v86.wasm's memory that the code writes, and each is used", () => {
     const places = code.uses.filter(({ offset }) => offset >= STATICS_BEGIN && offset < STACK.end);
-    expect(placesOutside(places.filter(({ kind }) => kind === 'store').map(({ offset }) => offset), STATICS)).toEqual([]);
-    expect(unused(STATICS, places.map(({ offset }) => offset))).toEqual([]);
+    expect(
+      placesOutside(
+        places.filter(({ kind }) => kind === 'store').map(({ offset }) => offset),
+        STATICS,
+      ),
+    ).toEqual([]);
+    expect(
+      unused(
+        STATICS,
+        places.map(({ offset }) => offset),
+      ),
+    ).toEqual([]);
     expect(overlapping(STATICS)).toEqual([]);
   });
 
@@ -120,11 +134,16 @@ describe('the list of what v86 does not save', () => {
     const places = code.uses.filter(({ offset, absolute }) => absolute && offset < REGISTER_BYTES).map(({ offset }) => offset);
     expect(places.length).toBeGreaterThan(1000);
     expect(placesOutside(places, REGISTERS)).toEqual([]);
-    expect(unused(REGISTERS, code.uses.map(({ offset }) => offset))).toEqual([]);
+    expect(
+      unused(
+        REGISTERS,
+        code.uses.map(({ offset }) => offset),
+      ),
+    ).toEqual([]);
     expect(overlapping(REGISTERS)).toEqual([]);
   });
 
-  it('calls saved what v86\'s own state has', () => {
+  it("calls saved what v86's own state has", () => {
     // The registers' views are where the list says, and get_state reads them.
     const read = touched();
     stockMethod(pc.cpu as unknown as Stateful, 'get_state').call(watched(pc.cpu as unknown as Stateful, read));

@@ -130,12 +130,7 @@ interface V86Io {
   port_write8(port: number, value: number): void;
   register_read(port: number, device: object, read8: () => number): void;
   register_write(port: number, device: object, write8: (value: number) => void): void;
-  mmap_register(
-    address: number,
-    size: number,
-    read8: (address: number) => number,
-    write8: (address: number, value: number) => void,
-  ): void;
+  mmap_register(address: number, size: number, read8: (address: number) => number, write8: (address: number, value: number) => void): void;
 }
 
 /** What v86's state.js calls a packed memory. */

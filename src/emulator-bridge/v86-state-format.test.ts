@@ -36,7 +36,10 @@ function refusal(action: () => unknown): string {
 
 describe('withLongInfo', () => {
   it('keeps the state, and puts the buffers of states where digits are added in one place', () => {
-    const [one, other] = [[7], [7777777]].map((numbers) => v86State([...numbers, typed(0), typed(1)], [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)])) as [Uint8Array, Uint8Array];
+    const [one, other] = [[7], [7777777]].map((numbers) => v86State([...numbers, typed(0), typed(1)], [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5)])) as [
+      Uint8Array,
+      Uint8Array,
+    ];
     const [long, longOther] = [withLongInfo(one), withLongInfo(other)];
     expect(long.length).toBe(longOther.length);
     expect(readV86State(long)).toEqual(readV86State(one));
@@ -52,9 +55,11 @@ describe('readV86State', () => {
   });
 
   it('refuses another magic number', () => expect(refusal(() => readV86State(v86State([], [], (header) => header.setUint32(0, 1))))).toMatch(/does not begin/));
-  it('refuses another version', () => expect(refusal(() => readV86State(v86State([], [], (header) => header.setUint32(4, 7, true))))).toMatch(/format 7, not 6/));
+  it('refuses another version', () =>
+    expect(refusal(() => readV86State(v86State([], [], (header) => header.setUint32(4, 7, true))))).toMatch(/format 7, not 6/));
   it('refuses a wrong length', () => expect(refusal(() => readV86State(v86State([], [], (header) => header.setUint32(8, 5, true))))).toMatch(/length/));
-  it('refuses a description that goes beyond the end', () => expect(refusal(() => readV86State(v86State([], [], (header) => header.setUint32(12, 1e6, true))))).toMatch(/cut off/));
+  it('refuses a description that goes beyond the end', () =>
+    expect(refusal(() => readV86State(v86State([], [], (header) => header.setUint32(12, 1e6, true))))).toMatch(/cut off/));
   it('refuses a description that is not JSON', () => expect(refusal(() => readV86State(v86State([], [], (_, info) => info.fill(0x20))))).toMatch(/damaged/));
   it('refuses a buffer that goes beyond the end', () => {
     const state = v86State([typed(0)], [new Uint8Array(8)]);
@@ -62,20 +67,23 @@ describe('readV86State', () => {
     new DataView(shorter.buffer).setUint32(8, shorter.length, true);
     expect(refusal(() => readV86State(shorter))).toMatch(/buffers is cut off/);
   });
-  it('refuses a reference to a buffer that is not there', () => expect(refusal(() => readV86State(v86State([typed(1)], [new Uint8Array(4)])))).toMatch(/missing/));
+  it('refuses a reference to a buffer that is not there', () =>
+    expect(refusal(() => readV86State(v86State([typed(1)], [new Uint8Array(4)])))).toMatch(/missing/));
   it('refuses an object that v86 would not write', () => expect(refusal(() => readV86State(v86State([{ x: 1 }])))).toMatch(/damaged/));
 
   it('refuses garbage, and never with another kind of error', () => {
     const good = v86State([1, [typed(0)]], [new Uint8Array(5)]);
-    fc.assert(fc.property(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 5 }), (changes) => {
-      const bytes = good.slice();
-      for (const [at, value] of changes) bytes[at] = value;
-      try {
-        readV86State(bytes);
-      } catch (error) {
-        expect(error).toMatchObject(refused);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(good.length - 1), fc.nat(255)), { maxLength: 5 }), (changes) => {
+        const bytes = good.slice();
+        for (const [at, value] of changes) bytes[at] = value;
+        try {
+          readV86State(bytes);
+        } catch (error) {
+          expect(error).toMatchObject(refused);
+        }
+      }),
+    );
   });
 });
 

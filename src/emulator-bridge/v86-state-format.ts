@@ -71,7 +71,12 @@ const DISK_CONTROLLER = 85;
 /** Values that are a memory's size and never change. */
 const MEMORY_SIZES: readonly (readonly number[])[] = [[0], [52, 0]];
 /** Columns and rows of text, width and height of graphics: v86 makes buffers of that size. */
-const SCREEN_SIZES: readonly (readonly number[])[] = [[52, 4], [52, 5], [52, 15], [52, 16]];
+const SCREEN_SIZES: readonly (readonly number[])[] = [
+  [52, 4],
+  [52, 5],
+  [52, 15],
+  [52, 16],
+];
 /** More than any mode of the emulated card. */
 const LARGEST_SCREEN_SIZE = 4096;
 

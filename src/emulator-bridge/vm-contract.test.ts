@@ -37,12 +37,14 @@ async function pair(workload: BareWorkload): Promise<VmUnderTest> {
   const letGuestWrite = async (): Promise<void> => {
     const runs = [source, target].find(({ state }) => state === 'running');
     if (runs === undefined) await sleep(A_WHILE_MS);
-    else for (const from = runs.instructionCount(); ((runs.instructionCount() - from) >>> 0) < INSTRUCTIONS;) await sleep(1);
+    else for (const from = runs.instructionCount(); (runs.instructionCount() - from) >>> 0 < INSTRUCTIONS;) await sleep(1);
   };
   await source.run(0);
   await letGuestWrite();
   return {
-    source, target, letGuestWrite,
+    source,
+    target,
+    letGuestWrite,
     settled: (promise) => promise,
     dispose() {
       for (const machine of machines) machine.discard();

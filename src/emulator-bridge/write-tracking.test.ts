@@ -44,7 +44,9 @@ describe('rewriteEmulator', () => {
   });
 
   it('refuses two functions of one name', () => {
-    expect(() => rewriteEmulator(moduleOf(`${walk} ${dirty} (func $other_do_page_walk (param i32 i32 i32 i32 i32) (result i32) (i32.const 1))`))).toThrow(/2 functions are called do_page_walk/);
+    expect(() => rewriteEmulator(moduleOf(`${walk} ${dirty} (func $other_do_page_walk (param i32 i32 i32 i32 i32) (result i32) (i32.const 1))`))).toThrow(
+      /2 functions are called do_page_walk/,
+    );
   });
 
   it('refuses another number of calls, as the compiler may have inlined some', () => {
@@ -87,24 +89,32 @@ describe.skipIf(guest === null)('write tracking, against a copy of all memory', 
 
   afterAll(() => machine.discard());
 
-  it('reports every page that the first seconds after a restore change', async () => {
-    const verdict = await observe(machine, () => console.begin());
-    expect(verdict.missed).toEqual([]);
-    expect(verdict.changed).toBeGreaterThan(0);
-  }, WORKLOAD_LIMIT_MS);
+  it(
+    'reports every page that the first seconds after a restore change',
+    async () => {
+      const verdict = await observe(machine, () => console.begin());
+      expect(verdict.missed).toEqual([]);
+      expect(verdict.changed).toBeGreaterThan(0);
+    },
+    WORKLOAD_LIMIT_MS,
+  );
 
-  it.each(WORKLOADS.map((workload): [string, Workload] => [workload.title, workload]))('reports every page changed by %s', async (_, workload) => {
-    let output = '';
-    const verdict = await observe(machine, async () => {
-      output = await startWorkload(console, workload);
-    });
-    await machine.run(0);
-    await endWorkload(console, workload);
-    await machine.pause();
-    if (workload.expect !== undefined) expect(output).toMatch(workload.expect);
-    expect(verdict.missed).toEqual([]);
-    expect(verdict.changed).toBeGreaterThan(0);
-  }, WORKLOAD_LIMIT_MS);
+  it.each(WORKLOADS.map((workload): [string, Workload] => [workload.title, workload]))(
+    'reports every page changed by %s',
+    async (_, workload) => {
+      let output = '';
+      const verdict = await observe(machine, async () => {
+        output = await startWorkload(console, workload);
+      });
+      await machine.run(0);
+      await endWorkload(console, workload);
+      await machine.pause();
+      if (workload.expect !== undefined) expect(output).toMatch(workload.expect);
+      expect(verdict.missed).toEqual([]);
+      expect(verdict.changed).toBeGreaterThan(0);
+    },
+    WORKLOAD_LIMIT_MS,
+  );
 });
 
 describe.skipIf(guest === null)('the oracle', () => {
@@ -112,19 +122,23 @@ describe.skipIf(guest === null)('the oracle', () => {
   it.each([
     ['do_page_walk', 'writes ports'],
     ['jit_dirty_page_ctx', 'echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda of=/dev/null bs=64k count=256 2>&1'],
-  ] as const)('finds pages missed when the wrapper of %s is left out', async (leaveOut, command) => {
-    if (guest === null) return;
-    const emulator = new WebAssembly.Module(rewriteEmulator(stock, { leaveOut }) as Uint8Array<ArrayBuffer>);
-    const { machine, console } = await restored(guest, emulator);
-    try {
-      const workload: Workload = { title: leaveOut, command, ...(command.startsWith('writes') ? { end: '' } : {}) };
-      const verdict = await observe(machine, async () => {
-        await console.begin();
-        await startWorkload(console, workload);
-      });
-      expect(verdict.missed.length).toBeGreaterThan(50);
-    } finally {
-      machine.discard();
-    }
-  }, WORKLOAD_LIMIT_MS);
+  ] as const)(
+    'finds pages missed when the wrapper of %s is left out',
+    async (leaveOut, command) => {
+      if (guest === null) return;
+      const emulator = new WebAssembly.Module(rewriteEmulator(stock, { leaveOut }) as Uint8Array<ArrayBuffer>);
+      const { machine, console } = await restored(guest, emulator);
+      try {
+        const workload: Workload = { title: leaveOut, command, ...(command.startsWith('writes') ? { end: '' } : {}) };
+        const verdict = await observe(machine, async () => {
+          await console.begin();
+          await startWorkload(console, workload);
+        });
+        expect(verdict.missed.length).toBeGreaterThan(50);
+      } finally {
+        machine.discard();
+      }
+    },
+    WORKLOAD_LIMIT_MS,
+  );
 });

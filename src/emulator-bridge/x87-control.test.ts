@@ -98,7 +98,7 @@ describe('the x87 control word', () => {
     expect(seen.size).toBe(12);
   });
 
-  it('a PC that is brought to a base snapshot computes as the snapshot\'s', async () => {
+  it("a PC that is brought to a base snapshot computes as the snapshot's", async () => {
     const source = await started(DOWNWARD);
     await stop(source);
     const snapshot = await source.host.at(() => saveBaseSnapshot(source.machine));
@@ -131,33 +131,37 @@ describe('the x87 control word', () => {
 describe.skipIf(guest === null)('a program of the real guest', () => {
   if (guest === null) return;
 
-  it('that sets the control word once and divides for ever gets one result, over four moves', async () => {
-    const machines: Machine[] = [];
-    const freshGuest = async (): Promise<Machine> => {
-      const machine = await createMachine(guest.machineParts());
-      machines.push(machine);
-      await machine.loadBaseSnapshot(guest.snapshot);
-      return machine;
-    };
-    let machine = await freshGuest();
-    let console = new GuestConsole(machine);
-    await machine.run(0);
-    await console.begin();
-    await console.run(`echo ${compileProgram('rounding.S').toString('base64')} | base64 -d > /tmp/rounding; chmod 755 /tmp/rounding`);
-    // Downward, upward, and to nearest with 53 and 24 bits, by the number of arguments.
-    for (const words of ['', 'x', 'x x', 'x x x']) {
-      console.type(`/tmp/rounding ${words}\n`);
-      await console.until(/right\r\n/, console.text.length);
-      const target = await freshGuest();
-      const arrived = new GuestConsole(target);
-      await move(machine, target, () => Promise.resolve(), 1);
-      await arrived.until(/(?:(?:right|wrong)\r\n[^]*){4}/);
-      expect(console.text + arrived.text).not.toContain('wrong');
-      machine.discard();
-      [machine, console] = [target, arrived];
-      console.type('\x03');
-      await console.ready();
-    }
-    for (const one of machines) one.discard();
-  }, GUEST_LIMIT_MS);
+  it(
+    'that sets the control word once and divides for ever gets one result, over four moves',
+    async () => {
+      const machines: Machine[] = [];
+      const freshGuest = async (): Promise<Machine> => {
+        const machine = await createMachine(guest.machineParts());
+        machines.push(machine);
+        await machine.loadBaseSnapshot(guest.snapshot);
+        return machine;
+      };
+      let machine = await freshGuest();
+      let console = new GuestConsole(machine);
+      await machine.run(0);
+      await console.begin();
+      await console.run(`echo ${compileProgram('rounding.S').toString('base64')} | base64 -d > /tmp/rounding; chmod 755 /tmp/rounding`);
+      // Downward, upward, and to nearest with 53 and 24 bits, by the number of arguments.
+      for (const words of ['', 'x', 'x x', 'x x x']) {
+        console.type(`/tmp/rounding ${words}\n`);
+        await console.until(/right\r\n/, console.text.length);
+        const target = await freshGuest();
+        const arrived = new GuestConsole(target);
+        await move(machine, target, () => Promise.resolve(), 1);
+        await arrived.until(/(?:(?:right|wrong)\r\n[^]*){4}/);
+        expect(console.text + arrived.text).not.toContain('wrong');
+        machine.discard();
+        [machine, console] = [target, arrived];
+        console.type('\x03');
+        await console.ready();
+      }
+      for (const one of machines) one.discard();
+    },
+    GUEST_LIMIT_MS,
+  );
 });

@@ -19,7 +19,11 @@ class Room {
   /** What the guest was given. */
   readonly got: Uint8Array[] = [];
   readonly cut = new Set<HostId>();
-  private readonly listed = new Map<HostId, HostId | null>([[A, A], [B, A], [C, A]]);
+  private readonly listed = new Map<HostId, HostId | null>([
+    [A, A],
+    [B, A],
+    [C, A],
+  ]);
   private readonly movedTo = new Map<HostId, HostId>();
   private queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
   private home: { readonly host: HostId; readonly gate: ConsoleGate } | null;
@@ -30,20 +34,28 @@ class Room {
   constructor() {
     this.home = this.makeHome(A, new ConsoleInbox());
     for (const self of [A, B, C]) {
-      this.inputs.set(self, new ConsoleInput({
-        clock: systemClock,
+      this.inputs.set(
         self,
-        send: (to, message) => {
-          if (!this.cut.has(self)) this.queue.push({ from: self, to, message });
-        },
-        ownerNow: () => vmOwner({ self, listed: this.listed.get(self) ?? null, here: this.hereAt(self), movedTo: this.movedTo.get(self) ?? null }),
-        local: () => {
-          const here = this.hereAt(self);
-          return here === null ? null : { state: { kind: here }, input: (writer: HostId, piece: InputPiece) => here === 'settled' ? this.home?.gate.input({ writer, piece }) : undefined };
-        },
-        changed: () => undefined,
-        lost: (_vmId, characters) => this.lost.push(`${self} ${characters}`),
-      }));
+        new ConsoleInput({
+          clock: systemClock,
+          self,
+          send: (to, message) => {
+            if (!this.cut.has(self)) this.queue.push({ from: self, to, message });
+          },
+          ownerNow: () => vmOwner({ self, listed: this.listed.get(self) ?? null, here: this.hereAt(self), movedTo: this.movedTo.get(self) ?? null }),
+          local: () => {
+            const here = this.hereAt(self);
+            return here === null
+              ? null
+              : {
+                  state: { kind: here },
+                  input: (writer: HostId, piece: InputPiece) => (here === 'settled' ? this.home?.gate.input({ writer, piece }) : undefined),
+                };
+          },
+          changed: () => undefined,
+          lost: (_vmId, characters) => this.lost.push(`${self} ${characters}`),
+        }),
+      );
     }
   }
 
@@ -131,11 +143,24 @@ class Room {
       this.got.push(taken);
     };
     const space = (): number => this.space;
-    const machine = { console: { get room() { return space(); }, write: takesBytes, onData: () => ({ dispose: () => undefined }) }, scrollback: () => new Uint8Array(0) };
-    const gate = new ConsoleGate(machine, {
-      output: () => undefined,
-      applied: (writer, count) => this.tab(host).applied(VM, writer, count),
-    }, { printed: 0, applied: inbox.state() });
+    const machine = {
+      console: {
+        get room() {
+          return space();
+        },
+        write: takesBytes,
+        onData: () => ({ dispose: () => undefined }),
+      },
+      scrollback: () => new Uint8Array(0),
+    };
+    const gate = new ConsoleGate(
+      machine,
+      {
+        output: () => undefined,
+        applied: (writer, count) => this.tab(host).applied(VM, writer, count),
+      },
+      { printed: 0, applied: inbox.state() },
+    );
     return { host, gate };
   }
 }
@@ -250,7 +275,15 @@ describe('ConsoleInput', () => {
   it('is sent again ever less often while nobody takes it, and at once when the relay answers again', () => {
     const sentAt: number[] = [];
     const begin = Date.now();
-    const input = new ConsoleInput({ self: C, clock: systemClock, send: () => sentAt.push(Date.now() - begin), ownerNow: () => A, local: () => null, changed: () => undefined, lost: () => undefined });
+    const input = new ConsoleInput({
+      self: C,
+      clock: systemClock,
+      send: () => sentAt.push(Date.now() - begin),
+      ownerNow: () => A,
+      local: () => null,
+      changed: () => undefined,
+      lost: () => undefined,
+    });
     input.write(VM, 'x');
     vi.advanceTimersByTime(40_000);
     expect(sentAt).toEqual([0, 1000, 3000, 7000, 15_000, 23_000, 31_000, 39_000]);
@@ -269,7 +302,15 @@ describe('ConsoleInput', () => {
   it('keeps nothing of a VM that is gone', () => {
     let owner: HostId | null = A;
     const sent: HostMessage[] = [];
-    const input = new ConsoleInput({ self: C, clock: systemClock, send: (_to, message) => sent.push(message), ownerNow: () => owner, local: () => null, changed: () => undefined, lost: () => undefined });
+    const input = new ConsoleInput({
+      self: C,
+      clock: systemClock,
+      send: (_to, message) => sent.push(message),
+      ownerNow: () => owner,
+      local: () => null,
+      changed: () => undefined,
+      lost: () => undefined,
+    });
     input.write(VM, 'x');
     input.acknowledged(A, VM, 1);
     owner = null;
@@ -281,7 +322,7 @@ describe('ConsoleInput', () => {
     input.dispose();
   });
 
-  it('gives every tab\'s input to the guest once and in order, whoever loses the relay and wherever the VM moves', () => {
+  it("gives every tab's input to the guest once and in order, whoever loses the relay and wherever the VM moves", () => {
     const who = fc.constantFrom(A, B, C);
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.tuple(fc.constant('type' as const), who) },
@@ -290,26 +331,36 @@ describe('ConsoleInput', () => {
       fc.tuple(fc.constantFrom('hold' as const, 'release' as const, 'tell' as const, 'wait' as const), who),
       { weight: 3, arbitrary: fc.tuple(fc.constant('deliver' as const), who) },
     );
-    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const room = new Room();
-      const typed: Record<string, string> = { a: '', b: '', c: '' };
-      let count = 0;
-      for (const [what, id] of steps) {
-        if (what === 'type') {
-          const text = `${id}${count++}€ `;
-          typed[id] = `${typed[id] ?? ''}${text}`;
-          room.tab(id).write(VM, text);
-        } else if (what === 'full') room.space = 0;
-        else if (what === 'roomy') room.space = Infinity;
-        else if (what === 'wait') vi.advanceTimersByTime(700);
-        else if (what === 'tell' || what === 'hold' || what === 'release' || what === 'deliver') room[what]();
-        else room[what](id);
-      }
-      room.space = Infinity;
-      room.settle();
-      for (const id of [A, B, C]) expect(room.text.split(' ').filter((word) => word.startsWith(id)).map((word) => `${word} `).join('')).toBe(typed[id]);
-      expect(room.text.length).toBe(Object.values(typed).join('').length);
-      expect(vi.getTimerCount()).toBe(0);
-    }), { numRuns: 400 });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const room = new Room();
+        const typed: Record<string, string> = { a: '', b: '', c: '' };
+        let count = 0;
+        for (const [what, id] of steps) {
+          if (what === 'type') {
+            const text = `${id}${count++}€ `;
+            typed[id] = `${typed[id] ?? ''}${text}`;
+            room.tab(id).write(VM, text);
+          } else if (what === 'full') room.space = 0;
+          else if (what === 'roomy') room.space = Infinity;
+          else if (what === 'wait') vi.advanceTimersByTime(700);
+          else if (what === 'tell' || what === 'hold' || what === 'release' || what === 'deliver') room[what]();
+          else room[what](id);
+        }
+        room.space = Infinity;
+        room.settle();
+        for (const id of [A, B, C])
+          expect(
+            room.text
+              .split(' ')
+              .filter((word) => word.startsWith(id))
+              .map((word) => `${word} `)
+              .join(''),
+          ).toBe(typed[id]);
+        expect(room.text.length).toBe(Object.values(typed).join('').length);
+        expect(vi.getTimerCount()).toBe(0);
+      }),
+      { numRuns: 400 },
+    );
   });
 });

@@ -56,11 +56,19 @@ export class ConsoleInput {
 
   /** Typed in this tab. Throws a sentence if the room has no such VM, or too much waits for it. */
   write(vmId: VmId, text: string): void {
-    this.put(vmId, (outbox) => outbox.write(text), () => new TextEncoder().encode(text).length);
+    this.put(
+      vmId,
+      (outbox) => outbox.write(text),
+      () => new TextEncoder().encode(text).length,
+    );
   }
 
   writeBytes(vmId: VmId, bytes: Uint8Array): void {
-    this.put(vmId, (outbox) => outbox.writeBytes(bytes), () => bytes.length);
+    this.put(
+      vmId,
+      (outbox) => outbox.writeBytes(bytes),
+      () => bytes.length,
+    );
   }
 
   /** Characters typed here that have not reached the guest yet although it has been a while. */
@@ -155,7 +163,8 @@ export class ConsoleInput {
 
   private deliver(vmId: VmId, to: HostId | null, piece: InputPiece): void {
     if (to === this.options.self) this.options.local(vmId)?.input(this.options.self, piece);
-    else if (to !== null) this.options.send(to, { type: 'console-input', vmId, acknowledged: piece.acknowledged, from: piece.from, data: toBase64(piece.data) });
+    else if (to !== null)
+      this.options.send(to, { type: 'console-input', vmId, acknowledged: piece.acknowledged, from: piece.from, data: toBase64(piece.data) });
   }
 
   private settle(typed: Typed): void {

@@ -20,53 +20,56 @@ describe('console input on its way', () => {
       { weight: 4, arbitrary: fc.tuple(fc.constantFrom('deliver' as const, 'double' as const, 'lose' as const, 'late' as const), fc.nat(20)) },
       fc.tuple(fc.constantFrom('move' as const), fc.constantFrom('a', 'b', 'c')),
     );
-    fc.assert(fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-      const outboxes = { x: new ConsoleOutbox(), y: new ConsoleOutbox() };
-      const typed = { x: '', y: '' };
-      const got: Record<string, Uint8Array[]> = { x: [], y: [] };
-      let inbox = new ConsoleInbox();
-      let host = 'a';
-      type Message = { to: string; writer: 'x' | 'y'; piece: InputPiece } | { writer: 'x' | 'y'; applied: number };
-      const wire: Message[] = [];
-      const deliver = (message: Message | undefined): void => {
-        if (message === undefined) return;
-        if ('applied' in message) outboxes[message.writer].acknowledge(message.applied);
-        else if (message.to === host) {
-          const { fresh, applied } = inbox.take(message.writer, message.piece);
-          got[message.writer]!.push(fresh);
-          wire.push({ writer: message.writer, applied });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const outboxes = { x: new ConsoleOutbox(), y: new ConsoleOutbox() };
+        const typed = { x: '', y: '' };
+        const got: Record<string, Uint8Array[]> = { x: [], y: [] };
+        let inbox = new ConsoleInbox();
+        let host = 'a';
+        type Message = { to: string; writer: 'x' | 'y'; piece: InputPiece } | { writer: 'x' | 'y'; applied: number };
+        const wire: Message[] = [];
+        const deliver = (message: Message | undefined): void => {
+          if (message === undefined) return;
+          if ('applied' in message) outboxes[message.writer].acknowledge(message.applied);
+          else if (message.to === host) {
+            const { fresh, applied } = inbox.take(message.writer, message.piece);
+            got[message.writer]!.push(fresh);
+            wire.push({ writer: message.writer, applied });
+          }
+        };
+        const send = (writer: 'x' | 'y'): void => {
+          for (const piece of piecesOf(outboxes[writer])) wire.push({ to: host, writer, piece });
+        };
+        for (const now of steps) {
+          if (now[0] === 'type') {
+            outboxes[now[1] as 'x'].write(now[2]);
+            typed[now[1] as 'x'] += now[2];
+          } else if (now[0] === 'send') send(now[1]);
+          else if (now[0] === 'again') outboxes[now[1] as 'x'].again();
+          else if (now[0] === 'move') {
+            host = now[1];
+            inbox = new ConsoleInbox(inbox.state());
+          } else if (now[0] === 'deliver') deliver(wire.shift());
+          else if (now[0] === 'double') deliver(wire[0]);
+          else if (now[0] === 'lose') wire.shift();
+          else deliver(wire.splice((now[1] as number) % Math.max(1, wire.length), 1)[0]);
         }
-      };
-      const send = (writer: 'x' | 'y'): void => {
-        for (const piece of piecesOf(outboxes[writer])) wire.push({ to: host, writer, piece });
-      };
-      for (const now of steps) {
-        if (now[0] === 'type') {
-          outboxes[now[1] as 'x'].write(now[2]);
-          typed[now[1] as 'x'] += now[2];
-        } else if (now[0] === 'send') send(now[1]);
-        else if (now[0] === 'again') outboxes[now[1] as 'x'].again();
-        else if (now[0] === 'move') {
-          host = now[1];
-          inbox = new ConsoleInbox(inbox.state());
-        } else if (now[0] === 'deliver') deliver(wire.shift());
-        else if (now[0] === 'double') deliver(wire[0]);
-        else if (now[0] === 'lose') wire.shift();
-        else deliver(wire.splice((now[1] as number) % Math.max(1, wire.length), 1)[0]);
-      }
-      for (const writer of ['x', 'y'] as const) {
-        // The other half of a character that was left cut in two.
-        outboxes[writer].write('.');
-        typed[writer] += '.';
-        for (let round = 0; round < 2; round++) {
-          outboxes[writer].again();
-          send(writer);
-          while (wire.length > 0) deliver(wire.shift());
+        for (const writer of ['x', 'y'] as const) {
+          // The other half of a character that was left cut in two.
+          outboxes[writer].write('.');
+          typed[writer] += '.';
+          for (let round = 0; round < 2; round++) {
+            outboxes[writer].again();
+            send(writer);
+            while (wire.length > 0) deliver(wire.shift());
+          }
+          expect(outboxes[writer].isEmpty).toBe(true);
+          expect(text(concatenated(got[writer]!))).toBe(text(new TextEncoder().encode(typed[writer])));
         }
-        expect(outboxes[writer].isEmpty).toBe(true);
-        expect(text(concatenated(got[writer]!))).toBe(text(new TextEncoder().encode(typed[writer])));
-      }
-    }), { numRuns: 1000 });
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   it('sends a long paste in pieces, a few at a time, with no character cut in two at the guest', () => {

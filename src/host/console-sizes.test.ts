@@ -21,14 +21,18 @@ function room() {
       const key = `${self} ${to}`;
       queues.set(key, [...(queues.get(key) ?? []), message]);
     };
-    tabs.set(self, new ConsoleSizes({
-      self, send,
-      sendToRoom: (message) => IDS.filter((id) => id !== self).forEach((to) => send(to, message)),
-      isExpected: (id) => state.present.has(id) || state.expected.has(id),
-      isKnown: (vmId) => state.listed.has(vmId),
-      local: () => (state.owner === self ? { resizeConsole: ({ cols, rows }: ConsoleSize) => (state.guest = { cols, rows }) } : null),
-      changed: () => undefined,
-    }));
+    tabs.set(
+      self,
+      new ConsoleSizes({
+        self,
+        send,
+        sendToRoom: (message) => IDS.filter((id) => id !== self).forEach((to) => send(to, message)),
+        isExpected: (id) => state.present.has(id) || state.expected.has(id),
+        isKnown: (vmId) => state.listed.has(vmId),
+        local: () => (state.owner === self ? { resizeConsole: ({ cols, rows }: ConsoleSize) => (state.guest = { cols, rows }) } : null),
+        changed: () => undefined,
+      }),
+    );
   }
   const tab = (id: HostId): ConsoleSizes => tabs.get(id)!;
   const deliver = (index?: number): void => {
@@ -110,7 +114,7 @@ describe('ConsoleSizes', () => {
     expect(tab(A).of(VM).holder).toBe(C);
   });
 
-  it('reaches the guest in a tab that does not show the console, and goes to the VM\'s tab when its holder leaves', () => {
+  it("reaches the guest in a tab that does not show the console, and goes to the VM's tab when its holder leaves", () => {
     const { state, tab, deliver, move, leave } = room();
     tab(A).fits(VM, WIDE);
     deliver();
@@ -164,22 +168,28 @@ describe('ConsoleSizes', () => {
     const who = fc.constantFrom(...IDS);
     const size = fc.constantFrom(WIDE, PHONE, { cols: 80, rows: 24 });
     const step = fc.oneof(
-      fc.tuple(fc.constant('fits' as const), who, size), fc.tuple(fc.constant('used' as const), who), fc.tuple(fc.constant('hides' as const), who),
-      fc.tuple(fc.constant('moves' as const), who), fc.tuple(fc.constant('deliver' as const), fc.nat(5)),
+      fc.tuple(fc.constant('fits' as const), who, size),
+      fc.tuple(fc.constant('used' as const), who),
+      fc.tuple(fc.constant('hides' as const), who),
+      fc.tuple(fc.constant('moves' as const), who),
+      fc.tuple(fc.constant('deliver' as const), fc.nat(5)),
     );
-    fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const { state, tab, deliver, move } = room();
-      for (const now of steps) {
-        if (now[0] === 'fits') tab(now[1]).fits(VM, now[2]);
-        else if (now[0] === 'used') tab(now[1]).used(VM);
-        else if (now[0] === 'hides') tab(now[1]).fits(VM, null);
-        else if (now[0] === 'moves') move(now[1]);
-        else deliver(now[1]);
-      }
-      deliver();
-      const { cols, rows, holder } = tab(A).of(VM);
-      for (const id of IDS) expect(tab(id).of(VM)).toMatchObject({ cols, rows, holder });
-      expect(state.guest).toEqual({ cols, rows });
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { state, tab, deliver, move } = room();
+        for (const now of steps) {
+          if (now[0] === 'fits') tab(now[1]).fits(VM, now[2]);
+          else if (now[0] === 'used') tab(now[1]).used(VM);
+          else if (now[0] === 'hides') tab(now[1]).fits(VM, null);
+          else if (now[0] === 'moves') move(now[1]);
+          else deliver(now[1]);
+        }
+        deliver();
+        const { cols, rows, holder } = tab(A).of(VM);
+        for (const id of IDS) expect(tab(id).of(VM)).toMatchObject({ cols, rows, holder });
+        expect(state.guest).toEqual({ cols, rows });
+      }),
+      { numRuns: 500 },
+    );
   });
 });

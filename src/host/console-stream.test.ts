@@ -43,7 +43,11 @@ describe('ConsoleStream', () => {
   });
 
   it('resets the terminal when a scroll-back does not continue what is kept', () => {
-    for (const [scrollback, printed] of [['two', 3], ['later', 20], ['', 0]] as const) {
+    for (const [scrollback, printed] of [
+      ['two', 3],
+      ['later', 20],
+      ['', 0],
+    ] as const) {
       const stream = new ConsoleStream();
       stream.append(encode('one'));
       const heard = record(stream);
@@ -72,9 +76,8 @@ describe('ConsoleStream', () => {
   });
 
   it('shows every character whole and once, wherever its bytes are cut and whenever somebody begins to look', () => {
-    fc.assert(fc.property(
-      fc.array(fc.nat(7), { maxLength: 40 }), fc.nat(40), fc.nat(40), fc.nat(30),
-      (cuts, joinsAt, movesAt, lost) => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(7), { maxLength: 40 }), fc.nat(40), fc.nat(40), fc.nat(30), (cuts, joinsAt, movesAt, lost) => {
         const whole = encode(LINE.repeat(10));
         const stream = new ConsoleStream();
         let looker = (): string => '';
@@ -99,7 +102,7 @@ describe('ConsoleStream', () => {
           expect(seen).not.toContain('\ufffd');
           expect(shown.endsWith(seen)).toBe(true);
         }
-      },
-    ));
+      }),
+    );
   });
 });

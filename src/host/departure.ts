@@ -67,10 +67,13 @@ export class Departure {
   /** Opens the first link, and with its ends starts the worker's part. */
   start(): void {
     this.waits();
-    this.openLink((ends) => {
-      this.port.begin(ends);
-      this.stage = 'in-worker';
-    }, { signal: this.giveUp.signal, targetLoading: (share) => this.waits(share) }).then(
+    this.openLink(
+      (ends) => {
+        this.port.begin(ends);
+        this.stage = 'in-worker';
+      },
+      { signal: this.giveUp.signal, targetLoading: (share) => this.waits(share) },
+    ).then(
       (kind) => (this.link = kind),
       (error: unknown) => {
         if (this.stage !== 'opening') return;
@@ -102,12 +105,13 @@ export class Departure {
 
   /** The worker could not read an order; was it the one to begin? */
   unreadable(): void {
-    if (this.stage === 'in-worker' && this.newest === null) this.port.notBegun(this.report('link-failed', 'This browser could not hand the connection to the PC. Reload both tabs and try again.'));
+    if (this.stage === 'in-worker' && this.newest === null)
+      this.port.notBegun(this.report('link-failed', 'This browser could not hand the connection to the PC. Reload both tabs and try again.'));
   }
 
   progressed(progress: MigrationProgress): void {
     this.newest = progress;
-    this.doubtSince = IN_DOUBT.includes(progress.phase) ? this.doubtSince ?? this.clock.now() : null;
+    this.doubtSince = IN_DOUBT.includes(progress.phase) ? (this.doubtSince ?? this.clock.now()) : null;
   }
 
   /** What the worker told last leaves open whose the VM is. */
@@ -136,7 +140,17 @@ export class Departure {
   private waits(targetLoaded?: number): void {
     const { id, vmId, from, to } = this.order;
     this.port.progress({
-      id, vmId, from, to, phase: 'offer', round: 0, pagesLeft: 0, pagesSent: 0, bytesSent: 0, bytesPerSecond: 0, expectedPauseMs: 0,
+      id,
+      vmId,
+      from,
+      to,
+      phase: 'offer',
+      round: 0,
+      pagesLeft: 0,
+      pagesSent: 0,
+      bytesSent: 0,
+      bytesPerSecond: 0,
+      expectedPauseMs: 0,
       ...(targetLoaded === undefined ? {} : { targetLoaded }),
     });
   }
@@ -144,8 +158,18 @@ export class Departure {
   private figures(): Omit<MigrationReport, 'outcome'> {
     const { id, vmId, from, to, memoryBytes } = this.order;
     return {
-      id, vmId, from, to, rounds: [], pauseMs: 0, downtime: null, totalMs: this.clock.now() - this.began,
-      bytesOnWire: this.newest?.bytesSent ?? 0, memoryBytes, link: this.link, verified: null,
+      id,
+      vmId,
+      from,
+      to,
+      rounds: [],
+      pauseMs: 0,
+      downtime: null,
+      totalMs: this.clock.now() - this.began,
+      bytesOnWire: this.newest?.bytesSent ?? 0,
+      memoryBytes,
+      link: this.link,
+      verified: null,
     };
   }
 }

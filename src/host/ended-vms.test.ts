@@ -8,15 +8,28 @@ const SELF = 'self' as HostId;
 const FORMER = 'former' as HostId;
 const NOW = 1_000_000;
 
-const vm = (change: Partial<EndedVm> = {}): EndedVm => ({ id: 'vm-1', name: 'pc1', hostId: 'ada', hostName: 'amber-fox', how: 'tab-closed', why: null, agoMs: 4000, ...change });
+const vm = (change: Partial<EndedVm> = {}): EndedVm => ({
+  id: 'vm-1',
+  name: 'pc1',
+  hostId: 'ada',
+  hostName: 'amber-fox',
+  how: 'tab-closed',
+  why: null,
+  agoMs: 4000,
+  ...change,
+});
 
 let log: RoomLog;
 let shownHere: Set<VmId>;
-const made = (formerSelf: HostId | null = null): EndedVms => new EndedVms({ self: SELF, formerSelf, log, isShownHere: (id) => shownHere.has(id), now: () => NOW });
+const made = (formerSelf: HostId | null = null): EndedVms =>
+  new EndedVms({ self: SELF, formerSelf, log, isShownHere: (id) => shownHere.has(id), now: () => NOW });
 const lines = (): string[] => log.view().map(({ level, text }) => `${level}: ${text}`);
 
 beforeEach(() => {
-  log = new RoomLog(() => undefined, () => Date.now());
+  log = new RoomLog(
+    () => undefined,
+    () => Date.now(),
+  );
   shownHere = new Set();
   vi.spyOn(console, 'warn').mockImplementation(() => undefined);
 });
@@ -45,7 +58,10 @@ describe('the ended VMs of a room', () => {
     expect(console.warn).not.toHaveBeenCalled();
     ended.take([vm({ agoMs: 9000 }), vm({ id: 'vm-2', name: 'pc2', how: 'failed', why: 'It broke.', agoMs: 3 })], [SELF]);
     expect(lines()).toEqual(['info: pc1 ended when its tab, amber-fox, was closed or reloaded.', 'bad: pc2 ended in amber-fox: It broke.']);
-    expect(ended.views().map(({ id, at, wasHere }) => ({ id, at, wasHere }))).toEqual([{ id: 'vm-1', at: NOW - 4000, wasHere: false }, { id: 'vm-2', at: NOW - 3, wasHere: false }]);
+    expect(ended.views().map(({ id, at, wasHere }) => ({ id, at, wasHere }))).toEqual([
+      { id: 'vm-1', at: NOW - 4000, wasHere: false },
+      { id: 'vm-2', at: NOW - 3, wasHere: false },
+    ]);
   });
 
   it('are gone from the view once the room forgets them, or at once where they were dismissed; the log keeps them', () => {
@@ -58,14 +74,14 @@ describe('the ended VMs of a room', () => {
     expect(lines()).toHaveLength(2);
   });
 
-  it('know a tab\'s own of before its reload', () => {
+  it("know a tab's own of before its reload", () => {
     const ended = made(FORMER);
     ended.take([vm({ hostId: FORMER }), vm({ id: 'vm-2' })], [SELF, 'ada' as HostId]);
     expect(ended.ownIds()).toEqual(['vm-1']);
     expect(ended.views()[0]).toMatchObject({ wasHere: true, text: 'pc1 ended when this tab was reloaded or left.' });
   });
 
-  it('are not a tab\'s own if it is only the copy of one that is still there', () => {
+  it("are not a tab's own if it is only the copy of one that is still there", () => {
     const ended = made(FORMER);
     ended.take([], [SELF, FORMER]);
     ended.take([vm({ hostId: FORMER })], [SELF]);

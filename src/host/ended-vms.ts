@@ -60,7 +60,9 @@ export class EndedVms {
 
   /** Of this tab, before it was reloaded. */
   ownIds(): string[] {
-    return this.views().filter(({ wasHere }) => wasHere).map(({ id }) => id);
+    return this.views()
+      .filter(({ wasHere }) => wasHere)
+      .map(({ id }) => id);
   }
 
   /** Not shown any more, before the room answers that it has forgotten them. */

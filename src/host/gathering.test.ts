@@ -3,7 +3,10 @@ import type { HostId } from '../shared/ids.ts';
 import { GATHER_MS, Gathering, WAIT_LIMIT_MS } from './gathering.ts';
 import { systemClock } from '../shared/system-clock.ts';
 
-const [A, B] = [{ id: 'a', name: 'one' }, { id: 'b', name: 'two' }];
+const [A, B] = [
+  { id: 'a', name: 'one' },
+  { id: 'b', name: 'two' },
+];
 const OTHER = B.id as HostId;
 
 /** The room of tab A, in which B was, too. */

@@ -17,22 +17,33 @@ function twoTabs() {
   /** What the target has loaded of the guest; null: all. */
   const loading: { share: number | null } = { share: null };
   const shares: number[] = [];
-  const tab = (self: HostId): HostLinks => new HostLinks({
-    clock: systemClock,
-    self,
-    connections: null,
-    presence: null,
-    send: (to, message) => queueMicrotask(() => transmit(self, to, message)),
-    accept: (_from, migrationId, _vmId, attempt, hand) => {
-      if (loading.share !== null) return { loaded: loading.share };
-      hand(() => handedOver.push(`${self} takes ${migrationId}/${attempt}`));
-      return 'open';
-    },
-    abandoned: (_from, migrationId) => handedOver.push(`${self} drops ${migrationId}`),
-  });
-  const tabs = new Map([[A, tab(A)], [B, tab(B)]]);
+  const tab = (self: HostId): HostLinks =>
+    new HostLinks({
+      clock: systemClock,
+      self,
+      connections: null,
+      presence: null,
+      send: (to, message) => queueMicrotask(() => transmit(self, to, message)),
+      accept: (_from, migrationId, _vmId, attempt, hand) => {
+        if (loading.share !== null) return { loaded: loading.share };
+        hand(() => handedOver.push(`${self} takes ${migrationId}/${attempt}`));
+        return 'open';
+      },
+      abandoned: (_from, migrationId) => handedOver.push(`${self} drops ${migrationId}`),
+    });
+  const tabs = new Map([
+    [A, tab(A)],
+    [B, tab(B)],
+  ]);
   function transmit(from: HostId, to: HostId, message: HostMessage): void {
-    if (message.type !== 'open-link' && message.type !== 'link-opened' && message.type !== 'link-refused' && message.type !== 'link-waits' && message.type !== 'link-abandoned') return;
+    if (
+      message.type !== 'open-link' &&
+      message.type !== 'link-opened' &&
+      message.type !== 'link-refused' &&
+      message.type !== 'link-waits' &&
+      message.type !== 'link-abandoned'
+    )
+      return;
     if (deaf.has(from) || deaf.has(to)) return;
     if (!away.has(from) && !away.has(to)) tabs.get(to)?.receive(from, message);
     else if (message.type === 'open-link') tabs.get(from)?.undeliverable(to, message);
@@ -41,8 +52,20 @@ function twoTabs() {
   const present = (): void => a.meet([A, B].filter((host) => host === A || !away.has(host)));
   present();
   return {
-    a, handedOver, deaf, loading, shares,
-    openNext: (attempt: number) => a.open(B, MOVE, VM, () => handedOver.push(`a hands over ${attempt}`), { signal: wanted.signal, targetLoading: () => undefined }, { attempt, avoid: 'local' }),
+    a,
+    handedOver,
+    deaf,
+    loading,
+    shares,
+    openNext: (attempt: number) =>
+      a.open(
+        B,
+        MOVE,
+        VM,
+        () => handedOver.push(`a hands over ${attempt}`),
+        { signal: wanted.signal, targetLoading: () => undefined },
+        { attempt, avoid: 'local' },
+      ),
     refusedByServer: (reason: string) => a.refused(reason),
     hears: (message: Parameters<HostLinks['receive']>[1]) => a.receive(B, message),
     open: () => a.open(B, MOVE, VM, () => handedOver.push('a hands over'), { signal: wanted.signal, targetLoading: (share) => shares.push(share) }),
@@ -126,7 +149,7 @@ describe('HostLinks', () => {
     expect(handedOver).toEqual(['b drops move-1']);
   });
 
-  it('hands over the target\'s end, then the source\'s', async () => {
+  it("hands over the target's end, then the source's", async () => {
     const { open, handedOver } = twoTabs();
     expect(await open()).toBe('relay');
     expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
@@ -198,7 +221,7 @@ describe('HostLinks', () => {
     expect(handedOver).toEqual(['b takes move-1/0', 'a hands over']);
   });
 
-  it('does not open the target\'s end twice when only the answer was lost', async () => {
+  it("does not open the target's end twice when only the answer was lost", async () => {
     const { open, deaf, cutOff, returns, handedOver } = twoTabs();
     const link = open();
     // The request is on its way; the answer will not be heard.
@@ -253,7 +276,10 @@ describe('HostLinks', () => {
     const withoutTarget = twoTabs();
     withoutTarget.leaves();
     withoutTarget.cutOff();
-    const second = expect(withoutTarget.open()).rejects.toMatchObject({ cause: 'unknown-host', message: expect.stringContaining('cannot be reached') as string });
+    const second = expect(withoutTarget.open()).rejects.toMatchObject({
+      cause: 'unknown-host',
+      message: expect.stringContaining('cannot be reached') as string,
+    });
     await passing(100);
     withoutTarget.returns();
     await passing(30_000);

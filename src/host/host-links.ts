@@ -104,10 +104,12 @@ export class HostLinks implements Disposable {
   constructor(options: HostLinksOptions) {
     this.options = options;
     if (options.connections !== null) {
-      this.bag.add(options.connections.changed.on((hostId) => {
-        if (options.connections?.state(hostId) === 'failed') this.retryLater(hostId);
-        this.changed.emit();
-      }));
+      this.bag.add(
+        options.connections.changed.on((hostId) => {
+          if (options.connections?.state(hostId) === 'failed') this.retryLater(hostId);
+          this.changed.emit();
+        }),
+      );
     }
     if (options.presence !== null) this.bag.add(options.presence.changed.on(() => this.changed.emit()));
   }
@@ -164,7 +166,14 @@ export class HostLinks implements Disposable {
    * with a MigrationError, and at once with 'cancelled' when the waiter's signal aborts. A target that still loads the
    * guest is waited for as long as it says so.
    */
-  async open(targetId: HostId, migrationId: MigrationId, vmId: VmId, handOver: HandOver, waiter: LinkWaiter, { attempt, avoid }: LinkAttempt = FIRST_LINK): Promise<LinkKind> {
+  async open(
+    targetId: HostId,
+    migrationId: MigrationId,
+    vmId: VmId,
+    handOver: HandOver,
+    waiter: LinkWaiter,
+    { attempt, avoid }: LinkAttempt = FIRST_LINK,
+  ): Promise<LinkKind> {
     const kind = avoid === null ? await this.ready(targetId) : this.otherThan(avoid, targetId);
     if (waiter.signal.aborted) throw new MigrationError('cancelled');
     if (this.refusal !== null) throw new MigrationError('relay-lost', this.refusal);
@@ -172,18 +181,33 @@ export class HostLinks implements Disposable {
     const message: HostMessageOf<'open-link'> = { type: 'open-link', migrationId, vmId, attempt, kind, channelBase };
     return new Promise((resolve, reject) => {
       const opening: Opening = {
-        targetId, message, handOver, waiter, resolve, reject,
-        again: repeat(this.options.clock, ASK_AGAIN_MS, () => this.ask(opening)), limit: this.openLimit(migrationId), wasCutOff: this.isCutOff, undelivered: false,
+        targetId,
+        message,
+        handOver,
+        waiter,
+        resolve,
+        reject,
+        again: repeat(this.options.clock, ASK_AGAIN_MS, () => this.ask(opening)),
+        limit: this.openLimit(migrationId),
+        wasCutOff: this.isCutOff,
+        undelivered: false,
       };
       this.openings.set(migrationId, opening);
-      waiter.signal.addEventListener('abort', () => {
-        if (this.openings.get(migrationId) === opening) this.giveUp(migrationId, new MigrationError('cancelled'));
-      }, { once: true });
+      waiter.signal.addEventListener(
+        'abort',
+        () => {
+          if (this.openings.get(migrationId) === opening) this.giveUp(migrationId, new MigrationError('cancelled'));
+        },
+        { once: true },
+      );
       this.ask(opening);
     });
   }
 
-  receive(from: HostId, message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused' | 'link-waits' | 'link-abandoned'>): void {
+  receive(
+    from: HostId,
+    message: HostMessageOf<'rtc-invite' | 'rtc-expected' | 'open-link' | 'link-opened' | 'link-refused' | 'link-waits' | 'link-abandoned'>,
+  ): void {
     switch (message.type) {
       case 'rtc-invite':
         if (this.options.connections?.expect(from, message.nonce) === true) this.options.send(from, { type: 'rtc-expected', nonce: message.nonce });
@@ -233,10 +257,13 @@ export class HostLinks implements Disposable {
 
   private retryLater(hostId: HostId): void {
     if (this.retries.has(hostId) || this.options.self > hostId) return;
-    this.retries.set(hostId, this.options.clock.setTimeout(() => {
-      this.retries.delete(hostId);
-      if (this.known.has(hostId) && this.options.connections?.state(hostId) === 'failed') this.connect(hostId);
-    }, RETRY_MS));
+    this.retries.set(
+      hostId,
+      this.options.clock.setTimeout(() => {
+        this.retries.delete(hostId);
+        if (this.known.has(hostId) && this.options.connections?.state(hostId) === 'failed') this.connect(hostId);
+      }, RETRY_MS),
+    );
   }
 
   /** Waits for a link that is tried for the first time; every attempt is settled within a limit of its own. */
@@ -268,9 +295,16 @@ export class HostLinks implements Disposable {
   }
 
   private notOpened({ undelivered }: Opening): MigrationError {
-    if (this.isCutOff) return new MigrationError('relay-lost', 'The server does not answer, and without it no connection to the other host can be opened. Try again when it does.');
+    if (this.isCutOff)
+      return new MigrationError(
+        'relay-lost',
+        'The server does not answer, and without it no connection to the other host can be opened. Try again when it does.',
+      );
     if (undelivered) return new MigrationError('unknown-host', UNREACHABLE);
-    return new MigrationError('link-failed', `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`);
+    return new MigrationError(
+      'link-failed',
+      `The other host did not open its end of the connection within ${OPEN_LIMIT_MS / 1000} s. Is its tab frozen or hidden?`,
+    );
   }
 
   private openLimit(migrationId: MigrationId): Disposable {
@@ -287,7 +321,8 @@ export class HostLinks implements Disposable {
       // Asked again: the ends here are open already.
       if (!this.answered.has(linkId)) {
         const accepted = this.options.accept(from, migrationId, message.vmId, attempt, (handOver) =>
-          this.handOver(from, linkId, message.kind, message.channelBase, 'target', handOver));
+          this.handOver(from, linkId, message.kind, message.channelBase, 'target', handOver),
+        );
         if (accepted !== 'open') {
           this.options.send(from, { type: 'link-waits', migrationId, attempt, loaded: accepted.loaded });
           return;

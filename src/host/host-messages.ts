@@ -7,9 +7,18 @@ import { idSchema as id } from '../net-relay/protocol/relay-protocol.ts';
 import { DOWNTIME_PARTS, type Downtime } from '../migration/downtime.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 
-const hostId = v.pipe(id, v.transform((value) => value as HostId));
-const vmId = v.pipe(id, v.transform((value) => value as VmId));
-const migrationId = v.pipe(id, v.transform((value) => value as MigrationId));
+const hostId = v.pipe(
+  id,
+  v.transform((value) => value as HostId),
+);
+const vmId = v.pipe(
+  id,
+  v.transform((value) => value as VmId),
+);
+const migrationId = v.pipe(
+  id,
+  v.transform((value) => value as MigrationId),
+);
 const sentence = v.pipe(v.string(), v.maxLength(2000));
 /** As the relay bounds the names of hosts and VMs. */
 const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
@@ -28,7 +37,7 @@ export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
 /** At most more than the engine tries in one migration. */
 const linkAttempt = v.pipe(count, v.integer(), v.maxValue(16));
 /** Four characters for three bytes. */
-const consoleBytes = v.pipe(v.string(), v.maxLength(MAX_CONSOLE_BYTES / 3 * 4), v.base64());
+const consoleBytes = v.pipe(v.string(), v.maxLength((MAX_CONSOLE_BYTES / 3) * 4), v.base64());
 /** With a piece behind it, a place is still a whole number that can travel with the VM (vm-host/console-luggage.ts). */
 const place = v.pipe(count, v.safeInteger(), v.maxValue(Number.MAX_SAFE_INTEGER - MAX_CONSOLE_BYTES));
 
@@ -42,21 +51,47 @@ const migrateOptionsSchema = v.object({
 });
 
 const causes = [
-  'cancelled', 'unknown-vm', 'unknown-host', 'already-migrating', 'target-is-source', 'version-mismatch',
-  'fingerprint-mismatch', 'target-refused', 'prepare-failed', 'link-failed', 'link-silent', 'bad-message',
-  'message-too-large', 'not-converging', 'disk-drain-failed', 'hold-failed', 'digest-mismatch', 'restore-failed',
-  'commit-refused', 'target-silent', 'relay-lost', 'vm-ended', 'internal',
+  'cancelled',
+  'unknown-vm',
+  'unknown-host',
+  'already-migrating',
+  'target-is-source',
+  'version-mismatch',
+  'fingerprint-mismatch',
+  'target-refused',
+  'prepare-failed',
+  'link-failed',
+  'link-silent',
+  'bad-message',
+  'message-too-large',
+  'not-converging',
+  'disk-drain-failed',
+  'hold-failed',
+  'digest-mismatch',
+  'restore-failed',
+  'commit-refused',
+  'target-silent',
+  'relay-lost',
+  'vm-ended',
+  'internal',
 ] as const;
 
 const downtime: v.GenericSchema<unknown, Downtime> = v.object(v.entriesFromList(DOWNTIME_PARTS, count));
 
 const reportSchema = v.object({
-  id: migrationId, vmId, from: hostId, to: hostId,
+  id: migrationId,
+  vmId,
+  from: hostId,
+  to: hostId,
   outcome: v.picklist(['completed', 'cancelled', 'failed']),
   reason: v.optional(sentence),
   cause: v.optional(v.picklist(causes)),
   rounds: v.pipe(v.array(v.object({ pages: count, bytes: count, ms: count, dirtied: count })), v.maxLength(1000)),
-  pauseMs: count, downtime: v.nullable(downtime), totalMs: count, bytesOnWire: count, memoryBytes: count,
+  pauseMs: count,
+  downtime: v.nullable(downtime),
+  totalMs: count,
+  bytesOnWire: count,
+  memoryBytes: count,
   link: v.nullable(linkKindSchema),
   verified: v.nullable(v.boolean()),
 });
@@ -65,9 +100,17 @@ const reportSchema = v.object({
 const pastReportSchema = v.object({ agoMs: v.pipe(count, v.maxValue(LONGEST_AGO_MS)), vmName: displayName, toName: displayName, report: reportSchema });
 
 const progressSchema = v.object({
-  id: migrationId, vmId, from: hostId, to: hostId,
+  id: migrationId,
+  vmId,
+  from: hostId,
+  to: hostId,
   phase: v.picklist(['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done']),
-  round: count, pagesLeft: count, pagesSent: count, bytesSent: count, bytesPerSecond: count, expectedPauseMs: count,
+  round: count,
+  pagesLeft: count,
+  pagesSent: count,
+  bytesSent: count,
+  bytesPerSecond: count,
+  expectedPauseMs: count,
   targetLoaded: v.optional(share),
   distanceMs: v.optional(count),
 });
@@ -78,7 +121,14 @@ export const hostMessageSchema = v.variant('type', [
   /** The sender waits for that connection: dial. */
   v.object({ type: v.literal('rtc-expected'), nonce: id }),
   /** Open your ends of a migration's lanes; you are the target. `attempt` is 0 for its first link, then counts those that replace a dead one. */
-  v.object({ type: v.literal('open-link'), migrationId, vmId, attempt: linkAttempt, kind: linkKindSchema, channelBase: v.pipe(count, v.integer(), v.maxValue(1022)) }),
+  v.object({
+    type: v.literal('open-link'),
+    migrationId,
+    vmId,
+    attempt: linkAttempt,
+    kind: linkKindSchema,
+    channelBase: v.pipe(count, v.integer(), v.maxValue(1022)),
+  }),
   v.object({ type: v.literal('link-opened'), migrationId, attempt: linkAttempt }),
   v.object({ type: v.literal('link-refused'), migrationId, attempt: linkAttempt, reason: sentence }),
   /** The sender is to be the target and still loads the guest, of which it has this share: ask again. */
@@ -107,8 +157,13 @@ export const hostMessageSchema = v.variant('type', [
 
   /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims, `fitting` what the holder's window made of its own since. */
   v.object({
-    type: v.literal('console-size'), vmId, holder: hostId, turn: v.pipe(count, v.safeInteger()), fitting: v.pipe(count, v.safeInteger()),
-    cols: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_COLUMNS)), rows: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_ROWS)),
+    type: v.literal('console-size'),
+    vmId,
+    holder: hostId,
+    turn: v.pipe(count, v.safeInteger()),
+    fitting: v.pipe(count, v.safeInteger()),
+    cols: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_COLUMNS)),
+    rows: v.pipe(count, v.integer(), v.minValue(1), v.maxValue(MAX_ROWS)),
   }),
   /** The sender has loaded the guest. */
   v.object({ type: v.literal('host-ready') }),

@@ -80,7 +80,12 @@ describe('a request to another host', () => {
     let times = 0;
     let told = 0;
     const perform = async (from: HostId, id: string): Promise<number> => {
-      performed.perform(from, id, () => Promise.resolve(++times), (answer) => (told = answer));
+      performed.perform(
+        from,
+        id,
+        () => Promise.resolve(++times),
+        (answer) => (told = answer),
+      );
       await vi.advanceTimersByTimeAsync(0);
       return told;
     };

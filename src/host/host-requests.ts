@@ -40,7 +40,9 @@ export class AskedRequests<Answer> implements Disposable {
     const requestId = randomId();
     return new Promise((settle) => {
       const pending: Pending<Answer> = {
-        to, settle, sent: 1,
+        to,
+        settle,
+        sent: 1,
         repeating: repeat(this.clock, REPEAT_EVERY_MS, () => {
           pending.sent++;
           send(requestId);
@@ -104,7 +106,7 @@ export class PerformedRequests<Answer> {
 
   state(from: HostId, requestId: string): 'unknown' | 'being-performed' | { readonly answer: Answer } {
     const known = this.answers.get(`${from} ${requestId}`);
-    return known === undefined ? 'unknown' : known ?? 'being-performed';
+    return known === undefined ? 'unknown' : (known ?? 'being-performed');
   }
 
   /** Answers a request that has not arrived yet, so that it is not performed when it does. */

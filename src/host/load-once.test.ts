@@ -9,11 +9,14 @@ it('loads at the first wish, once for all who wish, and says how much is here', 
   const loads: Settlable<GuestSet>[] = [];
   const told: number[] = [];
   let progress: (fraction: number) => void = () => undefined;
-  const once = loadOnce((onProgress) => {
-    progress = onProgress;
-    loads.push(settlable<GuestSet>());
-    return loads.at(-1)!.promise;
-  }, (fraction) => void told.push(fraction));
+  const once = loadOnce(
+    (onProgress) => {
+      progress = onProgress;
+      loads.push(settlable<GuestSet>());
+      return loads.at(-1)!.promise;
+    },
+    (fraction) => void told.push(fraction),
+  );
   expect([loads.length, once.share()]).toEqual([0, null]);
   const both = [once.load(), once.load()];
   expect([loads.length, once.share()]).toEqual([1, 0]);
@@ -28,7 +31,10 @@ it('loads at the first wish, once for all who wish, and says how much is here', 
 
 it('tries anew after a load that failed, which all who waited hear of', async () => {
   let attempts = 0;
-  const once = loadOnce(() => (attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve(GUEST)), () => undefined);
+  const once = loadOnce(
+    () => (attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve(GUEST)),
+    () => undefined,
+  );
   const both = [once.load(), once.load()];
   for (const load of both) await expect(load).rejects.toThrow('cannot be reached');
   expect(once.share()).toBe(null);

@@ -1,7 +1,10 @@
 /** Loads on first use; a failed load may be tried again. `share`: what is here of a load that has not failed, 0 to 1; otherwise null. */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 
-export function loadOnce(load: (onProgress: (fraction: number) => void) => Promise<GuestSet>, onProgress: (fraction: number) => void): { load: () => Promise<GuestSet>; share: () => number | null } {
+export function loadOnce(
+  load: (onProgress: (fraction: number) => void) => Promise<GuestSet>,
+  onProgress: (fraction: number) => void,
+): { load: () => Promise<GuestSet>; share: () => number | null } {
   let loading: Promise<GuestSet> | null = null;
   let share: number | null = null;
   return {

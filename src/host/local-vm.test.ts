@@ -21,11 +21,16 @@ function vmIn(state: LocalVmState, elsewhere = false) {
     terminate: () => void (worker.terminated = true),
   };
   const heard: string[] = [];
-  const events = new Proxy({}, { get: (_, name) => (vm: LocalVm) => {
-    if (name === 'stepped') return;
-    heard.push(`${String(name)} ${vm.printsHere}`);
-    return Promise.resolve(elsewhere);
-  } }) as LocalVmEvents;
+  const events = new Proxy(
+    {},
+    {
+      get: (_, name) => (vm: LocalVm) => {
+        if (name === 'stepped') return;
+        heard.push(`${String(name)} ${vm.printsHere}`);
+        return Promise.resolve(elsewhere);
+      },
+    },
+  ) as LocalVmEvents;
   const vm = new LocalVm(VM, state, new VmHandle(() => worker as unknown as Worker), {} as RelayAccess, events, systemClock);
   return { vm, heard, worker, say: (data: FromVmWorker) => worker.onmessage?.({ data }) };
 }
@@ -84,7 +89,10 @@ describe('LocalVm', () => {
     });
 
     it('says why a VM that starts or arrives will not run', async () => {
-      for (const state of [{ kind: 'starting', identity: IDENTITY, epoch: EPOCH }, { kind: 'arriving', migrationId: MOVE, from: A }] as const) {
+      for (const state of [
+        { kind: 'starting', identity: IDENTITY, epoch: EPOCH },
+        { kind: 'arriving', migrationId: MOVE, from: A },
+      ] as const) {
         const made = vmIn(state);
         end(made);
         expect(await made.vm.whenHere).toMatch(/\.$/);

@@ -104,19 +104,24 @@ export class LocalVm {
   depart(order: DepartureOrder, openLink: OpenLink): Departure {
     const { state } = this;
     if (state.kind !== 'running') throw new Error(`A VM that is ${state.kind} cannot be moved.`);
-    const departure = new Departure(order, openLink, {
-      begin: (ends) => {
-        this.handle.post({ type: 'migrate', migrationId: order.id, to: order.to, options: order.options, ends });
+    const departure = new Departure(
+      order,
+      openLink,
+      {
+        begin: (ends) => {
+          this.handle.post({ type: 'migrate', migrationId: order.id, to: order.to, options: order.options, ends });
+        },
+        nextLink: (attempt, ends) => this.handle.post({ type: 'next-link', attempt, ends }),
+        noLink: (reason) => this.handle.post({ type: 'no-link', reason }),
+        cancel: () => this.handle.post({ type: 'cancel' }),
+        targetLeft: () => this.handle.post({ type: 'target-left' }),
+        progress: (progress) => this.events.progress(this, progress),
+        notBegun: (report) => {
+          this.stay(departure, report, state.epoch);
+        },
       },
-      nextLink: (attempt, ends) => this.handle.post({ type: 'next-link', attempt, ends }),
-      noLink: (reason) => this.handle.post({ type: 'no-link', reason }),
-      cancel: () => this.handle.post({ type: 'cancel' }),
-      targetLeft: () => this.handle.post({ type: 'target-left' }),
-      progress: (progress) => this.events.progress(this, progress),
-      notBegun: (report) => {
-        this.stay(departure, report, state.epoch);
-      },
-    }, this.clock);
+      this.clock,
+    );
     this.become({ kind: 'migrating', identity: state.identity, epoch: state.epoch, departure });
     departure.start();
     return departure;
@@ -204,7 +209,8 @@ export class LocalVm {
         break;
       case 'unreadable':
         this.departure?.unreadable();
-        if (this.state.kind === 'arriving') this.end({ kind: 'not-arrived', reason: 'This browser could not hand the connection to the PC. Reload the page and try again.' });
+        if (this.state.kind === 'arriving')
+          this.end({ kind: 'not-arrived', reason: 'This browser could not hand the connection to the PC. Reload the page and try again.' });
         break;
       case 'log':
         this.events.log(this, message.level, message.text);

@@ -20,7 +20,8 @@ it('takes VMs in, and says so once, as soon as any load of the guest has succeed
     relay: () => ({}),
     spawn: () => worker as unknown as Worker,
     mayReceive: () => false,
-    loadGuest: () => (attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve({ manifest: { memoryBytes: 1 } } as GuestSet)),
+    loadGuest: () =>
+      attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve({ manifest: { memoryBytes: 1 } } as GuestSet),
     guestLoaded,
     loadedShare: () => 1,
     room: { createVm: () => Promise.reject(new Error('The room is full.')) },

@@ -267,7 +267,7 @@ export class LocalVms {
   /** What the end of a VM's worker means for tab and room. Resolves with whether another host has the VM now. */
   private async workerEnded(vm: LocalVm, was: LocalVmState, end: LocalVmEnd): Promise<boolean> {
     const { vmId } = vm;
-    const view = was.kind === 'arriving' ? null : this.options.viewOf(vmId) ?? this.unlisted(was);
+    const view = was.kind === 'arriving' ? null : (this.options.viewOf(vmId) ?? this.unlisted(was));
     if (this.vms.get(vmId) === vm) this.vms.delete(vmId);
     this.standby.reconsider();
     if (end.kind === 'moved') {
@@ -287,10 +287,27 @@ export class LocalVms {
   /** The view of a VM of this tab that the room has forgotten already. */
   private unlisted(state: LocalVmState): VmView | null {
     if (state.kind === 'arriving' || state.kind === 'gone') return null;
-    const { identity: { vmId, name, mac, ip, password }, epoch } = state;
+    const {
+      identity: { vmId, name, mac, ip, password },
+      epoch,
+    } = state;
     return {
-      id: vmId, name, mac, ip, password, epoch, hostId: this.options.self, memoryBytes: this.loaded?.manifest.memoryBytes ?? 0,
-      state: 'paused', here: true, movedAway: false, ownerPresent: true, forwards: [], traffic: null, waitingFor: null, ended: true,
+      id: vmId,
+      name,
+      mac,
+      ip,
+      password,
+      epoch,
+      hostId: this.options.self,
+      memoryBytes: this.loaded?.manifest.memoryBytes ?? 0,
+      state: 'paused',
+      here: true,
+      movedAway: false,
+      ownerPresent: true,
+      forwards: [],
+      traffic: null,
+      waitingFor: null,
+      ended: true,
     };
   }
 

@@ -26,12 +26,18 @@ it.each(TYPES)('%s reaches the part that it is for', (type) => {
   const { reached, receivers } = parts();
   routeMessage(FROM, { type } as HostMessage, receivers);
   const [family = ''] = type.split('-');
-  const expected = type === 'details-wanted' ? ['localVms tell', 'sizes tell', 'readiness tells', 'migrations tell the past']
-    : type === 'vm-details' ? ['localVms']
-    : type === 'host-ready' ? ['readiness']
-    : family === 'console' ? ['consoles']
-    : ['rtc', 'open', 'link'].includes(family) ? ['links']
-    : ['migrations'];
+  const expected =
+    type === 'details-wanted'
+      ? ['localVms tell', 'sizes tell', 'readiness tells', 'migrations tell the past']
+      : type === 'vm-details'
+        ? ['localVms']
+        : type === 'host-ready'
+          ? ['readiness']
+          : family === 'console'
+            ? ['consoles']
+            : ['rtc', 'open', 'link'].includes(family)
+              ? ['links']
+              : ['migrations'];
   expect(reached).toEqual(expected);
 });
 

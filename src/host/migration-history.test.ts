@@ -10,9 +10,20 @@ const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
 
 function report(id: string, change: Partial<MigrationReport> = {}): PastReport['report'] {
   return {
-    id: id as MigrationId, vmId: 'vm-1' as VmId, from: A, to: B, outcome: 'completed', pauseMs: 31, downtime: null, totalMs: 240,
-    bytesOnWire: 2_200_000, memoryBytes: 134_217_728, link: 'webrtc', verified: null, ...change,
-    rounds: [...change.rounds ?? [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }]],
+    id: id as MigrationId,
+    vmId: 'vm-1' as VmId,
+    from: A,
+    to: B,
+    outcome: 'completed',
+    pauseMs: 31,
+    downtime: null,
+    totalMs: 240,
+    bytesOnWire: 2_200_000,
+    memoryBytes: 134_217_728,
+    link: 'webrtc',
+    verified: null,
+    ...change,
+    rounds: [...(change.rounds ?? [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }])],
   };
 }
 
@@ -51,7 +62,10 @@ describe('the history of migrations', () => {
     history.add(ended('news', 10_500));
     history.recall(A, [told('before', 0), told('news', 0)], 11_000);
     expect(ids(history.list())).toEqual(['before', 'news']);
-    expect(history.list().map(({ at, known }) => ({ at, known }))).toEqual([{ at: 10_000, known: 'past' }, { at: 10_500, known: 'news' }]);
+    expect(history.list().map(({ at, known }) => ({ at, known }))).toEqual([
+      { at: 10_000, known: 'past' },
+      { at: 10_500, known: 'news' },
+    ]);
   });
 
   it('puts what was missed for a while where it belongs among the news', () => {

@@ -33,11 +33,20 @@ interface TabModel {
 function threeTabs() {
   const tabs = new Map<HostId, TabModel>();
   let moves = 0;
-  const deliver = (from: HostId, to: HostId, message: HostMessage): void => queueMicrotask(() => {
-    const [sender, receiver] = [tabs.get(from), tabs.get(to)];
-    if (sender === undefined || receiver === undefined || sender.cutOff || receiver.cutOff) return;
-    if (message.type === 'migrate' || message.type === 'migrated' || message.type === 'past-reports' || message.type === 'report' || message.type === 'cancel' || message.type === 'cancelled') receiver.migrations.receive(from, message);
-  });
+  const deliver = (from: HostId, to: HostId, message: HostMessage): void =>
+    queueMicrotask(() => {
+      const [sender, receiver] = [tabs.get(from), tabs.get(to)];
+      if (sender === undefined || receiver === undefined || sender.cutOff || receiver.cutOff) return;
+      if (
+        message.type === 'migrate' ||
+        message.type === 'migrated' ||
+        message.type === 'past-reports' ||
+        message.type === 'report' ||
+        message.type === 'cancel' ||
+        message.type === 'cancelled'
+      )
+        receiver.migrations.receive(from, message);
+    });
   for (const self of [A, B, C]) {
     const vm = {
       vmId: VM,
@@ -46,19 +55,42 @@ function threeTabs() {
       depart: ({ id, to }: DepartureOrder) => {
         moves++;
         const report: MigrationReport = {
-          id, vmId: VM, from: self, to, outcome: 'completed', rounds: [], pauseMs: 1, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc', verified: null,
+          id,
+          vmId: VM,
+          from: self,
+          to,
+          outcome: 'completed',
+          rounds: [],
+          pauseMs: 1,
+          downtime: null,
+          totalMs: 1,
+          bytesOnWire: 1,
+          memoryBytes: 1,
+          link: 'webrtc',
+          verified: null,
         };
-        const done = new Promise((resolve) => setTimeout(() => {
-          tab.migrations.finished(report);
-          resolve(report);
-        }, 0));
+        const done = new Promise((resolve) =>
+          setTimeout(() => {
+            tab.migrations.finished(report);
+            resolve(report);
+          }, 0),
+        );
         return { done };
       },
     } as unknown as LocalVm;
     const tab: TabModel = {
-      owner: A, here: false, arrival: null, movedTo: null, cutOff: false, present: Promise.resolve(true), onSend: null, news: [], recalled: [],
+      owner: A,
+      here: false,
+      arrival: null,
+      movedTo: null,
+      cutOff: false,
+      present: Promise.resolve(true),
+      onSend: null,
+      news: [],
+      recalled: [],
       migrations: new Migrations({
-        wallMs: () => Date.now(), clock: systemClock,
+        wallMs: () => Date.now(),
+        clock: systemClock,
         self,
         links: { open: () => Promise.resolve('webrtc') } as unknown as HostLinks,
         send: (to, message) => {
@@ -122,7 +154,12 @@ describe('Migrations', () => {
     a.here = false;
     a.owner = null;
     c.owner = null;
-    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ outcome: 'failed', cause: 'unknown-vm', link: null, reason: 'No host of this room runs that VM. Choose one from the list of VMs.' });
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({
+      outcome: 'failed',
+      cause: 'unknown-vm',
+      link: null,
+      reason: 'No host of this room runs that VM. Choose one from the list of VMs.',
+    });
   });
 
   it('settles what waits for another tab when the server refuses this one for good, and what is asked after that', async () => {
@@ -152,7 +189,10 @@ describe('Migrations', () => {
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ cause: 'unknown-host', reason: expect.stringContaining('is away') as string });
     // A tab that is cut off itself knows nothing of the other one.
     c.migrations.cutOff();
-    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ cause: 'unknown-host', reason: expect.stringContaining('or this tab, has lost the connection') as string });
+    expect(await c.migrations.migrate(VM, B, {})).toMatchObject({
+      cause: 'unknown-host',
+      reason: expect.stringContaining('or this tab, has lost the connection') as string,
+    });
   });
 
   it('tells a tab that joins later of past migrations, which are no news there', async () => {
@@ -180,8 +220,34 @@ describe('Migrations', () => {
   it('lets no tale of the past end a migration that is under way', () => {
     const { c } = threeTabs();
     const id = 'under-way' as MigrationId;
-    const progress = { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } as const;
-    const report = { id, vmId: VM, from: A, to: B, outcome: 'completed' as const, rounds: [], pauseMs: 1, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
+    const progress = {
+      id,
+      vmId: VM,
+      from: A,
+      to: B,
+      phase: 'rounds',
+      round: 1,
+      pagesLeft: 1,
+      pagesSent: 1,
+      bytesSent: 1,
+      bytesPerSecond: 1,
+      expectedPauseMs: 1,
+    } as const;
+    const report = {
+      id,
+      vmId: VM,
+      from: A,
+      to: B,
+      outcome: 'completed' as const,
+      rounds: [],
+      pauseMs: 1,
+      downtime: null,
+      totalMs: 1,
+      bytesOnWire: 1,
+      memoryBytes: 1,
+      link: 'webrtc' as const,
+      verified: null,
+    };
     const past: HostMessage = { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] };
     c.migrations.askPast([A, B]);
     c.migrations.receive(A, { type: 'progress', progress });
@@ -198,8 +264,25 @@ describe('Migrations', () => {
   it('ends a migration that this tab took for under way when the host that ran it tells of its end, late', () => {
     const { c } = threeTabs();
     const id = 'missed' as MigrationId;
-    const report = { id, vmId: VM, from: A, to: B, outcome: 'failed' as const, rounds: [], pauseMs: 0, downtime: null, totalMs: 1, bytesOnWire: 1, memoryBytes: 1, link: 'webrtc' as const, verified: null };
-    c.migrations.receive(A, { type: 'progress', progress: { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 } });
+    const report = {
+      id,
+      vmId: VM,
+      from: A,
+      to: B,
+      outcome: 'failed' as const,
+      rounds: [],
+      pauseMs: 0,
+      downtime: null,
+      totalMs: 1,
+      bytesOnWire: 1,
+      memoryBytes: 1,
+      link: 'webrtc' as const,
+      verified: null,
+    };
+    c.migrations.receive(A, {
+      type: 'progress',
+      progress: { id, vmId: VM, from: A, to: B, phase: 'rounds', round: 1, pagesLeft: 1, pagesSent: 1, bytesSent: 1, bytesPerSecond: 1, expectedPauseMs: 1 },
+    });
     c.migrations.askPast([A, B]);
     const past: HostMessage = { type: 'past-reports', reports: [{ agoMs: 1, vmName: 'pc-1', toName: 'tab b', report }] };
     c.migrations.receive(B, past);

@@ -109,7 +109,10 @@ export class Migrations implements Disposable {
 
   /** This tab has joined, or returned, and is about to send `details-wanted`: the hosts it found may tell what they remember. */
   askPast(hosts: readonly HostId[]): void {
-    this.history.ask(hosts.filter((host) => host !== this.options.self), this.options.wallMs());
+    this.history.ask(
+      hosts.filter((host) => host !== this.options.self),
+      this.options.wallMs(),
+    );
   }
 
   /** Another host joined; this one may be the only one that remembers. */
@@ -147,15 +150,23 @@ export class Migrations implements Disposable {
   receive(from: HostId, message: HostMessageOf<'migrate' | 'migrated' | 'cancel' | 'cancelled' | 'progress' | 'report' | 'past-reports'>): void {
     switch (message.type) {
       case 'migrate':
-        this.performed.perform(from, message.requestId, () => this.migrate(message.vmId, message.targetId, message.options), (report) =>
-          this.options.send(from, { type: 'migrated', requestId: message.requestId, report: { ...report, rounds: [...report.rounds] } }));
+        this.performed.perform(
+          from,
+          message.requestId,
+          () => this.migrate(message.vmId, message.targetId, message.options),
+          (report) => this.options.send(from, { type: 'migrated', requestId: message.requestId, report: { ...report, rounds: [...report.rounds] } }),
+        );
         break;
       case 'migrated':
         this.asked.answered(from, message.requestId, message.report);
         break;
       case 'cancel':
-        this.cancelsPerformed.perform(from, message.requestId, () => this.cancelAsked(from, message), (refusal) =>
-          this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal }));
+        this.cancelsPerformed.perform(
+          from,
+          message.requestId,
+          () => this.cancelAsked(from, message),
+          (refusal) => this.options.send(from, { type: 'cancelled', requestId: message.requestId, refusal }),
+        );
         break;
       case 'cancelled':
         this.cancelsAsked.answered(from, message.requestId, message.refusal);
@@ -221,7 +232,7 @@ export class Migrations implements Disposable {
 
   private async askToCancel(owner: HostId, vmId: VmId, migrateRequestId: string | null): Promise<string | null> {
     // Of a host that is gone already nobody will say that it leaves.
-    if (!await this.options.whenPresent(owner)) return this.ownerAwayText();
+    if (!(await this.options.whenPresent(owner))) return this.ownerAwayText();
     const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId, migrateRequestId }));
     return 'answer' in outcome ? outcome.answer : this.lostText(outcome.lost);
   }
@@ -242,7 +253,7 @@ export class Migrations implements Disposable {
   /** Why a wish to cancel was not fulfilled; null if it was: the migration ended, and the VM is where it was. */
   private refusalBy({ outcome, cause, reason, vmId, to }: MigrationReport): string | null {
     if (outcome === 'completed') return `It was too late to cancel: ${this.options.vmNameOf(vmId)} has moved to ${this.options.hostNameOf(to)}.`;
-    return cause === 'vm-ended' ? reason ?? CAUSE_SENTENCES[cause] : null;
+    return cause === 'vm-ended' ? (reason ?? CAUSE_SENTENCES[cause]) : null;
   }
 
   private notBeingMoved(vmId: VmId): string {
@@ -278,7 +289,7 @@ export class Migrations implements Disposable {
   }
 
   private lostText(lost: keyof typeof LOST_TEXTS): string {
-    return lost === 'left-the-room' ? this.whyNot ?? LOST_TEXTS[lost] : LOST_TEXTS[lost];
+    return lost === 'left-the-room' ? (this.whyNot ?? LOST_TEXTS[lost]) : LOST_TEXTS[lost];
   }
 
   /** Runs a migration of a VM of this tab. */
@@ -291,14 +302,15 @@ export class Migrations implements Disposable {
     if (vm === null) return this.refuse(vmId, targetId, 'unknown-vm', `${this.options.vmNameOf(vmId)} does not run in this tab.`);
     if (targetId === this.options.self) return this.refuse(vmId, targetId, 'target-is-source', 'The VM runs on that host already.');
     if (!this.options.isExpected(targetId)) return this.refuse(vmId, targetId, 'unknown-host', CAUSE_SENTENCES['unknown-host']);
-    if (vm.state.kind === 'migrating') return this.refuse(vmId, targetId, 'already-migrating', 'This VM is being moved already. Wait for the end, or cancel it.');
+    if (vm.state.kind === 'migrating')
+      return this.refuse(vmId, targetId, 'already-migrating', 'This VM is being moved already. Wait for the end, or cancel it.');
     if (vm.state.kind !== 'running') return this.refuse(vmId, targetId, 'already-migrating', 'This VM does not run yet. Try again in a moment.');
 
     const { self, links, memoryBytesOf } = this.options;
     const order = { id: randomId() as MigrationId, vmId, from: self, to: targetId, memoryBytes: memoryBytesOf(vmId), options };
     const departure = vm.depart(order, async (handOver, waiter, attempt) => {
       // Links have their own patience with a server that is away.
-      if (attempt === undefined && !await this.options.whenPresent(targetId) && !this.options.isExpected(targetId)) throw new MigrationError('unknown-host');
+      if (attempt === undefined && !(await this.options.whenPresent(targetId)) && !this.options.isExpected(targetId)) throw new MigrationError('unknown-host');
       return links.open(targetId, order.id, vmId, handOver, waiter, attempt);
     });
     this.options.started(vm);
@@ -307,8 +319,21 @@ export class Migrations implements Disposable {
 
   private failure(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): MigrationReport {
     return {
-      id: randomId() as MigrationId, vmId, from: this.options.ownerOf(vmId) ?? this.options.self, to, outcome: cause === 'cancelled' ? 'cancelled' : 'failed', reason, cause,
-      rounds: [], pauseMs: 0, downtime: null, totalMs: 0, bytesOnWire: 0, memoryBytes: this.options.memoryBytesOf(vmId), link: null, verified: null,
+      id: randomId() as MigrationId,
+      vmId,
+      from: this.options.ownerOf(vmId) ?? this.options.self,
+      to,
+      outcome: cause === 'cancelled' ? 'cancelled' : 'failed',
+      reason,
+      cause,
+      rounds: [],
+      pauseMs: 0,
+      downtime: null,
+      totalMs: 0,
+      bytesOnWire: 0,
+      memoryBytes: this.options.memoryBytesOf(vmId),
+      link: null,
+      verified: null,
     };
   }
 
@@ -328,7 +353,13 @@ export class Migrations implements Disposable {
 
   private remember(report: MigrationReport, known: 'news' | 'refusal'): void {
     this.noMore(report);
-    const ended: EndedMigration = { at: this.options.wallMs(), known, vmName: this.options.vmNameOf(report.vmId), toName: this.options.hostNameOf(report.to), report };
+    const ended: EndedMigration = {
+      at: this.options.wallMs(),
+      known,
+      vmName: this.options.vmNameOf(report.vmId),
+      toName: this.options.hostNameOf(report.to),
+      report,
+    };
     this.history.add(ended);
     this.options.ended(ended);
     this.options.changed();

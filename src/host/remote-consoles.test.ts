@@ -12,14 +12,15 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 function twoTabs() {
   const state = { owner: 'a' as HostId, printsAt: 'a' as HostId | null, arrivingAt: null as HostId | null };
   const queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
-  const tab = (self: HostId) => new RemoteConsoles({
-    clock: systemClock,
-    self,
-    send: (to, message) => queue.push({ from: self, to, message }),
-    ownerOf: () => state.owner,
-    printsHere: () => state.printsAt === self,
-    isArriving: () => state.arrivingAt === self,
-  });
+  const tab = (self: HostId) =>
+    new RemoteConsoles({
+      clock: systemClock,
+      self,
+      send: (to, message) => queue.push({ from: self, to, message }),
+      ownerOf: () => state.owner,
+      printsHere: () => state.printsAt === self,
+      isArriving: () => state.arrivingAt === self,
+    });
   const a = tab('a' as HostId);
   const b = tab('b' as HostId);
   const deliver = (): void => {
@@ -199,16 +200,17 @@ class LosableRelay {
   private queue: { from: string; to: string; message: HostMessage }[] = [];
 
   constructor() {
-    const tab = (self: string): RemoteConsoles => new RemoteConsoles({
-    clock: systemClock,
-      self: self as HostId,
-      send: (to, message) => {
-        if (this.connected.has(self) && this.connected.has(to)) this.queue.push({ from: self, to, message });
-      },
-      ownerOf: () => 'a' as HostId,
-      printsHere: () => self === 'a',
-      isArriving: () => false,
-    });
+    const tab = (self: string): RemoteConsoles =>
+      new RemoteConsoles({
+        clock: systemClock,
+        self: self as HostId,
+        send: (to, message) => {
+          if (this.connected.has(self) && this.connected.has(to)) this.queue.push({ from: self, to, message });
+        },
+        ownerOf: () => 'a' as HostId,
+        printsHere: () => self === 'a',
+        isArriving: () => false,
+      });
     [this.a, this.b] = [tab('a'), tab('b')];
     this.tabs = { a: this.a, b: this.b };
   }

@@ -183,7 +183,17 @@ export class RemoteConsoles {
   private entry(vmId: VmId): Watched {
     let watched = this.consoles.get(vmId);
     if (watched === undefined) {
-      watched = { stream: new ConsoleStream(), watchers: new Set(), pending: [], pendingBytes: 0, gathering: null, askedFrom: null, askedAt: -Infinity, shown: false, wanted: false };
+      watched = {
+        stream: new ConsoleStream(),
+        watchers: new Set(),
+        pending: [],
+        pendingBytes: 0,
+        gathering: null,
+        askedFrom: null,
+        askedAt: -Infinity,
+        shown: false,
+        wanted: false,
+      };
       this.consoles.set(vmId, watched);
     }
     return watched;

@@ -37,16 +37,34 @@ describe("a room's address", () => {
     const { room, shown, kept } = page(`http://example.test/?room=mine#${KEY}`);
     const next = 'n'.repeat(22);
     expect([room.changed(next), room.changed(next)]).toEqual([true, false]);
-    expect([room.key, room.here, room.invitation, shown, kept.get('tabmotion-key-mine')]).toEqual([next, `http://example.test/?room=mine#${next}`, room.here, [room.here], next]);
+    expect([room.key, room.here, room.invitation, shown, kept.get('tabmotion-key-mine')]).toEqual([
+      next,
+      `http://example.test/?room=mine#${next}`,
+      room.here,
+      [room.here],
+      next,
+    ]);
   });
 
   it('for others is the one that the server knows, where this page is on its own computer', async () => {
     const { room } = page(`http://localhost:8686/?room=mine#${KEY}`);
-    expect([room.othersCanJoin, await room.learnOutside({ addresses: () => Promise.reject(new Error('away')) }), await room.learnOutside({ addresses: () => Promise.resolve([]) })]).toEqual([false, false, false]);
+    expect([
+      room.othersCanJoin,
+      await room.learnOutside({ addresses: () => Promise.reject(new Error('away')) }),
+      await room.learnOutside({ addresses: () => Promise.resolve([]) }),
+    ]).toEqual([false, false, false]);
     expect(await room.learnOutside({ addresses: () => Promise.resolve(['http://192.0.2.1:8686', 'http://192.0.2.2:8686']) })).toBe(true);
-    expect([room.othersCanJoin, room.invitation, room.here]).toEqual([true, `http://192.0.2.1:8686/?room=mine#${KEY}`, `http://localhost:8686/?room=mine#${KEY}`]);
+    expect([room.othersCanJoin, room.invitation, room.here]).toEqual([
+      true,
+      `http://192.0.2.1:8686/?room=mine#${KEY}`,
+      `http://localhost:8686/?room=mine#${KEY}`,
+    ]);
     const outside = page(`http://192.0.2.1/#${KEY}`).room;
-    expect([outside.othersCanJoin, await outside.learnOutside({ addresses: () => Promise.resolve(['http://192.0.2.9']) }), outside.invitation]).toEqual([true, false, `http://192.0.2.1/#${KEY}`]);
+    expect([outside.othersCanJoin, await outside.learnOutside({ addresses: () => Promise.resolve(['http://192.0.2.9']) }), outside.invitation]).toEqual([
+      true,
+      false,
+      `http://192.0.2.1/#${KEY}`,
+    ]);
   });
 
   it('is as it was opened, where nobody was let in', () => {

@@ -52,7 +52,12 @@ export function createRoomApi({ base, room, key, ownerSecret, fetch: ask = (...a
   async function callWith(bearer: string, method: string, path: string, body?: object, keepalive = false): Promise<Response> {
     const headers: Record<string, string> = { Authorization: `Bearer ${bearer}` };
     if (body !== undefined) headers['Content-Type'] = 'application/json';
-    const answer = await ask(new URL(`api/rooms/${room}${path}`, base), { method, headers, keepalive, body: body === undefined ? null : JSON.stringify(body) }).catch(() => {
+    const answer = await ask(new URL(`api/rooms/${room}${path}`, base), {
+      method,
+      headers,
+      keepalive,
+      body: body === undefined ? null : JSON.stringify(body),
+    }).catch(() => {
       throw new Error('The server cannot be reached. Try again in a moment.');
     });
     if (answer.ok) return answer;

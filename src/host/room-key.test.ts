@@ -33,9 +33,18 @@ describe('room key', () => {
     expect(first).toMatchObject({ ok: true, made: true, openCode: 'lecture-2027' });
     rememberKey('mine', KEY, kept, 'lecture-2027');
     expect(readRoomAccess(new URL('http://example.test/?room=other'), kept)).toMatchObject({ ok: true, made: true, openCode: 'lecture-2027' });
-    expect(readRoomAccess(new URL(`http://example.test/?room=mine#${KEY}&open=lecture-2027`), null)).toEqual({ ok: true, room: 'mine', key: KEY, made: false, openCode: 'lecture-2027' });
+    expect(readRoomAccess(new URL(`http://example.test/?room=mine#${KEY}&open=lecture-2027`), null)).toEqual({
+      ok: true,
+      room: 'mine',
+      key: KEY,
+      made: false,
+      openCode: 'lecture-2027',
+    });
     expect(invitation(new URL('http://example.test/?room=mine#open=lecture-2027'), 'mine', KEY)).toBe(`http://example.test/?room=mine#${KEY}`);
-    expect(readRoomAccess(new URL('http://example.test/?room=mine#open=x'), null)).toMatchObject({ ok: false, reason: expect.stringContaining('not complete') as string });
+    expect(readRoomAccess(new URL('http://example.test/?room=mine#open=x'), null)).toMatchObject({
+      ok: false,
+      reason: expect.stringContaining('not complete') as string,
+    });
   });
 
   it("takes the owner's secret from the address, keeps it, and leaves it out of invitations", () => {
@@ -43,14 +52,21 @@ describe('room key', () => {
     const secret = 's'.repeat(22);
     const link = ownersAddress(invitation(new URL('http://example.test/'), 'mine', KEY), secret);
     expect(readRoomAccess(new URL(link), null)).toEqual({ ok: true, room: 'mine', key: KEY, made: false, ownerSecret: secret });
-    expect(readRoomAccess(new URL(`http://example.test/?room=mine#owner=${secret}&open=lecture-2027`), null)).toMatchObject({ made: true, ownerSecret: secret, openCode: 'lecture-2027' });
+    expect(readRoomAccess(new URL(`http://example.test/?room=mine#owner=${secret}&open=lecture-2027`), null)).toMatchObject({
+      made: true,
+      ownerSecret: secret,
+      openCode: 'lecture-2027',
+    });
     expect(invitation(new URL(link), 'mine', KEY)).not.toContain(secret);
     const made = ownerSecretFor('mine', kept);
     expect(made).not.toBe(ownerSecretFor('mine', kept));
     rememberOwner('mine', secret, kept);
     expect([ownerSecretFor('mine', kept), ownerSecretFor('other', kept) === secret]).toEqual([secret, false]);
     for (const broken of [`${KEY}&owner=x`, `${KEY}&owner=`, `${KEY}&other=${secret}`, `${KEY}&${secret}`]) {
-      expect(readRoomAccess(new URL(`http://example.test/?room=mine#${broken}`), null)).toMatchObject({ ok: false, reason: expect.stringContaining('not complete') as string });
+      expect(readRoomAccess(new URL(`http://example.test/?room=mine#${broken}`), null)).toMatchObject({
+        ok: false,
+        reason: expect.stringContaining('not complete') as string,
+      });
     }
   });
 

@@ -33,8 +33,10 @@ export function readRoomAccess(address: URL, storage: KeyStorage | null): RoomAc
   }
   const { key: given, open: code, owner: ownerSecret } = readFragment(address.hash);
   const openCode = code ?? storage?.getItem(REMEMBERED_CODE) ?? '';
-  if (code !== undefined && !OPEN_CODE.test(code)) return { ok: false, room, reason: 'The code in this address is not complete. Copy the whole address again.' };
-  if (ownerSecret !== undefined && !KEY.test(ownerSecret)) return { ok: false, room, reason: "The owner's secret in this address is not complete. Copy the whole address again." };
+  if (code !== undefined && !OPEN_CODE.test(code))
+    return { ok: false, room, reason: 'The code in this address is not complete. Copy the whole address again.' };
+  if (ownerSecret !== undefined && !KEY.test(ownerSecret))
+    return { ok: false, room, reason: "The owner's secret in this address is not complete. Copy the whole address again." };
   const opener = { ...(OPEN_CODE.test(openCode) ? { openCode } : {}), ...(ownerSecret === undefined ? {} : { ownerSecret }) };
   if (given !== '') {
     if (KEY.test(given)) return { ok: true, room, key: given, made: false, ...opener };
@@ -43,7 +45,12 @@ export function readRoomAccess(address: URL, storage: KeyStorage | null): RoomAc
   const known = storage?.getItem(remembered(room)) ?? null;
   if (known !== null && KEY.test(known)) return { ok: true, room, key: known, made: false, ...opener };
   if (room === DEFAULT_ROOM) {
-    return { ok: false, room, reason: 'This room is open to invited people only. Use the whole address that the server printed when it started, or choose a room of your own: add ?room=NAME to the address.' };
+    return {
+      ok: false,
+      room,
+      reason:
+        'This room is open to invited people only. Use the whole address that the server printed when it started, or choose a room of your own: add ?room=NAME to the address.',
+    };
   }
   return { ok: true, room, key: randomToken(), made: true, ...opener };
 }

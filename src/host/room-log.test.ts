@@ -8,7 +8,10 @@ describe('the log of the room', () => {
     const log = new RoomLog(changed, () => Date.now());
     const now = Date.now();
     log.add('info', null, 'pc-1 started');
-    log.addPast([{ at: now - 5_000, level: 'good', vmId: null, text: 'second' }, { at: now - 9_000, level: 'bad', vmId: null, text: 'first' }]);
+    log.addPast([
+      { at: now - 5_000, level: 'good', vmId: null, text: 'second' },
+      { at: now - 9_000, level: 'bad', vmId: null, text: 'first' },
+    ]);
     expect(log.view().map((line) => line.text)).toEqual(['first', 'second', 'pc-1 started']);
     expect(log.view()[0]?.at).toBe(now - 9_000);
     expect(changed).toHaveBeenCalledTimes(2);

@@ -49,7 +49,7 @@ describe('a room in which everything may go wrong', () => {
 
   it.each(Object.keys(CURES))('would not without this: %s', { timeout: 600_000 }, async (cure) => {
     CURES[cure]?.();
-    for (let seed = 1; seed <= SEARCHED; seed++) if (await fault(seed).catch(String) !== null) return;
+    for (let seed = 1; seed <= SEARCHED; seed++) if ((await fault(seed).catch(String)) !== null) return;
     expect.fail(`${SEARCHED} schedules went well without it`);
   });
 });

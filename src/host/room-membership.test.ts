@@ -18,9 +18,16 @@ afterEach(() => {
 });
 
 function member(id: string): RoomMembership {
-  const room = lan.keep(new RoomMembership({
-    self: id as HostId, name: `tab ${id}`, hostToken: `token-of-${id}-0123456789`, clock: lan.clock, url: 'ws://relay/relay/host', openSocket: lan.network.openSocket(id),
-  }));
+  const room = lan.keep(
+    new RoomMembership({
+      self: id as HostId,
+      name: `tab ${id}`,
+      hostToken: `token-of-${id}-0123456789`,
+      clock: lan.clock,
+      url: 'ws://relay/relay/host',
+      openSocket: lan.network.openSocket(id),
+    }),
+  );
   const heard: string[] = (told[id] = []);
   room.joined.on(() => void heard.push('joined'));
   room.lost.on(() => void heard.push('lost'));
@@ -40,7 +47,7 @@ async function joined(id: string): Promise<RoomMembership> {
   return room;
 }
 
-describe('a tab\'s membership of a room', () => {
+describe("a tab's membership of a room", () => {
   it('is of nothing before it joins: what is asked for says so', async () => {
     const room = member('a');
     await expect(room.createVm({ memoryBytes: VM_BYTES })).rejects.toThrow('has not joined a room');

@@ -63,7 +63,11 @@ export class RoomMembership implements Disposable {
     });
   }
 
-  join(room: RoomName, key: string, { openCode, ownerSecret, former }: { readonly openCode?: string | undefined; readonly ownerSecret: string; readonly former?: FormerHost | undefined }): void {
+  join(
+    room: RoomName,
+    key: string,
+    { openCode, ownerSecret, former }: { readonly openCode?: string | undefined; readonly ownerSecret: string; readonly former?: FormerHost | undefined },
+  ): void {
     const { url, self, hostToken, name, clock, openSocket } = this.options;
     const client = connectHost({ url, room, key, hostId: self, hostToken, name, openCode, ownerSecret, former, clock, openSocket });
     client.onKey((now) => this.keyChanged.emit(now));

@@ -18,15 +18,28 @@ beforeEach(() => {
   passed = [];
   refusal = null;
   hostName = 'amber-fox';
-  const pass = (member: string) => (...given: unknown[]): never => {
-    passed.push(`${member} ${JSON.stringify(given)}`);
-    return Promise.resolve({}) as never;
-  };
+  const pass =
+    (member: string) =>
+    (...given: unknown[]): never => {
+      passed.push(`${member} ${JSON.stringify(given)}`);
+      return Promise.resolve({}) as never;
+    };
   const inside: TabMotion = {
-    ready: Promise.resolve(), room: 'lab', get host() { return { id: 'host-1', name: hostName }; },
-    hosts: () => [], vms: () => [] as TabMotionVm[],
-    start: pass('start'), migrate: pass('migrate'), cancel: pass('cancel'), forwards: pass('forwards'),
-    addForward: pass('addForward'), removeForward: pass('removeForward'), on: pass('on'), diagnostics: pass('diagnostics'),
+    ready: Promise.resolve(),
+    room: 'lab',
+    get host() {
+      return { id: 'host-1', name: hostName };
+    },
+    hosts: () => [],
+    vms: () => [] as TabMotionVm[],
+    start: pass('start'),
+    migrate: pass('migrate'),
+    cancel: pass('cancel'),
+    forwards: pass('forwards'),
+    addForward: pass('addForward'),
+    removeForward: pass('removeForward'),
+    on: pass('on'),
+    diagnostics: pass('diagnostics'),
     console: (vmId): VmConsole => ({ write: pass(`write ${vmId}`), text: () => 'printed', onData: pass('onData') }),
     capture: { state: pass('state'), start: pass('capture'), download: pass('download'), stop: pass('stop') },
   };
@@ -146,17 +159,28 @@ describe('window.tabmotion and what does not fit', () => {
     await tab.addForward(VM, 80);
     await tab.removeForward(8080);
     expect(passed).toEqual([
-      'start [{}]', 'start [{"name":"web","memoryMiB":128}]',
+      'start [{}]',
+      'start [{"name":"web","memoryMiB":128}]',
       'migrate ["vm-9","host-2",{"maxPauseMs":1,"bandwidthBytesPerSecond":1024,"verify":true,"mode":"pre-copy"}]',
-      'cancel ["vm-1"]', 'write vm-1 ["ls\\n"]', 'addForward ["vm-1",80,0]', 'removeForward [8080]',
+      'cancel ["vm-1"]',
+      'write vm-1 ["ls\\n"]',
+      'addForward ["vm-1",80,0]',
+      'removeForward [8080]',
     ]);
   });
 
   it('says why the tab is in no room, whatever is asked of it', async () => {
     refusal = 'The key in this address is not complete.';
     const calls = [
-      () => tab.start(), () => tab.migrate(VM, HOST), () => tab.cancel(VM), () => tab.addForward(VM, 80), () => tab.removeForward(8080),
-      () => tab.capture.state(), () => tab.capture.start(), () => tab.capture.download(), () => tab.capture.stop(),
+      () => tab.start(),
+      () => tab.migrate(VM, HOST),
+      () => tab.cancel(VM),
+      () => tab.addForward(VM, 80),
+      () => tab.removeForward(8080),
+      () => tab.capture.state(),
+      () => tab.capture.start(),
+      () => tab.capture.download(),
+      () => tab.capture.stop(),
     ];
     for (const call of calls) expect(await sentence(call)).toBe(refusal);
     expect(passed).toEqual([]);
@@ -165,14 +189,20 @@ describe('window.tabmotion and what does not fit', () => {
   it('is checked in a tab as it is opened', async () => {
     const opened = openTab({
       platform: browserPlatform,
-      address: new URL('http://localhost:8686/?room=no+room'), base: new URL('http://localhost:8686/'), storage: null, tabMemory: null,
-      spawnVmWorker: () => { throw new Error('no worker is needed'); },
+      address: new URL('http://localhost:8686/?room=no+room'),
+      base: new URL('http://localhost:8686/'),
+      storage: null,
+      tabMemory: null,
+      spawnVmWorker: () => {
+        throw new Error('no worker is needed');
+      },
       loadGuest: () => Promise.reject(new Error('no guest is needed')),
       showAddress: () => undefined,
     });
     const why = await sentence(() => opened.ready);
     expect(why).toContain('A room name has up to 40 letters');
-    for (const call of [() => opened.start(), () => opened.capture.state(), () => opened.migrate('x', 'y'), () => opened.cancel('x')]) expect(await sentence(call)).toBe(why);
+    for (const call of [() => opened.start(), () => opened.capture.state(), () => opened.migrate('x', 'y'), () => opened.cancel('x')])
+      expect(await sentence(call)).toBe(why);
     expect(await sentence(() => opened.console('unknown'))).toBe("There is no VM with the id 'unknown' in this room.");
     expect(await sentence(() => anything(opened)['on']!('nonsense'))).toContain("There is no event 'nonsense'");
     opened.dispose();

@@ -27,7 +27,11 @@ export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(
   const vm = (given: unknown, member: string): string => {
     const value = vmId(given, member);
     if (known.hasVm(value)) return value;
-    throw new Error(known.isVmName(value) ? `${quoted(value)} is a VM's name; ${member} takes its id, as vms() tells it.` : `There is no VM with the id ${quoted(value)} in this room.`);
+    throw new Error(
+      known.isVmName(value)
+        ? `${quoted(value)} is a VM's name; ${member} takes its id, as vms() tells it.`
+        : `There is no VM with the id ${quoted(value)} in this room.`,
+    );
   };
   const joined = (): void => {
     const refusal = known.refusal();
@@ -100,11 +104,18 @@ export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(
 
 /** `joined` throws if the tab is in no room. */
 function onlyOnceJoined(capture: RoomCapture, joined: () => void): RoomCapture {
-  const checked = <T>(ask: () => Promise<T>) => async (): Promise<T> => {
-    joined();
-    return ask();
+  const checked =
+    <T>(ask: () => Promise<T>) =>
+    async (): Promise<T> => {
+      joined();
+      return ask();
+    };
+  return {
+    state: checked(() => capture.state()),
+    start: checked(() => capture.start()),
+    download: checked(() => capture.download()),
+    stop: checked(() => capture.stop()),
   };
-  return { state: checked(() => capture.state()), start: checked(() => capture.start()), download: checked(() => capture.download()), stop: checked(() => capture.stop()) };
 }
 
 function vmId(value: unknown, member: string): string {

@@ -57,7 +57,14 @@ export class TabParts {
   readonly former: FormerSelf | null;
   readonly clock: Clock;
   readonly status: TabStatus;
-  readonly events: TabEvents = { hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter() };
+  readonly events: TabEvents = {
+    hosts: new Emitter(),
+    vms: new Emitter(),
+    migration: new Emitter(),
+    report: new Emitter(),
+    ping: new Emitter(),
+    traffic: new Emitter(),
+  };
   /** The room's hosts or VMs, or their states, have changed. */
   readonly roomChanged = new Emitter<void>();
   readonly log: RoomLog;
@@ -89,7 +96,14 @@ export class TabParts {
     relayUrl.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
     this.relayUrl = relayUrl.href;
     const name = (address.searchParams.get('name') ?? '').trim().slice(0, MAX_NAME_CHARACTERS) || hostNameFor(this.self);
-    this.room = new RoomMembership({ self: this.self, clock: this.clock, name, hostToken: this.hostToken, url: `${this.relayUrl}/host`, openSocket: platform.openSocket });
+    this.room = new RoomMembership({
+      self: this.self,
+      clock: this.clock,
+      name,
+      hostToken: this.hostToken,
+      url: `${this.relayUrl}/host`,
+      openSocket: platform.openSocket,
+    });
     this.consoles = this.makeConsoles();
     this.readiness = new HostReadiness({ self: this.self, sendToHost: this.send, sendToRoom: this.sendToRoom, changed: () => this.roomChanged.emit() });
     this.localVms = this.makeLocalVms();
@@ -104,7 +118,20 @@ export class TabParts {
     this.migrations = this.makeMigrations();
     const { self, room, status, localVms, endedVms, links, migrations, readiness, log } = this;
     const secure = address.protocol === 'https:' || isLoopback(address.hostname);
-    this.views = new TabViews({ self, roomName: this.access.room, secure, room, address: this.address, status, localVms, endedVms, links, migrations, readiness, log });
+    this.views = new TabViews({
+      self,
+      roomName: this.access.room,
+      secure,
+      room,
+      address: this.address,
+      status,
+      localVms,
+      endedVms,
+      links,
+      migrations,
+      readiness,
+      log,
+    });
   }
 
   /** The lease's holder, as the relay says; null for an unknown VM. */
@@ -129,9 +156,17 @@ export class TabParts {
   private makeConsoles(): VmConsoles {
     const { self, clock, ownerOf, ownerNow, send, sendToRoom, isExpected, changed, log } = this;
     return new VmConsoles({
-      self, clock, ownerOf, ownerNow, send, sendToRoom, isExpected, changed,
+      self,
+      clock,
+      ownerOf,
+      ownerNow,
+      send,
+      sendToRoom,
+      isExpected,
+      changed,
       local: (vmId) => this.localVms.getOrArriving(vmId),
-      inputLost: (vmId, characters) => log.add('bad', vmId, `The last ${characters === 1 ? 'character' : `${characters} characters`} typed here did not reach the PC before it ended.`),
+      inputLost: (vmId, characters) =>
+        log.add('bad', vmId, `The last ${characters === 1 ? 'character' : `${characters} characters`} typed here did not reach the PC before it ended.`),
     });
   }
 
@@ -142,7 +177,10 @@ export class TabParts {
       else status.isStarting('Loading the PC', fraction);
     });
     return new LocalVms({
-      self, clock, room, log,
+      self,
+      clock,
+      room,
+      log,
       spawn: this.options.spawnVmWorker,
       mayReceive: () => this.options.platform.hasRoomForStandby && room.refusal === null && room.vms.some((vm) => vm.hostId !== self && vm.ownerPresent),
       relay: () => ({ url: this.relayUrl, room: this.access.room as RoomName, key: this.address.key, hostId: self, hostToken: this.hostToken }),
@@ -165,7 +203,10 @@ export class TabParts {
     const { platform, base } = this.options;
     const direct = access.ok ? platform.openDirectWays(access.room, self, hostToken, base) : { connections: null, presence: null };
     return new HostLinks({
-      self, clock, send, ...direct,
+      self,
+      clock,
+      send,
+      ...direct,
       accept: (from, migrationId, vmId, attempt, hand) => this.localVms.accept(from, migrationId, vmId, attempt, hand),
       abandoned: (from, migrationId) => this.localVms.abandoned(from, migrationId),
     });
@@ -174,7 +215,15 @@ export class TabParts {
   private makeMigrations(): Migrations {
     const { self, clock, links, room, localVms, log, events, ownerOf, ownerNow, send, sendToRoom, isExpected, changed } = this;
     return new Migrations({
-      self, clock, links, changed, ownerOf, ownerNow, send, sendToRoom, isExpected,
+      self,
+      clock,
+      links,
+      changed,
+      ownerOf,
+      ownerNow,
+      send,
+      sendToRoom,
+      isExpected,
       wallMs: this.options.platform.wallMs,
       memoryBytesOf: (vmId) => room.vm(vmId)?.memoryBytes ?? 0,
       vmNameOf: (vmId) => room.vmNameOf(vmId),

@@ -47,7 +47,8 @@ export const browserPlatform: TabPlatform = {
     const port = base.port === '' ? (secure ? 443 : 80) : Number(base.port);
     const server = { host: base.hostname, port, path: new URL('peerjs', base).pathname, secure };
     return {
-      connections: typeof RTCPeerConnection === 'function' ? new PeerConnections(self, new PeerSignalling(self, hostToken, server, systemClock), systemClock) : null,
+      connections:
+        typeof RTCPeerConnection === 'function' ? new PeerConnections(self, new PeerSignalling(self, hostToken, server, systemClock), systemClock) : null,
       presence: typeof BroadcastChannel === 'function' ? new LocalPresence(room, self) : null,
     };
   },

@@ -52,7 +52,7 @@ it('says once whether the tab has joined, and then what it does and what stops i
 });
 
 it('says why a tab cannot join, and tells nothing once it is disposed', async () => {
-  status.refused('This key is not the room\'s.');
+  status.refused("This key is not the room's.");
   await expect(status.ready).rejects.toThrow('This key is not');
   status.dispose();
   pass(1000);

@@ -31,11 +31,14 @@ export class TabStatus implements Disposable {
   }
 
   changed(): void {
-    this.timer ??= this.clock.setTimeout(() => {
-      this.timer = null;
-      this.toldAt = this.clock.now();
-      this.viewChanged.emit();
-    }, Math.max(VIEW_AFTER_MS, this.toldAt + VIEW_EVERY_MS - this.clock.now()));
+    this.timer ??= this.clock.setTimeout(
+      () => {
+        this.timer = null;
+        this.toldAt = this.clock.now();
+        this.viewChanged.emit();
+      },
+      Math.max(VIEW_AFTER_MS, this.toldAt + VIEW_EVERY_MS - this.clock.now()),
+    );
   }
 
   joined(): void {

@@ -38,11 +38,20 @@ export class TabViews {
 
   vms(): VmView[] {
     const { room, localVms, self } = this.sources;
-    return vmViews(room.vms, { self, here: localVms.states(), movedTo: localVms.movedTo, ended: localVms.ended, details: localVms.details, traffic: room.traffic });
+    return vmViews(room.vms, {
+      self,
+      here: localVms.states(),
+      movedTo: localVms.movedTo,
+      ended: localVms.ended,
+      details: localVms.details,
+      traffic: room.traffic,
+    });
   }
 
   publicVms(): TabMotionVm[] {
-    return this.vms().filter((vm) => !vm.ended).map(publicVm);
+    return this.vms()
+      .filter((vm) => !vm.ended)
+      .map(publicVm);
   }
 
   publicHosts(): TabMotionHost[] {
@@ -67,7 +76,12 @@ export class TabViews {
       migrations: migrations.underWay(),
       reports: migrations.reports(),
       log: log.view(),
-      links: Object.fromEntries(room.hostIds().filter((hostId) => hostId !== self).map((hostId) => [hostId, links.kindFor(hostId)])),
+      links: Object.fromEntries(
+        room
+          .hostIds()
+          .filter((hostId) => hostId !== self)
+          .map((hostId) => [hostId, links.kindFor(hostId)]),
+      ),
       standby: localVms.hasStandby,
     };
   }

@@ -62,7 +62,8 @@ function wireServer(parts: TabParts): void {
     status.changed();
   });
   room.keyChanged.on((key) => {
-    if (key === null) log.add('bad', null, "The room's key was changed while this tab was away. Ask the room's owner for its new address: the one here lets nobody in.");
+    if (key === null)
+      log.add('bad', null, "The room's key was changed while this tab was away. Ask the room's owner for its new address: the one here lets nobody in.");
     else if (address.changed(key)) log.add('info', null, 'The room has a new key: whoever comes needs the new invitation.');
     status.changed();
   });
@@ -96,7 +97,9 @@ function wireRoom({ room, roomChanged, links, migrations, consoles, localVms, re
 function wireMessages(parts: TabParts): void {
   const { room, log, events, status } = parts;
   room.heard.on(({ from, message }) => routeMessage(from, message, parts));
-  room.misheard.on(({ from, reason }) => log.add('bad', null, `${room.hostNameOf(from)} sent a message this page does not understand (${reason}). Reload the older tab.`));
+  room.misheard.on(({ from, reason }) =>
+    log.add('bad', null, `${room.hostNameOf(from)} sent a message this page does not understand (${reason}). Reload the older tab.`),
+  );
   room.undeliverable.on(({ to, message }) => routeUndeliverable(to, message, parts));
   room.pinged.on((sample) => events.ping.emit(sample));
   room.trafficTold.on((news) => {

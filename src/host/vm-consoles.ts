@@ -34,13 +34,20 @@ export class VmConsoles {
   constructor(options: VmConsolesOptions) {
     const { self, clock, send, sendToRoom, ownerOf, ownerNow, isExpected, local, changed, inputLost } = options;
     this.output = new RemoteConsoles({
-      self, clock, send, ownerOf,
+      self,
+      clock,
+      send,
+      ownerOf,
       printsHere: (vmId) => local(vmId)?.printsHere ?? false,
       isArriving: (vmId) => local(vmId)?.state.kind === 'arriving',
     });
     this.input = new ConsoleInput({ self, clock, send, ownerNow, local, changed, lost: inputLost });
     this.sizes = new ConsoleSizes({
-      self, send, sendToRoom, isExpected, changed,
+      self,
+      send,
+      sendToRoom,
+      isExpected,
+      changed,
       isKnown: (vmId) => ownerOf(vmId) !== null || local(vmId) !== null,
       local: (vmId) => {
         const vm = local(vmId);
@@ -69,7 +76,10 @@ export class VmConsoles {
     };
   }
 
-  receive(from: HostId, message: HostMessageOf<'console-open' | 'console-close' | 'console-data' | 'console-input' | 'console-applied' | 'console-size'>): void {
+  receive(
+    from: HostId,
+    message: HostMessageOf<'console-open' | 'console-close' | 'console-data' | 'console-input' | 'console-applied' | 'console-size'>,
+  ): void {
     switch (message.type) {
       case 'console-open':
         // Before the scroll-back, which was drawn for it.

@@ -12,13 +12,17 @@ const OFF = { how: 'powered-off' } as const;
 /** Tab A, and a relay that answers as the test says. */
 function tab() {
   const relay = { answer: (): Promise<void> => Promise.resolve(), listed: { hostId: A, epoch: 1 } as unknown as VmInfo | undefined, told: [] as number[] };
-  const endings = new VmEndings(A, {
-    destroyVm: (_vmId, epoch) => {
-      relay.told.push(epoch);
-      return relay.answer();
+  const endings = new VmEndings(
+    A,
+    {
+      destroyVm: (_vmId, epoch) => {
+        relay.told.push(epoch);
+        return relay.answer();
+      },
+      vm: () => relay.listed,
     },
-    vm: () => relay.listed,
-  }, systemClock);
+    systemClock,
+  );
   return { endings, relay };
 }
 const away = (): Promise<void> => Promise.reject(new Error('The server cannot be reached.'));
@@ -40,7 +44,7 @@ describe('the end of a VM', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('is told of one that was only arriving as soon as the relay lists it as this tab\'s, at the epoch listed', async () => {
+  it("is told of one that was only arriving as soon as the relay lists it as this tab's, at the epoch listed", async () => {
     const { endings, relay } = tab();
     relay.listed = { hostId: B, epoch: 1 } as unknown as VmInfo;
     endings.isOverIfHere(VM, OFF);

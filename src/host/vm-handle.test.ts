@@ -39,7 +39,7 @@ beforeEach(() => {
 });
 afterEach(() => void vi.unstubAllGlobals());
 
-it('keeps the browser from freezing the tab only while it is a VM\'s', async () => {
+it("keeps the browser from freezing the tab only while it is a VM's", async () => {
   expect(locks.size).toBe(0);
   handle.isFor('vm-1' as VmId);
   expect([...locks]).toEqual(['tabmotion-vm-vm-1']);
@@ -71,14 +71,19 @@ it('tells every end of a worker as one failure with a sentence', () => {
   ]);
 });
 
-it('hands over what only one side can have: the canvas, and the ends of a link that is not the relay\'s', () => {
+it("hands over what only one side can have: the canvas, and the ends of a link that is not the relay's", () => {
   const canvas = {} as OffscreenCanvas;
   const { port1, port2 } = new MessageChannel();
   handle.post({ type: 'screen', canvas });
   handle.post({ type: 'screen', canvas: null });
   handle.post({ type: 'receive', migrationId: 'm1' as MigrationId, from: 'a' as HostId, ends: { kind: 'relay' } });
   handle.post({ type: 'cancel' });
-  expect(worker.posted.map(({ type, transferred }) => [type, transferred.length])).toEqual([['screen', 1], ['screen', 0], ['receive', 0], ['cancel', 0]]);
+  expect(worker.posted.map(({ type, transferred }) => [type, transferred.length])).toEqual([
+    ['screen', 1],
+    ['screen', 0],
+    ['receive', 0],
+    ['cancel', 0],
+  ]);
   const ends = { kind: 'local', control: { type: 'port', port: port1 }, bulk: { type: 'port', port: port2 } } as unknown as LinkEnds;
   handle.post({ type: 'next-link', attempt: 1, ends });
   expect(worker.posted.at(-1)).toEqual({ type: 'next-link', transferred: [port1, port2] });

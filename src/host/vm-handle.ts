@@ -17,9 +17,13 @@ export class VmHandle implements Disposable {
     this.worker.onmessage = (event: MessageEvent<FromVmWorker>) => this.messages.emit(event.data);
     this.worker.onerror = (event) => {
       event.preventDefault();
-      this.messages.emit({ type: 'failed', reason: `The VM's worker stopped: ${event.message || 'its script could not be loaded'}. Reload the page to start again.` });
+      this.messages.emit({
+        type: 'failed',
+        reason: `The VM's worker stopped: ${event.message || 'its script could not be loaded'}. Reload the page to start again.`,
+      });
     };
-    this.worker.onmessageerror = () => this.messages.emit({ type: 'failed', reason: 'The VM\'s worker said something this page could not read. Reload the page to start again.' });
+    this.worker.onmessageerror = () =>
+      this.messages.emit({ type: 'failed', reason: "The VM's worker said something this page could not read. Reload the page to start again." });
   }
 
   /** It is a VM's from now on, whose tab the browser is not to freeze. */
@@ -42,7 +46,8 @@ export class VmHandle implements Disposable {
   }
 
   private transferList(message: ToVmWorker): Transferable[] {
-    if (message.type === 'migrate' || message.type === 'receive' || message.type === 'next-link') return message.ends.kind === 'relay' ? [] : transferables(message.ends);
+    if (message.type === 'migrate' || message.type === 'receive' || message.type === 'next-link')
+      return message.ends.kind === 'relay' ? [] : transferables(message.ends);
     if (message.type === 'screen' && message.canvas !== null) return [message.canvas];
     return [];
   }

@@ -20,7 +20,7 @@ describe('vmOwner', () => {
     expect(vmOwner({ ...nothing, listed: SELF, movedTo: OTHER })).toBe(OTHER);
   });
 
-  it('takes the relay\'s word for a VM on its way here, also when it once went away', () => {
+  it("takes the relay's word for a VM on its way here, also when it once went away", () => {
     expect(vmOwner({ ...nothing, here: 'arriving', listed: OTHER })).toBe(OTHER);
     expect(vmOwner({ ...nothing, here: 'arriving', listed: SELF, movedTo: THIRD })).toBe(SELF);
   });

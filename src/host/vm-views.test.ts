@@ -6,7 +6,16 @@ import { vmViews, type LocalKnowledge } from './vm-views.ts';
 const [A, B] = ['a', 'b'] as [HostId, HostId];
 const VM = 'vm-1' as VmId;
 const listed = (hostId: HostId): VmInfo => ({
-  id: VM, name: 'pc-1', state: 'running', hostId, mac: '02:5a:00:00:00:02', ip: '10.86.0.2', memoryBytes: 1, epoch: 1, ownerPresent: true, forwards: [],
+  id: VM,
+  name: 'pc-1',
+  state: 'running',
+  hostId,
+  mac: '02:5a:00:00:00:02',
+  ip: '10.86.0.2',
+  memoryBytes: 1,
+  epoch: 1,
+  ownerPresent: true,
+  forwards: [],
 });
 
 function knownBy(self: HostId, change: Partial<LocalKnowledge> = {}): LocalKnowledge {

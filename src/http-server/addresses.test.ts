@@ -43,12 +43,19 @@ describe('addresses', () => {
 
   it('of virtual interfaces come last', () => {
     const entry = (address: string) => ({ address, netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' as const });
-    expect(outsideAddresses({ docker0: [entry('172.17.0.1')], 'br-1f': [entry('172.18.0.1')], wlan0: [entry('192.0.2.1')], tap0: [entry('10.86.0.254')] }))
-      .toEqual(['192.0.2.1', '172.17.0.1', '172.18.0.1', '10.86.0.254']);
+    expect(
+      outsideAddresses({ docker0: [entry('172.17.0.1')], 'br-1f': [entry('172.18.0.1')], wlan0: [entry('192.0.2.1')], tap0: [entry('10.86.0.254')] }),
+    ).toEqual(['192.0.2.1', '172.17.0.1', '172.18.0.1', '10.86.0.254']);
   });
 
   it('of other interfaces leave out loopback and IPv6', () => {
     const entry = { address: '192.0.2.1', netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' as const };
-    expect(outsideAddresses({ lo: [{ ...entry, address: '127.0.0.1', internal: true }], eth0: [entry, { ...entry, address: 'fe80::1', family: 'IPv6', scopeid: 0 }], none: undefined })).toEqual(['192.0.2.1']);
+    expect(
+      outsideAddresses({
+        lo: [{ ...entry, address: '127.0.0.1', internal: true }],
+        eth0: [entry, { ...entry, address: 'fe80::1', family: 'IPv6', scopeid: 0 }],
+        none: undefined,
+      }),
+    ).toEqual(['192.0.2.1']);
   });
 });

@@ -18,7 +18,8 @@ const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|vEthernet|tap|tun|utun|cn
 /** The addresses of this machine that others may use when the server listens on all of them, the likeliest first. */
 export function outsideAddresses(interfaces: ReturnType<typeof networkInterfaces>): string[] {
   const found = Object.entries(interfaces).flatMap(([name, entries]) =>
-    (entries ?? []).filter((entry) => !entry.internal && entry.family === 'IPv4').map((entry) => ({ address: entry.address, virtual: VIRTUAL.test(name) })));
+    (entries ?? []).filter((entry) => !entry.internal && entry.family === 'IPv4').map((entry) => ({ address: entry.address, virtual: VIRTUAL.test(name) })),
+  );
   return [...found.filter(({ virtual }) => !virtual), ...found.filter(({ virtual }) => virtual)].map(({ address }) => address);
 }
 
@@ -49,12 +50,15 @@ export interface Reach {
 /** Sentences for the terminal about who can reach the server, how to let others in, and who owns the default room. */
 export function exposureNotice({ host, port, secure, behindProxy }: Reach, { roomPath, ownerPath }: RoomPaths, others: readonly string[]): string[] {
   const owner = `Who opens it with ${ownerPath} instead owns the default room: can change its key, remove tabs and close it. Keep that to yourself.`;
-  if (isLoopback(host) && behindProxy) return [`Only this computer reaches it directly: people open the address of the proxy, with ${roomPath} behind it.`, owner];
+  if (isLoopback(host) && behindProxy)
+    return [`Only this computer reaches it directly: people open the address of the proxy, with ${roomPath} behind it.`, owner];
   if (isLoopback(host)) return ['Only browsers on this computer can open it. To invite other computers, start it with: npm start -- --host 0.0.0.0'];
   return [
     `Anyone who can reach this machine over the network can load the page${isEverywhere(host) ? ' (it listens on every address)' : ''}; to enter a room they need its key.`,
     ...outsideOrigins(host, port, secure, others).map((outside) => `  ${outside}${roomPath}`),
     owner,
-    ...(secure ? [] : ['This is plain http: whoever can listen on that network can read the keys and everything the VMs send. --tls CERT KEY makes it private.']),
+    ...(secure
+      ? []
+      : ['This is plain http: whoever can listen on that network can read the keys and everything the VMs send. --tls CERT KEY makes it private.']),
   ];
 }

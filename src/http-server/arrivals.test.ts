@@ -3,7 +3,13 @@ import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
-import { CONNECTION_DISTANCE_MS, CONNECTIONS_AT_ONCE, CONNECTIONS_IN_A_ROW, CONNECTIONS_PER_SECOND, MAX_CONNECTIONS_WAITING } from '../net-relay/limits/server-limits.ts';
+import {
+  CONNECTION_DISTANCE_MS,
+  CONNECTIONS_AT_ONCE,
+  CONNECTIONS_IN_A_ROW,
+  CONNECTIONS_PER_SECOND,
+  MAX_CONNECTIONS_WAITING,
+} from '../net-relay/limits/server-limits.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import { Arrivals } from './arrivals.ts';
 import { listen } from './listener.ts';
@@ -45,7 +51,9 @@ describe('connections of one address (NR47)', () => {
     const clock = new VirtualClock();
     const arrivals = new Arrivals(clock);
     const admitted: number[] = [];
-    const sockets = Array.from({ length: CONNECTIONS_AT_ONCE + MAX_CONNECTIONS_WAITING + 20 }, (_, number) => arrive(arrivals, '192.0.2.1', () => admitted.push(number)));
+    const sockets = Array.from({ length: CONNECTIONS_AT_ONCE + MAX_CONNECTIONS_WAITING + 20 }, (_, number) =>
+      arrive(arrivals, '192.0.2.1', () => admitted.push(number)),
+    );
     const began = clock.now();
     expect(admitted).toHaveLength(CONNECTIONS_IN_A_ROW);
     expect(sockets.filter(({ destroyed }) => destroyed)).toHaveLength(20);
@@ -68,7 +76,7 @@ describe('connections of one address (NR47)', () => {
     expect(admitted).toBe(5005);
   });
 
-  it('that end while they wait take nobody\'s turn', () => {
+  it("that end while they wait take nobody's turn", () => {
     const clock = new VirtualClock();
     const arrivals = new Arrivals(clock);
     let admitted = 0;
@@ -85,12 +93,14 @@ describe('connections of one address (NR47)', () => {
     for (let count = 0; count < CONNECTIONS_AT_ONCE; count++) arrive(arrivals, '127.0.0.9', () => undefined);
     const listener = await listen({ host: '127.0.0.1', port: 0, tls: null, arrivals });
     listener.serve((request, response) => response.end(`you asked for ${request.url ?? ''}`));
-    const answers = await Promise.all(Array.from({ length: 5 }, async (_, number) => {
-      const socket = connect({ host: '127.0.0.1', port: listener.port, localAddress: '127.0.0.9' });
-      await once(socket, 'connect');
-      socket.write(`GET /${number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
-      return text(socket);
-    }));
+    const answers = await Promise.all(
+      Array.from({ length: 5 }, async (_, number) => {
+        const socket = connect({ host: '127.0.0.1', port: listener.port, localAddress: '127.0.0.9' });
+        await once(socket, 'connect');
+        socket.write(`GET /${number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+        return text(socket);
+      }),
+    );
     answers.forEach((answer, number) => expect(answer).toContain(`you asked for /${number}`));
     await listener.close();
   });

@@ -6,7 +6,13 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../shared/clock.ts';
 import { AddressBuckets } from '../net-relay/limits/address-buckets.ts';
-import { CONNECTION_DISTANCE_MS, CONNECTIONS_AT_ONCE, CONNECTIONS_IN_A_ROW, CONNECTIONS_PER_SECOND, MAX_CONNECTIONS_WAITING } from '../net-relay/limits/server-limits.ts';
+import {
+  CONNECTION_DISTANCE_MS,
+  CONNECTIONS_AT_ONCE,
+  CONNECTIONS_IN_A_ROW,
+  CONNECTIONS_PER_SECOND,
+  MAX_CONNECTIONS_WAITING,
+} from '../net-relay/limits/server-limits.ts';
 import { Counters } from '../shared/counters.ts';
 import { callerAddress } from './caller-address.ts';
 

@@ -3,7 +3,11 @@ import type { Request, Response } from 'express';
 const BEARER = /^Bearer ([A-Za-z0-9_-]{16,64})$/;
 
 /** The secret that a request carries; otherwise answers it with 401, and `wanted` as what to send, and returns null. */
-export function bearer(request: Request, response: Response, wanted = "Send the room's key: Authorization: Bearer KEY (the part of the room's address after #)."): string | null {
+export function bearer(
+  request: Request,
+  response: Response,
+  wanted = "Send the room's key: Authorization: Bearer KEY (the part of the room's address after #).",
+): string | null {
   response.setHeader('Cache-Control', 'no-store');
   const secret = BEARER.exec(request.headers.authorization ?? '')?.[1];
   if (secret !== undefined) return secret;

@@ -31,7 +31,9 @@ export async function buildPage(options: BuildPageOptions = {}): Promise<PageBui
   if ((await readFile(stampFile, 'utf8').catch(() => '')) === stamp) return { directory, rebuilt: false };
   options.onProgress?.('Building the page');
   const bundler = fork(fileURLToPath(import.meta.url), [BUNDLE], {
-    cwd: ROOT, execArgv: ['--import', 'tsx'], env: { ...process.env, TABMOTION_TEST_BUILD: testBuild ? '1' : '', NODE_ENV: '' },
+    cwd: ROOT,
+    execArgv: ['--import', 'tsx'],
+    env: { ...process.env, TABMOTION_TEST_BUILD: testBuild ? '1' : '', NODE_ENV: '' },
   });
   const [code] = (await once(bundler, 'exit')) as [number | null];
   if (code !== 0) throw new Error('The page could not be built; the lines above say why.');

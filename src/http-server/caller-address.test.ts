@@ -12,7 +12,10 @@ it('takes the addresses of one household for one caller, and leaves this machine
 });
 
 it("takes the proxy's word for who calls, if one is declared, and only what it wrote itself", () => {
-  const from = (remoteAddress: string, forwarded?: string | string[]) => ({ socket: { remoteAddress }, headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } }) as unknown as Parameters<ReturnType<typeof callersOf>>[0];
+  const from = (remoteAddress: string, forwarded?: string | string[]) =>
+    ({ socket: { remoteAddress }, headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } }) as unknown as Parameters<
+      ReturnType<typeof callersOf>
+    >[0];
   const [behind, alone] = [callersOf(true), callersOf(false)];
   expect(behind(from('127.0.0.1', '192.0.2.7'))).toBe('192.0.2.7');
   expect(behind(from('::ffff:127.0.0.1', '10.9.9.9, 2001:db8:0:1::5'))).toBe('2001:db8:0:1');

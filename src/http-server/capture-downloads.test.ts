@@ -73,9 +73,15 @@ it('gives its place back when the reader goes', async () => {
 
 it('gives its place back when the file cannot be had', async () => {
   downloads.begin('default');
-  await expect(downloads.send('default', () => {
-    throw new RangeError('Array buffer allocation failed');
-  }, new Connection())).rejects.toThrow('allocation');
+  await expect(
+    downloads.send(
+      'default',
+      () => {
+        throw new RangeError('Array buffer allocation failed');
+      },
+      new Connection(),
+    ),
+  ).rejects.toThrow('allocation');
   expect(downloads.figures().open).toBe(0);
 });
 

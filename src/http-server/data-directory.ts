@@ -18,7 +18,9 @@ export class DataDirectoryError extends Error {
  */
 export async function claimDataDirectory(directory: string): Promise<Disposable> {
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-    throw new DataDirectoryError(`The data directory ${directory} cannot be made (${error instanceof Error ? error.message : String(error)}). Choose another with --data DIR.`);
+    throw new DataDirectoryError(
+      `The data directory ${directory} cannot be made (${error instanceof Error ? error.message : String(error)}). Choose another with --data DIR.`,
+    );
   });
   const taken = new DataDirectoryError(`Another TabMotion server uses the data directory ${directory}. Stop it, or give this one its own with --data DIR.`);
   const unfiled = process.platform === 'linux' ? await hold(await unfiledPath(directory)) : null;

@@ -17,7 +17,11 @@ export async function developmentPage(root: string): Promise<DevelopmentPage> {
   // Vite attaches itself to the server it is given; this one never listens and gets only the upgrades meant for it.
   const reloadServer: Server = createHttpServer();
   // Which names may be used is checked before Vite is asked.
-  const vite = await createServer({ root, appType: 'spa', server: { middlewareMode: true, allowedHosts: true, hmr: { server: reloadServer, path: RELOAD_PATH } } });
+  const vite = await createServer({
+    root,
+    appType: 'spa',
+    server: { middlewareMode: true, allowedHosts: true, hmr: { server: reloadServer, path: RELOAD_PATH } },
+  });
   return {
     handler: vite.middlewares as unknown as RequestHandler,
     upgrades: { [RELOAD_PATH]: (request: IncomingMessage, socket: Duplex, head: Buffer) => void reloadServer.emit('upgrade', request, socket, head) },

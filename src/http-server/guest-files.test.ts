@@ -33,7 +33,12 @@ describe('guest files', () => {
     const answer = await server.get(path);
     expect(answer.status).toBe(200);
     expect(answer.body.equals(content)).toBe(true);
-    expect(answer.headers).toMatchObject({ etag, 'cache-control': 'public, max-age=31536000, immutable', 'accept-ranges': 'bytes', 'content-type': 'application/octet-stream' });
+    expect(answer.headers).toMatchObject({
+      etag,
+      'cache-control': 'public, max-age=31536000, immutable',
+      'accept-ranges': 'bytes',
+      'content-type': 'application/octet-stream',
+    });
   });
 
   it('answers a request for what the visitor has already with 304', async () => {
@@ -52,7 +57,7 @@ describe('guest files', () => {
     expect(answer.body.equals(content.subarray(from, to))).toBe(true);
   });
 
-  it('serves the range only if the visitor\'s copy is of the same digest', async () => {
+  it("serves the range only if the visitor's copy is of the same digest", async () => {
     expect((await server.get(path, { Range: 'bytes=0-9', 'If-Range': etag })).status).toBe(206);
     const other = await server.get(path, { Range: 'bytes=0-9', 'If-Range': '"other"' });
     expect(other.status).toBe(200);

@@ -30,24 +30,28 @@ export function guestFiles(directory: string, files: readonly GuestFile[]): Rout
       notFound(request, response);
       return;
     }
-    response.sendFile(join(sha256, name), {
-      root: directory,
-      cacheControl: false,
-      etag: false,
-      lastModified: false,
-      headers: {
-        ETag: `"${sha256}"`,
-        'Cache-Control': IMMUTABLE,
-        'Content-Type': 'application/octet-stream',
-        // Any page may load a guest set by its digest: it is public, and checked where it is used.
-        'Access-Control-Allow-Origin': '*',
-        'Cross-Origin-Resource-Policy': 'cross-origin',
+    response.sendFile(
+      join(sha256, name),
+      {
+        root: directory,
+        cacheControl: false,
+        etag: false,
+        lastModified: false,
+        headers: {
+          ETag: `"${sha256}"`,
+          'Cache-Control': IMMUTABLE,
+          'Content-Type': 'application/octet-stream',
+          // Any page may load a guest set by its digest: it is public, and checked where it is used.
+          'Access-Control-Allow-Origin': '*',
+          'Cross-Origin-Resource-Policy': 'cross-origin',
+        },
       },
-    }, (error?: Error & { readonly status?: number }) => {
-      if (error === undefined || response.headersSent) return;
-      if (error.status === 404) notFound(request, response);
-      else next(error);
-    });
+      (error?: Error & { readonly status?: number }) => {
+        if (error === undefined || response.headersSent) return;
+        if (error.status === 404) notFound(request, response);
+        else next(error);
+      },
+    );
   });
   router.use(notFound);
   return router;

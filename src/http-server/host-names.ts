@@ -48,6 +48,11 @@ export function foreignHostSentence(header: string | undefined): string {
 }
 
 export function refuseForeignHost(header: string | undefined, response: ServerResponse): void {
-  response.writeHead(FOREIGN_HOST_STATUS, { 'Content-Type': 'text/plain; charset=utf-8', 'X-Content-Type-Options': 'nosniff', 'Cache-Control': 'no-store', Connection: 'close' });
+  response.writeHead(FOREIGN_HOST_STATUS, {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'X-Content-Type-Options': 'nosniff',
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+  });
   response.end(foreignHostSentence(header));
 }

@@ -72,12 +72,17 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
 }
 
-function makeServer(tls: { readonly cert: Buffer; readonly key: Buffer } | null, dispatch: (request: IncomingMessage, response: ServerResponse) => void): Server {
+function makeServer(
+  tls: { readonly cert: Buffer; readonly key: Buffer } | null,
+  dispatch: (request: IncomingMessage, response: ServerResponse) => void,
+): Server {
   if (tls === null) return createServer(dispatch);
   try {
     return createSecureServer(tls, dispatch);
   } catch (error) {
-    throw new ListenError(`--tls: the certificate and key cannot be used (${error instanceof Error ? error.message : String(error)}). Both must be PEM files that belong together.`);
+    throw new ListenError(
+      `--tls: the certificate and key cannot be used (${error instanceof Error ? error.message : String(error)}). Both must be PEM files that belong together.`,
+    );
   }
 }
 

@@ -35,18 +35,29 @@ export function metrics({ figures, operatorKey }: MetricsOptions): RequestHandle
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const gauge = (name: string, help: string, value: (now: ServerFigures) => number): void => {
-    new Gauge({ name: `tabmotion_${name}`, help, registers: [registry], collect() {
-      this.set(value(figures()));
-    } });
+    new Gauge({
+      name: `tabmotion_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(value(figures()));
+      },
+    });
   };
   const byName = <Kind extends Gauge | Counter>(metric: Kind, set: (metric: Kind, name: string, count: number) => void, counts: Counts): void => {
     metric.reset();
     for (const [name, count] of Object.entries(counts)) if (count !== undefined) set(metric, name, count);
   };
   const counter = (name: string, help: string, counts: (now: ServerFigures) => Counts): void => {
-    new Counter({ name: `tabmotion_${name}_total`, help, labelNames: ['name'], registers: [registry], collect() {
-      byName(this, (metric, label, count) => metric.inc({ name: label }, count), counts(figures()));
-    } });
+    new Counter({
+      name: `tabmotion_${name}_total`,
+      help,
+      labelNames: ['name'],
+      registers: [registry],
+      collect() {
+        byName(this, (metric, label, count) => metric.inc({ name: label }, count), counts(figures()));
+      },
+    });
   };
   gauge('sockets', 'Sockets of the relay that are open.', ({ sockets }) => sockets);
   gauge('rooms', 'Rooms that are open.', ({ rooms }) => rooms);
@@ -59,14 +70,28 @@ export function metrics({ figures, operatorKey }: MetricsOptions): RequestHandle
   counter('signalling_refusals', 'What the signalling server refused, by name.', ({ signalling }) => signalling.refusals);
   counter('connection_refusals', 'Connections that were ended before anything was read of them, by name.', ({ connections }) => connections.refusals);
   counter('own_errors', 'Errors of the server itself, by where they were met.', ({ ownErrors }) => ownErrors);
-  new Gauge({ name: 'tabmotion_dropped_frames', help: 'Frames dropped of the VMs there are now, by name.', labelNames: ['name'], registers: [registry], collect() {
-    byName(this, (metric, name, count) => metric.set({ name }, count), figures().dropped);
-  } });
+  new Gauge({
+    name: 'tabmotion_dropped_frames',
+    help: 'Frames dropped of the VMs there are now, by name.',
+    labelNames: ['name'],
+    registers: [registry],
+    collect() {
+      byName(this, (metric, name, count) => metric.set({ name }, count), figures().dropped);
+    },
+  });
 
   return (request, response, next) => {
     if (!isFromHere(request) && !hasKey(request, operatorKey)) {
-      const how = operatorKey === null ? 'start the server with --operator-key KEY and send it: Authorization: Bearer KEY' : "send the operator's key: Authorization: Bearer KEY";
-      response.status(401).setHeader('WWW-Authenticate', 'Bearer').setHeader('Cache-Control', 'no-store').type('text/plain').send(`These figures are for the machine that the server runs on. From elsewhere, ${how}.\n`);
+      const how =
+        operatorKey === null
+          ? 'start the server with --operator-key KEY and send it: Authorization: Bearer KEY'
+          : "send the operator's key: Authorization: Bearer KEY";
+      response
+        .status(401)
+        .setHeader('WWW-Authenticate', 'Bearer')
+        .setHeader('Cache-Control', 'no-store')
+        .type('text/plain')
+        .send(`These figures are for the machine that the server runs on. From elsewhere, ${how}.\n`);
       return;
     }
     registry.metrics().then((text) => {
@@ -78,7 +103,13 @@ export function metrics({ figures, operatorKey }: MetricsOptions): RequestHandle
 /** A program on this machine that asks for itself: a proxy on it speaks for others, and names them or its public host. */
 function isFromHere(request: Request): boolean {
   const { headers, socket } = request;
-  return callerAddress(socket.remoteAddress) === null && headers['x-forwarded-for'] === undefined && headers.forwarded === undefined && headers.via === undefined && isLoopback(request.hostname);
+  return (
+    callerAddress(socket.remoteAddress) === null &&
+    headers['x-forwarded-for'] === undefined &&
+    headers.forwarded === undefined &&
+    headers.via === undefined &&
+    isLoopback(request.hostname)
+  );
 }
 
 function hasKey(request: Request, key: string | null): boolean {

@@ -7,9 +7,19 @@ function options(...args: string[]): ServerOptions {
   return parsed.options;
 }
 
-describe('the server\'s command line', () => {
+describe("the server's command line", () => {
   it('listens for this machine only, on the default port, unless told otherwise', () => {
-    expect(options()).toMatchObject({ port: DEFAULT_PORT, host: '127.0.0.1', pingMs: 100, outbound: null, tap: null, tls: null, dev: false, guestUrl: null, forwards: [] });
+    expect(options()).toMatchObject({
+      port: DEFAULT_PORT,
+      host: '127.0.0.1',
+      pingMs: 100,
+      outbound: null,
+      tap: null,
+      tls: null,
+      dev: false,
+      guestUrl: null,
+      forwards: [],
+    });
   });
 
   it('takes a value after a space or an equals sign', () => {
@@ -37,7 +47,10 @@ describe('the server\'s command line', () => {
   it('collects the names it may be reached by, in the form browsers send', () => {
     expect(options().allowedHosts).toEqual([]);
     expect(options('--allowed-origin', 'https://tabmotion.example').allowedOrigins).toEqual(['https://tabmotion.example']);
-    expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual(['tabmotion.example', 'xn--bcher-kva.example']);
+    expect(options('--allowed-host', 'Tabmotion.Example', '--allowed-host=bücher.example').allowedHosts).toEqual([
+      'tabmotion.example',
+      'xn--bcher-kva.example',
+    ]);
   });
 
   it('is public only with a certificate of its own or a proxy that has one, and takes the code for new rooms', () => {
@@ -66,7 +79,11 @@ describe('the server\'s command line', () => {
     expect(options('--outbound-to', '*:443, udp:192.0.2.7:53').outbound).toEqual(['*:443', 'udp:192.0.2.7:53']);
     expect(() => options('--outbound-to', 'a b')).toThrow(OptionError);
     expect(() => options('--outbound-to', '')).toThrow('--outbound-to');
-    expect([options('--outbound').outboundRooms, options('--outbound', '--outbound-rooms', 'default, seminar').outboundRooms, options('--outbound', '--outbound-rooms=*').outboundRooms]).toEqual([['default'], ['default', 'seminar'], 'all']);
+    expect([
+      options('--outbound').outboundRooms,
+      options('--outbound', '--outbound-rooms', 'default, seminar').outboundRooms,
+      options('--outbound', '--outbound-rooms=*').outboundRooms,
+    ]).toEqual([['default'], ['default', 'seminar'], 'all']);
     expect(() => options('--outbound', '--outbound-rooms', 'a b')).toThrow('--outbound-rooms takes names');
     expect(() => options('--outbound-rooms', '*')).toThrow('needs --outbound');
     expect(() => options('--outbound=yes')).toThrow('takes no value');

@@ -149,10 +149,25 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   const guestUrl = environment['TABMOTION_GUEST_URL'] ?? '';
   const keyInEnvironment = environment['TABMOTION_OPERATOR_KEY'] ?? '';
   const draft: Draft = {
-    port: DEFAULT_PORT, host: DEFAULT_HOST, allowedHosts: [], allowedOrigins: [], behindProxy: false, public: false, openCode: null, pingMs: DEFAULT_PING_MS,
+    port: DEFAULT_PORT,
+    host: DEFAULT_HOST,
+    allowedHosts: [],
+    allowedOrigins: [],
+    behindProxy: false,
+    public: false,
+    openCode: null,
+    pingMs: DEFAULT_PING_MS,
     guestUrl: guestUrl === '' ? null : webAddress('TABMOTION_GUEST_URL', guestUrl),
-    forwards: [], outbound: null, outboundRooms: null, tap: null, tls: null, dev: false, dataDir: DEFAULT_DATA_DIR, moveDamagedStoreAside: false,
-    log: 'info', operatorKey: keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment),
+    forwards: [],
+    outbound: null,
+    outboundRooms: null,
+    tap: null,
+    tls: null,
+    dev: false,
+    dataDir: DEFAULT_DATA_DIR,
+    moveDamagedStoreAside: false,
+    log: 'info',
+    operatorKey: keyInEnvironment === '' ? null : operatorKey('TABMOTION_OPERATOR_KEY', keyInEnvironment),
   };
   const words = new Words(args);
   for (let word = words.next(); word !== null; word = words.next()) {
@@ -169,8 +184,12 @@ function checked(draft: Draft): ServerOptions {
   const { forwards, outbound, outboundRooms, tls, behindProxy } = draft;
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);
   if (doubled !== undefined) throw new OptionError(`--forward names port ${doubled.hostPort} of this machine twice; each port can lead to one VM only.`);
-  if (outboundRooms !== null && outbound === null) throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
-  if (draft.public && tls === null && !behindProxy) throw new OptionError('--public needs --tls CERT KEY, or --behind-proxy with a proxy that has the certificate: over plain http keys and everything the VMs send can be read on the way.');
+  if (outboundRooms !== null && outbound === null)
+    throw new OptionError('--outbound-rooms needs --outbound or --outbound-to beside it: nothing goes out otherwise.');
+  if (draft.public && tls === null && !behindProxy)
+    throw new OptionError(
+      '--public needs --tls CERT KEY, or --behind-proxy with a proxy that has the certificate: over plain http keys and everything the VMs send can be read on the way.',
+    );
   return { ...draft, outboundRooms: outboundRooms ?? [DEFAULT_ROOM] };
 }
 
@@ -249,7 +268,8 @@ function allowedHost(text: string): string {
 
 function allowedOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== text.toLowerCase()) throw new OptionError(`--allowed-origin takes the beginning of an address alone, such as https://tabmotion.example, not ${JSON.stringify(text)}.`);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== text.toLowerCase())
+    throw new OptionError(`--allowed-origin takes the beginning of an address alone, such as https://tabmotion.example, not ${JSON.stringify(text)}.`);
   return url.origin;
 }
 

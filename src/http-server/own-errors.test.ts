@@ -10,7 +10,12 @@ it('says an error that reached nobody, once a minute, and goes on', () => {
   const said: string[] = [];
   let now = 0;
   const counters = new Counters<OwnError>();
-  const watch = surviveOwnErrors(source, (line) => said.push(line), counters, () => now);
+  const watch = surviveOwnErrors(
+    source,
+    (line) => said.push(line),
+    counters,
+    () => now,
+  );
   const error = new Error('broken');
   source.emit('uncaughtException', error);
   source.emit('unhandledRejection', 'no error at all');
@@ -28,7 +33,12 @@ it('says an error that reached nobody, once a minute, and goes on', () => {
 it('keeps no more than it needs of errors that differ each time', () => {
   const source = new EventEmitter();
   let said = 0;
-  surviveOwnErrors(source, () => said++, new Counters(), () => 0);
+  surviveOwnErrors(
+    source,
+    () => said++,
+    new Counters(),
+    () => 0,
+  );
   for (let number = 0; number < 1000; number++) source.emit('uncaughtException', `error ${number}`);
   expect(said).toBe(1000);
 });

@@ -15,7 +15,12 @@ export type OwnError = 'uncaught-exception' | 'unhandled-rejection' | 'failed-re
 const EVENTS = { uncaughtException: 'uncaught-exception', unhandledRejection: 'unhandled-rejection' } as const;
 
 /** Says and counts every error that reached nobody, and goes on. `now` in milliseconds. */
-export function surviveOwnErrors(source: ErrorSource, complain: (line: string) => void, counters: { add(name: OwnError): void }, now: () => number = () => performance.now()): Disposable {
+export function surviveOwnErrors(
+  source: ErrorSource,
+  complain: (line: string) => void,
+  counters: { add(name: OwnError): void },
+  now: () => number = () => performance.now(),
+): Disposable {
   const said = new Map<string, { at: number; unsaid: number }>();
   const say = (error: unknown): void => {
     const text = described(error);

@@ -8,7 +8,10 @@ it('makes a code for a public server that was given none, the same as long as th
   expect(openCodeFor({ isPublic: true, openCode: null }, 'a-default-key-0123456789')).toBe(code);
   expect(openCodeFor({ isPublic: true, openCode: null }, 'another-key-0123456789')).not.toBe(code);
   expect(openCodeFor({ isPublic: true, openCode: 'lecture-2027' }, 'x')).toBe('lecture-2027');
-  expect([openCodeFor({ isPublic: false, openCode: null }, 'x'), openCodeFor({ isPublic: false, openCode: 'lecture-2027' }, 'x')]).toEqual([null, 'lecture-2027']);
+  expect([openCodeFor({ isPublic: false, openCode: null }, 'x'), openCodeFor({ isPublic: false, openCode: 'lecture-2027' }, 'x')]).toEqual([
+    null,
+    'lecture-2027',
+  ]);
 });
 
 it('tells the operator what is open, and to whom', () => {
@@ -20,5 +23,6 @@ it('tells the operator what is open, and to whom', () => {
     '  /metrics: this machine alone',
   ]);
   const open = publicNotice({ openCode: null, outbound: ['*:443'], outboundRooms: 'all', forwards: 2, tap: 'tabmotion0', operatorKey: 'x' }).join('\n');
-  for (const part of ['rooms of their own', 'guests of every room: *:443', '2 ports that --forward', 'by tabmotion0', "who has the operator's key"]) expect(open).toContain(part);
+  for (const part of ['rooms of their own', 'guests of every room: *:443', '2 ports that --forward', 'by tabmotion0', "who has the operator's key"])
+    expect(open).toContain(part);
 });

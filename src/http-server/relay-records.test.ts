@@ -30,7 +30,8 @@ describe('the records in the data directory (NR25)', () => {
     await store.close();
     damage();
     const content = readFileSync(join(dataDir, 'records/records-1'));
-    for (const part of ["The server's records are damaged", 'Put them back from a copy', '--data DIR', '--move-damaged-store-aside', 'rooms get new keys']) expect(() => open()).toThrow(part);
+    for (const part of ["The server's records are damaged", 'Put them back from a copy', '--data DIR', '--move-damaged-store-aside', 'rooms get new keys'])
+      expect(() => open()).toThrow(part);
     expect(() => open()).toThrow(DataDirectoryError);
     expect(readFileSync(join(dataDir, 'records/records-1'))).toEqual(content);
 
@@ -65,7 +66,11 @@ describe('the records in the data directory (NR25)', () => {
   function openAsNobody(): string {
     const module = new URL('relay-records.ts', import.meta.url).href;
     const script = `const { openRelayRecords } = await import(${JSON.stringify(module)}); try { openRelayRecords(${JSON.stringify(dataDir)}, { moveDamagedAside: false, say() {} }); console.log('opened'); } catch (error) { console.log(error.name + ': ' + error.message); }`;
-    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], { encoding: 'utf8', uid: 65_534, gid: 65_534 });
+    const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+      uid: 65_534,
+      gid: 65_534,
+    });
     return stdout + stderr;
   }
 
@@ -89,7 +94,9 @@ describe('the records in the data directory (NR25)', () => {
     expect(mounted.status).toBe(0);
     try {
       const there = () => openRelayRecords(mountPoint, { moveDamagedAside: false, say: () => undefined });
-      expect(there).toThrow(`The server's disk is full: its records in ${mountPoint} need 128 KiB. Free some space, or choose another directory with --data DIR.`);
+      expect(there).toThrow(
+        `The server's disk is full: its records in ${mountPoint} need 128 KiB. Free some space, or choose another directory with --data DIR.`,
+      );
       expect(readdirSync(mountPoint)).toEqual([]);
       expect(spawnSync('mount', ['-o', 'remount,ro', mountPoint]).status).toBe(0);
       expect(there).toThrow('The server may not write to its data directory');

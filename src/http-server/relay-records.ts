@@ -31,7 +31,9 @@ export function openRelayRecords(dataDir: string, { moveDamagedAside, say }: Rel
     if (existsSync(join(older, 'data.mdb')) && !existsSync(directory)) {
       const why = `an older version of TabMotion wrote ${older}`;
       if (moveDamagedAside) return openWithout(older, why);
-      throw new DataDirectoryError(`The server's records cannot be read: ${why}. Use that version, choose another directory with --data DIR, or start once with --move-damaged-store-aside: ${WITHOUT_THEM}.`);
+      throw new DataDirectoryError(
+        `The server's records cannot be read: ${why}. Use that version, choose another directory with --data DIR, or start once with --move-damaged-store-aside: ${WITHOUT_THEM}.`,
+      );
     }
     return open();
   } catch (error) {
@@ -58,6 +60,9 @@ function explained(error: unknown, dataDir: string): DataDirectoryError {
   if (error instanceof StoreRefusal && error.kind === 'read-only') {
     return new DataDirectoryError(`The server may not write to its data directory ${dataDir} (${error.message}). Let this user write there, ${other}.`);
   }
-  if (error instanceof StoreRefusal || error instanceof StoreUnsure) return new DataDirectoryError(`${error.message}: its records in ${dataDir} cannot be opened. Check the disk, ${other}.`);
-  return new DataDirectoryError(`The server's records in ${dataDir} cannot be opened (${error instanceof Error ? error.message : String(error)}). Let this user read and write there, ${other}.`);
+  if (error instanceof StoreRefusal || error instanceof StoreUnsure)
+    return new DataDirectoryError(`${error.message}: its records in ${dataDir} cannot be opened. Check the disk, ${other}.`);
+  return new DataDirectoryError(
+    `The server's records in ${dataDir} cannot be opened (${error instanceof Error ? error.message : String(error)}). Let this user read and write there, ${other}.`,
+  );
 }

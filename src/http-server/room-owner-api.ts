@@ -44,9 +44,11 @@ export function roomOwnerApi(rooms: OwnedRooms): Router {
   };
   router.put('/:name/key', (request, response) => answer(request, response, (owner) => ({ key: owner.changeKey() })));
   router.delete('/:name/hosts/:hostId', (request, response) => answer(request, response, (owner) => ({ key: owner.removeHost(request.params.hostId) })));
-  router.delete('/:name', (request, response) => answer(request, response, (owner) => {
-    const key = owner.close();
-    return key === null ? null : { key };
-  }));
+  router.delete('/:name', (request, response) =>
+    answer(request, response, (owner) => {
+      const key = owner.close();
+      return key === null ? null : { key };
+    }),
+  );
   return router;
 }

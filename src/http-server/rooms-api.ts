@@ -18,7 +18,14 @@ interface RoomDescription {
     readonly forwards: readonly { readonly guestPort: number; readonly hostPort: number }[];
   }[];
   /** VMs that are no more and that nobody dismissed yet, oldest first. */
-  readonly ended: readonly { readonly id: string; readonly name: string; readonly hostName: string | null; readonly how: string; readonly why: string | null; readonly agoMs: number }[];
+  readonly ended: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly hostName: string | null;
+    readonly how: string;
+    readonly why: string | null;
+    readonly agoMs: number;
+  }[];
   /** What the room's gateway counted, by the names of its counters.ts; absent while the room is not open. */
   readonly gateway?: Readonly<Record<string, number>>;
 }
@@ -196,11 +203,15 @@ function addCapture(router: Router, controls: ControlsOf, downloads: CaptureDown
       response.status(begun === 'room-busy' ? 429 : 503).json({ error: DOWNLOAD_REFUSALS[begun] });
       return;
     }
-    await downloads.send(name, () => {
-      const file = room.captured() ?? { bytes: 0, pieces: [], dispose: () => undefined };
-      response.type('application/vnd.tcpdump.pcap').attachment(`${name}.pcap`).setHeader('Content-Length', file.bytes);
-      return request.method === 'HEAD' ? { ...file, pieces: [] } : file;
-    }, response);
+    await downloads.send(
+      name,
+      () => {
+        const file = room.captured() ?? { bytes: 0, pieces: [], dispose: () => undefined };
+        response.type('application/vnd.tcpdump.pcap').attachment(`${name}.pcap`).setHeader('Content-Length', file.bytes);
+        return request.method === 'HEAD' ? { ...file, pieces: [] } : file;
+      },
+      response,
+    );
   });
   router.delete('/:name/capture', (request, response) => {
     const room = controls(request, response);
@@ -220,7 +231,8 @@ function forwardRequest(body: unknown): { readonly vm: string; readonly guestPor
   if (typeof vm !== 'string' || vm === '' || vm.length > 64 || typeof guestPort !== 'number' || typeof hostPort !== 'number') {
     return 'Send { "vm": id or name, "guestPort": 1 to 65535, "hostPort": 0 for any free one } as JSON.';
   }
-  if (hostPort !== 0 && hostPort < FIRST_OPEN_HOST_PORT) return `The host port must be 0 (any free one) or at least ${FIRST_OPEN_HOST_PORT}; only --forward opens lower ones.`;
+  if (hostPort !== 0 && hostPort < FIRST_OPEN_HOST_PORT)
+    return `The host port must be 0 (any free one) or at least ${FIRST_OPEN_HOST_PORT}; only --forward opens lower ones.`;
   return { vm, guestPort, hostPort };
 }
 

@@ -81,7 +81,16 @@ describe('the routes', () => {
       createRoutes({
         secure: false,
         guest: { directory: '/nonexistent', files: [] },
-        rooms: { describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null), controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null), keyChanged: (name) => void changed.push(name), owner: (name, secret) => (name === 'default' && secret === OWNER ? owner : null), trace: (name, key) => (name === 'default' && key === KEY ? { now: 5, entries: [{ at: 3, subject: 'pc-1', step: 'created' }] } : null), lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0, addresses: () => ['http://192.0.2.1:8686'], figures: (key) => (key === KEY ? { sockets: 3 } : null) },
+        rooms: {
+          describe: (name, key) => (name === 'default' && key === KEY ? ROOM : null),
+          controls: (name, key) => (key !== KEY ? null : name === 'default' ? controls : name === 'quiet' ? 'empty' : null),
+          keyChanged: (name) => void changed.push(name),
+          owner: (name, secret) => (name === 'default' && secret === OWNER ? owner : null),
+          trace: (name, key) => (name === 'default' && key === KEY ? { now: 5, entries: [{ at: 3, subject: 'pc-1', step: 'created' }] } : null),
+          lastWord: (name, key, word) => name === 'default' && key === KEY && lastWords.push(word) > 0,
+          addresses: () => ['http://192.0.2.1:8686'],
+          figures: (key) => (key === KEY ? { sockets: 3 } : null),
+        },
         callerOf: () => null,
         tries: { allows: () => !isGuessing, wrong: (address) => void wrong.push(address) },
         metrics: (_request, response) => void response.send('metrics'),
@@ -131,9 +140,14 @@ describe('the routes', () => {
 
   it("takes a tab's last word from who has the room's key, if it is one (NR42)", async () => {
     const word = { hostId: 'h1', hostToken: 't'.repeat(22), vms: [{ vmId: 'vm-1', epoch: 3, ending: { how: 'tab-closed' } }] };
-    const post = async (key: string, body: object): Promise<number> => (await fetch(`http://127.0.0.1:${server.port}/api/rooms/default/last-word`, {
-      method: 'POST', headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }, body: JSON.stringify(body),
-    })).status;
+    const post = async (key: string, body: object): Promise<number> =>
+      (
+        await fetch(`http://127.0.0.1:${server.port}/api/rooms/default/last-word`, {
+          method: 'POST',
+          headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+          body: JSON.stringify(body),
+        })
+      ).status;
     expect([await post(KEY, word), await post('x'.repeat(22), word), await post(KEY, { hostId: 'h1' }), await post(KEY, [])]).toEqual([204, 403, 400, 400]);
     expect(lastWords).toEqual([word]);
   });
@@ -141,7 +155,7 @@ describe('the routes', () => {
   it('do for the owner of a room what he may, and say why not', async () => {
     const ask = async (method: string, path: string, secret = OWNER): Promise<unknown[]> => {
       const answer = await fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method, headers: { Authorization: `Bearer ${secret}` } });
-      return [answer.status, answer.status === 204 ? null : (await answer.json()) as unknown];
+      return [answer.status, answer.status === 204 ? null : ((await answer.json()) as unknown)];
     };
     expect(await ask('PUT', 'default/key')).toEqual([200, { key: 'n'.repeat(22) }]);
     expect(await ask('DELETE', 'default/hosts/h1')).toEqual([200, { key: 'r'.repeat(22) }]);
@@ -149,7 +163,11 @@ describe('the routes', () => {
     expect(await ask('DELETE', 'default/hosts/full')).toMatchObject([503, { error: expect.stringContaining('disk') as string }]);
     expect(await ask('DELETE', 'default')).toEqual([204, null]);
     expect(changed).toEqual(['default', 'default']);
-    for (const [method, path] of [['PUT', 'default/key'], ['DELETE', 'default/hosts/h1'], ['DELETE', 'default']] as const) {
+    for (const [method, path] of [
+      ['PUT', 'default/key'],
+      ['DELETE', 'default/hosts/h1'],
+      ['DELETE', 'default'],
+    ] as const) {
       expect((await ask(method, path, KEY))[0]).toBe(403);
       expect((await ask(method, path.replace('default', 'other')))[0]).toBe(403);
       expect((await fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method })).status).toBe(401);
@@ -169,7 +187,7 @@ describe('the routes', () => {
     expect(refused.body.toString()).toContain('Too many wrong keys');
   });
 
-  it('gives figures of the relay to who has the default room\'s key', async () => {
+  it("gives figures of the relay to who has the default room's key", async () => {
     const answer = await server.get('/api/relay', { Authorization: `Bearer ${KEY}` });
     expect(JSON.parse(answer.body.toString())).toEqual({ sockets: 3 });
     expect((await server.get('/api/relay', { Authorization: `Bearer ${'x'.repeat(22)}` })).status).toBe(403);
@@ -177,9 +195,13 @@ describe('the routes', () => {
   });
 
   const ask = (method: string, path: string, body?: unknown, key = KEY): Promise<Response> =>
-    fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, { method, headers: { Authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) }, ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }) });
+    fetch(`http://127.0.0.1:${server.port}/api/rooms/${path}`, {
+      method,
+      headers: { Authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
 
-  it('tells who has the room\'s key where other computers reach the server', async () => {
+  it("tells who has the room's key where other computers reach the server", async () => {
     expect(await (await ask('GET', 'default/addresses')).json()).toEqual({ addresses: ['http://192.0.2.1:8686'] });
     expect((await ask('GET', 'default/addresses', undefined, 'x'.repeat(22))).status).not.toBe(200);
   });
@@ -188,7 +210,10 @@ describe('the routes', () => {
     const added = await ask('POST', 'default/forwards', { vm: 'pc1', guestPort: 8080 });
     expect([added.status, await added.json()]).toEqual([201, { vmId: 'vm-1', guestPort: 8080, hostPort: 40_000 }]);
     expect((await ask('POST', 'default/forwards', { vm: 'pc1', guestPort: 80, hostPort: 5000 })).status).toBe(201);
-    expect(await (await ask('GET', 'default/forwards')).json()).toEqual([{ vmId: 'vm-1', guestPort: 8080, hostPort: 40_000 }, { vmId: 'vm-1', guestPort: 80, hostPort: 5000 }]);
+    expect(await (await ask('GET', 'default/forwards')).json()).toEqual([
+      { vmId: 'vm-1', guestPort: 8080, hostPort: 40_000 },
+      { vmId: 'vm-1', guestPort: 80, hostPort: 5000 },
+    ]);
     expect((await ask('DELETE', 'default/forwards/5000')).status).toBe(204);
     expect((await ask('DELETE', 'default/forwards/5000')).status).toBe(404);
     expect((await ask('DELETE', 'default/forwards/x')).status).toBe(404);
@@ -205,7 +230,10 @@ describe('the routes', () => {
     expect((await answer({ vm: 'pc1', guestPort: '80' }))[0]).toBe(400);
     expect((await answer([]))[0]).toBe(400);
     // Ports of the machine's own services are not for who merely has a room's key.
-    expect(await answer({ vm: 'pc1', guestPort: 80, hostPort: 443 })).toEqual([400, 'The host port must be 0 (any free one) or at least 1024; only --forward opens lower ones.']);
+    expect(await answer({ vm: 'pc1', guestPort: 80, hostPort: 443 })).toEqual([
+      400,
+      'The host port must be 0 (any free one) or at least 1024; only --forward opens lower ones.',
+    ]);
     expect((await ask('POST', 'default/forwards', '{ broken')).status).toBe(400);
     expect((await ask('POST', 'default/forwards', { vm: 'x'.repeat(10_000), guestPort: 1 })).status).toBe(413);
   });
@@ -213,7 +241,13 @@ describe('the routes', () => {
   it('refuses a second download of a capture while the first is not read (GW60)', async () => {
     controls.startCapture();
     controls.file = new Uint8Array(32 * 1024 * 1024);
-    const first = request({ host: '127.0.0.1', port: server.port, path: '/api/rooms/default/capture.pcap', headers: { Authorization: `Bearer ${KEY}` }, agent: false });
+    const first = request({
+      host: '127.0.0.1',
+      port: server.port,
+      path: '/api/rooms/default/capture.pcap',
+      headers: { Authorization: `Bearer ${KEY}` },
+      agent: false,
+    });
     first.end();
     const [begun] = (await once(first, 'response')) as [IncomingMessage];
     expect([begun.statusCode, begun.headers['content-length']]).toEqual([200, String(controls.file.length)]);
@@ -230,11 +264,15 @@ describe('the routes', () => {
     controls.stopCapture();
   });
 
-  it('captures a room\'s frames and gives them as a file, to who has its key (GW60)', async () => {
+  it("captures a room's frames and gives them as a file, to who has its key (GW60)", async () => {
     expect((await ask('GET', 'default/capture.pcap')).status).toBe(404);
     expect(await (await ask('PUT', 'default/capture')).json()).toEqual({ running: true, frames: 7, lost: 0 });
     const file = await ask('GET', 'default/capture.pcap');
-    expect([file.headers.get('content-type'), file.headers.get('content-disposition'), file.headers.get('cache-control')]).toEqual(['application/vnd.tcpdump.pcap', 'attachment; filename=default.pcap', 'no-store']);
+    expect([file.headers.get('content-type'), file.headers.get('content-disposition'), file.headers.get('cache-control')]).toEqual([
+      'application/vnd.tcpdump.pcap',
+      'attachment; filename=default.pcap',
+      'no-store',
+    ]);
     expect(new Uint8Array(await file.arrayBuffer())).toEqual(FILE);
     expect((await ask('DELETE', 'default/capture')).status).toBe(204);
     expect(await (await ask('GET', 'default/capture')).json()).toEqual({ running: false, frames: 0, lost: 0 });
@@ -244,7 +282,15 @@ describe('the routes', () => {
 
   it('changes and shows nothing without the key, and says when a room is empty', async () => {
     controls.open = [{ vmId: 'vm-1', guestPort: 22, hostPort: 6000 }];
-    for (const [method, path] of [['GET', 'forwards'], ['POST', 'forwards'], ['DELETE', 'forwards/6000'], ['GET', 'capture'], ['PUT', 'capture'], ['GET', 'capture.pcap'], ['DELETE', 'capture']] as const) {
+    for (const [method, path] of [
+      ['GET', 'forwards'],
+      ['POST', 'forwards'],
+      ['DELETE', 'forwards/6000'],
+      ['GET', 'capture'],
+      ['PUT', 'capture'],
+      ['GET', 'capture.pcap'],
+      ['DELETE', 'capture'],
+    ] as const) {
       expect((await ask(method, `default/${path}`, undefined, 'x'.repeat(22))).status, path).toBe(403);
       expect((await fetch(`http://127.0.0.1:${server.port}/api/rooms/default/${path}`, { method })).status, path).toBe(401);
       expect((await ask(method, `quiet/${path}`)).status, path).toBe(404);

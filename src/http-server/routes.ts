@@ -57,7 +57,11 @@ function boundTries(tries: RoutesParts['tries'], callerOf: CallerOf): RequestHan
       // Answered at once, who guesses would only ask the faster.
       systemClock.setTimeout(() => {
         if (response.writableEnded || response.destroyed) return;
-        response.status(429).setHeader('Retry-After', '1').setHeader('Cache-Control', 'no-store').json({ error: 'Too many wrong keys came from your network. Wait a moment.' });
+        response
+          .status(429)
+          .setHeader('Retry-After', '1')
+          .setHeader('Cache-Control', 'no-store')
+          .json({ error: 'Too many wrong keys came from your network. Wait a moment.' });
       }, TOO_MANY_TRIES_ANSWER_MS);
       return;
     }
@@ -79,6 +83,9 @@ function lastResort(onError: (error: Error) => void): ErrorRequestHandler {
       request.socket.destroy();
       return;
     }
-    response.status(status).type('text/plain').send(status >= 500 ? 'The server could not answer this; its terminal says why.\n' : 'This request cannot be answered as it stands.\n');
+    response
+      .status(status)
+      .type('text/plain')
+      .send(status >= 500 ? 'The server could not answer this; its terminal says why.\n' : 'This request cannot be answered as it stands.\n');
   };
 }

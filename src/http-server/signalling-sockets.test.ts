@@ -2,8 +2,18 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { VirtualClock } from '../migration/testing/virtual-clock.ts';
 import type { ServerSocketEvents } from '../net-relay/server/server-socket.ts';
 import {
-  ABSENT_EXPIRE_MS, MAX_ABSENT_BYTES, MAX_ABSENT_BYTES_PER_PEER, MAX_PAYLOAD_DEPTH, MAX_PAYLOAD_VALUES, MAX_SOCKETS, MAX_SOCKETS_PER_ADDRESS, MAX_WAITING_BYTES,
-  MAX_WAITING_BYTES_PER_RECEIVER, MESSAGE_OVERHEAD_BYTES, TOKEN_BURST, TOKENS_PER_SECOND,
+  ABSENT_EXPIRE_MS,
+  MAX_ABSENT_BYTES,
+  MAX_ABSENT_BYTES_PER_PEER,
+  MAX_PAYLOAD_DEPTH,
+  MAX_PAYLOAD_VALUES,
+  MAX_SOCKETS,
+  MAX_SOCKETS_PER_ADDRESS,
+  MAX_WAITING_BYTES,
+  MAX_WAITING_BYTES_PER_RECEIVER,
+  MESSAGE_OVERHEAD_BYTES,
+  TOKEN_BURST,
+  TOKENS_PER_SECOND,
 } from './signalling-limits.ts';
 import { SignallingSockets, type PeerSocket } from './signalling-sockets.ts';
 
@@ -26,16 +36,19 @@ class Visitor {
 
   constructor(id: string | null, address: string | null = null) {
     this.address = address;
-    const { events, peer } = sockets.connect({
-      backlogBytes: 0,
-      sendText: (_text, onSent) => void this.unread.push(() => onSent?.()),
-      sendUtf8: () => undefined,
-      sendBinary: () => undefined,
-      pause: () => undefined,
-      resume: () => undefined,
-      close: (_code, reason) => void (this.end ??= reason),
-      terminate: () => void (this.end ??= 'cut'),
-    }, address);
+    const { events, peer } = sockets.connect(
+      {
+        backlogBytes: 0,
+        sendText: (_text, onSent) => void this.unread.push(() => onSent?.()),
+        sendUtf8: () => undefined,
+        sendBinary: () => undefined,
+        pause: () => undefined,
+        resume: () => undefined,
+        close: (_code, reason) => void (this.end ??= reason),
+        terminate: () => void (this.end ??= 'cut'),
+      },
+      address,
+    );
     this.events = events;
     this.peer = peer;
     peer.on('message', (text: string) => this.heard.push(text));
@@ -63,8 +76,24 @@ describe('messages (SG2)', () => {
     new Visitor('b');
     const messages = [
       '{"type":"HEARTBEAT"}',
-      offer('b', { sdp: { type: 'offer', sdp: 'v=0\r\n'.repeat(800) }, type: 'data', connectionId: 'dc_1', metadata: { nonce: 'n' }, label: 'dc_1', reliable: false, serialization: 'json' }),
-      JSON.stringify({ type: 'CANDIDATE', dst: 'b', payload: { candidate: { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host', sdpMid: '0', sdpMLineIndex: 0, usernameFragment: 'u' }, type: 'data', connectionId: 'dc_1' } }),
+      offer('b', {
+        sdp: { type: 'offer', sdp: 'v=0\r\n'.repeat(800) },
+        type: 'data',
+        connectionId: 'dc_1',
+        metadata: { nonce: 'n' },
+        label: 'dc_1',
+        reliable: false,
+        serialization: 'json',
+      }),
+      JSON.stringify({
+        type: 'CANDIDATE',
+        dst: 'b',
+        payload: {
+          candidate: { candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host', sdpMid: '0', sdpMLineIndex: 0, usernameFragment: 'u' },
+          type: 'data',
+          connectionId: 'dc_1',
+        },
+      }),
     ];
     for (const message of messages) visitor.events.text(message);
     expect(visitor.heard).toEqual(messages);
@@ -207,7 +236,7 @@ describe('sockets (SG1)', () => {
     expect(enter(null)).toBe('full');
   });
 
-  it('are one for each id: a newer one takes the older one\'s place', () => {
+  it("are one for each id: a newer one takes the older one's place", () => {
     const older = new Visitor('a');
     const newer = new Visitor('a');
     expect([older.end, newer.end]).toEqual(['replaced', null]);

@@ -73,7 +73,8 @@ export class SignallingSockets {
           const bytes = Buffer.byteLength(text);
           const message = bucket.take(this.clock.now(), Math.ceil(bytes / limits.BYTES_PER_TOKEN)) ? readSignallingMessage(text) : 'too-fast';
           if (message === 'too-fast' || message === null) this.refuse(seat, message ?? 'malformed');
-          else if (message.to !== null && !this.present.has(message.to) && !this.absent.add(message.to, bytes + limits.MESSAGE_OVERHEAD_BYTES)) this.refusals.add('absent-full');
+          else if (message.to !== null && !this.present.has(message.to) && !this.absent.add(message.to, bytes + limits.MESSAGE_OVERHEAD_BYTES))
+            this.refusals.add('absent-full');
           else peer.emit('message', text);
         },
         binary: () => {

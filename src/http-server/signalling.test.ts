@@ -72,7 +72,7 @@ describe('signalling beside other WebSockets on one port', () => {
     expect(upgraded).toEqual([]);
   });
 
-  it('leaves the relay\'s upgrades to the relay', async () => {
+  it("leaves the relay's upgrades to the relay", async () => {
     expect(await upgradeStatus(listener.port, '/relay/host?x=1')).toBe(418);
     expect(upgraded).toEqual(['/relay/host?x=1']);
   });
@@ -222,7 +222,8 @@ describe('the signalling server and strangers', () => {
   });
 
   it('refuses a name that no tab has, and counts it (SG1)', async () => {
-    for (const name of [`id=${'a'.repeat(65)}&token=t`, 'id=a&id=%20&token=t', 'id=a', 'token=t']) expect(await upgradeStatus(listener.port, `/peerjs/peerjs?key=peerjs&${name}`)).toBe(400);
+    for (const name of [`id=${'a'.repeat(65)}&token=t`, 'id=a&id=%20&token=t', 'id=a', 'token=t'])
+      expect(await upgradeStatus(listener.port, `/peerjs/peerjs?key=peerjs&${name}`)).toBe(400);
     expect(await upgradeStatus(listener.port, '/peerjs/peerjs?key=peerjs&id=a&token=t', { Origin: 'http://other.example' })).toBe(403);
     expect(signalling.figures().refusals).toEqual({ malformed: 4, origin: 1 });
   });

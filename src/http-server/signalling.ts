@@ -28,7 +28,12 @@ export interface Signalling {
  * PeerJS's signalling server. It would open a WebSocket server of its own, without limits; it gets one that hands it
  * sockets which SignallingSockets guards. `onError` hears of errors that no visitor can be blamed for.
  */
-export function createSignalling(onError: (error: Error) => void, callerOf: CallerOf, allowsOrigin: OriginCheck = allowOrigins(), clock: Clock = systemClock): Signalling {
+export function createSignalling(
+  onError: (error: Error) => void,
+  callerOf: CallerOf,
+  allowsOrigin: OriginCheck = allowOrigins(),
+  clock: Clock = systemClock,
+): Signalling {
   const sockets = new SignallingSockets(clock);
   const acceptor = createWebSocketAcceptor(clock, { maxMessageBytes: MAX_MESSAGE_BYTES, onTooLong: () => sockets.refusals.add('too-long') });
   /** What peer takes for its WebSocket server. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sourceDigest } from './source-digest.ts';
 
-describe('the digest of the page\'s sources', () => {
+describe("the digest of the page's sources", () => {
   let root: string;
   const digest = (): Promise<string> => sourceDigest(root, ['src', 'index.html', 'public'], (path) => path.endsWith('.test.ts'));
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { sentenceForSystemError } from './start-error.ts';
 
-const systemError = (code: string, path?: string): Error => Object.assign(new Error(`${code}: something, open`), { code, syscall: 'open', ...(path === undefined ? {} : { path }) });
+const systemError = (code: string, path?: string): Error =>
+  Object.assign(new Error(`${code}: something, open`), { code, syscall: 'open', ...(path === undefined ? {} : { path }) });
 
 it.each([
   ['ENOSPC', '/x/.cache/guest/disk', 'The disk is full (/x/.cache/guest/disk). Free some space and start again'],
@@ -13,7 +14,7 @@ it.each([
   expect(sentenceForSystemError(systemError(code, path))).toContain(sentence);
 });
 
-it('any other error of the system is a sentence, too, and an error of the server\'s own is none', () => {
+it("any other error of the system is a sentence, too, and an error of the server's own is none", () => {
   let missing: unknown;
   try {
     readFileSync('/nothing/there');

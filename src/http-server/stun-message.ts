@@ -26,7 +26,7 @@ export function parseBindingRequest(message: Uint8Array): Uint8Array | null {
   if (view.getUint16(0) !== BINDING_REQUEST || view.getUint32(4) !== MAGIC_COOKIE) return null;
   const length = view.getUint16(2);
   if (length % 4 !== 0 || length !== message.length - HEADER_BYTES) return null;
-  for (let at = HEADER_BYTES; at < message.length; ) {
+  for (let at = HEADER_BYTES; at < message.length;) {
     const valueBytes = view.getUint16(at + 2);
     at += 4 + Math.ceil(valueBytes / 4) * 4;
     if (at > message.length) return null;
@@ -66,7 +66,8 @@ export function addressBytes(text: string): Uint8Array | null {
   if (!plain.includes(':')) return null;
   const [head = '', tail, ...more] = plain.split('::');
   if (more.length > 0) return null;
-  const groups = (part: string): number[] => (part === '' ? [] : part.split(':').map((group) => (/^[0-9a-f]{1,4}$/i.test(group) ? parseInt(group, 16) : Number.NaN)));
+  const groups = (part: string): number[] =>
+    part === '' ? [] : part.split(':').map((group) => (/^[0-9a-f]{1,4}$/i.test(group) ? parseInt(group, 16) : Number.NaN));
   const left = groups(head);
   const right = tail === undefined ? [] : groups(tail);
   const missing = 8 - left.length - right.length;

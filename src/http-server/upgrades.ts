@@ -10,7 +10,12 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
  * Gives each WebSocket upgrade to the one handler whose path prefix (e.g. `/relay/`) it has, and refuses all others and
  * those that name a host that is not ours. A handler that throws costs its own socket only, and `onError` is told.
  */
-export function dispatchUpgrades(server: Server, allowsHost: HostCheck, onError: (error: unknown) => void, handlers: Readonly<Record<string, UpgradeHandler>>): void {
+export function dispatchUpgrades(
+  server: Server,
+  allowsHost: HostCheck,
+  onError: (error: unknown) => void,
+  handlers: Readonly<Record<string, UpgradeHandler>>,
+): void {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { host } = request.headers;
     if (!allowsHost(host)) {
@@ -45,5 +50,8 @@ export function refuseUpgrade(socket: Duplex, status: number, sentence = '', clo
   socket.on('error', () => socket.destroy());
   // What still comes in is thrown away: bytes that nobody read would make the system cut off the answer.
   socket.resume();
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${sentence.length}\r\n\r\n${sentence}`, () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${sentence.length}\r\n\r\n${sentence}`,
+    () => socket.destroy(),
+  );
 }

@@ -19,7 +19,9 @@ async function until(reached: () => boolean): Promise<void> {
 
 function link(kind: LinkKind, control: Lane, bulk: Lane): Link {
   return {
-    kind, control, bulk,
+    kind,
+    control,
+    bulk,
     close() {
       control.close();
       bulk.close();
@@ -29,7 +31,9 @@ function link(kind: LinkKind, control: Lane, bulk: Lane): Link {
 
 function underTest(left: Link, right: Link): LinkUnderTest {
   return {
-    left, right, until,
+    left,
+    right,
+    until,
     dispose() {
       left.close();
       right.close();

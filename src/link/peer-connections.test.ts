@@ -66,7 +66,13 @@ class FakeSignalling implements Signalling {
 
 function fakeConnection(hostId: HostId, nonce: string): FakeConnection {
   const connection: FakeConnection = {
-    hostId, nonce, rtc: null, opened: new Emitter(), ended: new Emitter(), other: null, closed: false,
+    hostId,
+    nonce,
+    rtc: null,
+    opened: new Emitter(),
+    ended: new Emitter(),
+    other: null,
+    closed: false,
     close() {
       if (connection.closed) return;
       connection.closed = true;

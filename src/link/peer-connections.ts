@@ -49,9 +49,11 @@ export class PeerConnections implements Disposable {
     this.clock = clock;
     this.self = self;
     this.signalling = this.bag.add(signalling);
-    this.bag.add(signalling.onRegistered.on(() => {
-      for (const [hostId, attempt] of this.attempts) this.dial(hostId, attempt);
-    }));
+    this.bag.add(
+      signalling.onRegistered.on(() => {
+        for (const [hostId, attempt] of this.attempts) this.dial(hostId, attempt);
+      }),
+    );
     this.bag.add(signalling.onConnection.on((connection) => this.answer(connection)));
   }
 

@@ -102,7 +102,8 @@ function watched(connection: DataConnection): PeerConnection {
       // PeerJS declares it as always there, and deletes it on close.
       return (connection.peerConnection as RTCPeerConnection | null | undefined) ?? null;
     },
-    opened, ended,
+    opened,
+    ended,
     close: () => connection.close(),
   };
 }

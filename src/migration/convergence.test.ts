@@ -38,7 +38,14 @@ function play({ writes, bytesPerSecond = 20 * MB, maxPauseMs = 100, fixedPauseMs
     at += ms;
     toSend = writes(ms, memory.cpuFraction, rounds);
     const figures: ConvergenceFigures = {
-      ...NEAR, at, rounds, bytesLeft: toSend, bytesPerSecond, fixedPauseMs, distanceMs, maxPauseMs,
+      ...NEAR,
+      at,
+      rounds,
+      bytesLeft: toSend,
+      bytesPerSecond,
+      fixedPauseMs,
+      distanceMs,
+      maxPauseMs,
     };
     const judgement = decide(memory, figures);
     memory = judgement.memory;
@@ -109,9 +116,17 @@ describe('The convergence policy', () => {
 
   it('does not give up while a link that loses packets is slow for some seconds (MG15)', () => {
     const memory: ConvergenceMemory = { ...FIRST_MEMORY, cpuFraction: 0.1, relaxed: true, best: { bytesLeft: 60_000, at: 0 }, previousBytesLeft: 60_000 };
-    const at = (ms: number, bytesPerSecond: number, now: ConvergenceMemory) => decide(now, {
-      ...NEAR, at: ms, rounds: 40, bytesLeft: 62_000, bytesPerSecond, fixedPauseMs: 30, distanceMs: 50, maxPauseMs: 100,
-    });
+    const at = (ms: number, bytesPerSecond: number, now: ConvergenceMemory) =>
+      decide(now, {
+        ...NEAR,
+        at: ms,
+        rounds: 40,
+        bytesLeft: 62_000,
+        bytesPerSecond,
+        fixedPauseMs: 30,
+        distanceMs: 50,
+        maxPauseMs: 100,
+      });
     let now = memory;
     for (let ms = 500; ms <= 8000; ms += 500) {
       const judgement = at(ms, 120_000, now);

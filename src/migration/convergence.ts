@@ -108,9 +108,7 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   const limit = allowedPauseMs(memory, figures.maxPauseMs);
   const transferLimit = limit - fixedPauseMs + besideMs - devicesMs;
   if (transferMs <= Math.max(transferLimit, LEAST_TRANSFER_MS)) {
-    return polishes(memory, figures)
-      ? judge({ type: 'continue' }, { polishingRounds: memory.polishingRounds + 1 })
-      : judge({ type: 'switch-over' });
+    return polishes(memory, figures) ? judge({ type: 'continue' }, { polishingRounds: memory.polishingRounds + 1 }) : judge({ type: 'switch-over' });
   }
   if (figures.rounds >= MAX_ROUNDS) return judge({ type: 'give-up' });
 

@@ -36,10 +36,14 @@ describe('The device state', () => {
     }
   });
 
-  it('is the difference from the base snapshot\'s where that is shorter, whichever of the two is longer (MG8)', () => {
+  it("is the difference from the base snapshot's where that is shorter, whichever of the two is longer (MG8)", () => {
     const random = new SeededRandom(5);
     const base = random.bytes(2 * DEVICE_CHUNK_BYTES + 500);
-    for (const [bytes, most] of [[DEVICE_CHUNK_BYTES + 7, 1000], [2 * DEVICE_CHUNK_BYTES + 500, 1000], [3 * DEVICE_CHUNK_BYTES, DEVICE_CHUNK_BYTES + 1000]] as const) {
+    for (const [bytes, most] of [
+      [DEVICE_CHUNK_BYTES + 7, 1000],
+      [2 * DEVICE_CHUNK_BYTES + 500, 1000],
+      [3 * DEVICE_CHUNK_BYTES, DEVICE_CHUNK_BYTES + 1000],
+    ] as const) {
       const state = random.bytes(bytes);
       state.set(base.subarray(0, bytes));
       state.fill(1, 100, 140);
@@ -52,7 +56,9 @@ describe('The device state', () => {
   });
 
   it('is not cut into pieces if it is larger than allowed', () => {
-    expect(() => [...serializeDevices(new Uint8Array(MAX_DEVICE_STATE_BYTES + 1), null, deflateCompressor)]).toThrow(expect.objectContaining({ cause: 'internal' }) as Error);
+    expect(() => [...serializeDevices(new Uint8Array(MAX_DEVICE_STATE_BYTES + 1), null, deflateCompressor)]).toThrow(
+      expect.objectContaining({ cause: 'internal' }) as Error,
+    );
   });
 
   const data = new Uint8Array(10);
@@ -83,16 +89,22 @@ describe('The device state', () => {
     expect(() => new DeviceAssembly(null).finish(1)).toThrow(BAD);
   });
 
-  it('made of anything is either taken or refused by name (MG6, C7)', () => {
-    const random = new SeededRandom(9);
-    for (let count = 0; count < FUZZ_RUNS; count++) {
-      const payload = random.chance(0.5) ? random.bytes(random.below(60)) : piece(random.below(4), random.below(60), random.below(20), random.below(30), random.bytes(random.below(30)));
-      try {
-        // Also again, and behind a piece that is good.
-        assemble(random.pick([[payload], [payload, payload], [piece(0, 30, 0, 10, new Uint8Array(10)), payload]]));
-      } catch (error) {
-        if (!(error instanceof MigrationError)) throw error;
+  it(
+    'made of anything is either taken or refused by name (MG6, C7)',
+    () => {
+      const random = new SeededRandom(9);
+      for (let count = 0; count < FUZZ_RUNS; count++) {
+        const payload = random.chance(0.5)
+          ? random.bytes(random.below(60))
+          : piece(random.below(4), random.below(60), random.below(20), random.below(30), random.bytes(random.below(30)));
+        try {
+          // Also again, and behind a piece that is good.
+          assemble(random.pick([[payload], [payload, payload], [piece(0, 30, 0, 10, new Uint8Array(10)), payload]]));
+        } catch (error) {
+          if (!(error instanceof MigrationError)) throw error;
+        }
       }
-    }
-  }, FUZZ_LIMIT_MS);
+    },
+    FUZZ_LIMIT_MS,
+  );
 });

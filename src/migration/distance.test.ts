@@ -5,7 +5,13 @@ import type { Write } from './testing/model-vm.ts';
 import { travel, WORKED_WORDS, type Distance, type Journey } from './testing/distance.ts';
 
 /** The kernel's own, some pages every tick. */
-const kernel = (ms: number): Write[] => (ms % 4 === 0 ? [{ page: 1 + (ms % 9), words: WORKED_WORDS }, { page: 10, words: WORKED_WORDS }] : []);
+const kernel = (ms: number): Write[] =>
+  ms % 4 === 0
+    ? [
+        { page: 1 + (ms % 9), words: WORKED_WORDS },
+        { page: 10, words: WORKED_WORDS },
+      ]
+    : [];
 const GUESTS: Readonly<Record<string, (ms: number) => readonly Write[]>> = {
   'an idle guest': kernel,
   'a ticker': (ms) => [...kernel(ms), ...(ms % 100 === 0 ? range(20, 50).map((page) => ({ page, words: WORKED_WORDS })) : [])],

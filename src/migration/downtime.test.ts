@@ -7,22 +7,43 @@ const TOOK = { restore: 4, verify: 0, commit: 3, run: 1 };
 
 it('has a part for each millisecond of the pause (MG35)', () => {
   expect(downtimeOf(SOURCE, TOOK, 130)).toEqual({
-    stop: 2, drain: 1, lastPages: 3, devices: 4, relay: 5, transfer: 7, restore: 4, verify: 0, commit: 3, run: 1,
+    stop: 2,
+    drain: 1,
+    lastPages: 3,
+    devices: 4,
+    relay: 5,
+    transfer: 7,
+    restore: 4,
+    verify: 0,
+    commit: 3,
+    run: 1,
   });
 });
 
 it('adds up to the pause, however well the clocks were compared, and no part is less than nothing (MG35)', () => {
   const ms = fc.double({ min: 0, max: 1e5, noNaN: true });
   fc.assert(
-    fc.property(fc.array(ms, { minLength: 6, maxLength: 6 }), fc.record({ restore: ms, verify: ms, commit: ms, run: ms }), fc.double({ min: -1e5, max: 2e5, noNaN: true }), (steps, took, later) => {
-      let at = 0;
-      const [askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt, switchoverAt] = steps.map((step) => (at += step)) as [number, number, number, number, number, number];
-      const runsSince = askedAt + later;
-      const downtime = downtimeOf({ askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt, switchoverAt }, took, runsSince)!;
-      for (const part of DOWNTIME_PARTS) expect(downtime[part]).toBeGreaterThanOrEqual(0);
-      const measured = switchoverAt - askedAt + took.restore + took.verify + took.commit + took.run;
-      expect(totalOf(downtime)).toBeCloseTo(Math.max(measured, later), 3);
-    }),
+    fc.property(
+      fc.array(ms, { minLength: 6, maxLength: 6 }),
+      fc.record({ restore: ms, verify: ms, commit: ms, run: ms }),
+      fc.double({ min: -1e5, max: 2e5, noNaN: true }),
+      (steps, took, later) => {
+        let at = 0;
+        const [askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt, switchoverAt] = steps.map((step) => (at += step)) as [
+          number,
+          number,
+          number,
+          number,
+          number,
+          number,
+        ];
+        const runsSince = askedAt + later;
+        const downtime = downtimeOf({ askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt, switchoverAt }, took, runsSince)!;
+        for (const part of DOWNTIME_PARTS) expect(downtime[part]).toBeGreaterThanOrEqual(0);
+        const measured = switchoverAt - askedAt + took.restore + took.verify + took.commit + took.run;
+        expect(totalOf(downtime)).toBeCloseTo(Math.max(measured, later), 3);
+      },
+    ),
   );
 });
 

@@ -41,7 +41,18 @@ export interface Downtime extends TargetTook {
 }
 
 /** The names of the parts, in order. */
-export const DOWNTIME_PARTS = ['stop', 'drain', 'lastPages', 'devices', 'relay', 'transfer', 'restore', 'verify', 'commit', 'run'] as const satisfies readonly (keyof Downtime)[];
+export const DOWNTIME_PARTS = [
+  'stop',
+  'drain',
+  'lastPages',
+  'devices',
+  'relay',
+  'transfer',
+  'restore',
+  'verify',
+  'commit',
+  'run',
+] as const satisfies readonly (keyof Downtime)[];
 
 /**
  * The parts of a pause that ended at `runsSince` on the source's clock. The way is what the other parts leave of it: not

@@ -6,7 +6,17 @@ import { FULL } from '../shared/testing/full.ts';
 import type { SenderState } from './sender-states.ts';
 
 const SENDER_STATES: readonly SenderState['name'][] = [
-  'offering', 'preparing', 'copying', 'reconnecting', 'holding', 'stopping', 'handing-over', 'committing', 'aborting', 'confirming', 'withdrawing',
+  'offering',
+  'preparing',
+  'copying',
+  'reconnecting',
+  'holding',
+  'stopping',
+  'handing-over',
+  'committing',
+  'aborting',
+  'confirming',
+  'withdrawing',
 ];
 
 /** One migration in which `fault` strikes a few steps after the source entered `state`; the world runs on until all is quiet. */

@@ -64,25 +64,27 @@ describe('A page', () => {
   });
 
   it('arrives as it was, whatever is sent in whatever order', () => {
-    fc.assert(fc.property(fc.array(fc.tuple(fc.constantFrom('send', 'zeros', 'forget', 'lost'), fc.nat(1024)), { maxLength: 30 }), (steps) => {
-      held = new HeldPages({ space: SPACE, basePage: () => base });
-      let now: Uint8Array = base.slice();
-      let atTarget: Uint8Array = base;
-      for (const [what, words] of steps) {
-        if (what === 'zeros') {
-          held.sendZeros(PAGE);
-          now = atTarget = new Uint8Array(PAGE_SIZE);
-          continue;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom('send', 'zeros', 'forget', 'lost'), fc.nat(1024)), { maxLength: 30 }), (steps) => {
+        held = new HeldPages({ space: SPACE, basePage: () => base });
+        let now: Uint8Array = base.slice();
+        let atTarget: Uint8Array = base;
+        for (const [what, words] of steps) {
+          if (what === 'zeros') {
+            held.sendZeros(PAGE);
+            now = atTarget = new Uint8Array(PAGE_SIZE);
+            continue;
+          }
+          if (what === 'forget') held.forget(PAGE);
+          now = changed(now, words);
+          const arrived = sent(now, atTarget).content;
+          if (Buffer.compare(arrived, now) !== 0) expect.fail('Another page arrived than was sent.');
+          // It was lost with its link, and the source knows that it may have been.
+          if (what === 'lost') held.forget(PAGE);
+          else atTarget = now;
         }
-        if (what === 'forget') held.forget(PAGE);
-        now = changed(now, words);
-        const arrived = sent(now, atTarget).content;
-        if (Buffer.compare(arrived, now) !== 0) expect.fail('Another page arrived than was sent.');
-        // It was lost with its link, and the source knows that it may have been.
-        if (what === 'lost') held.forget(PAGE);
-        else atTarget = now;
-      }
-    }));
+      }),
+    );
   });
 
   it('is remembered as long as there is room: of those that were sent, the latest', () => {

@@ -56,10 +56,17 @@ describe('A session on a link', () => {
 
   /** Sends bytes of our own making to the target. */
   function inject(lane: 'control' | 'bulk', change: Partial<Envelope>): void {
-    pair.source[lane].send(serializeMessage({
-      version: 1, type: lane === 'control' ? MessageType.control : MessageType.pages, acknowledge: false,
-      migration: hashMigrationId(ID), sequence: 0, payload: serializeControl({ type: 'ping', at: 1 }), ...change,
-    }));
+    pair.source[lane].send(
+      serializeMessage({
+        version: 1,
+        type: lane === 'control' ? MessageType.control : MessageType.pages,
+        acknowledge: false,
+        migration: hashMigrationId(ID),
+        sequence: 0,
+        payload: serializeControl({ type: 'ping', at: 1 }),
+        ...change,
+      }),
+    );
     deliverAll();
   }
 
@@ -82,10 +89,14 @@ describe('A session on a link', () => {
 
   const rejections: [string, RegExp, () => void][] = [
     ['a message that is lost', /one was lost/, () => inject('control', { sequence: 1 })],
-    ['a message that is repeated', /one was repeated/, () => {
-      inject('control', {});
-      inject('control', {});
-    }],
+    [
+      'a message that is repeated',
+      /one was repeated/,
+      () => {
+        inject('control', {});
+        inject('control', {});
+      },
+    ],
     ['a message of another migration', /another migration/, () => inject('control', { migration: '0'.repeat(16) })],
     ['pages on the control lane', /control lane/, () => inject('control', { type: MessageType.pages })],
     ['control on the bulk lane', /bulk lane/, () => inject('bulk', { type: MessageType.control })],
@@ -165,7 +176,16 @@ describe('A session on a link', () => {
     clock.pass(100);
     clock.fireNext();
     // A minute passes without timers firing; then the overdue one fires, and the messages that waited are heard.
-    pair.target.control.send(serializeMessage({ version: 1, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence: 0, payload: serializeControl({ type: 'applied', messages: 0 }) }));
+    pair.target.control.send(
+      serializeMessage({
+        version: 1,
+        type: MessageType.control,
+        acknowledge: false,
+        migration: hashMigrationId(ID),
+        sequence: 0,
+        payload: serializeControl({ type: 'applied', messages: 0 }),
+      }),
+    );
     clock.fireNext();
     deliverAll();
     expect(heardAtSource.lost).toHaveLength(0);
@@ -181,50 +201,79 @@ describe('A session on a link', () => {
     expect(heardAtSource.lost).toHaveLength(0);
   });
 
-  it('refuses whatever it is sent by name: changed, cut, repeated and random messages (MG6, C7)', () => {
-    const random = new SeededRandom(31);
-    const good = [
-      serializeMessage({ version: 1, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence: 0, payload: serializeControl({ type: 'ping', at: 1 }) }),
-      serializeMessage({ version: 0, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence: 0, payload: serializeControl({ type: 'end', outcome: 'failed', cause: 'internal', reason: 'x' }) }),
-    ];
-    for (let count = 0; count < FUZZ_RUNS; count++) {
-      const heard = nothing();
-      const links = memoryLinkPair();
-      const session = new LinkSession({ link: links.target, clock, migrationId: ID, parse: parseToTarget, events: events(heard) });
-      session.start();
-      session.agree(1);
-      let message = random.chance(0.7) ? random.pick(good).slice() : random.bytes(random.below(100));
-      for (let damage = random.below(4); damage > 0 && message.length > 0; damage--) message[random.below(message.length)] = random.below(256);
-      if (random.chance(0.2)) message = message.slice(0, random.below(message.length + 1));
-      if (random.chance(0.01)) message = new Uint8Array(MAX_MESSAGE_BYTES);
-      if (message.length > 0) links.source.control.send(message);
-      links.source.control.deliver();
-      if (heard.control.length + heard.bad.length !== (message.length > 0 ? 1 : 0)) expect.fail('It was neither read nor refused.');
-      for (const { cause } of heard.bad) if (cause !== 'bad-message' && cause !== 'message-too-large') expect.fail(`It was refused as ${cause}.`);
-      session.close();
-    }
-    expect(clock.pending).toBe(0);
-  }, FUZZ_LIMIT_MS);
+  it(
+    'refuses whatever it is sent by name: changed, cut, repeated and random messages (MG6, C7)',
+    () => {
+      const random = new SeededRandom(31);
+      const good = [
+        serializeMessage({
+          version: 1,
+          type: MessageType.control,
+          acknowledge: false,
+          migration: hashMigrationId(ID),
+          sequence: 0,
+          payload: serializeControl({ type: 'ping', at: 1 }),
+        }),
+        serializeMessage({
+          version: 0,
+          type: MessageType.control,
+          acknowledge: false,
+          migration: hashMigrationId(ID),
+          sequence: 0,
+          payload: serializeControl({ type: 'end', outcome: 'failed', cause: 'internal', reason: 'x' }),
+        }),
+      ];
+      for (let count = 0; count < FUZZ_RUNS; count++) {
+        const heard = nothing();
+        const links = memoryLinkPair();
+        const session = new LinkSession({ link: links.target, clock, migrationId: ID, parse: parseToTarget, events: events(heard) });
+        session.start();
+        session.agree(1);
+        let message = random.chance(0.7) ? random.pick(good).slice() : random.bytes(random.below(100));
+        for (let damage = random.below(4); damage > 0 && message.length > 0; damage--) message[random.below(message.length)] = random.below(256);
+        if (random.chance(0.2)) message = message.slice(0, random.below(message.length + 1));
+        if (random.chance(0.01)) message = new Uint8Array(MAX_MESSAGE_BYTES);
+        if (message.length > 0) links.source.control.send(message);
+        links.source.control.deliver();
+        if (heard.control.length + heard.bad.length !== (message.length > 0 ? 1 : 0)) expect.fail('It was neither read nor refused.');
+        for (const { cause } of heard.bad) if (cause !== 'bad-message' && cause !== 'message-too-large') expect.fail(`It was refused as ${cause}.`);
+        session.close();
+      }
+      expect(clock.pending).toBe(0);
+    },
+    FUZZ_LIMIT_MS,
+  );
 
-  it('reads what comes in turn, and nothing from the first message that is repeated, left out or out of order (MG3, C7)', () => {
-    const random = new SeededRandom(32);
-    const numbered = Array.from({ length: 6 }, (_, sequence) => serializeMessage({
-      version: 1, type: MessageType.control, acknowledge: false, migration: hashMigrationId(ID), sequence, payload: serializeControl({ type: 'ping', at: sequence }),
-    }));
-    for (let messages = 0; messages < FUZZ_RUNS; messages += numbered.length) {
-      const heard = nothing();
-      const links = memoryLinkPair();
-      const session = new LinkSession({ link: links.target, clock, migrationId: ID, parse: parseToTarget, events: events(heard) });
-      session.start();
-      session.agree(1);
-      const order = numbered.map((_, index) => (random.chance(0.8) ? index : random.below(numbered.length)));
-      for (const index of order) links.source.control.send(numbered[index]!.slice());
-      while (links.source.control.waiting > 0) links.source.control.deliver();
-      const inTurn = order.findIndex((index, turn) => index !== turn);
-      if (heard.control.length !== (inTurn < 0 ? order.length : inTurn)) expect.fail(`Of ${order.join()}, ${heard.control.length} were read.`);
-      if (heard.bad.length !== (inTurn < 0 ? 0 : 1)) expect.fail(`Of ${order.join()}, ${heard.bad.length} were refused.`);
-      session.close();
-    }
-    expect(clock.pending).toBe(0);
-  }, FUZZ_LIMIT_MS);
+  it(
+    'reads what comes in turn, and nothing from the first message that is repeated, left out or out of order (MG3, C7)',
+    () => {
+      const random = new SeededRandom(32);
+      const numbered = Array.from({ length: 6 }, (_, sequence) =>
+        serializeMessage({
+          version: 1,
+          type: MessageType.control,
+          acknowledge: false,
+          migration: hashMigrationId(ID),
+          sequence,
+          payload: serializeControl({ type: 'ping', at: sequence }),
+        }),
+      );
+      for (let messages = 0; messages < FUZZ_RUNS; messages += numbered.length) {
+        const heard = nothing();
+        const links = memoryLinkPair();
+        const session = new LinkSession({ link: links.target, clock, migrationId: ID, parse: parseToTarget, events: events(heard) });
+        session.start();
+        session.agree(1);
+        const order = numbered.map((_, index) => (random.chance(0.8) ? index : random.below(numbered.length)));
+        for (const index of order) links.source.control.send(numbered[index]!.slice());
+        while (links.source.control.waiting > 0) links.source.control.deliver();
+        const inTurn = order.findIndex((index, turn) => index !== turn);
+        if (heard.control.length !== (inTurn < 0 ? order.length : inTurn)) expect.fail(`Of ${order.join()}, ${heard.control.length} were read.`);
+        if (heard.bad.length !== (inTurn < 0 ? 0 : 1)) expect.fail(`Of ${order.join()}, ${heard.bad.length} were refused.`);
+        session.close();
+      }
+      expect(clock.pending).toBe(0);
+    },
+    FUZZ_LIMIT_MS,
+  );
 });

@@ -44,8 +44,13 @@ describe('The offset of the clocks', () => {
 });
 
 describe('The rate meter', () => {
-  const batch = (firstSentAt: number, at: number, bytes: number, roundTripMs: number | null = 0): AppliedBatch =>
-    ({ firstSentAt, lastSentAt: firstSentAt, at, bytes, roundTripMs });
+  const batch = (firstSentAt: number, at: number, bytes: number, roundTripMs: number | null = 0): AppliedBatch => ({
+    firstSentAt,
+    lastSentAt: firstSentAt,
+    at,
+    bytes,
+    roundTripMs,
+  });
 
   it('measures what was applied over the time in which something was on its way', () => {
     const meter = new RateMeter();

@@ -110,28 +110,47 @@ describe('A control message', () => {
     }
   });
 
-  it('made of anything is either read or refused by name, in few words (MG6, MG9, C7)', () => {
-    const random = new SeededRandom(12);
-    const good = [...TO_TARGET, ...TO_SOURCE].map((message) => serializeControl(message));
-    const values = ['1e999', '-1', '1.5', 'null', 'true', '[]', '{}', '"x"', `"${'y'.repeat(70)}"`, '9007199254740993', '4294967296', '{"__proto__":1}', `[${'['.repeat(200)}`];
-    let read = 0;
-    for (let count = 0; count < FUZZ_RUNS; count++) {
-      let bytes: Uint8Array = random.pick(good).slice();
-      const kind = random.below(4);
-      if (kind === 0) bytes = payload(String.fromCharCode(...bytes).replace(/:("[^"]*"|[0-9.]+)/g, (whole) => (random.chance(0.15) ? `:${random.pick(values)}` : whole)));
-      else if (kind === 1) for (let damage = 1 + random.below(3); damage > 0; damage--) bytes[random.below(bytes.length)] = 0x20 + random.below(96);
-      else if (kind === 2) bytes = bytes.slice(0, random.below(bytes.length + 1));
-      else bytes = random.chance(0.5) ? random.bytes(random.below(60)) : bytes;
-      for (const parse of [parseToTarget, parseToSource, readOfferedVersions]) {
-        try {
-          if (parse(bytes) !== null) read++;
-        } catch (error) {
-          if (!(error instanceof MigrationError) || error.cause !== 'bad-message' || error.message.length > 500) throw error;
+  it(
+    'made of anything is either read or refused by name, in few words (MG6, MG9, C7)',
+    () => {
+      const random = new SeededRandom(12);
+      const good = [...TO_TARGET, ...TO_SOURCE].map((message) => serializeControl(message));
+      const values = [
+        '1e999',
+        '-1',
+        '1.5',
+        'null',
+        'true',
+        '[]',
+        '{}',
+        '"x"',
+        `"${'y'.repeat(70)}"`,
+        '9007199254740993',
+        '4294967296',
+        '{"__proto__":1}',
+        `[${'['.repeat(200)}`,
+      ];
+      let read = 0;
+      for (let count = 0; count < FUZZ_RUNS; count++) {
+        let bytes: Uint8Array = random.pick(good).slice();
+        const kind = random.below(4);
+        if (kind === 0)
+          bytes = payload(String.fromCharCode(...bytes).replace(/:("[^"]*"|[0-9.]+)/g, (whole) => (random.chance(0.15) ? `:${random.pick(values)}` : whole)));
+        else if (kind === 1) for (let damage = 1 + random.below(3); damage > 0; damage--) bytes[random.below(bytes.length)] = 0x20 + random.below(96);
+        else if (kind === 2) bytes = bytes.slice(0, random.below(bytes.length + 1));
+        else bytes = random.chance(0.5) ? random.bytes(random.below(60)) : bytes;
+        for (const parse of [parseToTarget, parseToSource, readOfferedVersions]) {
+          try {
+            if (parse(bytes) !== null) read++;
+          } catch (error) {
+            if (!(error instanceof MigrationError) || error.cause !== 'bad-message' || error.message.length > 500) throw error;
+          }
         }
       }
-    }
-    expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
-  }, FUZZ_LIMIT_MS);
+      expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
+    },
+    FUZZ_LIMIT_MS,
+  );
 
   it('tells the versions of an offer of any kind, so that it can be refused in words (MG5, MG10)', () => {
     expect(readOfferedVersions(payload('{"type":"offer","versions":{"oldest":7,"newest":9},"unheard":"of"}'))).toEqual({ oldest: 7, newest: 9 });

@@ -161,5 +161,8 @@ function check<T>(schema: v.GenericSchema<unknown, T>, value: unknown): T {
   if (result.success) return result.output;
   const issue = result.issues[0];
   const where = v.getDotPath(issue);
-  throw new MigrationError('bad-message', `A control message is not as agreed${where === null ? '' : ` at ${where.slice(0, 100)}`}: ${issue.message.slice(0, 200)}.`);
+  throw new MigrationError(
+    'bad-message',
+    `A control message is not as agreed${where === null ? '' : ` at ${where.slice(0, 100)}`}: ${issue.message.slice(0, 200)}.`,
+  );
 }

@@ -15,7 +15,11 @@ async function migrate(options: RehearsalOptions = {}, each: (rehearsal: Rehears
     each(rehearsal);
     invariants.step();
   });
-  await rehearsal.world.run(() => false, () => invariants.step(), 60);
+  await rehearsal.world.run(
+    () => false,
+    () => invariants.step(),
+    60,
+  );
   invariants.end();
   return rehearsal;
 }
@@ -71,10 +75,13 @@ describe('A migration', () => {
   });
 
   it('with verify finds a page that was never sent and differs all the same; the VM stays (MG20, I2)', async () => {
-    const rehearsal = await migrate({ seed: 2, verify: true }, once('holding', ({ targetVm, sourceVm }) => {
-      const page = 1 + [...Array(sourceVm.space.ramPages - 1).keys()].findIndex((index) => !sourceVm.differsFromBase().has(index + 1));
-      if (targetVm !== null) targetVm.memory[page * 4096 + 9] = 0xee;
-    }));
+    const rehearsal = await migrate(
+      { seed: 2, verify: true },
+      once('holding', ({ targetVm, sourceVm }) => {
+        const page = 1 + [...Array(sourceVm.space.ramPages - 1).keys()].findIndex((index) => !sourceVm.differsFromBase().has(index + 1));
+        if (targetVm !== null) targetVm.memory[page * 4096 + 9] = 0xee;
+      }),
+    );
     expect(rehearsal.report).toMatchObject({ outcome: 'failed', cause: 'digest-mismatch', verified: false });
     expect(rehearsal.sourceVm.running).toBe(true);
   });
@@ -82,7 +89,13 @@ describe('A migration', () => {
   it('carries what the caller sends along, unchanged (MG10)', async () => {
     const extra = { mac: '02:5a:00:00:00:02', ip: '10.0.0.2', text: 'grüße 🌲 \u0000', list: [1, null, { deep: true }] };
     const rehearsal = new Rehearsal({ extra });
-    expect((await Promise.all([rehearsal.receiver.offer, rehearsal.finish()]))[0]).toMatchObject({ extra, vmName: 'pine', vmId: 'vm-1', from: 'host-a', to: 'host-b' });
+    expect((await Promise.all([rehearsal.receiver.offer, rehearsal.finish()]))[0]).toMatchObject({
+      extra,
+      vmName: 'pine',
+      vmId: 'vm-1',
+      from: 'host-a',
+      to: 'host-b',
+    });
   });
 
   it('tells the source why the target will not have the VM, also before its offer has come (MG6, I5)', async () => {
@@ -137,7 +150,7 @@ describe('A migration that must not be', () => {
     expect(report?.bytesOnWire).toBeLessThan(3000);
   });
 
-  it('is refused with the target\'s own sentence when it cannot build the VM (MG10)', async () => {
+  it("is refused with the target's own sentence when it cannot build the VM (MG10)", async () => {
     const { report } = await migrate({ prepare: () => Promise.reject(new MigrationError('target-refused', 'This tab runs four VMs already.')) });
     expect(report).toMatchObject({ outcome: 'failed', cause: 'target-refused', reason: 'This tab runs four VMs already.' });
     const other = await migrate({ prepare: () => Promise.reject(new Error('out of memory')) });
@@ -145,7 +158,10 @@ describe('A migration that must not be', () => {
   });
 
   it('ends when the guest powers off', async () => {
-    const { report } = await migrate({ seed: 6 }, once('copying', ({ sender }) => sender.vmEnded()));
+    const { report } = await migrate(
+      { seed: 6 },
+      once('copying', ({ sender }) => sender.vmEnded()),
+    );
     expect(report).toMatchObject({ outcome: 'failed', cause: 'vm-ended' });
   });
 });
@@ -154,7 +170,10 @@ describe('Cancel', () => {
   for (const state of ['offering', 'preparing', 'copying', 'holding', 'stopping', 'handing-over'] as const) {
     it(`in ${state} leaves the VM running at the source, and it can be migrated at once (MG33)`, async () => {
       const answers: unknown[] = [];
-      const rehearsal = await migrate({ seed: 8 }, once(state, ({ sender }) => void sender.cancel().then((answer) => answers.push(answer))));
+      const rehearsal = await migrate(
+        { seed: 8 },
+        once(state, ({ sender }) => void sender.cancel().then((answer) => answers.push(answer))),
+      );
       expect(rehearsal.report).toMatchObject({ outcome: 'cancelled', cause: 'cancelled' });
       expect(answers).toEqual([{ cancelled: true, sentence: expect.stringContaining('where it was') as unknown }]);
       expect(rehearsal.end?.outcome).toBe('cancelled');
@@ -189,16 +208,22 @@ describe('Cancel', () => {
 
 describe('A link that dies', () => {
   it('ends the migration where no other can be opened; the VM runs on (MG32, I2)', async () => {
-    const { report, sourceVm } = await migrate({ seed: 10 }, once('copying', (rehearsal) => rehearsal.cutLink()));
+    const { report, sourceVm } = await migrate(
+      { seed: 10 },
+      once('copying', (rehearsal) => rehearsal.cutLink()),
+    );
     expect(report).toMatchObject({ outcome: 'failed', cause: 'link-failed' });
     expect(sourceVm.running).toBe(true);
   });
 
   it('and whose target has left the room ends the migration where the target need not speak yet (MG32)', async () => {
-    const { report, sourceVm } = await migrate({ seed: 10 }, once('offering', (rehearsal) => {
-      rehearsal.currentLink().mute();
-      rehearsal.world.clock.setTimeout(() => rehearsal.sender.targetLeft(), 3000);
-    }));
+    const { report, sourceVm } = await migrate(
+      { seed: 10 },
+      once('offering', (rehearsal) => {
+        rehearsal.currentLink().mute();
+        rehearsal.world.clock.setTimeout(() => rehearsal.sender.targetLeft(), 3000);
+      }),
+    );
     expect(report).toMatchObject({ outcome: 'failed', cause: 'link-failed', reason: 'The target left before it answered the offer.' });
     expect(report?.totalMs).toBeLessThan(4000);
     expect(sourceVm.running).toBe(true);
@@ -206,13 +231,19 @@ describe('A link that dies', () => {
 
   it('goes on with a target that the room no longer has but that answers, wherever that is told (MG31)', async () => {
     for (const state of ['preparing', 'copying', 'holding', 'stopping', 'committing'] as const) {
-      const { report } = await migrate({ seed: 10 }, once(state, (rehearsal) => rehearsal.sender.targetLeft()));
+      const { report } = await migrate(
+        { seed: 10 },
+        once(state, (rehearsal) => rehearsal.sender.targetLeft()),
+      );
       expect(report, state).toMatchObject({ outcome: 'completed' });
     }
   });
 
   it('and says nothing is noticed by its silence (MG31)', async () => {
-    const { report, waiting } = await migrate({ seed: 10 }, once('copying', (rehearsal) => rehearsal.currentLink().mute()));
+    const { report, waiting } = await migrate(
+      { seed: 10 },
+      once('copying', (rehearsal) => rehearsal.currentLink().mute()),
+    );
     expect(report).toMatchObject({ outcome: 'failed', cause: 'link-silent' });
     expect(waiting.length).toBeLessThan(3);
   });
@@ -221,7 +252,10 @@ describe('A link that dies', () => {
     it(`in ${state} is replaced, and the migration goes on from what the target has (MG32)`, async () => {
       let completed = 0;
       for (let seed = 1; seed <= 10; seed++) {
-        const { report, links, log, end } = await migrate({ seed, reconnects: true }, once(state, (rehearsal) => rehearsal.cutLink()));
+        const { report, links, log, end } = await migrate(
+          { seed, reconnects: true },
+          once(state, (rehearsal) => rehearsal.cutLink()),
+        );
         expect(links).toHaveLength(2);
         expect(report?.outcome).toBe('completed');
         expect(end?.outcome).toBe('completed');
@@ -256,7 +290,11 @@ describe('A link that dies', () => {
 });
 
 describe('A target on a busy machine', () => {
-  for (const { side, state, ms } of [{ side: 'sender', state: 'offering', ms: 30_000 }, { side: 'receiver', state: 'preparing', ms: 45_000 }, { side: 'receiver', state: 'receiving', ms: 9000 }] as const) {
+  for (const { side, state, ms } of [
+    { side: 'sender', state: 'offering', ms: 30_000 },
+    { side: 'receiver', state: 'preparing', ms: 45_000 },
+    { side: 'receiver', state: 'receiving', ms: 9000 },
+  ] as const) {
     it(`is waited for when it says nothing for ${ms / 1000} s with the ${side} in ${state}, for nothing is at stake (MG30, MG31)`, async () => {
       for (const seed of [1, 2, 3]) {
         let struck = false;
@@ -274,17 +312,23 @@ describe('A target on a busy machine', () => {
   }
 
   it('is cancelled at once all the same (MG33)', async () => {
-    const rehearsal = await migrate({ seed: 4 }, once('preparing', (now) => {
-      now.target.freeze();
-      now.world.clock.setTimeout(() => void now.sender.cancel(), 2000);
-      now.world.clock.setTimeout(() => now.target.thaw(), 20_000);
-    }));
+    const rehearsal = await migrate(
+      { seed: 4 },
+      once('preparing', (now) => {
+        now.target.freeze();
+        now.world.clock.setTimeout(() => void now.sender.cancel(), 2000);
+        now.world.clock.setTimeout(() => now.target.thaw(), 20_000);
+      }),
+    );
     expect(rehearsal.report).toMatchObject({ outcome: 'cancelled' });
     expect(rehearsal.report?.totalMs).toBeLessThan(3000);
   });
 
   it('is given up in the end if it is dead and nobody noticed (MG31)', async () => {
-    const rehearsal = await migrate({ seed: 5 }, once('preparing', (now) => now.kill('target', false)));
+    const rehearsal = await migrate(
+      { seed: 5 },
+      once('preparing', (now) => now.kill('target', false)),
+    );
     expect(rehearsal.report).toMatchObject({ outcome: 'failed' });
     expect(rehearsal.report?.totalMs).toBeLessThan(62_000);
     expect(rehearsal.sourceVm.running).toBe(true);

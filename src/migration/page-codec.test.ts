@@ -47,7 +47,10 @@ describe('A list of pages', () => {
 
   it('takes few bytes for pages in a row', () => {
     const bytes: number[] = [];
-    appendPageList(Array.from({ length: 4000 }, (_, index) => 900 + index), bytes);
+    appendPageList(
+      Array.from({ length: 4000 }, (_, index) => 900 + index),
+      bytes,
+    );
     expect(bytes.length).toBe(4);
   });
 
@@ -90,17 +93,28 @@ describe('A block of pages', () => {
     expect(payload?.length).toBeGreaterThan(PAGE_SIZE);
     expect(payload?.[0]).toBe(0);
     expectSame(parseBlock(payload ?? new Uint8Array(0), PAGES, deflateCompressor), one);
-    const many = block([], Array.from({ length: 16 }, (_, index) => index), () => random.bytes(PAGE_SIZE));
+    const many = block(
+      [],
+      Array.from({ length: 16 }, (_, index) => index),
+      () => random.bytes(PAGE_SIZE),
+    );
     expect(serializeBlock(many, deflateCompressor)).toBeNull();
   });
 
   it('of one page always fits, whatever zero pages come with it', () => {
     const zeros = Array.from({ length: MAX_ZERO_PAGES_PER_BLOCK }, (_, index) => index * 4000);
-    const payload = serializeBlock(block(zeros, [1], () => new SeededRandom(1).bytes(PAGE_SIZE)), deflateCompressor);
+    const payload = serializeBlock(
+      block(zeros, [1], () => new SeededRandom(1).bytes(PAGE_SIZE)),
+      deflateCompressor,
+    );
     expect(payload?.length).toBeLessThan(MAX_PAYLOAD_BYTES);
   });
 
-  const good = serializeBlock(block([1], [2], () => new Uint8Array(PAGE_SIZE).fill(7)), deflateCompressor) ?? new Uint8Array(0);
+  const good =
+    serializeBlock(
+      block([1], [2], () => new Uint8Array(PAGE_SIZE).fill(7)),
+      deflateCompressor,
+    ) ?? new Uint8Array(0);
   const withByte = (at: number, value: number): Uint8Array => {
     const changed = good.slice();
     changed[at] = value;
@@ -149,25 +163,33 @@ describe('A block of pages', () => {
     expect(Math.max(...asked)).toBeLessThanOrEqual(MAX_DATA_PAGES_PER_BLOCK * PAGE_SIZE);
   });
 
-  it('made of anything is either read or refused by name, in bounded memory (MG6, C7)', () => {
-    const random = new SeededRandom(20);
-    const start = serializeBlock(block([1], [2], () => new Uint8Array(PAGE_SIZE).fill(7)), runLengthCompressor) ?? new Uint8Array(0);
-    let read = 0;
-    for (let count = 0; count < FUZZ_RUNS; count++) {
-      // Half of them start as a good block, so that damage deep inside is tried as well.
-      const bytes = random.chance(0.5) ? start.slice() : random.bytes(random.below(200));
-      for (let damage = random.below(4); damage > 0 && bytes.length > 0; damage--) bytes[random.below(bytes.length)] = random.below(256);
-      const payload = bytes.subarray(0, random.chance(0.3) ? random.below(bytes.length + 1) : bytes.length);
-      try {
-        const { zeros, full, data } = parseBlock(payload, PAGES, runLengthCompressor);
-        if (data.length !== full.length * PAGE_SIZE || zeros.length > MAX_ZERO_PAGES_PER_BLOCK) expect.fail('More was made of it than its limits allow.');
-        read++;
-      } catch (error) {
-        if (!(error instanceof MigrationError)) throw error;
+  it(
+    'made of anything is either read or refused by name, in bounded memory (MG6, C7)',
+    () => {
+      const random = new SeededRandom(20);
+      const start =
+        serializeBlock(
+          block([1], [2], () => new Uint8Array(PAGE_SIZE).fill(7)),
+          runLengthCompressor,
+        ) ?? new Uint8Array(0);
+      let read = 0;
+      for (let count = 0; count < FUZZ_RUNS; count++) {
+        // Half of them start as a good block, so that damage deep inside is tried as well.
+        const bytes = random.chance(0.5) ? start.slice() : random.bytes(random.below(200));
+        for (let damage = random.below(4); damage > 0 && bytes.length > 0; damage--) bytes[random.below(bytes.length)] = random.below(256);
+        const payload = bytes.subarray(0, random.chance(0.3) ? random.below(bytes.length + 1) : bytes.length);
+        try {
+          const { zeros, full, data } = parseBlock(payload, PAGES, runLengthCompressor);
+          if (data.length !== full.length * PAGE_SIZE || zeros.length > MAX_ZERO_PAGES_PER_BLOCK) expect.fail('More was made of it than its limits allow.');
+          read++;
+        } catch (error) {
+          if (!(error instanceof MigrationError)) throw error;
+        }
       }
-    }
-    expect(read).toBeGreaterThan(0);
-  }, FUZZ_LIMIT_MS);
+      expect(read).toBeGreaterThan(0);
+    },
+    FUZZ_LIMIT_MS,
+  );
 });
 
 describe('A zero page', () => {

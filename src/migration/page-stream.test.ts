@@ -66,31 +66,39 @@ describe('The page stream', () => {
     clock = new VirtualClock(0);
     tasks = [];
     const at = (of: Uint8Array, page: number): Uint8Array => of.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
-    sink = new PageSink({
-      space: SPACE,
-      baseDevices: () => null,
-      readPages: (numbers: Uint32Array, into: Uint8Array) => numbers.forEach((page, index) => at(into, index).set(at(copy, page))),
-      writePages: (numbers: Uint32Array, data: Uint8Array) => numbers.forEach((page, index) => at(copy, page).set(at(data, index))),
-    } as TargetVm, deflateCompressor, testPageHash);
+    sink = new PageSink(
+      {
+        space: SPACE,
+        baseDevices: () => null,
+        readPages: (numbers: Uint32Array, into: Uint8Array) => numbers.forEach((page, index) => at(into, index).set(at(copy, page))),
+        writePages: (numbers: Uint32Array, data: Uint8Array) => numbers.forEach((page, index) => at(copy, page).set(at(data, index))),
+      } as TargetVm,
+      deflateCompressor,
+      testPageHash,
+    );
   });
 
   function stream(changes: Partial<PageStreamOptions> = {}): PageStream {
-    return new PageStream({
-      vm: {
-        space: SPACE,
-        baseDevices: () => null,
-        basePage: (page) => base?.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE) ?? null,
-        readPages: (numbers, into) => numbers.forEach((page, index) => into.set(memory.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE), index * PAGE_SIZE)),
+    return new PageStream(
+      {
+        vm: {
+          space: SPACE,
+          baseDevices: () => null,
+          basePage: (page) => base?.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE) ?? null,
+          readPages: (numbers, into) =>
+            numbers.forEach((page, index) => into.set(memory.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE), index * PAGE_SIZE)),
+        },
+        clock,
+        compressor: deflateCompressor,
+        pageHash: testPageHash,
+        nextTask: () => Promise.resolve(),
+        bandwidthBytesPerSecond: Number.POSITIVE_INFINITY,
+        roundTripMs: () => null,
+        onSent: () => undefined,
+        ...changes,
       },
-      clock,
-      compressor: deflateCompressor,
-      pageHash: testPageHash,
-      nextTask: () => Promise.resolve(),
-      bandwidthBytesPerSecond: Number.POSITIVE_INFINITY,
-      roundTripMs: () => null,
-      onSent: () => undefined,
-      ...changes,
-    }, link);
+      link,
+    );
   }
 
   function fillRandomly(numbers: readonly number[], seed = 1): void {

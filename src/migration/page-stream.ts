@@ -168,7 +168,10 @@ export class PageStream {
   acknowledge(messages: number): void {
     const fresh = messages - this.messagesApplied;
     if (fresh < 0 || fresh > this.unacknowledged.length) {
-      throw new MigrationError('bad-message', `The target acknowledged ${messages} messages; ${this.messagesApplied + this.unacknowledged.length} were sent and ${this.messagesApplied} acknowledged before.`);
+      throw new MigrationError(
+        'bad-message',
+        `The target acknowledged ${messages} messages; ${this.messagesApplied + this.unacknowledged.length} were sent and ${this.messagesApplied} acknowledged before.`,
+      );
     }
     const applied = this.unacknowledged.splice(0, fresh);
     const bytes = applied.reduce((sum, message) => sum + message.bytes, 0);
@@ -282,8 +285,18 @@ export class PageStream {
     if (payload === null) {
       const half = Math.ceil(block.full.length / 2);
       this.pagesPerBlock = Math.max(LEAST_PAGES_PER_BLOCK, half);
-      this.build({ zeros: block.zeros, full: block.full.subarray(0, half), differences: block.differences.subarray(0, half), data: block.data.subarray(0, half * PAGE_SIZE) });
-      this.build({ zeros: new Uint32Array(0), full: block.full.subarray(half), differences: block.differences.subarray(half), data: block.data.subarray(half * PAGE_SIZE) });
+      this.build({
+        zeros: block.zeros,
+        full: block.full.subarray(0, half),
+        differences: block.differences.subarray(0, half),
+        data: block.data.subarray(0, half * PAGE_SIZE),
+      });
+      this.build({
+        zeros: new Uint32Array(0),
+        full: block.full.subarray(half),
+        differences: block.differences.subarray(half),
+        data: block.data.subarray(half * PAGE_SIZE),
+      });
       return;
     }
     if (block.full.length >= LEAST_PAGES_PER_BLOCK) {

@@ -53,10 +53,13 @@ const FAILURE = { outcome: 'failed', cause: 'link-failed', reason: 'It broke.' }
 const LINK_LOST: ReceiverEvent = { type: 'link-lost', at, failure: FAILURE };
 const CANCEL: ReceiverEvent = { type: 'cancel', at, reason: 'Enough.' };
 
-describe('The target\'s state machine', () => {
+describe("The target's state machine", () => {
   it('says that it is prepared once the VM is built and its port attached, in whatever order (MG10)', () => {
     const preparing = reach('preparing');
-    const events: ReceiverEvent[] = [{ type: 'prepared', at, fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE }, { type: 'lease-attached', at }];
+    const events: ReceiverEvent[] = [
+      { type: 'prepared', at, fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE },
+      { type: 'lease-attached', at },
+    ];
     for (const order of [events, events.toReversed()]) {
       const step = play(preparing, ...order);
       expect(step.state.name).toBe('receiving');
@@ -65,14 +68,15 @@ describe('The target\'s state machine', () => {
   });
 
   it('waits for the answer to its commit for as long as the way and the switchover have shown to take (MG37)', () => {
-    const committing = (probeMs: number, restoreMs: number): ReceiverState => play(
-      reach('receiving'),
-      { type: 'message', at, message: { type: 'can-commit' } },
-      { type: 'probed', at, roundTripMs: probeMs },
-      { type: 'message', at, message: { type: 'switchover', bulkMessages: 3, deviceBytes: 5, digest: DIGEST, stoppedAt: 990 } },
-      { type: 'gathered', at, digest: DIGEST },
-      { type: 'restored', at: at + restoreMs },
-    ).state;
+    const committing = (probeMs: number, restoreMs: number): ReceiverState =>
+      play(
+        reach('receiving'),
+        { type: 'message', at, message: { type: 'can-commit' } },
+        { type: 'probed', at, roundTripMs: probeMs },
+        { type: 'message', at, message: { type: 'switchover', bulkMessages: 3, deviceBytes: 5, digest: DIGEST, stoppedAt: 990 } },
+        { type: 'gathered', at, digest: DIGEST },
+        { type: 'restored', at: at + restoreMs },
+      ).state;
     expect(committing(100, 200)).toMatchObject({ name: 'committing', deadline: at + 200 + 1500 });
     expect(committing(1000, 200)).toMatchObject({ name: 'committing', deadline: at + 200 + 3000 });
     expect(committing(100, 4000)).toMatchObject({ name: 'committing', deadline: at + 4000 + 4000 });
@@ -94,7 +98,11 @@ describe('The target\'s state machine', () => {
     expect(started(scanning.effects)).toEqual(['restore', 'scan']);
     const ours: ReceiverEvent = { type: 'scanned', at, digest: DIGEST };
     const theirs: ReceiverEvent = { type: 'message', at, message: { type: 'scan', digest: DIGEST } };
-    for (const order of [[ours, theirs], [theirs, ours]]) expect(started(play(scanning.state, ...order).effects)).toEqual(['commit']);
+    for (const order of [
+      [ours, theirs],
+      [theirs, ours],
+    ])
+      expect(started(play(scanning.state, ...order).effects)).toEqual(['commit']);
     const other = play(scanning.state, ours, { type: 'message', at, message: { type: 'scan', digest: '1'.repeat(16) } });
     expect(other.state).toMatchObject({ name: 'ended', verdict: { cause: 'digest-mismatch' } });
   });
@@ -105,7 +113,7 @@ describe('The target\'s state machine', () => {
     expect(types(step.effects)).toEqual(['send', 'discard-vm', 'dispose-lease', 'finish']);
   });
 
-  it('runs only after the relay\'s committed (MG22)', () => {
+  it("runs only after the relay's committed (MG22)", () => {
     const committing = reach('committing');
     expect(play(committing, { type: 'runs', at }, { type: 'restored', at }, { type: 'alive', at }).effects).toEqual([]);
     expect(stepReceiver(committing, { type: 'committed', at, epoch: 2 as LeaseEpoch }).effects).toEqual([{ type: 'run', stoppedAt: 990 }]);
@@ -125,14 +133,22 @@ describe('The target\'s state machine', () => {
     const told = stepReceiver(reach('committing'), { type: 'deadline', at: at + 5000 });
     expect(told).toMatchObject({ state: { name: 'committing', deadline: at + 20_000 }, effects: [{ type: 'send', message: { type: 'unanswered' } }] });
     expect(stepReceiver(told.state, { type: 'committed', at: at + 6000, epoch: 2 as LeaseEpoch }).effects).toEqual([{ type: 'run', stoppedAt: 990 }]);
-    const refused = stepReceiver(told.state, { type: 'operation-failed', at: at + 6000, operation: 'commit', failure: { ...FAILURE, cause: 'commit-refused' } });
+    const refused = stepReceiver(told.state, {
+      type: 'operation-failed',
+      at: at + 6000,
+      operation: 'commit',
+      failure: { ...FAILURE, cause: 'commit-refused' },
+    });
     expect(refused.state).toMatchObject({ name: 'ended', verdict: { cause: 'commit-refused' } });
     expect(types(refused.effects)).toContain('discard-vm');
   });
 
   it('never runs a VM whose commit is in doubt (MG29)', () => {
     const told = stepReceiver(reach('committing'), { type: 'deadline', at: at + 5000 }).state;
-    for (const event of [{ type: 'deadline', at: at + 1e6 } as const, { type: 'operation-failed', at, operation: 'commit', failure: { ...FAILURE, cause: 'relay-lost' } } as const]) {
+    for (const event of [
+      { type: 'deadline', at: at + 1e6 } as const,
+      { type: 'operation-failed', at, operation: 'commit', failure: { ...FAILURE, cause: 'relay-lost' } } as const,
+    ]) {
       const step = stepReceiver(told, event);
       expect(step.state).toMatchObject({ name: 'ended', verdict: { cause: 'relay-lost' } });
       expect(types(step.effects)).toContain('discard-vm');
@@ -140,7 +156,7 @@ describe('The target\'s state machine', () => {
     }
   });
 
-  it('does not discard a VM that has come, whatever goes wrong with it, but on the relay\'s word (MG29)', () => {
+  it("does not discard a VM that has come, whatever goes wrong with it, but on the relay's word (MG29)", () => {
     for (const name of ['starting', 'proving'] as const) {
       for (const operation of ['run', 'await-alive'] as const) {
         const late = name === 'starting' && operation === 'run' ? at + 10_000 : at + 1e6;
@@ -158,7 +174,7 @@ describe('The target\'s state machine', () => {
     expect(started(stepReceiver(unheard.state, { type: 'deadline', at: at + 1000 }).effects)).toEqual(['tell-alive']);
   });
 
-  it('ends for want of the relay\'s word if its CPU never ran, as the world has seen nothing of it (MG29, I5)', () => {
+  it("ends for want of the relay's word if its CPU never ran, as the world has seen nothing of it (MG29, I5)", () => {
     const waiting = play(reach('starting'), { type: 'operation-failed', at, operation: 'run', failure: FAILURE });
     expect(types(waiting.effects)).toEqual(['log']);
     const ended = stepReceiver(waiting.state, { type: 'deadline', at: at + 15_000 });
@@ -210,10 +226,12 @@ describe('The target\'s state machine', () => {
       let committed = false;
       let neverRan = false;
       for (let count = 0; count < 300 && step.state.name !== 'ended'; count++) {
-        const event = random.chance(0.6) ? (ordinary.find((candidate) => {
-          const next = stepReceiver(step.state, candidate).state;
-          return next !== step.state && (next.name !== 'ended' || next.verdict.outcome === 'completed');
-        }) ?? randomReceiverEvent(random, at)) : randomReceiverEvent(random, at);
+        const event = random.chance(0.6)
+          ? (ordinary.find((candidate) => {
+              const next = stepReceiver(step.state, candidate).state;
+              return next !== step.state && (next.name !== 'ended' || next.verdict.outcome === 'completed');
+            }) ?? randomReceiverEvent(random, at))
+          : randomReceiverEvent(random, at);
         const before = step.state.name;
         step = stepReceiver(step.state, event);
         history.push(`${before} --${event.type}--> ${step.state.name}`);
@@ -223,7 +241,13 @@ describe('The target\'s state machine', () => {
           if (effect.type === 'finish') finishes++;
           if (effect.type === 'discard-vm') discarded = true;
           if (effect.type === 'run' && !committed) throw new Error(`Run without a commit:\n${history.join('\n')}`);
-          if (effect.type === 'discard-vm' && committed && event.type !== 'revoked' && event.type !== 'operation-failed' && !(neverRan && event.type === 'deadline')) {
+          if (
+            effect.type === 'discard-vm' &&
+            committed &&
+            event.type !== 'revoked' &&
+            event.type !== 'operation-failed' &&
+            !(neverRan && event.type === 'deadline')
+          ) {
             throw new Error(`Discarded after the commit without the relay's word:\n${history.join('\n')}`);
           }
         }

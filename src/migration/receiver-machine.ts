@@ -5,14 +5,30 @@
  */
 import { assertNever } from '../shared/assert-never.ts';
 import {
-  ALIVE_LIMIT_MS, COMMIT_ANSWER_LIMIT_MS, FIRST_MESSAGE_LIMIT_MS, NEVER_RAN_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS,
-  RECONNECT_LIMIT_MS, RESTORE_LIMIT_MS, SCAN_LIMIT_MS,
+  ALIVE_LIMIT_MS,
+  COMMIT_ANSWER_LIMIT_MS,
+  FIRST_MESSAGE_LIMIT_MS,
+  NEVER_RAN_LIMIT_MS,
+  PATIENCE_FACTOR,
+  PREPARE_LIMIT_MS,
+  RECONNECT_LIMIT_MS,
+  RESTORE_LIMIT_MS,
+  SCAN_LIMIT_MS,
 } from './limits.ts';
 import type { TargetTook } from './downtime.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import type {
-  Interrupted, Preparing, Proving, ReceiverEffect, ReceiverEvent, ReceiverState, ReceiverStep, Receiving, Restoring, Starting,
+  Interrupted,
+  Preparing,
+  Proving,
+  ReceiverEffect,
+  ReceiverEvent,
+  ReceiverState,
+  ReceiverStep,
+  Receiving,
+  Restoring,
+  Starting,
 } from './receiver-states.ts';
 import type { MigrationCause } from './report.ts';
 import type { Failure } from './sender-states.ts';
@@ -110,7 +126,9 @@ function message(state: Live, event: EventOf<'message'>): ReceiverStep {
     case 'end':
       return fail(state, { outcome: heard.outcome, cause: heard.cause, reason: heard.reason }, false);
     case 'can-commit':
-      return state.name === 'receiving' ? { state: { ...state, asked: true }, effects: [{ type: 'start', operation: 'probe' }] } : fail(state, unexpected('can-commit', state));
+      return state.name === 'receiving'
+        ? { state: { ...state, asked: true }, effects: [{ type: 'start', operation: 'probe' }] }
+        : fail(state, unexpected('can-commit', state));
     case 'switchover':
       return state.name === 'receiving' ? switchingOver(state, event.at, heard) : fail(state, unexpected('switchover', state));
     case 'scan':
@@ -120,7 +138,10 @@ function message(state: Live, event: EventOf<'message'>): ReceiverStep {
       if (state.name !== 'interrupted' || state.link !== 'adopted' || heard.migrationId !== state.offer.migrationId) {
         return fail(state, unexpected('resume', state));
       }
-      return { state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null, asked: false, relayRoundTripMs: null }, effects: [{ type: 'send-resumed' }] };
+      return {
+        state: { name: 'receiving', offer: state.offer, canReconnect: state.canReconnect, deadline: null, asked: false, relayRoundTripMs: null },
+        effects: [{ type: 'send-resumed' }],
+      };
     default:
       return assertNever(heard);
   }
@@ -174,8 +195,14 @@ function progress(state: Live, event: Progress): ReceiverStep {
       if (event.type !== 'committed') return stay(state);
       return {
         state: {
-          name: 'starting', offer: state.offer, canReconnect: false, deadline: event.at + ALIVE_LIMIT_MS, epoch: event.epoch, failure: null,
-          committedAt: event.at, took: { ...state.took, commit: event.at - state.askedAt },
+          name: 'starting',
+          offer: state.offer,
+          canReconnect: false,
+          deadline: event.at + ALIVE_LIMIT_MS,
+          epoch: event.epoch,
+          failure: null,
+          committedAt: event.at,
+          took: { ...state.took, commit: event.at - state.askedAt },
         },
         effects: [{ type: 'run', stoppedAt: state.stoppedAt }],
       };
@@ -195,7 +222,10 @@ function progress(state: Live, event: Progress): ReceiverStep {
       return proving(state, event);
     case 'receiving':
       if (event.type !== 'probed' || !state.asked) return stay(state);
-      return { state: { ...state, asked: false, relayRoundTripMs: event.roundTripMs }, effects: [{ type: 'send', message: { type: 'ready', relayRoundTripMs: event.roundTripMs } }] };
+      return {
+        state: { ...state, asked: false, relayRoundTripMs: event.roundTripMs },
+        effects: [{ type: 'send', message: { type: 'ready', relayRoundTripMs: event.roundTripMs } }],
+      };
     case 'awaiting-offer':
     case 'interrupted':
       return stay(state);
@@ -207,9 +237,11 @@ function progress(state: Live, event: Progress): ReceiverStep {
 function preparing(state: Preparing, event: Progress): ReceiverStep {
   const { offer, canReconnect } = state;
   const next: Preparing =
-    event.type === 'prepared' ? { ...state, vm: { fingerprint: event.fingerprint, space: event.space } }
-    : event.type === 'lease-attached' ? { ...state, leaseAttached: true }
-    : state;
+    event.type === 'prepared'
+      ? { ...state, vm: { fingerprint: event.fingerprint, space: event.space } }
+      : event.type === 'lease-attached'
+        ? { ...state, leaseAttached: true }
+        : state;
   if (event.type === 'prepared') {
     const mismatch = explainMismatch(offer.fingerprint, event.fingerprint) ?? explainSpaces(offer.space, event.space);
     if (mismatch !== null) return fail(next, failed('fingerprint-mismatch', mismatch));
@@ -224,7 +256,20 @@ function preparing(state: Preparing, event: Progress): ReceiverStep {
 function switchingOver({ offer, canReconnect, relayRoundTripMs }: Receiving, at: number, switchover: Restoring['switchover']): ReceiverStep {
   const limit = RESTORE_LIMIT_MS + (offer.verify ? SCAN_LIMIT_MS : 0);
   return {
-    state: { name: 'restoring', offer, canReconnect, deadline: at + limit, step: 'gathering', switchover, relayRoundTripMs, beganAt: at, gatheredAt: null, restoredAt: null, sourceScan: null, targetScan: null },
+    state: {
+      name: 'restoring',
+      offer,
+      canReconnect,
+      deadline: at + limit,
+      step: 'gathering',
+      switchover,
+      relayRoundTripMs,
+      beganAt: at,
+      gatheredAt: null,
+      restoredAt: null,
+      sourceScan: null,
+      targetScan: null,
+    },
     effects: [{ type: 'gather', bulkMessages: switchover.bulkMessages, deviceBytes: switchover.deviceBytes }],
   };
 }
@@ -256,7 +301,16 @@ function commit({ offer, switchover, relayRoundTripMs, beganAt, gatheredAt, rest
   const took = { restore: (restoredAt ?? at) - (gatheredAt ?? at), verify: at - (restoredAt ?? at) };
   const patience = Math.max(COMMIT_ANSWER_LIMIT_MS, PATIENCE_FACTOR * (relayRoundTripMs ?? 0), at - beganAt);
   return {
-    state: { name: 'committing', offer, canReconnect: false, deadline: at + patience, stoppedAt: switchover.stoppedAt, toldUnanswered: false, askedAt: at, took },
+    state: {
+      name: 'committing',
+      offer,
+      canReconnect: false,
+      deadline: at + patience,
+      stoppedAt: switchover.stoppedAt,
+      toldUnanswered: false,
+      askedAt: at,
+      took,
+    },
     effects: [{ type: 'start', operation: 'commit' }],
   };
 }
@@ -276,7 +330,8 @@ function proving(state: Proving, event: Progress): ReceiverStep {
 function fail(state: Live, failure: Failure, tell = true): ReceiverStep {
   const { outcome, cause, reason } = failure;
   const effects: ReceiverEffect[] = [];
-  if (tell) effects.push({ type: 'send', message: state.name === 'awaiting-offer' ? { type: 'refused', cause, reason } : { type: 'end', outcome, cause, reason } });
+  if (tell)
+    effects.push({ type: 'send', message: state.name === 'awaiting-offer' ? { type: 'refused', cause, reason } : { type: 'end', outcome, cause, reason } });
   if (state.name !== 'awaiting-offer') effects.push({ type: 'discard-vm' }, { type: 'dispose-lease' });
   return { state: { name: 'ended', deadline: null, verdict: failure }, effects: [...effects, { type: 'finish', verdict: failure }] };
 }
@@ -338,9 +393,12 @@ function failureOfLimit(state: Exclude<Live, Starting | Proving>): Failure {
     case 'interrupted':
       return failed('link-failed', 'The connection to the source broke, and no other took its place in time.');
     case 'restoring':
-      return failed('restore-failed', state.step === 'gathering' ? 'The last pages did not arrive in time.' : 'The VM\'s devices could not be restored in time.');
+      return failed(
+        'restore-failed',
+        state.step === 'gathering' ? 'The last pages did not arrive in time.' : "The VM's devices could not be restored in time.",
+      );
     case 'committing':
-      return failed('relay-lost', 'The relay\'s answer whether the VM may run here did not come in time.');
+      return failed('relay-lost', "The relay's answer whether the VM may run here did not come in time.");
     case 'receiving':
       return failed('link-silent', CAUSE_SENTENCES['link-silent']);
     default:

@@ -86,8 +86,7 @@ export interface Ended extends Base<'ended'> {
   readonly verdict: { readonly outcome: 'completed'; readonly epoch: LeaseEpoch } | Failure;
 }
 
-export type ReceiverState =
-  | AwaitingOffer | Preparing | Receiving | Interrupted | Restoring | Committing | Starting | Proving | Ended;
+export type ReceiverState = AwaitingOffer | Preparing | Receiving | Interrupted | Restoring | Committing | Starting | Proving | Ended;
 
 /** What the runner is asked to do asynchronously; `operation-failed` if it cannot be done. */
 export type ReceiverOperation = 'prepare' | 'attach-lease' | 'probe' | 'gather' | 'restore' | 'scan' | 'commit' | 'run' | 'await-alive' | 'tell-alive';

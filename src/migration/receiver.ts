@@ -24,28 +24,28 @@ export type { ReceivedOffer, ReceiverDeps, ReceiverEnd, ReceiverHandle } from '.
 
 /** The cause of an operation's failure, when what was thrown names none. */
 const CAUSES: Readonly<Record<ReceiverOperation, MigrationCause>> = {
-  'prepare': 'prepare-failed',
+  prepare: 'prepare-failed',
   'attach-lease': 'relay-lost',
-  'probe': 'relay-lost',
-  'gather': 'bad-message',
-  'restore': 'restore-failed',
-  'scan': 'internal',
-  'commit': 'relay-lost',
-  'run': 'restore-failed',
+  probe: 'relay-lost',
+  gather: 'bad-message',
+  restore: 'restore-failed',
+  scan: 'internal',
+  commit: 'relay-lost',
+  run: 'restore-failed',
   'await-alive': 'target-silent',
   'tell-alive': 'relay-lost',
 };
 
 const PHASES: Readonly<Record<ReceiverState['name'], MigrationPhase>> = {
   'awaiting-offer': 'offer',
-  'preparing': 'prepare',
-  'receiving': 'rounds',
-  'interrupted': 'rounds',
-  'restoring': 'switchover',
-  'committing': 'commit',
-  'starting': 'commit',
-  'proving': 'commit',
-  'ended': 'done',
+  preparing: 'prepare',
+  receiving: 'rounds',
+  interrupted: 'rounds',
+  restoring: 'switchover',
+  committing: 'commit',
+  starting: 'commit',
+  proving: 'commit',
+  ended: 'done',
 };
 
 /** Begins to receive a VM over a link that its source has opened. */
@@ -251,8 +251,7 @@ class Receiver {
       events: {
         onControl: (message) => this.heard(message),
         onBulk: (type, payload, acknowledge) => this.apply(type, payload, acknowledge),
-        onLost: ({ cause, message }) =>
-          this.dispatch({ type: 'link-lost', at: this.now(), failure: { outcome: 'failed', cause, reason: message } }),
+        onLost: ({ cause, message }) => this.dispatch({ type: 'link-lost', at: this.now(), failure: { outcome: 'failed', cause, reason: message } }),
         onBad: (error) => this.failed(error),
       },
     });

@@ -3,16 +3,29 @@
  * the VM is its own (rules MG24-MG33). Pure, like sender-machine.ts.
  */
 import { assertNever } from '../shared/assert-never.ts';
-import {
-  CONFIRM_LIMIT_MS, MAX_RECONNECTS, RECONNECT_LIMIT_MS, WITHDRAW_LIMIT_MS,
-} from './limits.ts';
+import { CONFIRM_LIMIT_MS, MAX_RECONNECTS, RECONNECT_LIMIT_MS, WITHDRAW_LIMIT_MS } from './limits.ts';
 import { downtimeOf, totalOf } from './downtime.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
 import type { LeaseOutcome } from './ports.ts';
 import type { MigrationCause } from './report.ts';
 import type {
-  Aborting, Committing, Confirming, Copying, Failure, HandingOver, Holding, Reconnecting, SenderEffect, SenderEvent,
-  SenderState, SenderStep, Stopping, TargetRuns, Trip, Verdict, Withdrawing,
+  Aborting,
+  Committing,
+  Confirming,
+  Copying,
+  Failure,
+  HandingOver,
+  Holding,
+  Reconnecting,
+  SenderEffect,
+  SenderEvent,
+  SenderState,
+  SenderStep,
+  Stopping,
+  TargetRuns,
+  Trip,
+  Verdict,
+  Withdrawing,
 } from './sender-states.ts';
 
 type Live = Exclude<SenderState, { name: 'ended' }>;
@@ -39,7 +52,13 @@ export function fail(state: Live, at: number, failure: Failure, tell: boolean): 
     case 'holding':
       return withdraw({ ...state, vm: 'running', lease: 'releasing' }, at, failure, [start('release'), ...STOP_TRACKING, ...told], null);
     case 'stopping':
-      return withdraw({ ...state, vm: 'resuming', lease: 'releasing' }, at, failure, [start('resume'), start('release'), ...STOP_TRACKING, ...told], state.askedAt);
+      return withdraw(
+        { ...state, vm: 'resuming', lease: 'releasing' },
+        at,
+        failure,
+        [start('resume'), start('release'), ...STOP_TRACKING, ...told],
+        state.askedAt,
+      );
     case 'handing-over':
       return askForVm(state, failure, null, [...STOP_TRACKING, ...told]);
     case 'committing':
@@ -113,19 +132,32 @@ export function limitPassed(state: Live, at: number): SenderStep {
       return fail(state, at, failed('prepare-failed', 'The target did not get ready in time. Its console says what it waits for.'), true);
     case 'copying':
       // Only the wait for the target's word has a limit.
-      return fail(state, at, failed('relay-lost', 'The target could not reach the relay, and so could not have taken the VM over. It was not stopped for it.'), true);
+      return fail(
+        state,
+        at,
+        failed('relay-lost', 'The target could not reach the relay, and so could not have taken the VM over. It was not stopped for it.'),
+        true,
+      );
     case 'reconnecting':
       return fail(state, at, failed('link-failed', 'The connection between the two hosts broke, and no other could be opened in time.'), false);
     case 'holding':
       return fail(state, at, failed('hold-failed', CAUSE_SENTENCES['hold-failed']), true);
     case 'stopping':
-      return fail(state, at, state.stoppedAt === null
-        ? failed('internal', 'The VM\'s processor did not stop in time.')
-        : failed('disk-drain-failed', CAUSE_SENTENCES['disk-drain-failed']), true);
+      return fail(
+        state,
+        at,
+        state.stoppedAt === null
+          ? failed('internal', "The VM's processor did not stop in time.")
+          : failed('disk-drain-failed', CAUSE_SENTENCES['disk-drain-failed']),
+        true,
+      );
     case 'handing-over':
-      return fail(state, at, state.relayDrained
-        ? failed('link-failed', 'The last pages could not be sent in time.')
-        : failed('relay-lost', CAUSE_SENTENCES['relay-lost']), true);
+      return fail(
+        state,
+        at,
+        state.relayDrained ? failed('link-failed', 'The last pages could not be sent in time.') : failed('relay-lost', CAUSE_SENTENCES['relay-lost']),
+        true,
+      );
     case 'committing':
       return askForVm(state, state.failure ?? failed('target-silent', 'The target did not take the VM over in time.'), state.targetRuns, []);
     case 'aborting':
@@ -134,7 +166,10 @@ export function limitPassed(state: Live, at: number): SenderStep {
       return complete(state, null);
     case 'withdrawing':
       return end(state, state.failure, [
-        { type: 'log', sentence: state.vm === 'resuming' ? 'The VM has not started again yet.' : 'The relay has not ended its hold yet; it does so by itself.' },
+        {
+          type: 'log',
+          sentence: state.vm === 'resuming' ? 'The VM has not started again yet.' : 'The relay has not ended its hold yet; it does so by itself.',
+        },
       ]);
     default:
       return assertNever(state);
@@ -231,11 +266,17 @@ export function commitUnanswered(): Failure {
 }
 
 export function notConverging(trip: Trip): Failure {
-  return failed('not-converging', `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed, and ${Math.round(trip.distanceMs)} ms for the distance.`);
+  return failed(
+    'not-converging',
+    `${CAUSE_SENTENCES['not-converging']} After ${trip.rounds.length} rounds a pause of ${Math.round(trip.expectedPauseMs)} ms was still to be expected; ${trip.plan.maxPauseMs} ms are allowed, and ${Math.round(trip.distanceMs)} ms for the distance.`,
+  );
 }
 
 export function neverReadyInTime(trip: Trip): Failure {
-  return failed('not-converging', `Each time that the target had proved its way to the relay, the next round took too long to rely on it. This was given up after ${trip.rounds.length} rounds; the VM was not stopped for it.`);
+  return failed(
+    'not-converging',
+    `Each time that the target had proved its way to the relay, the next round took too long to rely on it. This was given up after ${trip.rounds.length} rounds; the VM was not stopped for it.`,
+  );
 }
 
 export function unexpected(type: string, state: Live): Failure {
@@ -250,7 +291,14 @@ function withdraw(
   pausedSince: number | null,
 ): SenderStep {
   const withdrawing: Withdrawing = {
-    name: 'withdrawing', trip: state.trip, deadline: at + WITHDRAW_LIMIT_MS, failure, pausedSince, vm: state.vm, lease: state.lease, resumedAt: null,
+    name: 'withdrawing',
+    trip: state.trip,
+    deadline: at + WITHDRAW_LIMIT_MS,
+    failure,
+    pausedSince,
+    vm: state.vm,
+    lease: state.lease,
+    resumedAt: null,
   };
   return withdrawing.vm === 'running' && withdrawing.lease === 'free' ? end(withdrawing, failure, effects) : { state: withdrawing, effects };
 }

@@ -14,7 +14,15 @@ const TO_TARGET = { owner: 'target', epoch: 2 as LeaseEpoch } as const;
 const TO_NOBODY = { owner: 'nobody', reason: 'The relay knows no such VM.' } as const;
 
 const READY: SenderEvent = { type: 'message', at, message: { type: 'ready', relayRoundTripMs: 1 } };
-const DIRTY_TAKEN: Extract<SenderEvent, { type: 'dirty-taken' }> = { type: 'dirty-taken', at, dirtied: 1, totals: { pages: 9, bytes: 900 }, bytesLeft: 0, bytesPerSecond: 1e6, roundTripMs: 1 };
+const DIRTY_TAKEN: Extract<SenderEvent, { type: 'dirty-taken' }> = {
+  type: 'dirty-taken',
+  at,
+  dirtied: 1,
+  totals: { pages: 9, bytes: 900 },
+  bytesLeft: 0,
+  bytesPerSecond: 1e6,
+  roundTripMs: 1,
+};
 const PATH: readonly SenderEvent[] = [
   { type: 'message', at, message: { type: 'accepted', version: 1 } },
   { type: 'message', at, message: { type: 'prepared', fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE } },
@@ -58,8 +66,8 @@ const types = (effects: readonly SenderEffect[]): string[] => effects.map((effec
 const CANCEL: SenderEvent = { type: 'cancel', at, reason: 'Enough.' };
 const LINK_LOST: SenderEvent = { type: 'link-lost', at, failure: { outcome: 'failed', cause: 'link-failed', reason: 'It broke.' } };
 
-describe('The source\'s state machine', () => {
-  it('asks for its VM when the target says that its commit is not answered, and goes by the relay\'s word (MG37)', () => {
+describe("The source's state machine", () => {
+  it("asks for its VM when the target says that its commit is not answered, and goes by the relay's word (MG37)", () => {
     const unanswered: SenderEvent = { type: 'message', at, message: { type: 'unanswered' } };
     const asked = stepSender(reach('committing'), unanswered);
     expect(asked.state.name).toBe('aborting');
@@ -67,7 +75,12 @@ describe('The source\'s state machine', () => {
     expect(stepSender(asked.state, unanswered).effects).toEqual([]);
     const ours = stepSender(asked.state, { type: 'abort-answered', at, outcome: TO_SOURCE });
     expect(ours.state).toMatchObject({ name: 'withdrawing', failure: { cause: 'relay-lost' } });
-    const theirs = play(asked.state, { type: 'abort-answered', at, outcome: TO_TARGET }, { type: 'target-runs', at, runs: { at, took: null } }, { type: 'lease', at, outcome: TO_TARGET });
+    const theirs = play(
+      asked.state,
+      { type: 'abort-answered', at, outcome: TO_TARGET },
+      { type: 'target-runs', at, runs: { at, took: null } },
+      { type: 'lease', at, outcome: TO_TARGET },
+    );
     expect(theirs.state).toMatchObject({ name: 'ended', verdict: { outcome: 'completed' } });
   });
 
@@ -124,7 +137,10 @@ describe('The source\'s state machine', () => {
       asked += 1;
     }
     expect(asked).toBe(300);
-    expect(state).toMatchObject({ name: 'ended', verdict: { outcome: 'failed', cause: 'not-converging', reason: expect.stringContaining('300 rounds') as string } });
+    expect(state).toMatchObject({
+      name: 'ended',
+      verdict: { outcome: 'failed', cause: 'not-converging', reason: expect.stringContaining('300 rounds') as string },
+    });
   });
 
   it('stops the CPU only after the relay holds, and sends on meanwhile (MG16)', () => {
@@ -154,10 +170,19 @@ describe('The source\'s state machine', () => {
   });
 
   it('has more patience with a target that was silent for longer before, within bounds (MG37)', () => {
-    for (const [quietMs, patienceMs] of [[1000, 2000], [3000, 4500], [30_000, 10_000]] as const) {
+    for (const [quietMs, patienceMs] of [
+      [1000, 2000],
+      [3000, 4500],
+      [30_000, 10_000],
+    ] as const) {
       const { state } = play(reach('holding'), { type: 'heard', at }, { type: 'heard', at: at + quietMs }, { type: 'heard', at: at + quietMs + 500 });
       const since = at + quietMs + 500;
-      const standing = play({ ...state, askedAt: since, assumedRelayMs: 0 } as SenderState, { type: 'held', at: since }, { type: 'stopped', at: since }, { type: 'disk-drained', at: since }).state;
+      const standing = play(
+        { ...state, askedAt: since, assumedRelayMs: 0 } as SenderState,
+        { type: 'held', at: since },
+        { type: 'stopped', at: since },
+        { type: 'disk-drained', at: since },
+      ).state;
       expect(standing).toMatchObject({ name: 'handing-over', deadline: since + patienceMs });
     }
   });
@@ -176,7 +201,7 @@ describe('The source\'s state machine', () => {
     expect(types(stepSender(sent.state, { type: 'drained', at }).effects)).toEqual(['send-switchover', 'stop-dirty-log', 'throttle']);
   });
 
-  it('discards its copy on the relay\'s word and on nothing else (MG23)', () => {
+  it("discards its copy on the relay's word and on nothing else (MG23)", () => {
     const committing = reach('committing');
     const runs = stepSender(committing, { type: 'target-runs', at: at + 30, runs: { at: at + 25, took: TOOK } });
     expect(runs.effects).toEqual([]);
@@ -185,13 +210,15 @@ describe('The source\'s state machine', () => {
     expect(told.effects.at(-1)).toMatchObject({ pauseMs: 25, downtime: { ...TOOK, transfer: 17 }, verdict: { outcome: 'completed' } });
   });
 
-  it('waits a moment for the target\'s own figure of the pause, then takes the relay\'s (MG23)', () => {
+  it("waits a moment for the target's own figure of the pause, then takes the relay's (MG23)", () => {
     const told = stepSender(reach('committing'), { type: 'lease', at: at + 40, outcome: TO_TARGET });
     expect(told.state.name).toBe('confirming');
     expect(stepSender(told.state, { type: 'target-runs', at: at + 50, runs: { at: at + 25, took: null } }).effects).toEqual([
       { type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 25, downtime: null },
     ]);
-    expect(stepSender(told.state, { type: 'deadline', at: at + 9999 }).effects).toEqual([{ type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 40, downtime: null }]);
+    expect(stepSender(told.state, { type: 'deadline', at: at + 9999 }).effects).toEqual([
+      { type: 'finish', verdict: { outcome: 'completed' }, pauseMs: 40, downtime: null },
+    ]);
   });
 
   it('ends alone and at once up to the moment it tells drained (MG24, MG33)', () => {
@@ -213,7 +240,11 @@ describe('The source\'s state machine', () => {
         const asked = stepSender(reach(name), event);
         expect(asked.state.name).toBe('aborting');
         expect(started(asked.effects)).toEqual(['abort']);
-        expect(started(play(asked.state, CANCEL, LINK_LOST, { type: 'deadline', at: at + 1e6 }, { type: 'resumed', at }).effects).filter((operation) => operation !== 'abort')).toEqual([]);
+        expect(
+          started(play(asked.state, CANCEL, LINK_LOST, { type: 'deadline', at: at + 1e6 }, { type: 'resumed', at }).effects).filter(
+            (operation) => operation !== 'abort',
+          ),
+        ).toEqual([]);
         const back = stepSender(asked.state, { type: 'abort-answered', at, outcome: TO_SOURCE });
         expect(back.state.name).toBe('withdrawing');
         expect(started(back.effects)).toEqual(['resume']);
@@ -233,13 +264,16 @@ describe('The source\'s state machine', () => {
     expect(givenBack.state).toMatchObject({ name: 'withdrawing', failure: { outcome: 'cancelled' } });
   });
 
-  it('does not say that it has moved what is nobody\'s any more, unless the target has run it (MG26)', () => {
+  it("does not say that it has moved what is nobody's any more, unless the target has run it (MG26)", () => {
     const runs: SenderEvent = { type: 'target-runs', at, runs: { at, took: null } };
     const asked = stepSender(reach('committing'), CANCEL).state;
     for (const state of [reach('committing'), asked]) {
       for (const type of ['lease', 'abort-answered'] as const) {
         const gone = stepSender(state, { type, at, outcome: TO_NOBODY });
-        expect(gone.state).toMatchObject({ name: 'ended', verdict: { outcome: 'failed', cause: 'vm-ended', reason: expect.stringContaining('knows no such VM') as string } });
+        expect(gone.state).toMatchObject({
+          name: 'ended',
+          verdict: { outcome: 'failed', cause: 'vm-ended', reason: expect.stringContaining('knows no such VM') as string },
+        });
         expect(types(gone.effects)).toEqual(['discard-vm', 'finish']);
         expect(play(state, runs, { type, at, outcome: TO_NOBODY }).state).toMatchObject({ name: 'ended', verdict: { outcome: 'completed' } });
       }
@@ -248,7 +282,12 @@ describe('The source\'s state machine', () => {
 
   it('asks the relay again if it could not be asked (MG27)', () => {
     const asked = stepSender(reach('committing'), CANCEL);
-    const failed = stepSender(asked.state, { type: 'operation-failed', at, operation: 'abort', failure: { outcome: 'failed', cause: 'relay-lost', reason: 'Gone.' } });
+    const failed = stepSender(asked.state, {
+      type: 'operation-failed',
+      at,
+      operation: 'abort',
+      failure: { outcome: 'failed', cause: 'relay-lost', reason: 'Gone.' },
+    });
     expect(failed.state).toMatchObject({ name: 'aborting', deadline: at + 1000 });
     expect(started(stepSender(failed.state, { type: 'deadline', at: at + 1000 }).effects)).toEqual(['abort']);
   });
@@ -257,7 +296,12 @@ describe('The source\'s state machine', () => {
     const lost = stepSender(reach('stopping'), LINK_LOST);
     expect(lost.state.name).toBe('reconnecting');
     expect(started(lost.effects)).toEqual(['replace-link', 'resume', 'release']);
-    const replaced = play(lost.state, { type: 'link-replaced', at }, { type: 'message', at, message: { type: 'resumed', messages: 4 } }, { type: 'released', at });
+    const replaced = play(
+      lost.state,
+      { type: 'link-replaced', at },
+      { type: 'message', at, message: { type: 'resumed', messages: 4 } },
+      { type: 'released', at },
+    );
     expect(replaced.state.name).toBe('reconnecting');
     const resumed = stepSender(replaced.state, { type: 'resumed', at });
     expect(resumed.state.name).toBe('copying');
@@ -267,13 +311,22 @@ describe('The source\'s state machine', () => {
   it('refuses a message that makes no sense in its state, by name (MG9)', () => {
     for (const name of ['offering', 'copying', 'holding'] as const) {
       const step = stepSender(reach(name), { type: 'message', at, message: { type: 'resumed', messages: 1 } });
-      expect(step.effects).toContainEqual(expect.objectContaining({ type: 'send', message: expect.objectContaining({ type: 'end', cause: 'bad-message' }) as unknown }));
+      expect(step.effects).toContainEqual(
+        expect.objectContaining({ type: 'send', message: expect.objectContaining({ type: 'end', cause: 'bad-message' }) as unknown }),
+      );
     }
   });
 
   it('refuses a target whose machine differs, and says in what (MG11)', () => {
-    const step = stepSender(reach('preparing'), { type: 'message', at, message: { type: 'prepared', fingerprint: { ...MODEL_FINGERPRINT, v86Version: '0.5.461' }, space: MODEL_SPACE } });
-    expect(step.state).toMatchObject({ name: 'ended', verdict: { cause: 'fingerprint-mismatch', reason: expect.stringContaining('v86 0.5.461, this VM needs 0.5.462') as unknown } });
+    const step = stepSender(reach('preparing'), {
+      type: 'message',
+      at,
+      message: { type: 'prepared', fingerprint: { ...MODEL_FINGERPRINT, v86Version: '0.5.461' }, space: MODEL_SPACE },
+    });
+    expect(step.state).toMatchObject({
+      name: 'ended',
+      verdict: { cause: 'fingerprint-mismatch', reason: expect.stringContaining('v86 0.5.461, this VM needs 0.5.462') as unknown },
+    });
   });
 
   it('has a time limit in every state that waits (MG30)', () => {
@@ -295,7 +348,10 @@ describe('The source\'s state machine', () => {
       let relayGaveBack = false;
       for (let count = 0; count < 400 && step.state.name !== 'ended'; count++) {
         // Mostly what leads on, so that every state is reached.
-        const event = random.chance(0.6) ? (PATH.find((candidate) => stepSender(step.state, candidate).state !== step.state && candidate.type !== 'message') ?? randomSenderEvent(random, at + count)) : randomSenderEvent(random, at + count);
+        const event = random.chance(0.6)
+          ? (PATH.find((candidate) => stepSender(step.state, candidate).state !== step.state && candidate.type !== 'message') ??
+            randomSenderEvent(random, at + count))
+          : randomSenderEvent(random, at + count);
         if ((event.type === 'lease' || event.type === 'abort-answered') && event.outcome.owner === 'source') relayGaveBack = true;
         const before = step.state.name;
         step = stepSender(step.state, event);
@@ -305,7 +361,8 @@ describe('The source\'s state machine', () => {
           if (effect.type === 'stop-dirty-log') counts['stop-dirty-log']++;
           if (effect.type === 'discard-vm') counts.discard++;
           if (effect.type === 'start' && effect.operation === 'tell-drained') drainedTold = true;
-          if (effect.type === 'start' && effect.operation === 'resume' && drainedTold && !relayGaveBack) throw new Error(`Resumed against the relay:\n${history.join('\n')}`);
+          if (effect.type === 'start' && effect.operation === 'resume' && drainedTold && !relayGaveBack)
+            throw new Error(`Resumed against the relay:\n${history.join('\n')}`);
           if (effect.type === 'start' && effect.operation === 'start-dirty-log') counts['start-dirty-log']++;
         }
       }

@@ -6,17 +6,55 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { allowedPauseMs, decide, describeDecision, FIRST_MEMORY, MAX_ROUNDS } from './convergence.ts';
 import {
-  COMMIT_LIMIT_MS, HOLD_LIMIT_MS, OFFER_LIMIT_MS, PATIENCE_FACTOR, PREPARE_LIMIT_MS, QUIET_FACTOR, READY_FRESH_MS,
-  READY_FRESH_PAUSES, READY_LIMIT_MS, READY_SOON_MS, SCAN_LIMIT_MS, SILENT_SWITCHOVER_MS, STOP_LIMIT_MS,
+  COMMIT_LIMIT_MS,
+  HOLD_LIMIT_MS,
+  OFFER_LIMIT_MS,
+  PATIENCE_FACTOR,
+  PREPARE_LIMIT_MS,
+  QUIET_FACTOR,
+  READY_FRESH_MS,
+  READY_FRESH_PAUSES,
+  READY_LIMIT_MS,
+  READY_SOON_MS,
+  SCAN_LIMIT_MS,
+  SILENT_SWITCHOVER_MS,
+  STOP_LIMIT_MS,
 } from './limits.ts';
 import type { SourceTimes } from './downtime.ts';
 import { explainMismatch, explainSpaces } from './negotiation.ts';
 import {
-  cancelled, commitUnanswered, complete, end, fail, limitPassed, linkLost, neverReadyInTime, notConverging, operationFailed, relaySays, STOP_TRACKING, unexpected,
+  cancelled,
+  commitUnanswered,
+  complete,
+  end,
+  fail,
+  limitPassed,
+  linkLost,
+  neverReadyInTime,
+  notConverging,
+  operationFailed,
+  relaySays,
+  STOP_TRACKING,
+  unexpected,
 } from './sender-failure.ts';
 import type {
-  Aborting, Committing, Confirming, Copying, HandingOver, Holding, Offering, Preparing, Reconnecting, SenderEffect, SenderEvent,
-  SenderPlan, SenderState, SenderStep, Stopping, Trip, Withdrawing,
+  Aborting,
+  Committing,
+  Confirming,
+  Copying,
+  HandingOver,
+  Holding,
+  Offering,
+  Preparing,
+  Reconnecting,
+  SenderEffect,
+  SenderEvent,
+  SenderPlan,
+  SenderState,
+  SenderStep,
+  Stopping,
+  Trip,
+  Withdrawing,
 } from './sender-states.ts';
 
 type EventOf<T extends SenderEvent['type']> = Extract<SenderEvent, { type: T }>;
@@ -24,8 +62,17 @@ type EventOf<T extends SenderEvent['type']> = Extract<SenderEvent, { type: T }>;
 /** The first state, and the offer. */
 export function beginSending(plan: SenderPlan, at: number): SenderStep {
   const trip: Trip = {
-    plan, startedAt: at, rounds: [], convergence: FIRST_MEMORY, expectedPauseMs: 0, distanceMs: 0, targetRelayMs: null, heardAt: null, longestQuietMs: 0,
-    counted: { pages: 0, bytes: 0 }, reconnects: 0,
+    plan,
+    startedAt: at,
+    rounds: [],
+    convergence: FIRST_MEMORY,
+    expectedPauseMs: 0,
+    distanceMs: 0,
+    targetRelayMs: null,
+    heardAt: null,
+    longestQuietMs: 0,
+    counted: { pages: 0, bytes: 0 },
+    reconnects: 0,
   };
   return { state: { name: 'offering', trip, deadline: at + OFFER_LIMIT_MS }, effects: [{ type: 'send', message: plan.offer }] };
 }
@@ -212,7 +259,10 @@ function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Tri
           effects: [{ type: 'send', message: { type: 'can-commit' } }, start('send-round')],
         };
       }
-      return { state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS, askedAt: event.at, assumedRelayMs: event.roundTripMs }, effects: [start('hold'), start('send-round')] };
+      return {
+        state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS, askedAt: event.at, assumedRelayMs: event.roundTripMs },
+        effects: [start('hold'), start('send-round')],
+      };
     case 'give-up':
       return fail(onward, event.at, notConverging(trip), true);
     default:
@@ -318,9 +368,7 @@ function distance(linkMs: number, sourceRelayMs: number, targetRelayMs: number):
 
 function withdrawing(state: Withdrawing, event: Progress): SenderStep {
   const next: Withdrawing =
-    event.type === 'resumed' ? { ...state, vm: 'running', resumedAt: event.at }
-    : event.type === 'released' ? { ...state, lease: 'free' }
-    : state;
+    event.type === 'resumed' ? { ...state, vm: 'running', resumedAt: event.at } : event.type === 'released' ? { ...state, lease: 'free' } : state;
   return next.vm === 'running' && next.lease === 'free' ? end(next, next.failure) : stay(next);
 }
 

@@ -20,9 +20,7 @@ import type { LeaseOutcome, PageSpace } from './ports.ts';
 import type { MigrationCause, RoundFigures } from './report.ts';
 
 /** How a migration ended, or is to end. */
-export type Verdict =
-  | { readonly outcome: 'completed' }
-  | Failure;
+export type Verdict = { readonly outcome: 'completed' } | Failure;
 export interface Failure {
   readonly outcome: 'cancelled' | 'failed';
   readonly cause: MigrationCause;
@@ -155,13 +153,23 @@ interface Ended extends Base<'ended'> {
 }
 
 export type SenderState =
-  | Offering | Preparing | Copying | Reconnecting | Holding | Stopping | HandingOver | Committing | Aborting | Confirming
-  | Withdrawing | Ended;
+  Offering | Preparing | Copying | Reconnecting | Holding | Stopping | HandingOver | Committing | Aborting | Confirming | Withdrawing | Ended;
 
 /** What the runner is asked to do asynchronously; the answer is the event of the same name, or `operation-failed`. */
 export type SenderOperation =
-  | 'start-dirty-log' | 'send-round' | 'take-dirty' | 'rest' | 'hold' | 'stop' | 'drain-disk' | 'send-last' | 'tell-drained' | 'release'
-  | 'abort' | 'resume' | 'replace-link';
+  | 'start-dirty-log'
+  | 'send-round'
+  | 'take-dirty'
+  | 'rest'
+  | 'hold'
+  | 'stop'
+  | 'drain-disk'
+  | 'send-last'
+  | 'tell-drained'
+  | 'release'
+  | 'abort'
+  | 'resume'
+  | 'replace-link';
 
 export type SenderEvent = { readonly at: number } & (
   | { readonly type: 'message'; readonly message: ToSourceOf<'accepted' | 'refused' | 'prepared' | 'ready' | 'resumed' | 'unanswered' | 'end'> }

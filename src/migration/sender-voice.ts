@@ -7,18 +7,18 @@ import type { CancelAnswer, SenderDeps } from './sender-api.ts';
 import type { SenderEffect, SenderState } from './sender-states.ts';
 
 const PHASES: Readonly<Record<SenderState['name'], MigrationPhase>> = {
-  'offering': 'offer',
-  'preparing': 'prepare',
-  'copying': 'rounds',
-  'reconnecting': 'rounds',
-  'holding': 'hold',
-  'stopping': 'switchover',
+  offering: 'offer',
+  preparing: 'prepare',
+  copying: 'rounds',
+  reconnecting: 'rounds',
+  holding: 'hold',
+  stopping: 'switchover',
   'handing-over': 'switchover',
-  'committing': 'commit',
-  'aborting': 'commit',
-  'confirming': 'commit',
-  'withdrawing': 'switchover',
-  'ended': 'done',
+  committing: 'commit',
+  aborting: 'commit',
+  confirming: 'commit',
+  withdrawing: 'switchover',
+  ended: 'done',
 };
 
 export class SenderVoice {
@@ -127,9 +127,9 @@ function whatIsWaitedFor(state: SenderState): string | null {
     case 'reconnecting':
       return 'Another connection to the target is being opened.';
     case 'holding':
-      return 'The relay has not confirmed that it holds the VM\'s network frames.';
+      return "The relay has not confirmed that it holds the VM's network frames.";
     case 'stopping':
-      return state.stoppedAt === null ? 'The VM\'s processor is being stopped.' : 'The VM\'s disk reads are being completed.';
+      return state.stoppedAt === null ? "The VM's processor is being stopped." : "The VM's disk reads are being completed.";
     case 'handing-over':
       return state.relayDrained ? 'The last pages are on their way to the target.' : 'The relay has not confirmed the switchover yet.';
     case 'committing':

@@ -5,7 +5,17 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { ClockOffset } from './clock-offset.ts';
-import { BULK_STALL_MS, DEFAULT_FIXED_PAUSE_MS, DEFAULT_MAX_PAUSE_MS, HEARTBEAT_MS, MAX_EXTRA_BYTES, READY_REST_MS, SILENT_HEARTBEATS, SILENT_HEARTBEATS_PREPARING, WITHDRAW_LIMIT_MS } from './limits.ts';
+import {
+  BULK_STALL_MS,
+  DEFAULT_FIXED_PAUSE_MS,
+  DEFAULT_MAX_PAUSE_MS,
+  HEARTBEAT_MS,
+  MAX_EXTRA_BYTES,
+  READY_REST_MS,
+  SILENT_HEARTBEATS,
+  SILENT_HEARTBEATS_PREPARING,
+  WITHDRAW_LIMIT_MS,
+} from './limits.ts';
 import { LinkSession } from './link-session.ts';
 import { MachineLoop } from './machine-loop.ts';
 import { parseToSource, type ToSource, type ToTarget } from './messages.ts';
@@ -21,7 +31,7 @@ import type { SenderEffect, SenderEvent, SenderOperation, SenderPlan, SenderStat
 import { settlable, within, type Settlable } from './settlable.ts';
 import { SourceWork } from './source-work.ts';
 
-export type {  SenderDeps, SenderHandle,  SenderOptions } from './sender-api.ts';
+export type { SenderDeps, SenderHandle, SenderOptions } from './sender-api.ts';
 
 /** Pings in a row at the start, while the link is idle: the quickest one tells the clocks' offset best. */
 const FIRST_PINGS = 8;
@@ -31,15 +41,15 @@ const CAUSES: Readonly<Record<SenderOperation, MigrationCause>> = {
   'start-dirty-log': 'internal',
   'send-round': 'internal',
   'take-dirty': 'internal',
-  'rest': 'internal',
-  'hold': 'hold-failed',
-  'stop': 'internal',
+  rest: 'internal',
+  hold: 'hold-failed',
+  stop: 'internal',
   'drain-disk': 'disk-drain-failed',
   'send-last': 'internal',
   'tell-drained': 'relay-lost',
-  'release': 'relay-lost',
-  'abort': 'relay-lost',
-  'resume': 'internal',
+  release: 'relay-lost',
+  abort: 'relay-lost',
+  resume: 'internal',
   'replace-link': 'link-failed',
 };
 
@@ -96,16 +106,19 @@ class Sender {
     this.report = settlable();
     this.session = this.openSession(deps.link);
     this.voice = new SenderVoice(deps);
-    this.stream = new PageStream({
-      vm,
-      clock,
-      compressor,
-      pageHash,
-      nextTask,
-      bandwidthBytesPerSecond: options.bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY,
-      roundTripMs: () => this.offset.roundTripMs,
-      onSent: () => this.tellProgress(false),
-    }, this.bulkSender());
+    this.stream = new PageStream(
+      {
+        vm,
+        clock,
+        compressor,
+        pageHash,
+        nextTask,
+        bandwidthBytesPerSecond: options.bandwidthBytesPerSecond ?? Number.POSITIVE_INFINITY,
+        roundTripMs: () => this.offset.roundTripMs,
+        onSent: () => this.tellProgress(false),
+      },
+      this.bulkSender(),
+    );
     this.work = new SourceWork({ vm, clock, stream: this.stream, pageHash, nextTask });
     this.loop = new MachineLoop<SenderState, SenderEvent, SenderEffect>({
       clock,
@@ -299,11 +312,13 @@ class Sender {
     const { session, work } = this;
     session.sendControl(work.switchover(stoppedAt, session.bulkSent, this.offset));
     if (!this.plan.verify) return;
-    work.scan(() => this.loop.state.name === 'committing').then(
-      (digest) => session.sendControl({ type: 'scan', digest }),
-      // Nobody waits for it any more, or the target will say that it waited in vain.
-      () => undefined,
-    );
+    work
+      .scan(() => this.loop.state.name === 'committing')
+      .then(
+        (digest) => session.sendControl({ type: 'scan', digest }),
+        // Nobody waits for it any more, or the target will say that it waited in vain.
+        () => undefined,
+      );
   }
 
   private openSession(link: Link): Session {

@@ -4,10 +4,25 @@ import type { MigrationId } from '../shared/ids.ts';
 import { FUZZ_LIMIT_MS, FUZZ_RUNS } from '../shared/testing/full.ts';
 import { MigrationError } from './migration-error.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
-import { HEADER_BYTES, hashMigrationId, MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES, MessageType, nextSequence, parseMessage, serializeMessage, type Envelope } from './wire.ts';
+import {
+  HEADER_BYTES,
+  hashMigrationId,
+  MAX_MESSAGE_BYTES,
+  MAX_PAYLOAD_BYTES,
+  MessageType,
+  nextSequence,
+  parseMessage,
+  serializeMessage,
+  type Envelope,
+} from './wire.ts';
 
 const ENVELOPE: Envelope = {
-  version: 1, type: MessageType.pages, acknowledge: true, migration: '0123456789abcdef', sequence: 7, payload: Uint8Array.of(1, 2, 3),
+  version: 1,
+  type: MessageType.pages,
+  acknowledge: true,
+  migration: '0123456789abcdef',
+  sequence: 7,
+  payload: Uint8Array.of(1, 2, 3),
 };
 
 /** A good message with one byte changed. */
@@ -63,26 +78,32 @@ describe('The envelope of a message', () => {
     });
   }
 
-  it('made of anything is either read, without a copy, or refused by name (MG1, MG2, C7)', () => {
-    const random = new SeededRandom(24);
-    let read = 0;
-    for (let count = 0; count < FUZZ_RUNS; count++) {
-      let message: Uint8Array = random.chance(0.8) ? serializeMessage({ ...ENVELOPE, type: random.pick(Object.values(MessageType)), payload: random.bytes(random.below(40)) }) : random.bytes(random.below(80));
-      for (let damage = random.below(4); damage > 0 && message.length > 0; damage--) message[random.below(message.length)] = random.below(256);
-      // A length of up to four gigabytes.
-      if (random.chance(0.2) && message.length >= HEADER_BYTES) message.set(random.bytes(4), HEADER_BYTES - 4);
-      if (random.chance(0.2)) message = message.subarray(0, random.below(message.length + 1));
-      if (random.chance(0.001)) message = new Uint8Array(MAX_MESSAGE_BYTES + random.below(3));
-      try {
-        const { payload } = parseMessage(message);
-        if (payload.buffer !== message.buffer || payload.length !== message.length - HEADER_BYTES) expect.fail('It is not a view of what came.');
-        read++;
-      } catch (error) {
-        if (!(error instanceof MigrationError) || (error.cause !== 'bad-message' && error.cause !== 'message-too-large')) throw error;
+  it(
+    'made of anything is either read, without a copy, or refused by name (MG1, MG2, C7)',
+    () => {
+      const random = new SeededRandom(24);
+      let read = 0;
+      for (let count = 0; count < FUZZ_RUNS; count++) {
+        let message: Uint8Array = random.chance(0.8)
+          ? serializeMessage({ ...ENVELOPE, type: random.pick(Object.values(MessageType)), payload: random.bytes(random.below(40)) })
+          : random.bytes(random.below(80));
+        for (let damage = random.below(4); damage > 0 && message.length > 0; damage--) message[random.below(message.length)] = random.below(256);
+        // A length of up to four gigabytes.
+        if (random.chance(0.2) && message.length >= HEADER_BYTES) message.set(random.bytes(4), HEADER_BYTES - 4);
+        if (random.chance(0.2)) message = message.subarray(0, random.below(message.length + 1));
+        if (random.chance(0.001)) message = new Uint8Array(MAX_MESSAGE_BYTES + random.below(3));
+        try {
+          const { payload } = parseMessage(message);
+          if (payload.buffer !== message.buffer || payload.length !== message.length - HEADER_BYTES) expect.fail('It is not a view of what came.');
+          read++;
+        } catch (error) {
+          if (!(error instanceof MigrationError) || (error.cause !== 'bad-message' && error.cause !== 'message-too-large')) throw error;
+        }
       }
-    }
-    expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
-  }, FUZZ_LIMIT_MS);
+      expect(read).toBeGreaterThan(FUZZ_RUNS / 20);
+    },
+    FUZZ_LIMIT_MS,
+  );
 
   it('is read from the middle of a larger buffer', () => {
     const message = serializeMessage(ENVELOPE);

@@ -13,7 +13,13 @@ export interface ConfirmButtonOptions {
 }
 
 /** A button for what cannot be undone: the first press only asks. */
-export function confirmButton({ label, question, testId, act, ready = () => true }: ConfirmButtonOptions): { readonly element: HTMLButtonElement; reset(): void } & Disposable {
+export function confirmButton({
+  label,
+  question,
+  testId,
+  act,
+  ready = () => true,
+}: ConfirmButtonOptions): { readonly element: HTMLButtonElement; reset(): void } & Disposable {
   const bag = new DisposableBag();
   const element = el('button', { type: 'button', class: 'button quiet confirm', 'data-testid': testId, 'aria-live': 'polite' });
   let asks = false;

@@ -38,7 +38,7 @@ export function consoleHead(choose: (mode: ConsoleMode) => void): ConsoleHead {
       setAttribute(consoleTab, 'aria-pressed', String(mode === 'console'));
       setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));
       // While it migrates, the panel of the migration says what is waited for.
-      setText(waiting, vm === null || migrationOf(scene.view, vm.id) !== null ? '' : vm.waitingFor ?? '');
+      setText(waiting, vm === null || migrationOf(scene.view, vm.id) !== null ? '' : (vm.waitingFor ?? ''));
       setText(typed, vm === null || vm.ended ? '' : typedWaitingText(typedWaiting));
       show(waiting, waiting.textContent !== '');
     },

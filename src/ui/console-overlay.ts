@@ -17,8 +17,11 @@ export function consoleOverlay(actions: Actions): Component<Scene> {
   const watch = el('button', { type: 'button', class: 'button' }, 'Watch it from here');
   const start = el('button', { type: 'button', class: 'button primary', 'data-testid': 'start-vm' }, 'Start a PC');
   const dismiss = el('button', { type: 'button', class: 'button', 'data-testid': 'dismiss' }, 'Put it away');
-  const element = el('div', { class: 'overlay' },
-    el('div', { class: 'overlay-card' }, title, words, bar, el('div', { class: 'row' }, bringBack, watch, start, dismiss)));
+  const element = el(
+    'div',
+    { class: 'overlay' },
+    el('div', { class: 'overlay-card' }, title, words, bar, el('div', { class: 'row' }, bringBack, watch, start, dismiss)),
+  );
   let now: { readonly scene: Scene; readonly overlay: Overlay } | null = null;
 
   listen(bag, bringBack, 'click', () => {

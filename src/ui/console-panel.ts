@@ -28,15 +28,17 @@ export function consolePanel(actions: Actions): ConsolePanel {
   const refused = (error: Error): void => actions.attempt(() => Promise.reject(error));
   const head = bag.add(consoleHead(setMode));
   const overlay = bag.add(consoleOverlay(actions));
-  const keys = bag.add(keyBar(({ text, code, control }) => {
-    const vm = last?.selected;
-    if (screen.shown !== null) screen.shown.tap(code, control);
-    else if (vm !== null && vm !== undefined) {
-      const shown = terminals.consoleOf(vm.id);
-      shown.used();
-      attemptToType(() => shown.write(text), refused);
-    }
-  }));
+  const keys = bag.add(
+    keyBar(({ text, code, control }) => {
+      const vm = last?.selected;
+      if (screen.shown !== null) screen.shown.tap(code, control);
+      else if (vm !== null && vm !== undefined) {
+        const shown = terminals.consoleOf(vm.id);
+        shown.used();
+        attemptToType(() => shown.write(text), refused);
+      }
+    }),
+  );
   const reaching = bag.add(reach());
   const body = el('div', { class: 'console-body' }, overlay.element);
   const terminals = bag.add(consoleTerminals(body, actions, refused));
@@ -46,8 +48,18 @@ export function consolePanel(actions: Actions): ConsolePanel {
   const skip = el('button', { type: 'button', class: 'skip', 'data-testid': 'skip-console' }, 'Skip the console');
   listen(bag, skip, 'click', () => after.focus());
   const voice = bag.add(consoleVoice());
-  const element = el('section', { class: 'console-panel', 'aria-label': 'Console' },
-    head.element, head.waiting, skip, body, after, voice.element, keys.element, reaching.element);
+  const element = el(
+    'section',
+    { class: 'console-panel', 'aria-label': 'Console' },
+    head.element,
+    head.waiting,
+    skip,
+    body,
+    after,
+    voice.element,
+    keys.element,
+    reaching.element,
+  );
 
   // The guest redraws its screen for each new size.
   bag.add(onResize(body, () => shownTerminal()?.fit()));

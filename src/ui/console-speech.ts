@@ -25,7 +25,14 @@ export class ConsoleSpeech {
     this.printed = '';
     // The shell clears the rest of the line behind a prompt that it draws anew.
     if (DRAWING.test(printed.replaceAll('\u001b[J', ''))) return '';
-    const lines = printed.replaceAll(CONTROLS, '').split('\n').map((line) => line.trim()).filter((line) => line !== '');
-    return lines.slice(-MAX_LINES).map((line) => line.slice(0, MAX_LINE_CHARACTERS)).join('\n');
+    const lines = printed
+      .replaceAll(CONTROLS, '')
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '');
+    return lines
+      .slice(-MAX_LINES)
+      .map((line) => line.slice(0, MAX_LINE_CHARACTERS))
+      .join('\n');
   }
 }

@@ -33,16 +33,17 @@ export function consoleVoice(): ConsoleVoice {
       silence();
       listened = key;
       const speech = new ConsoleSpeech();
-      stop = console?.onData((text) => {
-        speech.add(text);
-        if (quiet === null) setText(element, '');
-        else clearTimeout(quiet);
-        quiet = setTimeout(() => {
-          quiet = null;
-          const words = speech.take();
-          if (words !== '') setText(element, words);
-        }, QUIET_MS);
-      }) ?? ((): void => undefined);
+      stop =
+        console?.onData((text) => {
+          speech.add(text);
+          if (quiet === null) setText(element, '');
+          else clearTimeout(quiet);
+          quiet = setTimeout(() => {
+            quiet = null;
+            const words = speech.take();
+            if (words !== '') setText(element, words);
+          }, QUIET_MS);
+        }) ?? ((): void => undefined);
     },
     dispose: () => bag.dispose(),
   };

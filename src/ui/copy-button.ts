@@ -40,9 +40,12 @@ export function copyButton(label: string | null, text: () => string, name: strin
 
 /** Two sheets, one over the other. */
 function copyPicture(): SVGSVGElement {
-  return svg('svg', { viewBox: '0 0 16 16', class: 'copy-picture', 'aria-hidden': 'true' },
+  return svg(
+    'svg',
+    { viewBox: '0 0 16 16', class: 'copy-picture', 'aria-hidden': 'true' },
     svg('rect', { x: '2.5', y: '2.5', width: '8', height: '8', rx: '1.5' }),
-    svg('path', { d: 'M5.5 13.5h6a2 2 0 0 0 2-2v-6' }));
+    svg('path', { d: 'M5.5 13.5h6a2 2 0 0 0 2-2v-6' }),
+  );
 }
 
 /** Selects the text shown beside the button, so that it can be copied by hand. */

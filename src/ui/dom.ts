@@ -11,11 +11,7 @@ export interface Component<T> extends Disposable {
 }
 
 /** Creates an element. An attribute of `true` is set empty; `false` and `null` are left out. */
-export function el<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  attributes: Attributes = {},
-  ...children: readonly Child[]
-): HTMLElementTagNameMap[K] {
+export function el<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Attributes = {}, ...children: readonly Child[]): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) setAttribute(element, name, value);
   for (const child of children) if (child !== null) element.append(child);

@@ -12,8 +12,12 @@ export function endedBanner(actions: Actions): Component<Scene> {
   const also = el('p', {});
   const start = el('button', { type: 'button', class: 'button primary', 'data-testid': 'start-new' }, 'Start a new PC');
   const dismiss = el('button', { type: 'button', class: 'button', 'data-testid': 'dismiss-ended' }, 'Dismiss');
-  const element = el('div', { class: 'banner ended', 'data-testid': 'ended', 'aria-live': 'polite' },
-    el('div', {}, list, also), el('div', { class: 'row' }, start, dismiss));
+  const element = el(
+    'div',
+    { class: 'banner ended', 'data-testid': 'ended', 'aria-live': 'polite' },
+    el('div', {}, list, also),
+    el('div', { class: 'row' }, start, dismiss),
+  );
   const lines = bag.add(keyedList<EndedVmView>(list, ({ id }) => id, endedLine));
   let ids: readonly string[] = [];
   listen(bag, start, 'click', () => actions.startVm());
@@ -35,5 +39,13 @@ export function endedBanner(actions: Actions): Component<Scene> {
 
 function endedLine(vm: EndedVmView): Component<EndedVmView> {
   const element = el('li', {}, el('time', { datetime: new Date(vm.at).toISOString() }, formatTime(vm.at)), ` ${vm.text}`);
-  return { element, update() { /* what ended does not change */ }, dispose() { /* holds nothing */ } };
+  return {
+    element,
+    update() {
+      /* what ended does not change */
+    },
+    dispose() {
+      /* holds nothing */
+    },
+  };
 }

@@ -57,7 +57,7 @@ function typed(keys: readonly (readonly [code: string, key: string, flags?: Flag
   return person.guest.text;
 }
 
-describe('a keyboard in front of the guest\'s screen', () => {
+describe("a keyboard in front of the guest's screen", () => {
   it.each<[string, string, string, Flags, string]>([
     ['German z', 'KeyY', 'z', {}, 'z'],
     ['German y', 'KeyZ', 'y', {}, 'y'],
@@ -90,9 +90,9 @@ describe('a keyboard in front of the guest\'s screen', () => {
     ['keypad comma', 'NumpadDecimal', ',', {}, ','],
     ['keypad 7 without NumLock', 'Numpad7', 'Home', {}, '<Home>'],
     ['keypad Enter', 'NumpadEnter', 'Enter', {}, '\n'],
-    ['a phone\'s key, which has no place', '', 'q', {}, 'q'],
-    ['a phone\'s Backspace', '', 'Backspace', {}, '\b'],
-    ['a phone\'s Enter', '', 'Enter', {}, '\n'],
+    ["a phone's key, which has no place", '', 'q', {}, 'q'],
+    ["a phone's Backspace", '', 'Backspace', {}, '\b'],
+    ["a phone's Enter", '', 'Enter', {}, '\n'],
     ['US a', 'KeyA', 'a', {}, 'a'],
     ['US Shift+1', 'Digit1', '!', SHIFT, '!'],
     ['Shift+arrow', 'ArrowUp', 'ArrowUp', SHIFT, 'S-<Up>'],
@@ -161,7 +161,7 @@ describe('a keyboard in front of the guest\'s screen', () => {
     expect(person.guest.makes).toEqual([]);
   });
 
-  it('leaves the keys of the person\'s system to it', () => {
+  it("leaves the keys of the person's system to it", () => {
     const person = new Person();
     expect(person.press('MetaLeft', 'Meta')).toBe('browser');
     expect(person.press('KeyR', 'r', { metaKey: true })).toBe('browser');
@@ -283,27 +283,39 @@ describe('a keyboard in front of the guest\'s screen', () => {
 
   it('has nothing down once every finger is up, whatever was pressed in whatever order', () => {
     const codes = ['KeyA', 'KeyY', 'Digit7', 'Minus', 'ShiftLeft', 'ShiftRight', 'ControlLeft', 'ControlRight', 'AltLeft', 'ArrowUp', 'Numpad7'];
-    const names: Readonly<Record<string, string>> = { ShiftLeft: 'Shift', ShiftRight: 'Shift', ControlLeft: 'Control', ControlRight: 'Control', AltLeft: 'Alt', ArrowUp: 'ArrowUp' };
+    const names: Readonly<Record<string, string>> = {
+      ShiftLeft: 'Shift',
+      ShiftRight: 'Shift',
+      ControlLeft: 'Control',
+      ControlRight: 'Control',
+      AltLeft: 'Alt',
+      ArrowUp: 'ArrowUp',
+    };
     const characters = fc.constantFrom('a', 'A', 'z', '/', 'ß', '7', 'Home', 'Dead', '@');
-    fc.assert(fc.property(fc.array(fc.tuple(fc.constantFrom(...codes), characters), { maxLength: 30 }), fc.boolean(), (presses, mac) => {
-      const person = new Person({ mac });
-      const fingers = new Set<string>();
-      const flags = (): Flags => ({
-        shiftKey: fingers.has('ShiftLeft') || fingers.has('ShiftRight'), ctrlKey: fingers.has('ControlLeft') || fingers.has('ControlRight'), altKey: fingers.has('AltLeft'),
-      });
-      for (const [code, character] of presses) {
-        const key = names[code] ?? character;
-        if (fingers.delete(code)) person.up(code, key, flags());
-        else {
-          fingers.add(code);
-          person.down(code, key, flags());
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom(...codes), characters), { maxLength: 30 }), fc.boolean(), (presses, mac) => {
+        const person = new Person({ mac });
+        const fingers = new Set<string>();
+        const flags = (): Flags => ({
+          shiftKey: fingers.has('ShiftLeft') || fingers.has('ShiftRight'),
+          ctrlKey: fingers.has('ControlLeft') || fingers.has('ControlRight'),
+          altKey: fingers.has('AltLeft'),
+        });
+        for (const [code, character] of presses) {
+          const key = names[code] ?? character;
+          if (fingers.delete(code)) person.up(code, key, flags());
+          else {
+            fingers.add(code);
+            person.down(code, key, flags());
+          }
         }
-      }
-      for (const code of [...fingers]) {
-        fingers.delete(code);
-        person.up(code, names[code] ?? 'x', flags());
-      }
-      expect(person.guest.held()).toEqual([]);
-    }), { numRuns: 300 });
+        for (const code of [...fingers]) {
+          fingers.delete(code);
+          person.up(code, names[code] ?? 'x', flags());
+        }
+        expect(person.guest.held()).toEqual([]);
+      }),
+      { numRuns: 300 },
+    );
   });
 });

@@ -169,11 +169,7 @@ export class GuestKeyboard {
   /** `codes` with these modifiers up, which are then as they were. */
   private without(modifiers: readonly Modifier[], codes: readonly number[]): void {
     const held = [...this.down.values()].filter((code) => modifiers.some((modifier) => code.startsWith(modifier)));
-    this.send([
-      ...held.flatMap((code) => scancodes(code, 'up')),
-      ...codes,
-      ...held.flatMap((code) => scancodes(code, 'down')),
-    ]);
+    this.send([...held.flatMap((code) => scancodes(code, 'up')), ...codes, ...held.flatMap((code) => scancodes(code, 'down'))]);
   }
 
   /** The person holds a modifier that the guest has not got: it was pressed before the focus came. */

@@ -9,13 +9,15 @@ export function header(actions: Actions): Component<Scene> {
   const room = el('strong', {});
   const invite = invitation();
   const owner = ownerDialog(actions);
-  const plain = el('p', { class: 'plain-http', role: 'note' },
-    'Plain http: keys and frames can be read on this network.');
-  const element = el('header', { class: 'header' },
+  const plain = el('p', { class: 'plain-http', role: 'note' }, 'Plain http: keys and frames can be read on this network.');
+  const element = el(
+    'header',
+    { class: 'header' },
     el('h1', { class: 'brand' }, mark(), el('span', {}, 'TabMotion')),
     el('p', { class: 'room' }, 'Room ', room),
     plain,
-    el('div', { class: 'header-ends' }, owner.element, invite.element));
+    el('div', { class: 'header-ends' }, owner.element, invite.element),
+  );
   return {
     element,
     update({ view }) {
@@ -35,8 +37,11 @@ export function header(actions: Actions): Component<Scene> {
 
 /** Two tabs, and the thing that moves between them. */
 function mark(): SVGSVGElement {
-  return svg('svg', { viewBox: '0 0 32 32', class: 'mark', 'aria-hidden': 'true' },
+  return svg(
+    'svg',
+    { viewBox: '0 0 32 32', class: 'mark', 'aria-hidden': 'true' },
     svg('rect', { x: '1.5', y: '6.5', width: '17', height: '19', rx: '4', class: 'mark-from' }),
     svg('rect', { x: '13.5', y: '6.5', width: '17', height: '19', rx: '4', class: 'mark-to' }),
-    svg('rect', { x: '18', y: '12', width: '8', height: '8', rx: '2', class: 'mark-vm' }));
+    svg('rect', { x: '18', y: '12', width: '8', height: '8', rx: '2', class: 'mark-vm' }),
+  );
 }

@@ -26,7 +26,9 @@ describe('the sentence at the top', () => {
 
   it('follows a migration, then tells its pause, and lets go of it after a while', () => {
     expect(say({ migrations: [progress()] })).toContain('pc-1 is moving to Laptop of Ada');
-    expect(say({ migrations: [progress()] }, vm({ state: 'migrating', waitingFor: 'The target is slow.' }))).toContain('moving to Laptop of Ada. The target is slow.');
+    expect(say({ migrations: [progress()] }, vm({ state: 'migrating', waitingFor: 'The target is slow.' }))).toContain(
+      'moving to Laptop of Ada. The target is slow.',
+    );
     const moved = vm({ here: false, movedAway: true, hostId: THERE });
     const after = scene({ reports: [ended()] }, moved);
     expect(headline(after, 1_500)).toMatchObject({ text: 'pc-1 now runs in Laptop of Ada.', tone: 'good' });
@@ -36,8 +38,12 @@ describe('the sentence at the top', () => {
 
   it('says why a VM ended, if it did not power off', () => {
     const off = vm({ ended: true, state: 'paused' });
-    const log = [{ at: 1, level: 'bad', vmId: 'vm-1', text: 'The guest\'s kernel panicked: Out of memory.' }] as const;
-    expect(headline(scene({ log }, off), 1_500)).toEqual({ text: 'pc-1 is off.', detail: 'The guest\'s kernel panicked: Out of memory. It can be started again.', tone: 'bad' });
+    const log = [{ at: 1, level: 'bad', vmId: 'vm-1', text: "The guest's kernel panicked: Out of memory." }] as const;
+    expect(headline(scene({ log }, off), 1_500)).toEqual({
+      text: 'pc-1 is off.',
+      detail: "The guest's kernel panicked: Out of memory. It can be started again.",
+      tone: 'bad',
+    });
     expect(headline(scene({}, off), 1_500)).toMatchObject({ detail: 'It can be started again.', tone: 'calm' });
   });
 

@@ -31,11 +31,19 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
   }
   if (vm.ended) {
     const why = whyEnded(view.log, vm.id);
-    return { text: `${vm.name} is off.`, detail: why === null ? 'It can be started again.' : `${why} It can be started again.`, tone: why === null ? 'calm' : 'bad' };
+    return {
+      text: `${vm.name} is off.`,
+      detail: why === null ? 'It can be started again.' : `${why} It can be started again.`,
+      tone: why === null ? 'calm' : 'bad',
+    };
   }
   if (vm.waitingFor !== null) return { text: `${vm.name} is waiting.`, detail: vm.waitingFor, tone: 'bad' };
   if (!vm.ownerPresent) {
-    return { text: `The tab that holds ${vm.name} is away.`, detail: 'If it was closed, the PC is lost; if it sleeps, the PC goes on when it wakes.', tone: 'bad' };
+    return {
+      text: `The tab that holds ${vm.name} is away.`,
+      detail: 'If it was closed, the PC is lost; if it sleeps, the PC goes on when it wakes.',
+      tone: 'bad',
+    };
   }
   if (vm.state === 'starting') return { text: `${vm.name} is starting ${inWhere}.`, detail: view.starting?.text ?? '', tone: 'calm' };
 
@@ -43,7 +51,11 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
   if (ended !== null && ended.known !== 'past' && now - ended.at < FRESH_MS) {
     const { report } = ended;
     if (report.outcome === 'completed' && report.to === vm.hostId) {
-      return { text: `${vm.name} now runs ${inWhere}.`, detail: `It stood still for ${formatMs(report.pauseMs)}. Its programs and connections went on.`, tone: 'good' };
+      return {
+        text: `${vm.name} now runs ${inWhere}.`,
+        detail: `It stood still for ${formatMs(report.pauseMs)}. Its programs and connections went on.`,
+        tone: 'good',
+      };
     }
     // The report comes before the room's list does without the VM.
     if (report.cause === 'vm-ended') return { text: `${vm.name} is off.`, detail: report.reason ?? '', tone: 'calm' };
@@ -61,15 +73,19 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
   if (only === undefined || !movable(vm).ok) {
     return {
       text: `${what} is running ${inWhere}.`,
-      detail: only === undefined ? `Open the invitation in a second tab${view.othersCanJoin ? ' or on another computer' : ''}, and it can move there while it runs.` : '',
+      detail:
+        only === undefined
+          ? `Open the invitation in a second tab${view.othersCanJoin ? ' or on another computer' : ''}, and it can move there while it runs.`
+          : '',
       tone: 'calm',
     };
   }
   return {
     text: `${what} is running ${inWhere}.`,
-    detail: targets.length === 1
-      ? `Press Migrate: it moves to ${hostName(scene, only.id)} while it runs.`
-      : `Press Migrate: it moves to any of ${plural(targets.length, 'other tab')} while it runs.`,
+    detail:
+      targets.length === 1
+        ? `Press Migrate: it moves to ${hostName(scene, only.id)} while it runs.`
+        : `Press Migrate: it moves to any of ${plural(targets.length, 'other tab')} while it runs.`,
     tone: 'calm',
   };
 }

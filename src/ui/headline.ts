@@ -15,6 +15,8 @@ export function headline(): Component<Scene> {
       setText(detail, next.detail);
       setAttribute(element, 'data-tone', next.tone);
     },
-    dispose() { /* holds nothing */ },
+    dispose() {
+      /* holds nothing */
+    },
   };
 }

@@ -32,7 +32,11 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
   const cards = el('div', { class: 'host-cards' });
   const streams = migrationStreams(element, (vmId) => chips.get(vmId)?.element ?? null);
   list.append(cards, invite.element);
-  const rows = keyedList<HostRow>(cards, (row) => row.host.id, (row) => hostCard(row.host.id, actions));
+  const rows = keyedList<HostRow>(
+    cards,
+    (row) => row.host.id,
+    (row) => hostCard(row.host.id, actions),
+  );
 
   function chipOf(vm: VmView): ReturnType<typeof vmChip> {
     const known = chips.get(vm.id);
@@ -65,13 +69,15 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       const focused = document.activeElement;
       for (const { chip, vm } of flights) chip.update({ vm, scene });
       const hosts = allHosts(scene);
-      rows.update(hosts.map(({ host, away }) => ({
-        host,
-        away,
-        chips: view.vms.filter((vm) => cardOf(vm, scene) === host.id).map((vm) => chipOf(vm).element),
-        arriving: arrivingAt(host.id, scene),
-        scene,
-      })));
+      rows.update(
+        hosts.map(({ host, away }) => ({
+          host,
+          away,
+          chips: view.vms.filter((vm) => cardOf(vm, scene) === host.id).map((vm) => chipOf(vm).element),
+          arriving: arrivingAt(host.id, scene),
+          scene,
+        })),
+      );
       count = hosts.length;
       fit();
       show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
@@ -161,10 +167,24 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
   const note = el('span', { class: 'host-note' });
   const slots = el('div', { class: 'host-vms' });
   const empty = el('p', { class: 'host-empty' });
-  const another = el('button', { type: 'button', class: 'button quiet another', 'data-testid': 'start-another', title: 'Start another PC in this tab', 'aria-label': 'Start another PC in this tab' }, '+ PC');
+  const another = el(
+    'button',
+    {
+      type: 'button',
+      class: 'button quiet another',
+      'data-testid': 'start-another',
+      title: 'Start another PC in this tab',
+      'aria-label': 'Start another PC in this tab',
+    },
+    '+ PC',
+  );
   listen(bag, another, 'click', () => actions.startVm());
-  const element = el('article', { class: 'host-card', 'data-testid': 'host-card', 'data-host-id': hostId },
-    el('div', { class: 'host-head' }, name, note, another), slots);
+  const element = el(
+    'article',
+    { class: 'host-card', 'data-testid': 'host-card', 'data-host-id': hostId },
+    el('div', { class: 'host-head' }, name, note, another),
+    slots,
+  );
   const arrivals = new Map<string, ReturnType<typeof arrivalSlot>>();
 
   listen(bag, element, 'dragover', (event) => {

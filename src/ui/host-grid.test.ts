@@ -5,16 +5,20 @@ const WIDE = { width: 79.8, height: 51.5, narrow: false };
 const SMALL = { width: 61.2, height: 48, narrow: false };
 const PHONE = { width: 22.6, height: 52.7, narrow: true };
 
-describe('the grid of the hosts\' cards', () => {
+describe("the grid of the hosts' cards", () => {
   it.each([
     ['wide', WIDE, { 1: 'large 1', 2: 'large 2', 4: 'large 4', 5: 'large 3', 8: 'large 4', 12: 'small 6', 30: 'tiny 8' }],
     ['1024×768', SMALL, { 1: 'large 1', 2: 'large 2', 3: 'large 3', 5: 'small 5', 8: 'small 4', 12: 'tiny 6', 30: 'tiny 6' }],
     ['a phone', PHONE, { 1: 'large 1', 2: 'large 2', 5: 'small 2', 8: 'tiny 2', 30: 'tiny 2' }],
   ] as const)('follows the room there is: %s', (_, room, expected) => {
-    expect(Object.fromEntries(Object.keys(expected).map((hosts) => {
-      const { size, columns } = hostGrid(Number(hosts), room);
-      return [hosts, `${size} ${columns}`];
-    }))).toEqual(expected);
+    expect(
+      Object.fromEntries(
+        Object.keys(expected).map((hosts) => {
+          const { size, columns } = hostGrid(Number(hosts), room);
+          return [hosts, `${size} ${columns}`];
+        }),
+      ),
+    ).toEqual(expected);
   });
 
   it('never has larger cards for more hosts', () => {

@@ -10,7 +10,13 @@ export type Invitation = Pick<TabView, 'invitation' | 'address' | 'othersCanJoin
 
 /** How to let other computers in, where the server listens on its own only. */
 export function loopbackAdvice(): HTMLElement {
-  return el('p', { class: 'quiet-words' }, 'Other computers cannot open it: the server listens on this one only. To invite them, start it with ', el('code', {}, 'npm start -- --host 0.0.0.0'), '.');
+  return el(
+    'p',
+    { class: 'quiet-words' },
+    'Other computers cannot open it: the server listens on this one only. To invite them, start it with ',
+    el('code', {}, 'npm start -- --host 0.0.0.0'),
+    '.',
+  );
 }
 
 /**
@@ -28,12 +34,15 @@ export function invitation(): { readonly element: HTMLElement; update(shown: Inv
   const close = el('button', { type: 'button', class: 'button' }, 'Close');
   const title = el('h2', {});
   const advice = loopbackAdvice();
-  const dialog = el('dialog', { class: 'dialog', 'aria-label': 'Invitation to this room' },
+  const dialog = el(
+    'dialog',
+    { class: 'dialog', 'aria-label': 'Invitation to this room' },
     title,
     picture,
     shown,
     advice,
-    el('div', { class: 'row' }, copyLarge.element, close));
+    el('div', { class: 'row' }, copyLarge.element, close),
+  );
   const element = el('div', { class: 'invitation', 'data-testid': 'invitation' }, copy.element, open, dialog);
   bag.add(modal(dialog, open, close));
   return {

@@ -21,12 +21,12 @@ export function inviteCard(): { readonly element: HTMLElement; update(shown: Inv
   const picture = el('div', { class: 'invite-qr' });
   const title = el('h2', { class: 'host-name' });
   const advice = loopbackAdvice();
-  const element = el('article', { class: 'host-card invite-card' },
+  const element = el(
+    'article',
+    { class: 'host-card invite-card' },
     picture,
-    el('div', { class: 'invite-words' },
-      title,
-      el('div', { class: 'row' }, link, copy.element),
-      advice));
+    el('div', { class: 'invite-words' }, title, el('div', { class: 'row' }, link, copy.element), advice),
+  );
   return {
     element,
     update(next) {

@@ -26,9 +26,12 @@ export function leaveBanner(actions: Actions): Component<Scene> {
       const target = targetsOf(scene.view, first)[0];
       moves = target === undefined ? [] : here.map((vm) => ({ vmId: vm.id, hostId: target.id }));
       const names = here.map((vm) => vm.name).join(', ');
-      setText(words, target === undefined
-        ? `Closing this tab ends ${names}: a PC lives in the memory of the tab that runs it. Open the invitation elsewhere first, and move it there.`
-        : `Closing this tab ends ${names}: a PC lives in the memory of the tab that runs it. Move it first?`);
+      setText(
+        words,
+        target === undefined
+          ? `Closing this tab ends ${names}: a PC lives in the memory of the tab that runs it. Open the invitation elsewhere first, and move it there.`
+          : `Closing this tab ends ${names}: a PC lives in the memory of the tab that runs it. Move it first?`,
+      );
       if (target !== undefined) setText(move, `Move to ${hostName(scene, target.id)}`);
       placeChildren(row, target === undefined ? [stay] : [move, stay]);
     },

@@ -18,10 +18,18 @@ export function migrateControl(actions: Actions): Component<Scene> {
   const list = el('div', { class: 'targets', role: 'group', 'aria-label': 'Where to' });
   const why = el('p', { class: 'quiet-words' });
   const verify = el('input', { type: 'checkbox' });
-  const verifyRow = el('label', { class: 'check', title: 'Both sides hash every page while the PC stands still; the pause gets longer.' },
-    verify, 'Compare every page at the end');
+  const verifyRow = el(
+    'label',
+    { class: 'check', title: 'Both sides hash every page while the PC stands still; the pause gets longer.' },
+    verify,
+    'Compare every page at the end',
+  );
   const element = el('div', { class: 'migrate' }, button, list, why, verifyRow);
-  const rows = keyedList<TargetRow>(list, (row) => row.host.id, (row) => targetButton(row.host.id, actions, () => setOpen(false)));
+  const rows = keyedList<TargetRow>(
+    list,
+    (row) => row.host.id,
+    (row) => targetButton(row.host.id, actions, () => setOpen(false)),
+  );
   let open = false;
   let last: Scene | null = null;
 

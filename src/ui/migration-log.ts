@@ -8,19 +8,35 @@ import type { Actions, Scene } from './scene.ts';
 
 /** What happened in the room, newest first; the outcome and figures of every migration among it. */
 export function migrationLog(actions: Actions): Component<Scene> {
-  const save = el('button', {
-    type: 'button', class: 'button quiet', 'data-testid': 'save-diagnostics',
-    title: 'Everything that this tab and the server know of what happened here, without keys and passwords: to attach to a report of a fault.',
-  }, 'Save diagnostics');
+  const save = el(
+    'button',
+    {
+      type: 'button',
+      class: 'button quiet',
+      'data-testid': 'save-diagnostics',
+      title: 'Everything that this tab and the server know of what happened here, without keys and passwords: to attach to a report of a fault.',
+    },
+    'Save diagnostics',
+  );
   const list = el('ol', { class: 'log-list' });
   const nothing = el('p', { class: 'quiet-words' }, 'What happens in this room is written here.');
-  const element = el('section', { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' },
-    el('div', { class: 'log-head' }, el('h3', {}, 'Log'), save), nothing, list);
+  const element = el(
+    'section',
+    { class: 'card log', 'data-testid': 'migration-log', 'aria-label': 'Log' },
+    el('div', { class: 'log-head' }, el('h3', {}, 'Log'), save),
+    nothing,
+    list,
+  );
   const bag = new DisposableBag();
-  listen(bag, save, 'click', () => actions.attempt(async () => {
-    const diagnostics = await actions.tab.diagnostics();
-    saveFile(new Blob([JSON.stringify(diagnostics, null, 2)], { type: 'application/json' }), `tabmotion-${diagnostics.room}-${diagnostics.made.replace(/[:.]/g, '-')}.json`);
-  }));
+  listen(bag, save, 'click', () =>
+    actions.attempt(async () => {
+      const diagnostics = await actions.tab.diagnostics();
+      saveFile(
+        new Blob([JSON.stringify(diagnostics, null, 2)], { type: 'application/json' }),
+        `tabmotion-${diagnostics.room}-${diagnostics.made.replace(/[:.]/g, '-')}.json`,
+      );
+    }),
+  );
   const entries = keyedList<StoryEntry>(list, (entry) => entry.key, entryItem);
   let drawn: readonly LogLine[] | null = null;
   return {
@@ -40,8 +56,19 @@ export function migrationLog(actions: Actions): Component<Scene> {
 }
 
 function entryItem(entry: StoryEntry): Component<StoryEntry> {
-  const element = el('li', { class: 'log-entry', 'data-level': entry.level },
+  const element = el(
+    'li',
+    { class: 'log-entry', 'data-level': entry.level },
     el('time', { datetime: new Date(entry.at).toISOString() }, formatTime(entry.at)),
-    el('p', {}, entry.text));
-  return { element, update() { /* an entry never changes */ }, dispose() { /* holds nothing */ } };
+    el('p', {}, entry.text),
+  );
+  return {
+    element,
+    update() {
+      /* an entry never changes */
+    },
+    dispose() {
+      /* holds nothing */
+    },
+  };
 }

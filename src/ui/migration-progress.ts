@@ -10,7 +10,11 @@ export function migrationProgress(actions: Actions): Component<Scene> {
   const title = el('h3', {});
   const phase = el('p', { class: 'phase' });
   const fill = el('span', { class: 'bar-fill' });
-  const bar = el('div', { class: 'bar', role: 'progressbar', 'aria-label': 'Pages sent, of those known so far', 'aria-valuemin': '0', 'aria-valuemax': '100' }, fill);
+  const bar = el(
+    'div',
+    { class: 'bar', role: 'progressbar', 'aria-label': 'Pages sent, of those known so far', 'aria-valuemin': '0', 'aria-valuemax': '100' },
+    fill,
+  );
   const steps = STEPS.map((step) => el('li', {}, step));
   const round = figure('Round');
   const left = figure('Pages left');
@@ -18,11 +22,15 @@ export function migrationProgress(actions: Actions): Component<Scene> {
   const sent = figure('Sent');
   const pause = figure('Expected pause');
   const cancel = el('button', { type: 'button', class: 'button', 'data-testid': 'cancel-button' }, 'Cancel');
-  const element = el('section', { class: 'progress', 'data-testid': 'progress', 'aria-label': 'Migration' },
-    title, phase, bar,
+  const element = el(
+    'section',
+    { class: 'progress', 'data-testid': 'progress', 'aria-label': 'Migration' },
+    title,
+    phase,
+    bar,
     el('ol', { class: 'steps' }, ...steps),
-    el('dl', { class: 'figures' }, round.element, left.element, rate.element, sent.element, pause.element,
-      el('div', { class: 'cancel' }, cancel)));
+    el('dl', { class: 'figures' }, round.element, left.element, rate.element, sent.element, pause.element, el('div', { class: 'cancel' }, cancel)),
+  );
   let vmId = '';
   const bag = new DisposableBag();
   listen(bag, cancel, 'click', () => actions.cancel(vmId));

@@ -18,7 +18,7 @@ export function migrationResult(): Component<Scene> {
     element,
     update(scene) {
       const vm = scene.selected;
-      const report = vm === null || migrationOf(scene.view, vm.id) !== null ? null : lastEndedOf(scene.view, vm.id)?.report ?? null;
+      const report = vm === null || migrationOf(scene.view, vm.id) !== null ? null : (lastEndedOf(scene.view, vm.id)?.report ?? null);
       show(element, report !== null);
       if (report === null || drawn === report.id) return;
       drawn = report.id;
@@ -27,26 +27,38 @@ export function migrationResult(): Component<Scene> {
       setAttribute(element, 'data-migration-id', report.id);
       const completed = report.outcome === 'completed';
       setText(pause, completed ? `${formatMs(report.pauseMs)} pause` : report.outcome === 'cancelled' ? 'Cancelled' : 'Did not move');
-      setText(words, completed
-        ? `Last move: ${hostName(scene, report.from)} → ${hostName(scene, report.to)}`
-        : report.reason ?? 'The move was ended.');
+      setText(words, completed ? `Last move: ${hostName(scene, report.from)} → ${hostName(scene, report.to)}` : (report.reason ?? 'The move was ended.'));
       setText(rest, completed ? figuresLine(report) : '');
       show(rest, completed);
       show(details, report.rounds.length > 0);
       table.replaceChildren(roundTable(report));
     },
-    dispose() { /* holds nothing */ },
+    dispose() {
+      /* holds nothing */
+    },
   };
 }
 
 function roundTable(report: MigrationReport): HTMLTableElement {
   const heads = ['Round', 'Pages', 'Bytes', 'Time', 'Written meanwhile'];
-  return el('table', { class: 'rounds' },
+  return el(
+    'table',
+    { class: 'rounds' },
     el('thead', {}, el('tr', {}, ...heads.map((head) => el('th', { scope: 'col' }, head)))),
-    el('tbody', {}, ...report.rounds.map((round, index) => el('tr', {},
-      el('th', { scope: 'row' }, String(index + 1)),
-      el('td', {}, formatCount(round.pages)),
-      el('td', {}, formatBytes(round.bytes)),
-      el('td', {}, formatMs(round.ms)),
-      el('td', {}, formatCount(round.dirtied))))));
+    el(
+      'tbody',
+      {},
+      ...report.rounds.map((round, index) =>
+        el(
+          'tr',
+          {},
+          el('th', { scope: 'row' }, String(index + 1)),
+          el('td', {}, formatCount(round.pages)),
+          el('td', {}, formatBytes(round.bytes)),
+          el('td', {}, formatMs(round.ms)),
+          el('td', {}, formatCount(round.dirtied)),
+        ),
+      ),
+    ),
+  );
 }

@@ -17,17 +17,48 @@ export function networkPanel(actions: Actions): Component<Scene> {
   const bag = new DisposableBag();
   const words = el('span', { class: 'traffic', 'data-testid': 'traffic' });
   const list = el('ul', { class: 'forwards' });
-  const rows = keyedList<{ readonly guestPort: number; readonly hostPort: number }>(list, (forward) => String(forward.hostPort), (forward) => forwardRow(forward, actions));
-  const guestPort = el('input', { type: 'number', name: 'guest-port', min: '1', max: '65535', required: true, placeholder: 'PC', 'aria-label': 'Port of the PC' });
-  const hostPort = el('input', { type: 'number', name: 'host-port', min: '1024', max: '65535', placeholder: 'any', 'aria-label': "Port of the server's machine; empty for any free one" });
-  const form = el('form', { class: 'forward-form', 'data-testid': 'forward-form' },
-    el('span', {}, 'localhost:'), hostPort, el('span', {}, '→ port '), guestPort, el('button', { type: 'submit', class: 'button quiet' }, 'Add'));
+  const rows = keyedList<{ readonly guestPort: number; readonly hostPort: number }>(
+    list,
+    (forward) => String(forward.hostPort),
+    (forward) => forwardRow(forward, actions),
+  );
+  const guestPort = el('input', {
+    type: 'number',
+    name: 'guest-port',
+    min: '1',
+    max: '65535',
+    required: true,
+    placeholder: 'PC',
+    'aria-label': 'Port of the PC',
+  });
+  const hostPort = el('input', {
+    type: 'number',
+    name: 'host-port',
+    min: '1024',
+    max: '65535',
+    placeholder: 'any',
+    'aria-label': "Port of the server's machine; empty for any free one",
+  });
+  const form = el(
+    'form',
+    { class: 'forward-form', 'data-testid': 'forward-form' },
+    el('span', {}, 'localhost:'),
+    hostPort,
+    el('span', {}, '→ port '),
+    guestPort,
+    el('button', { type: 'submit', class: 'button quiet' }, 'Add'),
+  );
   const recording = captureRow(bag, actions);
-  const element = el('details', { class: 'card network', 'data-testid': 'network' },
+  const element = el(
+    'details',
+    { class: 'card network', 'data-testid': 'network' },
     el('summary', {}, el('h3', {}, 'Network'), words),
-    el('h4', { title: "On the machine on which the server runs, for that machine alone." }, "Ports of the server's machine"), list, form,
+    el('h4', { title: 'On the machine on which the server runs, for that machine alone.' }, "Ports of the server's machine"),
+    list,
+    form,
     el('h4', { title: 'Everything the PCs of this room send unencrypted can be read in it.' }, "The room's frames"),
-    recording.element);
+    recording.element,
+  );
   let vmId: string | null = null;
 
   listen(bag, form, 'submit', (event) => {
@@ -95,8 +126,15 @@ function forwardRow(forward: { readonly guestPort: number; readonly hostPort: nu
   const bag = new DisposableBag();
   listen(bag, remove, 'click', () => actions.removeForward(forward.hostPort));
   return {
-    element: el('li', { 'data-testid': 'forward-row', 'data-host-port': String(forward.hostPort) }, el('code', {}, `localhost:${forward.hostPort} → port ${forward.guestPort}`), remove),
-    update() { /* its ports are its key */ },
+    element: el(
+      'li',
+      { 'data-testid': 'forward-row', 'data-host-port': String(forward.hostPort) },
+      el('code', {}, `localhost:${forward.hostPort} → port ${forward.guestPort}`),
+      remove,
+    ),
+    update() {
+      /* its ports are its key */
+    },
     dispose: () => bag.dispose(),
   };
 }

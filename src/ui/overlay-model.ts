@@ -12,7 +12,8 @@ export type Overlay =
 
 export function overlayOf(scene: Pick<Scene, 'view' | 'selected' | 'selfId'>): Overlay {
   const { view, selected: vm } = scene;
-  if (vm === null) return view.starting === null ? { kind: 'empty', anew: view.endedVms.some(({ wasHere }) => wasHere) } : { kind: 'starting', ...view.starting };
+  if (vm === null)
+    return view.starting === null ? { kind: 'empty', anew: view.endedVms.some(({ wasHere }) => wasHere) } : { kind: 'starting', ...view.starting };
   if (vm.ended) return { kind: 'ended', vm, why: whyEnded(view.log, vm.id) ?? 'It was shut down from inside.' };
   if (vm.movedAway && !vm.here) {
     const migration = migrationOf(view, vm.id);

@@ -16,27 +16,44 @@ export function ownerDialog(actions: Actions): Component<OwnedRoom> {
   const open = el('button', { type: 'button', class: 'button quiet', 'data-testid': 'owner-open', 'aria-haspopup': 'dialog' }, 'Your room …');
   const title = el('h2', {});
   const close = el('button', { type: 'button', class: 'button' }, 'Done');
-  const change = bag.add(confirmButton({
-    label: 'Change the key', question: 'Change it?', testId: 'change-key',
-    act: () => act(() => actions.tab.changeKey()),
-  }));
-  const end = bag.add(confirmButton({
-    label: 'Close the room', question: 'Close it?', testId: 'close-room',
-    act: () => act(() => actions.tab.closeRoom()),
-  }));
+  const change = bag.add(
+    confirmButton({
+      label: 'Change the key',
+      question: 'Change it?',
+      testId: 'change-key',
+      act: () => act(() => actions.tab.changeKey()),
+    }),
+  );
+  const end = bag.add(
+    confirmButton({
+      label: 'Close the room',
+      question: 'Close it?',
+      testId: 'close-room',
+      act: () => act(() => actions.tab.closeRoom()),
+    }),
+  );
   const copy = bag.add(copyButton('Copy', () => address, "Copy the owner's address of this room"));
   const list = el('div', { class: 'owner-hosts' });
   const nobody = el('p', { class: 'quiet-words' }, 'Nobody else is here.');
-  const hosts = bag.add(keyedList<TabMotionHost>(list, (host) => host.id, (host) => hostRow(host.id, () => act(() => actions.tab.removeHost(host.id)))));
+  const hosts = bag.add(
+    keyedList<TabMotionHost>(
+      list,
+      (host) => host.id,
+      (host) => hostRow(host.id, () => act(() => actions.tab.removeHost(host.id))),
+    ),
+  );
   const said = el('p', { class: 'owner-said', role: 'status' });
-  const dialog = el('dialog', { class: 'dialog owner', 'aria-label': 'Your room' },
+  const dialog = el(
+    'dialog',
+    { class: 'dialog owner', 'aria-label': 'Your room' },
     title,
     right('New key', 'Whoever is here stays. Whoever comes needs the new invitation.', change.element),
     right('Remove a tab', 'Its PCs end, and the room gets a new key.', null, nobody, list),
     right('Close', 'All PCs end, and everybody is out.', end.element),
     right('Owner on another device', 'Whoever opens this address can do all of this too.', copy.element),
     said,
-    close);
+    close,
+  );
   const element = el('div', { class: 'owner-room' }, open, dialog);
   bag.add(modal(dialog, open, close, () => setText(said, '')));
 
@@ -61,9 +78,13 @@ export function ownerDialog(actions: Actions): Component<OwnedRoom> {
 }
 
 function right(title: string, words: string, button: HTMLElement | null, ...more: readonly HTMLElement[]): HTMLElement {
-  return el('section', { class: 'owner-right' },
+  return el(
+    'section',
+    { class: 'owner-right' },
     el('div', { class: 'owner-words' }, el('h3', {}, title), el('p', { class: 'quiet-words' }, words)),
-    button, ...more);
+    button,
+    ...more,
+  );
 }
 
 function hostRow(hostId: string, remove: () => void): Component<TabMotionHost> & Disposable {

@@ -157,12 +157,18 @@ function layOut(bag: DisposableBag, actions: Actions, told: Notice) {
   const pinged = bag.add(pingPanel());
   const network = bag.add(networkPanel(actions));
   const log = bag.add(migrationLog(actions));
-  const stage = el('div', { class: 'stage' },
+  const stage = el(
+    'div',
+    { class: 'stage' },
     hosts.element,
-    el('div', { class: 'work' },
+    el(
+      'div',
+      { class: 'work' },
       // Before the console in the order of the keyboard: Shift+Tab leads from the console to "Skip the console".
       el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
-      consoles.element));
+      consoles.element,
+    ),
+  );
   const main = el('main', { class: 'main' }, sentence.element, leave.element, told.element, ended.element, trouble.element, stage);
   const page = el('div', { class: 'page' }, top.element, main);
   const components: readonly Component<Scene>[] = [top, sentence, leave, ended, trouble, hosts, consoles, panel, pinged, network, log];
@@ -170,7 +176,11 @@ function layOut(bag: DisposableBag, actions: Actions, told: Notice) {
 }
 
 /** What the tab is asked for; why it could not be done is said in the page's notice. */
-function verbs(tab: Tab, told: Notice, { verifies, select }: { readonly verifies: () => boolean; readonly select: (vmId: string) => void }): Omit<Actions, 'select' | 'setVerify' | 'stay'> {
+function verbs(
+  tab: Tab,
+  told: Notice,
+  { verifies, select }: { readonly verifies: () => boolean; readonly select: (vmId: string) => void },
+): Omit<Actions, 'select' | 'setVerify' | 'stay'> {
   const attempt = (work: () => Promise<unknown>): void => {
     told.clear();
     work().catch((error: unknown) => told.say(error instanceof Error ? error.message : String(error)));
@@ -180,10 +190,11 @@ function verbs(tab: Tab, told: Notice, { verifies, select }: { readonly verifies
     attempt,
     migrate: (vmId, hostId) => attempt(() => tab.migrate(vmId, hostId, verifies() ? { verify: true } : {})),
     cancel: (vmId) => attempt(() => tab.cancel(vmId)),
-    startVm: () => attempt(async () => {
-      const vm = await tab.start();
-      select(vm.id);
-    }),
+    startVm: () =>
+      attempt(async () => {
+        const vm = await tab.start();
+        select(vm.id);
+      }),
     dismiss: (vmId) => tab.dismiss(vmId),
     dismissEnded: (vmIds) => attempt(() => tab.dismissEnded(vmIds)),
     forget: (vmId, epoch) => attempt(() => tab.forget(vmId, epoch)),

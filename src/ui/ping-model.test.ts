@@ -57,9 +57,11 @@ describe('the ping strip', () => {
     expect(pingScale(34)).toBe(50);
     expect(pingScale(101)).toBe(200);
     expect(pingScale(600)).toBe(1000);
-    fc.assert(fc.property(fc.double({ min: 0, max: 1e6, noNaN: true }), (worst) => {
-      expect(pingScale(worst)).toBeGreaterThanOrEqual(worst);
-      expect(pingScale(worst)).toBeLessThanOrEqual(Math.max(10, worst * 2.5));
-    }));
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e6, noNaN: true }), (worst) => {
+        expect(pingScale(worst)).toBeGreaterThanOrEqual(worst);
+        expect(pingScale(worst)).toBeLessThanOrEqual(Math.max(10, worst * 2.5));
+      }),
+    );
   });
 });

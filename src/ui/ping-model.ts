@@ -47,9 +47,7 @@ export class PingHistory {
       const index = count - 1 - (last - Math.floor(at / slice));
       if (index < 0 || index >= count) continue;
       const bar = bars[index] ?? { worstMs: null, lost: 0 };
-      bars[index] = rttMs === null
-        ? { worstMs: bar.worstMs, lost: bar.lost + 1 }
-        : { worstMs: Math.max(bar.worstMs ?? 0, rttMs), lost: bar.lost };
+      bars[index] = rttMs === null ? { worstMs: bar.worstMs, lost: bar.lost + 1 } : { worstMs: Math.max(bar.worstMs ?? 0, rttMs), lost: bar.lost };
     }
     return bars;
   }

@@ -21,10 +21,13 @@ export function pingStrip(vmId: string, options: { readonly title: string | null
   const lost = el('span', { class: 'ping-lost' });
   const words = el('p', { class: 'ping-words' });
   const large = options.title !== null;
-  const element = el('div', { class: 'ping-strip', 'data-testid': 'ping-strip', 'data-vm-id': vmId },
+  const element = el(
+    'div',
+    { class: 'ping-strip', 'data-testid': 'ping-strip', 'data-vm-id': vmId },
     large ? el('h3', { class: 'ping-title' }, options.title, lost) : null,
     el('div', { class: 'ping-frame' }, canvas, large ? scale : null),
-    large ? words : null);
+    large ? words : null,
+  );
   const size = { width: 0, height: 0 };
   const observer = new ResizeObserver(([entry]) => {
     if (entry === undefined) return;
@@ -61,7 +64,13 @@ function speedWords({ medianMs, worstMs }: PingSummary): string {
   return medianMs === null || worstMs === null ? 'No answers yet.' : `Usually ${formatMs(medianMs)}, ${formatMs(worstMs)} at worst.`;
 }
 
-function drawBars(canvas: HTMLCanvasElement, size: { readonly width: number; readonly height: number }, history: PingHistory, now: number, scaleMs: number): void {
+function drawBars(
+  canvas: HTMLCanvasElement,
+  size: { readonly width: number; readonly height: number },
+  history: PingHistory,
+  now: number,
+  scaleMs: number,
+): void {
   const context = canvas.getContext('2d');
   if (context === null) return;
   const ratio = window.devicePixelRatio;

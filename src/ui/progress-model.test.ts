@@ -27,14 +27,16 @@ describe('the progress bar', () => {
   });
 
   it('is full only when the VM runs on the target', () => {
-    fc.assert(fc.property(fc.constantFrom(...PHASES), fc.nat(), fc.nat(), (phase, pagesSent, pagesLeft) => {
-      const fraction = progressFraction({ phase, pagesSent, pagesLeft });
-      if (phase === 'done') expect(fraction).toBe(1);
-      else if (fraction !== null) {
-        expect(fraction).toBeGreaterThanOrEqual(0);
-        expect(fraction).toBeLessThan(1);
-      }
-    }));
+    fc.assert(
+      fc.property(fc.constantFrom(...PHASES), fc.nat(), fc.nat(), (phase, pagesSent, pagesLeft) => {
+        const fraction = progressFraction({ phase, pagesSent, pagesLeft });
+        if (phase === 'done') expect(fraction).toBe(1);
+        else if (fraction !== null) {
+          expect(fraction).toBeGreaterThanOrEqual(0);
+          expect(fraction).toBeLessThan(1);
+        }
+      }),
+    );
   });
 
   it('goes through its steps in order, and Cancel ends where the commit begins', () => {

@@ -18,15 +18,23 @@ export function reach(): Component<Scene> {
   const bag = new DisposableBag();
   const commands = el('div', { class: 'commands' });
   const rows = keyedList<{ readonly guestPort: number; readonly hostPort: number }>(
-    commands, (forward) => `${forward.guestPort} ${forward.hostPort}`, commandRow);
+    commands,
+    (forward) => `${forward.guestPort} ${forward.hostPort}`,
+    commandRow,
+  );
   let password = '';
   let shownFor: string | null = null;
   const secret = el('code', { 'data-copy': true });
   const toggle = el('button', { type: 'button', class: 'button quiet' });
   const copy = bag.add(copyButton(null, () => password, 'Copy the password'));
   const passwordRow = el('div', { class: 'command' }, el('span', {}, 'Password'), secret, toggle, copy.element);
-  const element = el('section', { class: 'reach', 'aria-label': 'Reach the PC over the network' },
-    el('h3', { title: 'These commands work on the machine on which the server runs.' }, 'On the server:'), commands, passwordRow);
+  const element = el(
+    'section',
+    { class: 'reach', 'aria-label': 'Reach the PC over the network' },
+    el('h3', { title: 'These commands work on the machine on which the server runs.' }, 'On the server:'),
+    commands,
+    passwordRow,
+  );
   let vmId: string | null = null;
 
   function drawPassword(): void {
@@ -63,7 +71,9 @@ function commandRow(forward: { readonly guestPort: number; readonly hostPort: nu
   const copy = copyButton(null, () => command, `Copy: ${command}`);
   return {
     element: el('div', { class: 'command' }, el('code', { 'data-copy': true, title: `Port ${forward.guestPort} of the guest` }, command), copy.element),
-    update() { /* a forward never changes in place: its ports are its key */ },
+    update() {
+      /* a forward never changes in place: its ports are its key */
+    },
     dispose: () => copy.dispose(),
   };
 }

@@ -29,7 +29,21 @@ describe('scan codes, set 1', () => {
   });
 
   it('gives every key a code of its own', () => {
-    const keys = ['KeyQ', 'KeyZ', 'Digit1', 'Minus', 'Backquote', 'IntlBackslash', 'CapsLock', 'AltLeft', 'AltRight', 'Delete', 'NumpadDecimal', 'F11', 'MetaLeft'];
+    const keys = [
+      'KeyQ',
+      'KeyZ',
+      'Digit1',
+      'Minus',
+      'Backquote',
+      'IntlBackslash',
+      'CapsLock',
+      'AltLeft',
+      'AltRight',
+      'Delete',
+      'NumpadDecimal',
+      'F11',
+      'MetaLeft',
+    ];
     const codes = keys.map((key) => scancodes(key, 'down').join());
     expect(new Set(codes).size).toBe(keys.length);
   });

@@ -36,14 +36,16 @@ export function vmScreen(vmId: string, vmName: string, tab: Tab): VmScreen {
     if (pressed.includes(true)) point(0, 0, NO_BUTTONS);
   }
 
-  const keyboard = bag.add(screenKeyboard(
-    `Keyboard for the screen of ${vmName}. Ctrl and Alt together give it back.`,
-    (codes) => {
-      if (codes.length > 0) tab.sendScancodes(vmId, codes);
-    },
-    letGoOfButtons,
-    (sentence) => setText(hint, sentence),
-  ));
+  const keyboard = bag.add(
+    screenKeyboard(
+      `Keyboard for the screen of ${vmName}. Ctrl and Alt together give it back.`,
+      (codes) => {
+        if (codes.length > 0) tab.sendScancodes(vmId, codes);
+      },
+      letGoOfButtons,
+      (sentence) => setText(hint, sentence),
+    ),
+  );
   const element = el('div', { class: 'screen' }, canvas, keyboard.element, hint);
   listen(bag, keyboard.element, 'focus', () => setText(hint, HINT));
 

@@ -17,8 +17,9 @@ export function nextSelection(previous: Selection, vms: readonly VmView[], conso
   const here = vms.filter((vm) => vm.here).map((vm) => vm.id);
   const shown = vms.find((vm) => vm.id === previous.vmId);
   const arrived = here.find((id) => !previous.hereBefore.includes(id));
-  const vmId = shown !== undefined && (shown.here || consoleHasFocus || arrived === undefined)
-    ? shown.id
-    : arrived ?? here[0] ?? vms.find((vm) => vm.movedAway)?.id ?? vms[0]?.id ?? null;
+  const vmId =
+    shown !== undefined && (shown.here || consoleHasFocus || arrived === undefined)
+      ? shown.id
+      : (arrived ?? here[0] ?? vms.find((vm) => vm.movedAway)?.id ?? vms[0]?.id ?? null);
   return { vmId, hereBefore: here };
 }

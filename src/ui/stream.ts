@@ -42,9 +42,6 @@ export function edgeTowards(box: Pick<DOMRect, 'left' | 'top' | 'width' | 'heigh
   const dx = other.left + other.width / 2 - x;
   const dy = other.top + other.height / 2 - y;
   if (dx === 0 && dy === 0) return { x, y };
-  const share = Math.min(
-    dx === 0 ? Infinity : (box.width / 2 - OVERLAP_PX) / Math.abs(dx),
-    dy === 0 ? Infinity : (box.height / 2 - OVERLAP_PX) / Math.abs(dy),
-  );
+  const share = Math.min(dx === 0 ? Infinity : (box.width / 2 - OVERLAP_PX) / Math.abs(dx), dy === 0 ? Infinity : (box.height / 2 - OVERLAP_PX) / Math.abs(dy));
   return { x: x + dx * share, y: y + dy * share };
 }

@@ -12,7 +12,7 @@ describe("the console's letters", () => {
     expect(fontSizeFor(4_000, 4_000)).toBe(22);
   });
 
-  it('are scaled until another tab\'s columns and rows fit, and never become larger than one\'s own', () => {
+  it("are scaled until another tab's columns and rows fit, and never become larger than one's own", () => {
     expect(scaledFontSizeFor(1_000, 600, { cols: 160, rows: 20 })).toBe(10.5);
     expect(scaledFontSizeFor(1_000, 600, { cols: 40, rows: 60 })).toBe(8.5);
     expect(scaledFontSizeFor(2_000, 1_000, { cols: 31, rows: 20 })).toBe(22);

@@ -40,7 +40,8 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   const { cols, rows } = source.size();
   const terminal = new Terminal({
     // What is shown again was drawn for this size.
-    cols, rows,
+    cols,
+    rows,
     cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
     scrollback: SCROLL_BACK_LINES,
     fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',

@@ -6,8 +6,7 @@ import type { Scene } from './scene.ts';
 export function troublePanel(): Component<Scene> {
   const words = el('p', { class: 'trouble-words' });
   const again = el('button', { type: 'button', class: 'button primary' }, 'Try again');
-  const element = el('section', { class: 'trouble', role: 'alert', 'data-testid': 'trouble' },
-    el('h2', {}, 'This page cannot go on'), words, again);
+  const element = el('section', { class: 'trouble', role: 'alert', 'data-testid': 'trouble' }, el('h2', {}, 'This page cannot go on'), words, again);
   const bag = new DisposableBag();
   listen(bag, again, 'click', () => location.reload());
   return {

@@ -11,7 +11,7 @@ function read(character: string): string {
   return guest.text;
 }
 
-describe('the guest\'s American keyboard', () => {
+describe("the guest's American keyboard", () => {
   it('has a key for every printable ASCII character, and the guest reads it back', () => {
     expect(PRINTABLE.filter((character) => usKey(character) === null)).toEqual([]);
     expect(PRINTABLE.map(read).join('')).toBe(PRINTABLE.join(''));
@@ -22,7 +22,12 @@ describe('the guest\'s American keyboard', () => {
     expect(read(character)).toBe(character);
   });
 
-  it.each([['\n', '\n'], ['\r', '\n'], ['\t', '\t'], ['\b', '\b']])('has a key for %j', (character, key) => {
+  it.each([
+    ['\n', '\n'],
+    ['\r', '\n'],
+    ['\t', '\t'],
+    ['\b', '\b'],
+  ])('has a key for %j', (character, key) => {
     expect(read(character)).toBe(key);
   });
 

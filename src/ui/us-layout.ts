@@ -13,9 +13,27 @@ export interface UsKey {
 
 /** Unshifted and shifted, by key. Letters are added below. */
 const SYMBOLS: Readonly<Record<string, string>> = {
-  Digit1: '1!', Digit2: '2@', Digit3: '3#', Digit4: '4$', Digit5: '5%', Digit6: '6^', Digit7: '7&', Digit8: '8*', Digit9: '9(', Digit0: '0)',
-  Minus: '-_', Equal: '=+', BracketLeft: '[{', BracketRight: ']}', Semicolon: ';:', Quote: '\'"', Backquote: '`~', Backslash: '\\|',
-  Comma: ',<', Period: '.>', Slash: '/?',
+  Digit1: '1!',
+  Digit2: '2@',
+  Digit3: '3#',
+  Digit4: '4$',
+  Digit5: '5%',
+  Digit6: '6^',
+  Digit7: '7&',
+  Digit8: '8*',
+  Digit9: '9(',
+  Digit0: '0)',
+  Minus: '-_',
+  Equal: '=+',
+  BracketLeft: '[{',
+  BracketRight: ']}',
+  Semicolon: ';:',
+  Quote: '\'"',
+  Backquote: '`~',
+  Backslash: '\\|',
+  Comma: ',<',
+  Period: '.>',
+  Slash: '/?',
 };
 const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
 

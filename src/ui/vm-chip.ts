@@ -19,10 +19,13 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
   const ip = el('span', { class: 'chip-ip' });
   const strip = bag.add(pingStrip(vmId, { title: null }));
   const fill = el('span', { class: 'chip-fill', 'aria-hidden': 'true' });
-  const element = el('button', { type: 'button', class: 'chip', draggable: 'true', 'data-testid': 'vm-chip', 'data-vm-id': vmId, 'data-hue': String(hueOf(vmId)) },
+  const element = el(
+    'button',
+    { type: 'button', class: 'chip', draggable: 'true', 'data-testid': 'vm-chip', 'data-vm-id': vmId, 'data-hue': String(hueOf(vmId)) },
     fill,
     el('span', { class: 'chip-top' }, el('span', { class: 'chip-dot', 'aria-hidden': 'true' }), name, state),
-    el('span', { class: 'chip-bottom' }, ip, strip.element));
+    el('span', { class: 'chip-bottom' }, ip, strip.element),
+  );
   listen(bag, element, 'click', () => actions.select(vmId));
   listen(bag, element, 'dragstart', (event) => {
     event.dataTransfer?.setData(VM_MIME, vmId);

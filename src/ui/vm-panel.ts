@@ -17,8 +17,15 @@ export function vmPanel(actions: Actions): Component<Scene> {
   const forget = bag.add(forgetControl(actions));
   const progress = bag.add(migrationProgress(actions));
   const result = bag.add(migrationResult());
-  const element = el('section', { class: 'card vm-panel', 'aria-label': 'Migration' },
-    title, control.element, forget.element, progress.element, result.element);
+  const element = el(
+    'section',
+    { class: 'card vm-panel', 'aria-label': 'Migration' },
+    title,
+    control.element,
+    forget.element,
+    progress.element,
+    result.element,
+  );
   return {
     element,
     update(scene) {

@@ -16,13 +16,20 @@ describe('what the page calls things', () => {
 
   it('has a sentence of its own for every phase', () => {
     const phases: readonly MigrationPhase[] = ['offer', 'prepare', 'rounds', 'hold', 'switchover', 'commit', 'done'];
-    const sentences = [...phases.map((phase) => phaseSentence({ phase, round: 1 })), phaseSentence({ phase: 'rounds', round: 2 }), phaseSentence({ phase: 'offer', round: 0, targetLoaded: 0.4 })];
+    const sentences = [
+      ...phases.map((phase) => phaseSentence({ phase, round: 1 })),
+      phaseSentence({ phase: 'rounds', round: 2 }),
+      phaseSentence({ phase: 'offer', round: 0, targetLoaded: 0.4 }),
+    ];
     expect(new Set(sentences).size).toBe(phases.length + 2);
   });
 
   it('names every way between two tabs', () => {
     expect(['webrtc', 'relay', 'local', 'trying'].map((link) => linkWord(link as 'webrtc'))).toEqual([
-      'direct (WebRTC)', 'through the server', 'inside this browser', 'connecting …',
+      'direct (WebRTC)',
+      'through the server',
+      'inside this browser',
+      'connecting …',
     ]);
   });
 });

@@ -13,15 +13,27 @@ export interface CarriedVm {
 const text = v.pipe(v.string(), v.maxLength(200));
 const carriedVmSchema = v.object({
   identity: v.object({
-    vmId: v.pipe(text, v.transform((id) => id as VmId)),
+    vmId: v.pipe(
+      text,
+      v.transform((id) => id as VmId),
+    ),
     name: text,
-    mac: v.pipe(v.string(), v.regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/), v.transform((mac) => mac as MacAddress)),
+    mac: v.pipe(
+      v.string(),
+      v.regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+      v.transform((mac) => mac as MacAddress),
+    ),
     ip: text,
     netmask: text,
     gateway: text,
     password: text,
   }),
-  epoch: v.pipe(v.number(), v.integer(), v.minValue(1), v.transform((epoch) => epoch as LeaseEpoch)),
+  epoch: v.pipe(
+    v.number(),
+    v.integer(),
+    v.minValue(1),
+    v.transform((epoch) => epoch as LeaseEpoch),
+  ),
 });
 
 /** Throws MigrationError('bad-message') if the offer does not say who the VM is. */

@@ -33,7 +33,7 @@ describe('GuestAgent', () => {
     guest.dispose();
   });
 
-  it('sends the size again when the guest\'s services have begun anew: a boot has set its own', async () => {
+  it("sends the size again when the guest's services have begun anew: a boot has set its own", async () => {
     const { agent: guest, sent, says } = agent();
     await says('event services');
     guest.resize({ cols: 120, rows: 40 });

@@ -26,15 +26,17 @@ export interface Moment {
 
 const timeFields = ({ wallMs, timeStamp }: Moment): string => `time=${Math.round(wallMs)} tsc=${timeStamp}`;
 /** Prefix length of a netmask such as 255.255.255.0. */
-const prefixLength = (netmask: string): number =>
-  netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
+const prefixLength = (netmask: string): number => netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
 
-const randomSeed = (): string =>
-  [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+const randomSeed = (): string => [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** A VM's name as a host name: letters, digits and hyphens. */
 function hostname(name: string): string {
-  const plain = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 63);
+  const plain = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 63);
   return plain === '' ? 'guest' : plain;
 }
 
@@ -63,8 +65,11 @@ export class GuestAgent implements Disposable {
 
   /** Gives the VM its identity, a random seed of its own and the time. Resolves with the agent's answer; null if none came. */
   identity(vm: VmIdentity, now: () => Moment): Promise<string | null> {
-    return this.ask('ok identity', () =>
-      `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} ${timeFields(now())} seed=${randomSeed()} password=${vm.password}`);
+    return this.ask(
+      'ok identity',
+      () =>
+        `identity mac=${vm.mac} hostname=${hostname(vm.name)} ip=${vm.ip}/${prefixLength(vm.netmask)} gateway=${vm.gateway} dns=${vm.gateway} ${timeFields(now())} seed=${randomSeed()} password=${vm.password}`,
+    );
   }
 
   /** Sets the guest's wall clock. */

@@ -64,11 +64,17 @@ class World {
   }
 }
 
-describe('the guest\'s wall clock', () => {
-  it('is the server\'s to within 100 ms on hosts an hour ahead and behind, to and fro, and never goes back by more', () => {
+describe("the guest's wall clock", () => {
+  it("is the server's to within 100 ms on hosts an hour ahead and behind, to and fro, and never goes back by more", () => {
     const world = new World();
     world.guestAheadMs = 0;
-    for (const [ahead, error] of [[HOUR, 3], [-HOUR, -20], [HOUR, 40], [0, -45], [-HOUR, 5]] as const) {
+    for (const [ahead, error] of [
+      [HOUR, 3],
+      [-HOUR, -20],
+      [HOUR, 40],
+      [0, -45],
+      [-HOUR, 5],
+    ] as const) {
       const { keeper } = world.host(ahead, error);
       void keeper.begin();
       expect(Math.abs(world.guestAheadMs)).toBeLessThan(100);
@@ -80,7 +86,7 @@ describe('the guest\'s wall clock', () => {
     expect(world.clock.pending).toBe(0);
   });
 
-  it('waits for the server\'s time before it gives a new guest one, and takes the host\'s only if there is none for two seconds', async () => {
+  it("waits for the server's time before it gives a new guest one, and takes the host's only if there is none for two seconds", async () => {
     const world = new World();
     const { keeper, learn } = world.host(HOUR, null);
     let known = false;
@@ -108,7 +114,7 @@ describe('the guest\'s wall clock', () => {
     expect(world.clock.pending).toBe(0);
   });
 
-  it('is set again when the guest has rebooted, when the server\'s clock was set, and when the guest\'s own has drifted', () => {
+  it("is set again when the guest has rebooted, when the server's clock was set, and when the guest's own has drifted", () => {
     const world = new World();
     const { keeper, learn, rebooted } = world.host(0, 0);
     rebooted();

@@ -61,12 +61,19 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
         context.post({ type: 'link-wanted', attempt: ++attempts, avoid: kind });
         return others.next();
       },
-    }));
-  const sent = started.then((sender) => sender.done, (error: unknown) => {
-    // Nothing was begun: the VM runs on.
-    link.close();
-    return notBegun({ id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, link: kind, memoryBytes: vm.machine.fingerprint.memoryBytes }, error);
-  });
+    }),
+  );
+  const sent = started.then(
+    (sender) => sender.done,
+    (error: unknown) => {
+      // Nothing was begun: the VM runs on.
+      link.close();
+      return notBegun(
+        { id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, link: kind, memoryBytes: vm.machine.fingerprint.memoryBytes },
+        error,
+      );
+    },
+  );
   /** Does it once there is a sender; without one the end is told by `done`. */
   const withSender = (work: (sender: SenderHandle) => void): void => void started.then(work, () => undefined);
   const done = sent.then((report) => {

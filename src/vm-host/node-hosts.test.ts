@@ -24,7 +24,12 @@ describe.skipIf(parts === null)('a VM on hosts in Node', () => {
   beforeAll(async () => {
     relay = createRelay({ store: memoryKeyValueStore() });
     const { manifest } = parts;
-    server = createServer(express().use('/guest', guestFiles(GUEST_SET, [manifest.bios, manifest.vgaBios, manifest.emulator, manifest.disk, manifest.diskChunks, manifest.snapshot])));
+    server = createServer(
+      express().use(
+        '/guest',
+        guestFiles(GUEST_SET, [manifest.bios, manifest.vgaBios, manifest.emulator, manifest.disk, manifest.diskChunks, manifest.snapshot]),
+      ),
+    );
     server.on('upgrade', (request, socket, head) => {
       if (!relay.handleUpgrade(request, socket, head)) socket.destroy();
     });
@@ -41,24 +46,31 @@ describe.skipIf(parts === null)('a VM on hosts in Node', () => {
   const host = (id: string): NodeHost => new NodeHost(id, { relayUrl: `ws://${base}/relay`, room: 'default', key: relay.defaultRoomKey, guest });
   const numbers = (vm: NodeVm): number[] => [...vm.printed.matchAll(/ticker (\d+) gap=/g)].map((match) => Number(match[1]));
 
-  it('moves there and back while it computes, with every page compared, and its ticker leaves out and repeats no number', async () => {
-    await using first = host('first');
-    await using second = host('second');
-    let vm = await first.start();
-    vm.type('ticker 50\n');
-    await vm.until(/ticker 5 gap=/);
-    const seen: number[] = [];
-    for (const [from, to] of [[first, second], [second, first]] as const) {
-      const left = vm;
-      const { report, arrived } = await from.migrate(vm, to, { verify: true });
-      expect(report).toMatchObject({ outcome: 'completed', verified: true, link: 'relay' });
-      seen.push(...numbers(left));
-      vm = arrived!;
-      await vm.until(new RegExp(`ticker ${seen.at(-1)! + 5} gap=`));
-      expect(left.troubles).toEqual([]);
-    }
-    seen.push(...numbers(vm));
-    expect(seen).toEqual(seen.map((_, index) => seen[0]! + index));
-    expect(vm.troubles).toEqual([]);
-  }, LIMIT_MS);
+  it(
+    'moves there and back while it computes, with every page compared, and its ticker leaves out and repeats no number',
+    async () => {
+      await using first = host('first');
+      await using second = host('second');
+      let vm = await first.start();
+      vm.type('ticker 50\n');
+      await vm.until(/ticker 5 gap=/);
+      const seen: number[] = [];
+      for (const [from, to] of [
+        [first, second],
+        [second, first],
+      ] as const) {
+        const left = vm;
+        const { report, arrived } = await from.migrate(vm, to, { verify: true });
+        expect(report).toMatchObject({ outcome: 'completed', verified: true, link: 'relay' });
+        seen.push(...numbers(left));
+        vm = arrived!;
+        await vm.until(new RegExp(`ticker ${seen.at(-1)! + 5} gap=`));
+        expect(left.troubles).toEqual([]);
+      }
+      seen.push(...numbers(vm));
+      expect(seen).toEqual(seen.map((_, index) => seen[0]! + index));
+      expect(vm.troubles).toEqual([]);
+    },
+    LIMIT_MS,
+  );
 });

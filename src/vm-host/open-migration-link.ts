@@ -14,10 +14,22 @@ export interface LinkUse {
   readonly peer: HostId;
 }
 
-export function openMigrationLink(ends: MigrationEnds, { relay, openSocket, clock }: Pick<WorkerContext, 'relay' | 'openSocket' | 'clock'>, use: LinkUse): OpenedLink {
+export function openMigrationLink(
+  ends: MigrationEnds,
+  { relay, openSocket, clock }: Pick<WorkerContext, 'relay' | 'openSocket' | 'clock'>,
+  use: LinkUse,
+): OpenedLink {
   if (ends.kind !== 'relay') return openLink(ends);
   const { url, ...credentials } = relay;
-  const link = openRelayLink({ url: `${url}/lane`, credentials, linkId: linkIdOf(use.migrationId, use.attempt), side: use.side, peerHostId: use.peer, openSocket, clock });
+  const link = openRelayLink({
+    url: `${url}/lane`,
+    credentials,
+    linkId: linkIdOf(use.migrationId, use.attempt),
+    side: use.side,
+    peerHostId: use.peer,
+    openSocket,
+    clock,
+  });
   // A relayed lane tells its end only after what was sent has left.
   const closed = Promise.all([link.control, link.bulk].map((lane) => new Promise((resolve) => lane.onClose(resolve))));
   return { ...link, closed: closed.then(() => undefined) };

@@ -48,7 +48,12 @@ interface Links {
   readonly others: NextLinks;
 }
 
-async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: Links, building: Promise<Machine>, context: WorkerContext): Promise<ResidentVm | null> {
+async function receive(
+  order: Extract<ToVmWorker, { type: 'receive' }>,
+  links: Links,
+  building: Promise<Machine>,
+  context: WorkerContext,
+): Promise<ResidentVm | null> {
   const engines = await context.engines.catch((error: unknown) => asMigrationError(error, 'prepare-failed'));
   if (engines instanceof MigrationError) {
     links.current.close();
@@ -74,8 +79,15 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
       const { network } = await building;
       const { url, ...credentials } = context.relay;
       port = attachTarget({
-        url: `${url}/port`, credentials, vmId: offer.vmId, epoch, migrationId: offer.migrationId, fromHostId: order.from,
-        nic: network, clock: context.clock, openSocket: context.openSocket,
+        url: `${url}/port`,
+        credentials,
+        vmId: offer.vmId,
+        epoch,
+        migrationId: offer.migrationId,
+        fromHostId: order.from,
+        nic: network,
+        clock: context.clock,
+        openSocket: context.openSocket,
       });
       return port.targetLease();
     },
@@ -100,13 +112,16 @@ async function receive(order: Extract<ToVmWorker, { type: 'receive' }>, links: L
 
 function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Arrival | null, context: WorkerContext): ResidentVm {
   if (target === null || arrival === null) throw new MigrationError('internal', 'The VM runs, but nothing is known of it.');
-  const { machine, connected: { console, agent } } = arrival;
+  const {
+    machine,
+    connected: { console, agent },
+  } = arrival;
   const port = target.asOwner();
   context.watchPort(port);
   context.post({ type: 'arrived', vm: identity, epoch: port.epoch });
   const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime, clock: context.clock });
   void wallClock.begin().then((answer) => {
-    if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take the server\'s time; its clock may be off.' });
+    if (answer === null) context.post({ type: 'log', level: 'bad', text: "The guest did not take the server's time; its clock may be off." });
   });
   return { machine, identity, port, agent, wallClock, console };
 }

@@ -17,7 +17,8 @@ const nextTask = (): Promise<void> => Promise.resolve();
 function stage(state: 'stopped' | 'running') {
   const calls = { read: 0, saved: 0, restored: 0 };
   const machine: Stage['machine'] = {
-    space: MODEL_SPACE, state,
+    space: MODEL_SPACE,
+    state,
     readPages: (pages, into) => {
       calls.read += pages.length;
       for (const page of pages) expect(page).toBeLessThan(MODEL_SPACE.ramPages);

@@ -51,9 +51,19 @@ export async function rehearse({ machine, engines, clock, nextTask }: Stage, isW
       // By turns pages travel whole, and as what has changed of them.
       basePage: (page) => (turn % 2 === 0 ? null : almost(machine, page)),
     };
-    const stream = new PageStream({
-      vm, clock, compressor, pageHash, nextTask, bandwidthBytesPerSecond: Number.POSITIVE_INFINITY, roundTripMs: () => null, onSent: () => undefined,
-    }, link);
+    const stream = new PageStream(
+      {
+        vm,
+        clock,
+        compressor,
+        pageHash,
+        nextTask,
+        bandwidthBytesPerSecond: Number.POSITIVE_INFINITY,
+        roundTripMs: () => null,
+        onSent: () => undefined,
+      },
+      link,
+    );
     const pages = new Bitmap(totalPages(space));
     for (let count = 0; count < PAGES_A_TURN; count++) pages.add((count * STRIDE + turn * TURN_OFFSET) % space.ramPages);
     machine.differsFromBase();

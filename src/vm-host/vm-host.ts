@@ -170,7 +170,10 @@ function enginesOf({ createEngines }: VmHostPlatform): Promise<MigrationEngines>
 /** What fails in it fails again, and is told, where it counts. */
 function rehearse(platform: VmHostPlatform, machine: Promise<Machine>, engines: Promise<MigrationEngines> | null, isWanted: () => boolean): void {
   const { clock, nextTask } = platform;
-  if (isWanted()) Promise.all([machine, need(engines)]).then(([built, ready]) => platform.rehearse({ machine: built, engines: ready, clock, nextTask }, isWanted)).catch(() => undefined);
+  if (isWanted())
+    Promise.all([machine, need(engines)])
+      .then(([built, ready]) => platform.rehearse({ machine: built, engines: ready, clock, nextTask }, isWanted))
+      .catch(() => undefined);
 }
 
 function need<T>(value: T | null): T {
@@ -203,7 +206,12 @@ interface Underway {
   settled(): Promise<unknown>;
 }
 
-function makeContext(relay: RelayAccess, engines: Promise<MigrationEngines>, { clock, nextTask, openSocket, post }: VmHostPlatform, underway: Underway): WorkerContext {
+function makeContext(
+  relay: RelayAccess,
+  engines: Promise<MigrationEngines>,
+  { clock, nextTask, openSocket, post }: VmHostPlatform,
+  underway: Underway,
+): WorkerContext {
   return {
     relay,
     clock,
@@ -219,31 +227,37 @@ function makeContext(relay: RelayAccess, engines: Promise<MigrationEngines>, { c
         void underway.settled().then(() => post({ type: 'ended', ...guestEnd(end) }));
       });
       return {
-        console: new ConsoleGate(machine, {
-          output: (data) => post({ type: 'console', data }),
-          applied: (writer, count) => post({ type: 'console-applied', writer, count }),
-        }, luggage),
+        console: new ConsoleGate(
+          machine,
+          {
+            output: (data) => post({ type: 'console', data }),
+            applied: (writer, count) => post({ type: 'console-applied', writer, count }),
+          },
+          luggage,
+        ),
         agent: new GuestAgent(machine.agent, clock),
       };
     },
     watchPort(port) {
       const bag = new DisposableBag();
       let lost = false;
-      bag.add(port.onState((state) => {
-        if (state.kind === 'lost' && !lost) {
-          lost = true;
-          post({ type: 'log', level: 'bad', text: `The VM's network port is cut off: ${state.reason}` });
-        } else if (state.kind === 'connected' && lost) {
-          lost = false;
-          post({ type: 'log', level: 'good', text: 'The VM\'s network port is connected again.' });
-        } else if (state.kind === 'refused' && state.cause === 'unknown-vm') {
-          // Its address may be another VM's by now, so it can have no network again.
-          underway.vmEnded(FORGOTTEN);
-          void underway.settled().then(() => post({ type: 'failed', reason: FORGOTTEN }));
-        } else if (state.kind === 'refused') {
-          post({ type: 'log', level: 'bad', text: `The relay refused the VM's network port: ${state.reason}` });
-        }
-      }));
+      bag.add(
+        port.onState((state) => {
+          if (state.kind === 'lost' && !lost) {
+            lost = true;
+            post({ type: 'log', level: 'bad', text: `The VM's network port is cut off: ${state.reason}` });
+          } else if (state.kind === 'connected' && lost) {
+            lost = false;
+            post({ type: 'log', level: 'good', text: "The VM's network port is connected again." });
+          } else if (state.kind === 'refused' && state.cause === 'unknown-vm') {
+            // Its address may be another VM's by now, so it can have no network again.
+            underway.vmEnded(FORGOTTEN);
+            void underway.settled().then(() => post({ type: 'failed', reason: FORGOTTEN }));
+          } else if (state.kind === 'refused') {
+            post({ type: 'log', level: 'bad', text: `The relay refused the VM's network port: ${state.reason}` });
+          }
+        }),
+      );
       return disposable(() => bag.dispose());
     },
   };
@@ -253,17 +267,28 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   const { console, agent } = context.connect(machine);
   machine.network.setMac(identity.mac);
   const { url, ...credentials } = context.relay;
-  const port = attachOwner({ url: `${url}/port`, credentials, vmId: identity.vmId, epoch, nic: machine.network, clock: context.clock, openSocket: context.openSocket });
+  const port = attachOwner({
+    url: `${url}/port`,
+    credentials,
+    vmId: identity.vmId,
+    epoch,
+    nic: machine.network,
+    clock: context.clock,
+    openSocket: context.openSocket,
+  });
   context.watchPort(port);
   context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);
   const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime, clock: context.clock });
   // The shell starts with the seed: it does not wait for the server's time, which the identity needs.
   void agent.seed();
-  void wallClock.known().then(() => agent.identity(identity, wallClock.moment)).then((answer) => {
-    void wallClock.begin();
-    if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take its identity; it may have no network. Start another VM.' });
-    context.post({ type: 'running', epoch: port.epoch });
-  });
+  void wallClock
+    .known()
+    .then(() => agent.identity(identity, wallClock.moment))
+    .then((answer) => {
+      void wallClock.begin();
+      if (answer === null) context.post({ type: 'log', level: 'bad', text: 'The guest did not take its identity; it may have no network. Start another VM.' });
+      context.post({ type: 'running', epoch: port.epoch });
+    });
   return { machine, identity, port, agent, wallClock, console };
 }

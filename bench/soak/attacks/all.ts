@@ -14,6 +14,19 @@ import { terminal } from './terminal.ts';
 import { wrongKeys } from './wrong-keys.ts';
 
 export const ATTACKS: readonly Attack[] = [
-  foreignHost, propertyNames, terminal, halfOpen, signallingMemory, captureDownloads, deafHosts, frames,
-  smallMessages, longMessages, manyVms, stolenForward, manySockets, wrongKeys, roomNames,
+  foreignHost,
+  propertyNames,
+  terminal,
+  halfOpen,
+  signallingMemory,
+  captureDownloads,
+  deafHosts,
+  frames,
+  smallMessages,
+  longMessages,
+  manyVms,
+  stolenForward,
+  manySockets,
+  wrongKeys,
+  roomNames,
 ];

@@ -29,7 +29,13 @@ function countHeard(socket: WebSocket): () => number {
 /** What the relay passed on of a flood that began then: a burst, and after it no more than `perSecond`. */
 function bounded(heard: number, began: number, burst: number, perSecond: number): Verdict[] {
   const rate = Math.max(0, heard - burst) / ((performance.now() - began) / 1000);
-  return [{ claim: `passed on at ${perSecond} a second at most, beyond ${burst}`, holds: rate <= perSecond * 1.1, figures: `${heard} passed on, ${rate.toFixed(0)} a second` }];
+  return [
+    {
+      claim: `passed on at ${perSecond} a second at most, beyond ${burst}`,
+      holds: rate <= perSecond * 1.1,
+      figures: `${heard} passed on, ${rate.toFixed(0)} a second`,
+    },
+  ];
 }
 
 export const smallMessages: Attack = {

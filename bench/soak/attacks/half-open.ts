@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attack } from '../attack.ts';
 
-const UPGRADE = 'GET /nope HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n';
+const UPGRADE =
+  'GET /nope HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n';
 
 export const halfOpen: Attack = {
   name: 'half-open',
@@ -16,6 +17,8 @@ export const halfOpen: Attack = {
     }
     await sleep(4500);
     const after = server.held().descriptors;
-    return [{ claim: 'descriptors are given back while the other side stays', holds: after - before < many / 10, figures: `${before} to ${after}, ${many} refused` }];
+    return [
+      { claim: 'descriptors are given back while the other side stays', holds: after - before < many / 10, figures: `${before} to ${after}, ${many} refused` },
+    ];
   },
 };

@@ -26,6 +26,12 @@ export const manySockets: Attack = {
       await sleep(100);
     }
     await joiners;
-    return [{ claim: 'one address gets less than 1000 sockets', holds: joined < 1000, figures: `${joined} of ${many} joined, slowest answer ${slowestMs.toFixed(0)} ms` }];
+    return [
+      {
+        claim: 'one address gets less than 1000 sockets',
+        holds: joined < 1000,
+        figures: `${joined} of ${many} joined, slowest answer ${slowestMs.toFixed(0)} ms`,
+      },
+    ];
   },
 };

@@ -30,7 +30,11 @@ export const manyVms: Attack = {
     await sleep(2000);
     const after = server.held();
     return [
-      { claim: 'a VM that nobody runs listens on no port', holds: most - before.listeners < 64, figures: `${before.listeners} to ${most} listeners, ${made} VMs made${refusal === '' ? '' : `; ${refusal}`}` },
+      {
+        claim: 'a VM that nobody runs listens on no port',
+        holds: most - before.listeners < 64,
+        figures: `${before.listeners} to ${most} listeners, ${made} VMs made${refusal === '' ? '' : `; ${refusal}`}`,
+      },
       { claim: 'listeners are given back when he leaves', holds: after.listeners - before.listeners < 8, figures: `${after.listeners} afterwards` },
     ];
   },

@@ -15,6 +15,12 @@ export const terminal: Attack = {
     await sleep(500);
     const printed = server.output().slice(before);
     const lines = printed.split('\n').length - 1;
-    return [{ claim: 'neither an escape nor a line of its own is printed', holds: !printed.includes('\u001b') && !/^TabMotion is ready/m.test(printed) && lines <= 20, figures: `${lines} lines` }];
+    return [
+      {
+        claim: 'neither an escape nor a line of its own is printed',
+        holds: !printed.includes('\u001b') && !/^TabMotion is ready/m.test(printed) && lines <= 20,
+        figures: `${lines} lines`,
+      },
+    ];
   },
 };

@@ -18,6 +18,12 @@ export const wrongKeys: Attack = {
     await Promise.all(Array.from({ length: 10 }, guesser));
     const seconds = (performance.now() - began) / 1000;
     const shown = [...answers].map(([status, count]) => `${status}: ${count}`).join(', ');
-    return [{ claim: 'most guesses are not looked at (429)', holds: (answers.get(429) ?? 0) > many / 2, figures: `${(many / seconds).toFixed(0)} a second, ${shown}` }];
+    return [
+      {
+        claim: 'most guesses are not looked at (429)',
+        holds: (answers.get(429) ?? 0) > many / 2,
+        figures: `${(many / seconds).toFixed(0)} a second, ${shown}`,
+      },
+    ];
   },
 };

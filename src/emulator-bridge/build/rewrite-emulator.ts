@@ -134,20 +134,21 @@ function wrapPageWalk(module: binaryen.Module, name: string): void {
   const original = moveAside(module, name);
   const local = (index: number): number => module.local.get(index, i32);
   const page = module.i32.shr_u(
-    module.i32.sub(
-      module.i32.and(module.i32.xor(local(ENTRY), local(ADDR)), module.i32.const(~0xfff)),
-      module.global.get(TRACKING_GLOBALS.ramBase, i32),
-    ),
+    module.i32.sub(module.i32.and(module.i32.xor(local(ENTRY), local(ADDR)), module.i32.const(~0xfff)), module.global.get(TRACKING_GLOBALS.ramBase, i32)),
     module.i32.const(12),
   );
-  const body = module.block(null, [
-    module.local.set(ENTRY, module.call(original, [0, 1, 2, 3, 4].map(local), i32)),
-    module.if(
-      module.i32.and(module.i32.ne(local(FOR_WRITING), module.i32.const(0)), module.i32.ne(local(ENTRY), module.i32.const(0))),
-      module.block(null, [module.local.set(PAGE, page), mark(module, () => local(PAGE))]),
-    ),
-    local(ENTRY),
-  ], i32);
+  const body = module.block(
+    null,
+    [
+      module.local.set(ENTRY, module.call(original, [0, 1, 2, 3, 4].map(local), i32)),
+      module.if(
+        module.i32.and(module.i32.ne(local(FOR_WRITING), module.i32.const(0)), module.i32.ne(local(ENTRY), module.i32.const(0))),
+        module.block(null, [module.local.set(PAGE, page), mark(module, () => local(PAGE))]),
+      ),
+      local(ENTRY),
+    ],
+    i32,
+  );
   module.addFunction(name, binaryen.createType([i32, i32, i32, i32, i32]), i32, [i32, i32], body);
 }
 
@@ -155,9 +156,6 @@ function wrapDirtyPage(module: binaryen.Module, name: string): void {
   const [CTX, PAGE] = [0, 1] as const;
   const original = moveAside(module, name);
   const local = (index: number): number => module.local.get(index, i32);
-  const body = module.block(null, [
-    mark(module, () => local(PAGE)),
-    module.call(original, [local(CTX), local(PAGE)], none),
-  ]);
+  const body = module.block(null, [mark(module, () => local(PAGE)), module.call(original, [local(CTX), local(PAGE)], none)]);
   module.addFunction(name, binaryen.createType([i32, i32]), none, [], body);
 }

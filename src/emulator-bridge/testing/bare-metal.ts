@@ -12,15 +12,47 @@ import { FakeBaseDisk } from './fake-base-disk.ts';
 
 /** In the order of bare-metal/main.c. */
 export const BARE_WORKLOADS = [
-  'x87_rounding', 'x87_stack', 'sse_control', 'lazy_flags', 'segment_caches', 'strings_backwards', 'timer_interrupts',
-  'interrupt_controller', 'real_time_clock', 'keyboard_and_mouse', 'serial_line', 'text_and_registers', 'planes_and_modes',
-  'disk_commands', 'disc_drive', 'paging', 'long_page_tables', 'registers_and_counters', 'user_mode', 'changing_code',
-  'small_devices', 'media_instructions',
+  'x87_rounding',
+  'x87_stack',
+  'sse_control',
+  'lazy_flags',
+  'segment_caches',
+  'strings_backwards',
+  'timer_interrupts',
+  'interrupt_controller',
+  'real_time_clock',
+  'keyboard_and_mouse',
+  'serial_line',
+  'text_and_registers',
+  'planes_and_modes',
+  'disk_commands',
+  'disc_drive',
+  'paging',
+  'long_page_tables',
+  'registers_and_counters',
+  'user_mode',
+  'changing_code',
+  'small_devices',
+  'media_instructions',
 ] as const;
 export type BareWorkload = (typeof BARE_WORKLOADS)[number];
 
 const SOURCES = fileURLToPath(new URL('.', import.meta.url));
-const COMPILE = ['-m32', '-march=i686', '-O1', '-ffreestanding', '-nostdlib', '-static', '-fno-pic', '-fno-pie', '-fno-stack-protector', '-fno-asynchronous-unwind-tables', '-fcf-protection=none', '-fno-builtin', '-mgeneral-regs-only'];
+const COMPILE = [
+  '-m32',
+  '-march=i686',
+  '-O1',
+  '-ffreestanding',
+  '-nostdlib',
+  '-static',
+  '-fno-pic',
+  '-fno-pie',
+  '-fno-stack-protector',
+  '-fno-asynchronous-unwind-tables',
+  '-fcf-protection=none',
+  '-fno-builtin',
+  '-mgeneral-regs-only',
+];
 const LINK = ['-Wl,-m,elf_i386', '-Wl,-T,link.ld', '-Wl,--oformat=binary', '-Wl,--build-id=none', '-Wl,--no-warn-rwx-segments', '-Wl,-e,0'];
 
 /** Where link.ld puts what the test chooses. */
@@ -35,7 +67,11 @@ const SMALLEST_SLICES: readonly { readonly what: string; readonly from: readonly
   { what: 'the loop that counts 100,003 instructions', from: [0x41, 0xa3, 0x8d, 0x06], to: [0x41, 0x81, 0x80, 0x00] },
   { what: 'the loop that lasts a millisecond', from: [0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0x64], to: [0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0x64] },
   // The interpreter goes on while (eip before ^ eip after) is below a page's size.
-  { what: 'the loop of the interpreter', from: [0x73, 0x41, 0x80, 0x20, 0x4f, 0x0d, 0x01, 0x02, 0x40], to: [0x73, 0x41, 0x81, 0x00, 0x4f, 0x0d, 0x01, 0x02, 0x40] },
+  {
+    what: 'the loop of the interpreter',
+    from: [0x73, 0x41, 0x80, 0x20, 0x4f, 0x0d, 0x01, 0x02, 0x40],
+    to: [0x73, 0x41, 0x81, 0x00, 0x4f, 0x0d, 0x01, 0x02, 0x40],
+  },
 ];
 
 export interface BareMetal {

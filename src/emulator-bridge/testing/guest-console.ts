@@ -50,7 +50,10 @@ export class GuestConsole implements Disposable {
     const from = this.printed.length;
     this.type(`${command}\n`);
     const output = await this.until(PROMPT, from);
-    return output.slice(output.indexOf('\n') + 1).replace(PROMPT, '').replaceAll('\r', '');
+    return output
+      .slice(output.indexOf('\n') + 1)
+      .replace(PROMPT, '')
+      .replaceAll('\r', '');
   }
 
   /** Gives a guest that has just begun to run its random seed, and waits for the first prompt. */

@@ -138,7 +138,12 @@ export function differences(one: TwinPc, other: TwinPc, options: CompareOptions)
       if (a !== b && !options.mayDiffer(`register.${at}`)) found.push(`register.${at}: ${a.toString(16)} and ${b.toString(16)}`);
     }
   }
-  for (const [name, bytes] of [['get_pic_addr_master', 13], ['get_pic_addr_slave', 13], ['get_apic_addr', 184], ['get_ioapic_addr', 208]] as const) {
+  for (const [name, bytes] of [
+    ['get_pic_addr_master', 13],
+    ['get_pic_addr_slave', 13],
+    ['get_apic_addr', 184],
+    ['get_ioapic_addr', 208],
+  ] as const) {
     const [a, b] = [one, other].map((pc) => bytesOf(pc, (pc.cpu.wm.exports[name] as () => number)(), bytes));
     if (a === undefined || b === undefined || !a.equals(b)) found.push(`${name}: ${a?.toString('hex')} and ${b?.toString('hex')}`);
   }
@@ -147,7 +152,9 @@ export function differences(one: TwinPc, other: TwinPc, options: CompareOptions)
   const { ramPages, videoPages } = one.machine.space;
   const [ram, otherRam] = [one, other].map((pc) => bytesOf(pc, pc.cpu.mem8.byteOffset, ramPages * PAGE_SIZE));
   if (!ram?.equals(otherRam as Uint8Array)) found.push('RAM');
-  const [video, otherVideo] = [one, other].map((pc) => bytesOf(pc, pc.cpu.devices.vga.svga_memory.byteOffset, videoPages * PAGE_SIZE - pc.cpu.devices.vga.vga_memory.length));
+  const [video, otherVideo] = [one, other].map((pc) =>
+    bytesOf(pc, pc.cpu.devices.vga.svga_memory.byteOffset, videoPages * PAGE_SIZE - pc.cpu.devices.vga.vga_memory.length),
+  );
   if (!video?.equals(otherVideo as Uint8Array)) found.push('video memory');
   return found;
 }
@@ -164,7 +171,8 @@ function compareObjects(one: TwinPc, other: TwinPc, options: CompareOptions, fou
   const known = new Set(left.map(({ object }) => object));
   for (const [index, { name, kind, object }] of left.entries()) {
     const twin = right[index]?.object;
-    if (kind === 'drive') compareValues(transferAtHand(object as unknown as V86Drive), transferAtHand(twin as unknown as V86Drive), `${name}.data`, found, known);
+    if (kind === 'drive')
+      compareValues(transferAtHand(object as unknown as V86Drive), transferAtHand(twin as unknown as V86Drive), `${name}.data`, found, known);
     for (const field of new Set([...Object.keys(object), ...Object.keys(twin ?? {})])) {
       const value = object[field];
       // The CPU's views of its registers are functions of sorts; they are compared as memory.
@@ -195,7 +203,11 @@ function compareValues(one: unknown, other: unknown, path: string, found: string
 
 /** v86's queues and the bridge's: their content shows only when it is taken out. */
 function isByteQueue(value: unknown): value is Ps2QueueLike {
-  return typeof value === 'object' && value !== null && ['push', 'shift', 'clear'].every((method) => typeof (value as Record<string, unknown>)[method] === 'function');
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    ['push', 'shift', 'clear'].every((method) => typeof (value as Record<string, unknown>)[method] === 'function')
+  );
 }
 
 function content(queue: Ps2QueueLike): number[] {

@@ -103,19 +103,50 @@ function readInstruction(reader: Reader, opcode: number): Omit<MemoryUse, 'absol
   if (opcode >= 0x28 && opcode <= 0x3e) return memory(opcode >= 0x36 ? 'store' : 'load');
   switch (opcode) {
     // Blocks: their type.
-    case 0x02: case 0x03: case 0x04: reader.unsigned(); return null;
+    case 0x02:
+    case 0x03:
+    case 0x04:
+      reader.unsigned();
+      return null;
     // Branches, calls, variables, constants.
-    case 0x0c: case 0x0d: case 0x10: case 0x20: case 0x21: case 0x22: case 0x23: case 0x24: case 0x42: reader.unsigned(); return null;
-    case 0x11: reader.unsigned(); reader.unsigned(); return null;
-    case 0x0e: for (let rest = reader.unsigned() + 1; rest > 0; rest--) reader.unsigned(); return null;
-    case 0x3f: case 0x40: reader.at += 1; return null;
-    case 0x43: reader.at += 4; return null;
-    case 0x44: reader.at += 8; return null;
-    case 0x1c: reader.at += reader.unsigned(); return null;
-    case 0xfc: return bulk(reader);
-    case 0xfd: return vector(reader, memory);
+    case 0x0c:
+    case 0x0d:
+    case 0x10:
+    case 0x20:
+    case 0x21:
+    case 0x22:
+    case 0x23:
+    case 0x24:
+    case 0x42:
+      reader.unsigned();
+      return null;
+    case 0x11:
+      reader.unsigned();
+      reader.unsigned();
+      return null;
+    case 0x0e:
+      for (let rest = reader.unsigned() + 1; rest > 0; rest--) reader.unsigned();
+      return null;
+    case 0x3f:
+    case 0x40:
+      reader.at += 1;
+      return null;
+    case 0x43:
+      reader.at += 4;
+      return null;
+    case 0x44:
+      reader.at += 8;
+      return null;
+    case 0x1c:
+      reader.at += reader.unsigned();
+      return null;
+    case 0xfc:
+      return bulk(reader);
+    case 0xfd:
+      return vector(reader, memory);
     default:
-      if (opcode <= 0x01 || opcode === 0x05 || opcode === 0x0b || opcode === 0x0f || opcode === 0x1a || opcode === 0x1b || (opcode >= 0x45 && opcode <= 0xc4)) return null;
+      if (opcode <= 0x01 || opcode === 0x05 || opcode === 0x0b || opcode === 0x0f || opcode === 0x1a || opcode === 0x1b || (opcode >= 0x45 && opcode <= 0xc4))
+        return null;
       throw new Error(`The instruction 0x${opcode.toString(16)} is not known.`);
   }
 }

@@ -37,7 +37,14 @@ export const WORKLOADS: readonly Workload[] = [
   { title: 'code that rewrites itself', command: 'writes code', expect: /wrong results=0\r\n/, end: '' },
   { title: 'stores to the BIOS alias below 4 GiB', command: 'writes bios', expect: /bytes changed=0\r\n/, end: '' },
   { title: 'a storm of processes', command: 'i=0; while [ $i -lt 40 ]; do /bin/busybox true; i=$((i+1)); done' },
-  { title: 'random data into a file in memory', command: 'dd if=/dev/urandom of=/dev/shm/random bs=64k count=48 2>/dev/null; md5sum /dev/shm/random', expect: /^[0-9a-f]{32}/m },
-  { title: 'files copied in memory and on the disk', command: 'cp -r /lib/modules /dev/shm/copy; mkdir -p /root/copy; cp /etc/* /bin/ticker /bin/pagecheck /root/copy 2>/dev/null; sync' },
+  {
+    title: 'random data into a file in memory',
+    command: 'dd if=/dev/urandom of=/dev/shm/random bs=64k count=48 2>/dev/null; md5sum /dev/shm/random',
+    expect: /^[0-9a-f]{32}/m,
+  },
+  {
+    title: 'files copied in memory and on the disk',
+    command: 'cp -r /lib/modules /dev/shm/copy; mkdir -p /root/copy; cp /etc/* /bin/ticker /bin/pagecheck /root/copy 2>/dev/null; sync',
+  },
   { title: 'text on the screen', command: 'dmesg | tail -n 60 > /dev/tty1' },
 ];

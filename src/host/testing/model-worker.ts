@@ -68,7 +68,7 @@ export class ModelWorker {
 
   /** The machine that executes, if one does. */
   get running(): ModelMachine | null {
-    return this.hasEnded ? null : this.machines.find((machine) => machine.running && !machine.discarded) ?? null;
+    return this.hasEnded ? null : (this.machines.find((machine) => machine.running && !machine.discarded) ?? null);
   }
 
   postMessage(message: ToVmWorker): void {

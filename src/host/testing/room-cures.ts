@@ -24,13 +24,22 @@ const nothing = (): Method => () => undefined;
 
 export const CURES: Readonly<Record<string, () => void>> = {
   'a request is repeated until it is answered': () =>
-    replace(AskedRequests, 'ask', (ask) => function (this: unknown, to: string, send: (requestId: string) => void) {
-      let isFirst = true;
-      return ask.call(this, to as never, ((requestId: string) => {
-        if (isFirst) send(requestId);
-        isFirst = false;
-      }) as never);
-    }),
+    replace(
+      AskedRequests,
+      'ask',
+      (ask) =>
+        function (this: unknown, to: string, send: (requestId: string) => void) {
+          let isFirst = true;
+          return ask.call(
+            this,
+            to as never,
+            ((requestId: string) => {
+              if (isFirst) send(requestId);
+              isFirst = false;
+            }) as never,
+          );
+        },
+    ),
   'a request ends when the host that was asked leaves': () => replace(AskedRequests, 'forgetHost', nothing),
   'how migrations ended is told again after an absence': () => replace(Migrations, 'returned', nothing),
   'who joins is told of the past': () => replace(Migrations, 'tellPast', nothing),

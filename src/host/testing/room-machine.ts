@@ -179,7 +179,9 @@ export class RoomMachine {
     const thread = this.world.addHost(name);
     thread.addSource(() => this.arrivals('toClient', name));
     return new ModelWorker({
-      page, thread, random: this.world.random,
+      page,
+      thread,
+      random: this.world.random,
       openSocket: this.network.openSocket(name),
       ended: () => {
         for (const socket of [...this.network.sockets]) if (socket.name === name) socket.die('client', true);
@@ -212,6 +214,8 @@ export class RoomMachine {
 
   /** At the sockets of this name; null: at the relay's ends of all. */
   private arrivals(direction: Direction, name: string | null): Action[] {
-    return this.network.arrivals(direction, name).map(({ socket, deliver }) => ({ name: `${name === null ? 'hears a client' : 'hears the relay'}: ${socket.name}`, run: deliver }));
+    return this.network
+      .arrivals(direction, name)
+      .map(({ socket, deliver }) => ({ name: `${name === null ? 'hears a client' : 'hears the relay'}: ${socket.name}`, run: deliver }));
   }
 }

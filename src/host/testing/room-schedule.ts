@@ -147,7 +147,9 @@ export class RoomSchedule {
         this.note(`${room.open().name} is opened`);
         break;
       case 10: {
-        const workers = room.live.flatMap((one) => one.workers).filter((worker) => worker.running !== null && !this.asleep.has(room.live.find((one) => one.workers.includes(worker))!));
+        const workers = room.live
+          .flatMap((one) => one.workers)
+          .filter((worker) => worker.running !== null && !this.asleep.has(room.live.find((one) => one.workers.includes(worker))!));
         if (workers.length === 0) break;
         const worker = random.pick(workers);
         // One that has just arrived has not told yet which it is.
@@ -199,7 +201,9 @@ export class RoomSchedule {
       asked.settled = asked.settled === 'no' ? 'yes' : 'twice';
       asked.settledAt = this.now;
       asked.answer = answer;
-      this.told.push(`${Math.round(this.now)} ... ${what}: ${answer instanceof Error ? answer.message : kind === 'migrate' ? this.brief(answer as MigrationReport) : 'done'}`);
+      this.told.push(
+        `${Math.round(this.now)} ... ${what}: ${answer instanceof Error ? answer.message : kind === 'migrate' ? this.brief(answer as MigrationReport) : 'done'}`,
+      );
     };
     void ask().then(settled, (error: unknown) => settled(error instanceof Error ? error : new Error(String(error))));
   }
@@ -241,7 +245,9 @@ export class RoomSchedule {
 
   /** Whatever somebody asked for who is still here has ended, once. */
   private unsettled(): string[] {
-    return this.asked.filter(({ by, settled }) => settled === 'twice' || (settled === 'no' && !by.gone)).map(({ what, settled }) => `${what}: ${settled === 'no' ? 'never settled' : 'settled twice'}`);
+    return this.asked
+      .filter(({ by, settled }) => settled === 'twice' || (settled === 'no' && !by.gone))
+      .map(({ what, settled }) => `${what}: ${settled === 'no' ? 'never settled' : 'settled twice'}`);
   }
 
   /** Each tab tells what the relay tells, and each VM executes where its lease is, and nowhere else. */
@@ -249,7 +255,11 @@ export class RoomSchedule {
     const { room } = this;
     const faults: string[] = [];
     const listed = room.listed();
-    const story = (vms: readonly { readonly id: string; readonly hostId: string; readonly state: string }[]): string => vms.map(({ id, hostId, state }) => `${id} at ${hostId} ${state}`).sort().join(', ');
+    const story = (vms: readonly { readonly id: string; readonly hostId: string; readonly state: string }[]): string =>
+      vms
+        .map(({ id, hostId, state }) => `${id} at ${hostId} ${state}`)
+        .sort()
+        .join(', ');
     const present = (vm: ListedVm): boolean => room.live.some(({ tab }) => tab.host.id === vm.ownerHostId);
     for (const tab of room.live) {
       const { host } = tab;
@@ -267,7 +277,14 @@ export class RoomSchedule {
       const workers = room.runsIn(vm.id);
       const owners = room.live.find(({ tab }) => tab.host.id === vm.ownerHostId);
       if (owners === undefined ? workers.length > 0 : workers.length !== 1 || !owners.workers.includes(workers[0]!)) {
-        faults.push(`${vm.id}, whose lease is at ${owners?.name ?? 'a tab that is gone'}, executes in ${room.live.filter((tab) => workers.some((worker) => tab.workers.includes(worker))).map(({ name }) => name).join(' and ') || 'no tab'}`);
+        faults.push(
+          `${vm.id}, whose lease is at ${owners?.name ?? 'a tab that is gone'}, executes in ${
+            room.live
+              .filter((tab) => workers.some((worker) => tab.workers.includes(worker)))
+              .map(({ name }) => name)
+              .join(' and ') || 'no tab'
+          }`,
+        );
       }
     }
     for (const id of this.everyVm) {
@@ -302,15 +319,21 @@ export class RoomSchedule {
       if (kind === 'start' && answer instanceof Error && /started/.test(answer.message)) faults.push(`${what}: ${answer.message}`);
       if (kind === 'migrate' && answer instanceof Error) faults.push(`${what} rejects: ${answer.message}`);
       if (kind !== 'cancel' || answer instanceof Error) continue;
-      const cancelled = this.asked.filter((one) => one.kind === 'migrate' && one.vmId === vmId && one.by === by && one.at <= at && (one.settledAt ?? Infinity) > at);
-      for (const one of cancelled) if (one.answer !== null && (one.answer as MigrationReport).outcome === 'completed' && (one.settledAt ?? 0) <= settledAt) faults.push(`${what} was obeyed, and ${one.what} completed`);
+      const cancelled = this.asked.filter(
+        (one) => one.kind === 'migrate' && one.vmId === vmId && one.by === by && one.at <= at && (one.settledAt ?? Infinity) > at,
+      );
+      for (const one of cancelled)
+        if (one.answer !== null && (one.answer as MigrationReport).outcome === 'completed' && (one.settledAt ?? 0) <= settledAt)
+          faults.push(`${what} was obeyed, and ${one.what} completed`);
     }
     // Without a tab that is gone, everything that was told can be put together.
     if (this.room.tabs.some(({ gone }) => gone)) return faults;
     for (const { id, epoch, ownerHostId } of this.room.listed()) {
       const moves = [...this.endedMigrations(id)].filter(({ outcome }) => outcome === 'completed');
-      if ((epoch - 1 - moves.length) % 2 !== 0 || epoch - 1 < moves.length) faults.push(`${id} is at epoch ${epoch}, and was told to have moved ${moves.length} times`);
-      if (moves.length > 0 && moves.filter(({ to }) => to === ownerHostId).length < moves.filter(({ from }) => from === ownerHostId).length) faults.push(`${id} is told to have left the tab that it is in`);
+      if ((epoch - 1 - moves.length) % 2 !== 0 || epoch - 1 < moves.length)
+        faults.push(`${id} is at epoch ${epoch}, and was told to have moved ${moves.length} times`);
+      if (moves.length > 0 && moves.filter(({ to }) => to === ownerHostId).length < moves.filter(({ from }) => from === ownerHostId).length)
+        faults.push(`${id} is told to have left the tab that it is in`);
     }
     return faults;
   }

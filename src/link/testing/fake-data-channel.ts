@@ -59,7 +59,7 @@ export class FakeDataChannel {
         return;
       }
       const before = this.bufferedAmount;
-      for (let sent = 0; sent < BYTES_A_TASK && this.queue.length > 0; ) {
+      for (let sent = 0; sent < BYTES_A_TASK && this.queue.length > 0;) {
         const message = this.queue.shift()!;
         sent += message.byteLength;
         this.bufferedAmount -= message.byteLength;

@@ -17,7 +17,7 @@ export const runLengthCompressor: Compressor = {
     const wholeBytes = data.length - (data.length % 4);
     const words = new Uint32Array(data.slice(0, wholeBytes).buffer);
     const runs: number[] = [];
-    for (let at = 0; at < words.length; ) {
+    for (let at = 0; at < words.length;) {
       let length = 1;
       while (at + length < words.length && words[at + length] === words[at]) length++;
       runs.push(length, words[at] ?? 0);

@@ -87,7 +87,11 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
   const way = options.roundTripMs / 2;
   const common = { compressor: runLengthCompressor, pageHash: testPageHash };
   const receiver = startReceiver({
-    ...common, migrationId, link: there, clock: target.clock, nextTask: target.nextTask,
+    ...common,
+    migrationId,
+    link: there,
+    clock: target.clock,
+    nextTask: target.nextTask,
     prepare: async () => {
       targetVm = new ModelVm({ ...guest, host: target });
       arbiter.plug('target', targetVm);
@@ -96,8 +100,13 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
     lease: async () => Promise.resolve(distantTargetLease(world.clock, way, arbiter.targetLease(target))),
   });
   const sender = startSender({
-    ...common, vm: sourceVm, lease: distantSourceLease(world.clock, way, arbiter.sourceLease(source)), link: here, clock: source.clock,
-    nextTask: source.nextTask, options,
+    ...common,
+    vm: sourceVm,
+    lease: distantSourceLease(world.clock, way, arbiter.sourceLease(source)),
+    link: here,
+    clock: source.clock,
+    nextTask: source.nextTask,
+    options,
     offer: { migrationId, vmId: 'vm-1' as VmId, from: 'a' as HostId, to: 'b' as HostId, memoryBytes: 1, extra: null },
     onProgress: (now) => progress.push(now),
     onLog: (sentence) => {
@@ -113,7 +122,12 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
   let nextStep = world.clock.now() + 1;
   while ((end.report === null || !end.target) && world.clock.now() < LIMIT_MS) {
     await settle();
-    const actions = [source, target, relay].flatMap((host) => host.actions().filter(({ idle }) => idle !== true).slice(0, 1));
+    const actions = [source, target, relay].flatMap((host) =>
+      host
+        .actions()
+        .filter(({ idle }) => idle !== true)
+        .slice(0, 1),
+    );
     if (world.clock.now() >= nextStep) {
       nextStep += 1;
       for (const vm of running()) vm.step();
@@ -245,7 +259,9 @@ function distantLink(clock: VirtualClock, random: SeededRandom, distance: Distan
   const control = pair();
   const bulk = pair();
   const end = (side: 0 | 1): Link => ({
-    kind: 'webrtc', control: control[side], bulk: bulk[side],
+    kind: 'webrtc',
+    control: control[side],
+    bulk: bulk[side],
     close() {
       control[side].close();
       bulk[side].close();

@@ -45,12 +45,13 @@ export const INNER_FAULTS: readonly Fault<AnyStaging>[] = [
   { name: 'message lost', strike: (rehearsal) => tamper(rehearsal, () => []) },
   {
     name: 'message damaged',
-    strike: (rehearsal) => tamper(rehearsal, (message) => {
-      const damaged = message.slice();
-      const at = rehearsal.world.random.below(damaged.length);
-      damaged[at] = (damaged[at] ?? 0) ^ (1 << rehearsal.world.random.below(8));
-      return [damaged];
-    }),
+    strike: (rehearsal) =>
+      tamper(rehearsal, (message) => {
+        const damaged = message.slice();
+        const at = rehearsal.world.random.below(damaged.length);
+        damaged[at] = (damaged[at] ?? 0) ^ (1 << rehearsal.world.random.below(8));
+        return [damaged];
+      }),
   },
   { name: 'message cut short', strike: (rehearsal) => tamper(rehearsal, (message) => [message.slice(0, rehearsal.world.random.below(message.length))]) },
   ...BROKEN.map(({ side, operation, how }): Fault<AnyStaging> => ({

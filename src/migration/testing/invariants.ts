@@ -25,7 +25,7 @@ export class Invariants {
   step(): void {
     if (this.atCommitBroken !== null) throw this.atCommitBroken;
     const { arbiter, sourceVm, targetVm, source, target } = this.rehearsal;
-    if (sourceVm.running && source.isUp && arbiter.owner !== 'source') this.broken('I1: the source runs a VM that is the target\'s');
+    if (sourceVm.running && source.isUp && arbiter.owner !== 'source') this.broken("I1: the source runs a VM that is the target's");
     if (targetVm?.running === true && target.isUp && arbiter.owner !== 'target' && !arbiter.tookBack) {
       this.broken('I1: the target runs a VM that it does not own');
     }
@@ -53,15 +53,16 @@ export class Invariants {
     const { arbiter, sourceVm, targetVm, source, target, report, end } = this.rehearsal;
     if (!source.isDead && report === null) this.broken('I5: the source has not ended');
     if (!target.isDead && end === null) this.broken('I5: the target has not ended');
-    if (report?.outcome !== 'completed' && report !== null && !/^[A-Z].*[.)]$/s.test(report.reason ?? '')) this.broken(`I5: '${report.reason ?? ''}' is no sentence`);
+    if (report?.outcome !== 'completed' && report !== null && !/^[A-Z].*[.)]$/s.test(report.reason ?? ''))
+      this.broken(`I5: '${report.reason ?? ''}' is no sentence`);
     if (!source.isDead) {
       if (sourceVm.logging || sourceVm.cpuFraction !== 1) this.broken('MG34: the source is still tracked or throttled');
       if (source.openTimers > 0) this.broken(`MG34: ${source.openTimers} timers are left at the source`);
-      if (arbiter.sourceListeners > 0) this.broken('MG34: listeners are left at the source\'s lease');
+      if (arbiter.sourceListeners > 0) this.broken("MG34: listeners are left at the source's lease");
     }
     if (!target.isDead) {
       if (target.openTimers > 0) this.broken(`MG34: ${target.openTimers} timers are left at the target`);
-      if (arbiter.targetListeners > 0) this.broken('MG34: listeners are left at the target\'s lease');
+      if (arbiter.targetListeners > 0) this.broken("MG34: listeners are left at the target's lease");
     }
     for (const link of this.rehearsal.links) {
       for (const lane of link.lanes) {

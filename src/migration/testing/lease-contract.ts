@@ -74,7 +74,10 @@ export function describeLeaseContract(name: string, make: () => LeaseUnderTest |
     it('gives exactly one of a commit and an abort that cross what it asked for (I1)', async () => {
       await lease.settled(lease.source.hold());
       await lease.settled(lease.source.drained());
-      const commit = lease.target.commit().then(() => 'target', () => 'source');
+      const commit = lease.target.commit().then(
+        () => 'target',
+        () => 'source',
+      );
       const abort = lease.source.abort().then(({ owner }) => owner);
       expect(await lease.settled(commit)).toBe(await lease.settled(abort));
     });

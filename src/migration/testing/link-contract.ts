@@ -29,7 +29,10 @@ export function describeLinkContract(name: string, make: () => LinkUnderTest | P
         const random = new SeededRandom(1);
         const sizes = [1, 2, 24, 1000, MAX_MESSAGE_BYTES, 3, MAX_MESSAGE_BYTES - 1, 17];
         const messages = sizes.map((size) => random.bytes(size));
-        for (const [from, to] of [[link.left, link.right], [link.right, link.left]] as const) {
+        for (const [from, to] of [
+          [link.left, link.right],
+          [link.right, link.left],
+        ] as const) {
           const heard = listen(to[lane]);
           for (const message of messages) from[lane].send(message.slice());
           await link.until(() => heard.length === messages.length);

@@ -8,17 +8,44 @@ import { MODEL_FINGERPRINT, MODEL_SPACE } from './model-vm.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export const OFFER: OfferMessage = {
-  type: 'offer', versions: { oldest: 1, newest: 1 }, migrationId: 'm-1', vmId: 'vm-1', from: 'a', to: 'b',
-  memoryBytes: MODEL_FINGERPRINT.memoryBytes, fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE, verify: false, extra: null,
+  type: 'offer',
+  versions: { oldest: 1, newest: 1 },
+  migrationId: 'm-1',
+  vmId: 'vm-1',
+  from: 'a',
+  to: 'b',
+  memoryBytes: MODEL_FINGERPRINT.memoryBytes,
+  fingerprint: MODEL_FINGERPRINT,
+  space: MODEL_SPACE,
+  verify: false,
+  extra: null,
 };
 
 export const PLAN: SenderPlan = {
-  fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE, offer: OFFER, maxPauseMs: 100, fixedPauseMs: 30, verify: false, canReconnect: true,
+  fingerprint: MODEL_FINGERPRINT,
+  space: MODEL_SPACE,
+  offer: OFFER,
+  maxPauseMs: 100,
+  fixedPauseMs: 30,
+  verify: false,
+  canReconnect: true,
 };
 
 const FAILURE: Failure = { outcome: 'failed', cause: 'internal', reason: 'It did not work.' };
 const OPERATIONS: readonly SenderOperation[] = [
-  'start-dirty-log', 'send-round', 'take-dirty', 'rest', 'hold', 'stop', 'drain-disk', 'send-last', 'tell-drained', 'release', 'abort', 'resume', 'replace-link',
+  'start-dirty-log',
+  'send-round',
+  'take-dirty',
+  'rest',
+  'hold',
+  'stop',
+  'drain-disk',
+  'send-last',
+  'tell-drained',
+  'release',
+  'abort',
+  'resume',
+  'replace-link',
 ];
 
 /** A random event for the source. */
@@ -71,7 +98,12 @@ export function randomReceiverEvent(random: SeededRandom, at: number): ReceiverE
     () => ({ type: 'failed', at, failure: FAILURE }),
     () => ({ type: 'cancel', at, reason: 'Enough.' }),
     () => ({ type: 'deadline', at: at + 1e6 }),
-    () => ({ type: 'operation-failed', at, operation: random.pick(['prepare', 'attach-lease', 'probe', 'gather', 'restore', 'scan', 'commit', 'run', 'await-alive', 'tell-alive'] as const), failure: FAILURE }),
+    () => ({
+      type: 'operation-failed',
+      at,
+      operation: random.pick(['prepare', 'attach-lease', 'probe', 'gather', 'restore', 'scan', 'commit', 'run', 'await-alive', 'tell-alive'] as const),
+      failure: FAILURE,
+    }),
     () => ({ type: 'link-offered', at }),
     () => ({ type: 'prepared', at, fingerprint: MODEL_FINGERPRINT, space: MODEL_SPACE }),
     () => ({ type: 'lease-attached', at }),

@@ -55,19 +55,23 @@ export class ModelArbiter implements Arbiter {
     this.outcome.on((outcome) => host.defer(`hears that the ${outcome.owner} owns the VM`, () => told.emit(outcome)));
     return {
       epoch: 1 as LeaseEpoch,
-      hold: () => this.request(host, 'hold', () => {
-        if (this.phase === 'idle') this.phase = 'held';
-      }),
-      drained: () => this.request(host, 'drained', () => {
-        if (this.phase === 'held') this.phase = 'drained';
-      }),
-      release: () => this.request(host, 'release', () => {
-        if (this.phase === 'held') this.phase = 'idle';
-      }),
-      abort: () => this.request(host, 'abort', () => {
-        if (this.owner === 'source') this.phase = 'idle';
-        return { owner: this.owner, epoch: this.epoch as LeaseEpoch };
-      }),
+      hold: () =>
+        this.request(host, 'hold', () => {
+          if (this.phase === 'idle') this.phase = 'held';
+        }),
+      drained: () =>
+        this.request(host, 'drained', () => {
+          if (this.phase === 'held') this.phase = 'drained';
+        }),
+      release: () =>
+        this.request(host, 'release', () => {
+          if (this.phase === 'held') this.phase = 'idle';
+        }),
+      abort: () =>
+        this.request(host, 'abort', () => {
+          if (this.owner === 'source') this.phase = 'idle';
+          return { owner: this.owner, epoch: this.epoch as LeaseEpoch };
+        }),
       onOutcome: (listener) => this.counted('source', told, listener),
       onWaiting: (listener) => this.waiting.on(listener),
     };
@@ -83,10 +87,11 @@ export class ModelArbiter implements Arbiter {
         return host.clock.now() - askedAt;
       },
       commit: () => this.commit(host),
-      alive: () => this.request(host, 'alive', () => {
-        if (this.owner !== 'target') throw new MigrationError('commit-refused', 'The VM was given back before.');
-        this.targetLives();
-      }),
+      alive: () =>
+        this.request(host, 'alive', () => {
+          if (this.owner !== 'target') throw new MigrationError('commit-refused', 'The VM was given back before.');
+          this.targetLives();
+        }),
       onRevoked: (listener) => this.counted('target', told, listener),
       dispose: () => undefined,
     };

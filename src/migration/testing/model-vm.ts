@@ -78,7 +78,9 @@ export class ModelVm implements SourceVm, TargetVm {
     this.dirty = new Bitmap(pages);
     this.memory = baseMemory(pages);
     this.base = this.memory.slice();
-    options.host.addSource(() => (this.running && !this.discarded && !this.broken.has('alive') ? { name: 'guest runs', idle: true, run: () => this.step() } : null));
+    options.host.addSource(() =>
+      this.running && !this.discarded && !this.broken.has('alive') ? { name: 'guest runs', idle: true, run: () => this.step() } : null,
+    );
   }
 
   /** The guest's own count of its steps, in its memory. */

@@ -61,12 +61,14 @@ export class Staging<A extends Arbiter> {
     this.source = stage.source;
     this.target = stage.target;
     this.arbiter = stage.arbiter;
-    this.sourceVm = stage.sourceVm ?? ModelVm.running({
-      host: this.source,
-      random: this.world.random,
-      space: options.space,
-      writesPerStep: options.writesPerStep,
-    });
+    this.sourceVm =
+      stage.sourceVm ??
+      ModelVm.running({
+        host: this.source,
+        random: this.world.random,
+        space: options.space,
+        writesPerStep: options.writesPerStep,
+      });
     this.arbiter.plug('source', this.sourceVm);
     const migrationId = `m-${this.world.seed}-${this.world.hostCount}` as MigrationId;
     const link = this.openLink();

@@ -91,7 +91,8 @@ export function describeVmContract(name: string, make: () => VmUnderTest | Promi
       vm.target.readPages(pages, read);
       const all = everything(vm.target);
       pages.forEach((page, index) =>
-        expect(Buffer.compare(read.subarray(index * PAGE_SIZE, (index + 1) * PAGE_SIZE), all.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))).toBe(0));
+        expect(Buffer.compare(read.subarray(index * PAGE_SIZE, (index + 1) * PAGE_SIZE), all.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE))).toBe(0),
+      );
     });
 
     it('goes on where it stood after pause and resume', async () => {
@@ -155,7 +156,10 @@ function everything(vm: Readable): Uint8Array {
   const all = new Uint8Array(totalPages(vm.space) * PAGE_SIZE);
   const memory = Uint32Array.from({ length: ramPages + videoPages }, (_, page) => page);
   vm.readPages(memory, all.subarray(0, memory.length * PAGE_SIZE));
-  for (const page of vm.differsFromBase().toArray().filter((page) => page >= memory.length)) {
+  for (const page of vm
+    .differsFromBase()
+    .toArray()
+    .filter((page) => page >= memory.length)) {
     vm.readPages(Uint32Array.of(page), all.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE));
   }
   return all;

@@ -157,7 +157,11 @@ export function leaseFrom(vmId: VmId, stored: StoredLease): Lease {
   };
   if (stored.state === 'owned') return { state: 'owned', ...base };
   return {
-    state: 'committed-unconfirmed', ...base, expired: false,
-    migrationId: stored.migrationId as MigrationId, sourceHostId: stored.sourceHostId as HostId, sourceEpoch: stored.sourceEpoch as LeaseEpoch,
+    state: 'committed-unconfirmed',
+    ...base,
+    expired: false,
+    migrationId: stored.migrationId as MigrationId,
+    sourceHostId: stored.sourceHostId as HostId,
+    sourceEpoch: stored.sourceEpoch as LeaseEpoch,
   };
 }

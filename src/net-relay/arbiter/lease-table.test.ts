@@ -45,7 +45,10 @@ describe('the lease of a VM', () => {
 
   it('refuses a commit by another host, for another migration, from another owner or epoch (NR11)', () => {
     const wrong: Partial<Extract<LeaseEvent, { type: 'commit' }>>[] = [
-      { hostId: 'C' as HostId }, { migrationId: 'm2' as MigrationId }, { fromHostId: 'C' as HostId }, { fromEpoch: epoch(2) },
+      { hostId: 'C' as HostId },
+      { migrationId: 'm2' as MigrationId },
+      { fromHostId: 'C' as HostId },
+      { fromEpoch: epoch(2) },
     ];
     for (const change of wrong) {
       const { lease, effects } = run([hold, drained, { ...commit, ...change }]);
@@ -118,8 +121,26 @@ type Move = { readonly make: (lease: Lease) => LeaseEvent };
 /** Mostly by those who may; `by` null = the present owner. */
 const moves: fc.Arbitrary<Move> = fc
   .record({
-    kind: fc.constantFrom('hold', 'drained', 'drained', 'release', 'abort', 'commit', 'commit', 'alive', 'who-owns', 'confirm-expired', 'source-returned', 'relay-restarted'),
-    by: fc.option(hosts, { nil: null, freq: 3 }), target: hosts, migrationId: migrations, offset: offsets, sourcePresent: fc.boolean(), follow: fc.boolean(),
+    kind: fc.constantFrom(
+      'hold',
+      'drained',
+      'drained',
+      'release',
+      'abort',
+      'commit',
+      'commit',
+      'alive',
+      'who-owns',
+      'confirm-expired',
+      'source-returned',
+      'relay-restarted',
+    ),
+    by: fc.option(hosts, { nil: null, freq: 3 }),
+    target: hosts,
+    migrationId: migrations,
+    offset: offsets,
+    sourcePresent: fc.boolean(),
+    follow: fc.boolean(),
   })
   .map(({ kind, by, target, migrationId: drawn, offset, sourcePresent, follow }) => ({
     make(lease) {
@@ -206,7 +227,10 @@ describe('the lease of a VM, whatever happens in whatever order', () => {
           const { lease: after, effects } = stepLease(lease, event);
           lease = after;
           if (event.type === 'hold' || event.type === 'drained' || event.type === 'release' || event.type === 'commit') {
-            expect(effects.filter((effect) => answers.includes(effect.type)), event.type).toHaveLength(1);
+            expect(
+              effects.filter((effect) => answers.includes(effect.type)),
+              event.type,
+            ).toHaveLength(1);
           } else if (event.type === 'abort' || event.type === 'who-owns') {
             expect(effects.filter((effect) => effect.type === 'tell-outcome' && effect.toHostId === event.hostId)).toHaveLength(1);
           }

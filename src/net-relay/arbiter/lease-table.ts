@@ -93,7 +93,14 @@ export type LeaseEffect =
   | { readonly type: 'confirm' }
   /** Cut the target's port, let the source's take its place, deliver again what the target was given. */
   | { readonly type: 'give-back'; readonly toHostId: HostId; readonly fromHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
-  | { readonly type: 'tell-outcome'; readonly toHostId: HostId; readonly migrationId: MigrationId; readonly ownerHostId: HostId; readonly epoch: LeaseEpoch; readonly alive: boolean }
+  | {
+      readonly type: 'tell-outcome';
+      readonly toHostId: HostId;
+      readonly migrationId: MigrationId;
+      readonly ownerHostId: HostId;
+      readonly epoch: LeaseEpoch;
+      readonly alive: boolean;
+    }
   | { readonly type: 'refuse'; readonly request: LeaseEvent['type']; readonly toHostId: HostId; readonly migrationId: MigrationId; readonly reason: string };
 
 export interface LeaseStep {
@@ -208,8 +215,13 @@ function hold(lease: Lease, event: EventOf<'hold'>): LeaseStep {
   if (endedMigration(lease, event.migrationId) !== undefined) return refuse(lease, event, 'This migration has ended already.');
   if (event.targetHostId === event.hostId) return refuse(lease, event, 'A VM cannot be moved to the host that owns it.');
   const next: HoldingLease = {
-    state: 'holding', vmId: lease.vmId, ownerHostId: lease.ownerHostId, epoch: lease.epoch, ended: lease.ended,
-    migrationId: event.migrationId, targetHostId: event.targetHostId,
+    state: 'holding',
+    vmId: lease.vmId,
+    ownerHostId: lease.ownerHostId,
+    epoch: lease.epoch,
+    ended: lease.ended,
+    migrationId: event.migrationId,
+    targetHostId: event.targetHostId,
   };
   return { lease: next, effects: [{ type: 'begin-hold', migrationId: event.migrationId }] };
 }
@@ -245,8 +257,7 @@ function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
 
 function commit(lease: Lease, event: EventOf<'commit'>): LeaseStep {
   const past = endedMigration(lease, event.migrationId);
-  const already =
-    (lease.state === 'committed-unconfirmed' && lease.migrationId === event.migrationId) || past?.how === 'moved';
+  const already = (lease.state === 'committed-unconfirmed' && lease.migrationId === event.migrationId) || past?.how === 'moved';
   if (already && lease.ownerHostId === event.hostId) {
     // The answer to the first one was lost with the connection.
     return { lease, effects: [{ type: 'tell-committed', toHostId: event.hostId, epoch: lease.epoch, migrationId: event.migrationId }] };
@@ -260,8 +271,15 @@ function commit(lease: Lease, event: EventOf<'commit'>): LeaseStep {
   if (!holds(lease, event.fromHostId, event.fromEpoch)) return refuse(lease, event, 'The VM has changed hands since this migration began.');
   const epoch = (lease.epoch + 1) as LeaseEpoch;
   const next: UnconfirmedLease = {
-    state: 'committed-unconfirmed', vmId: lease.vmId, ownerHostId: event.hostId, epoch, ended: lease.ended,
-    migrationId: event.migrationId, sourceHostId: lease.ownerHostId, sourceEpoch: lease.epoch, expired: false,
+    state: 'committed-unconfirmed',
+    vmId: lease.vmId,
+    ownerHostId: event.hostId,
+    epoch,
+    ended: lease.ended,
+    migrationId: event.migrationId,
+    sourceHostId: lease.ownerHostId,
+    sourceEpoch: lease.epoch,
+    expired: false,
   };
   return {
     lease: next,
@@ -277,7 +295,10 @@ function commit(lease: Lease, event: EventOf<'commit'>): LeaseStep {
 function alive(lease: Lease, event: EventOf<'alive'>): LeaseStep {
   if (lease.state !== 'committed-unconfirmed' || !holds(lease, event.hostId, event.epoch)) return unchanged(lease);
   const next = owned(lease, lease.ownerHostId, lease.epoch, {
-    migrationId: lease.migrationId, sourceHostId: lease.sourceHostId, sourceEpoch: lease.sourceEpoch, how: 'moved',
+    migrationId: lease.migrationId,
+    sourceHostId: lease.sourceHostId,
+    sourceEpoch: lease.sourceEpoch,
+    how: 'moved',
   });
   return { lease: next, effects: [{ type: 'confirm' }, outcomeFor(next, lease.sourceHostId, lease.migrationId)] };
 }
@@ -285,7 +306,10 @@ function alive(lease: Lease, event: EventOf<'alive'>): LeaseStep {
 function giveBack(lease: UnconfirmedLease): LeaseStep {
   const epoch = (lease.epoch + 1) as LeaseEpoch;
   const next = owned(lease, lease.sourceHostId, epoch, {
-    migrationId: lease.migrationId, sourceHostId: lease.sourceHostId, sourceEpoch: lease.sourceEpoch, how: 'given-back',
+    migrationId: lease.migrationId,
+    sourceHostId: lease.sourceHostId,
+    sourceEpoch: lease.sourceEpoch,
+    how: 'given-back',
   });
   return {
     lease: next,

@@ -7,8 +7,6 @@ export function describeLeaseStep(event: LeaseEvent, before: Lease, after: Lease
   if (!changed && refusal === undefined) return null;
   const who = 'hostId' in event ? ` of ${event.hostId}` : '';
   const which = 'migrationId' in event ? ` (${event.migrationId})` : '';
-  const outcome = refusal === undefined
-    ? `${before.state} -> ${after.state}, owner ${after.ownerHostId}, epoch ${after.epoch}`
-    : `refused: ${refusal.reason}`;
+  const outcome = refusal === undefined ? `${before.state} -> ${after.state}, owner ${after.ownerHostId}, epoch ${after.epoch}` : `refused: ${refusal.reason}`;
   return `${event.type}${who}${which}: ${outcome}`;
 }

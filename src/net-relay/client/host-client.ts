@@ -5,8 +5,20 @@ import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 import type { HostId, LeaseEpoch, RoomName, VmId } from '../../shared/ids.ts';
 import {
-  createdVmSchema, MAX_TEXT_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToHostSchema,
-  type CreatedVm, type EndedVm, type Ending, type FormerHost, type HostInfo, type HostToRelay, type RelayToHost, type VmInfo, type VmState, type VmTraffic,
+  createdVmSchema,
+  MAX_TEXT_MESSAGE_BYTES,
+  RELAY_PROTOCOL_VERSION,
+  relayToHostSchema,
+  type CreatedVm,
+  type EndedVm,
+  type Ending,
+  type FormerHost,
+  type HostInfo,
+  type HostToRelay,
+  type RelayToHost,
+  type VmInfo,
+  type VmState,
+  type VmTraffic,
 } from '../protocol/relay-protocol.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import type { OpenSocket } from './open-socket.ts';
@@ -130,7 +142,20 @@ class RelayHostClient implements HostClient {
     this.socket = new RelaySocket({
       url: options.url,
       schema: relayToHostSchema,
-      hello: (attempt) => ({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key: this.roomKey, hostId, hostToken, attempt, name, openCode, ownerSecret, former } satisfies HostToRelay),
+      hello: (attempt) =>
+        ({
+          type: 'hello',
+          version: RELAY_PROTOCOL_VERSION,
+          room,
+          key: this.roomKey,
+          hostId,
+          hostToken,
+          attempt,
+          name,
+          openCode,
+          ownerSecret,
+          former,
+        }) satisfies HostToRelay,
       accepts: (message) => message.type === 'welcome',
       onMessage: (message) => this.receive(message),
       clock: this.clock,

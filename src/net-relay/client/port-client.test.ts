@@ -29,7 +29,7 @@ const states = (port: OwnerPort | TargetPort): PortState['kind'][] => {
 };
 
 describe('the connection of a port', () => {
-  it('comes back by itself: at once after a cut, within seconds of the relay\'s return (NR2)', async () => {
+  it("comes back by itself: at once after a cut, within seconds of the relay's return (NR2)", async () => {
     const port = lan.own('a', vm, new TestNic());
     const seen = states(port);
     await lan.pass(20);
@@ -156,20 +156,24 @@ describe('a switchover through the clients', () => {
       const lease = source.sourceLease(M, B);
       // The CPU stands, and has not taken one frame.
       nicA.running = false;
-      lan.lans.at(-1)!.plug(recordingStation(), { mac: GATEWAY_MAC }).send(ipFrame(gateway, vm, 0));
+      lan.lans
+        .at(-1)!
+        .plug(recordingStation(), { mac: GATEWAY_MAC })
+        .send(ipFrame(gateway, vm, 0));
       await lan.settled(lease.hold());
       lan.crashRelay();
       const drained = lease.drained();
       const relay = lan.startRelay();
       let isAttached = false;
       lan.network.relay = {
-        connect: (kind, socket) => relay.connect(kind, {
-          ...socket,
-          sendText: (text) => {
-            socket.sendText(text);
-            isAttached ||= /"attached".*"owner"/.test(text);
-          },
-        }),
+        connect: (kind, socket) =>
+          relay.connect(kind, {
+            ...socket,
+            sendText: (text) => {
+              socket.sendText(text);
+              isAttached ||= /"attached".*"owner"/.test(text);
+            },
+          }),
       };
       await lan.pass(0);
       const sender = lan.lans.at(-1)!.plug(recordingStation(), { mac: GATEWAY_MAC });
@@ -210,7 +214,10 @@ describe('a switchover through the clients', () => {
     });
   }
 
-  for (const { ms, takes } of [{ ms: 1500, takes: true }, { ms: 3000, takes: false }]) {
+  for (const { ms, takes } of [
+    { ms: 1500, takes: true },
+    { ms: 3000, takes: false },
+  ]) {
     it(`asks again who owns the VM when the answer to a commit comes ${ms / 1000} s late, and ${takes ? 'takes it' : 'lets go of one that was given back'} (MG29)`, async () => {
       const source = lan.own('a', vm, new TestNic());
       const target = lan.target('b', vm, new TestNic(), M, 'a');
@@ -220,7 +227,13 @@ describe('a switchover through the clients', () => {
       await lan.settled(lease.drained());
       const sockets = [...lan.network.sockets].filter((socket) => socket.name === 'b');
       let answer: unknown = null;
-      void target.targetLease().commit().then((epoch) => (answer = epoch), (error: unknown) => (answer = error));
+      void target
+        .targetLease()
+        .commit()
+        .then(
+          (epoch) => (answer = epoch),
+          (error: unknown) => (answer = error),
+        );
       for (const socket of sockets) socket.stalled.add('toClient');
       await lan.pass(ms);
       expect(answer).toBeNull();
@@ -307,7 +320,10 @@ describe('a switchover through the clients', () => {
     const lease = source.sourceLease(M, B);
     await lan.settled(lease.hold());
     await lan.settled(lease.drained());
-    const commit = target.targetLease().commit().catch((error: unknown) => error);
+    const commit = target
+      .targetLease()
+      .commit()
+      .catch((error: unknown) => error);
     // It arrives, the answer does not.
     for (const socket of lan.network.sockets) while (socket.toServer.length > 0) socket.toServer.shift()?.();
     const outcomes: unknown[] = [];
@@ -338,7 +354,9 @@ describe('a switchover through the clients', () => {
     await lan.pass(1000);
     const kinds = uplink.received.map((frame) => `${frame[12]!.toString(16)}${frame[13]!.toString(16)}`);
     expect(kinds).toEqual(Array.from({ length: 5 }, () => ['86', '8035']).flat());
-    expect(uplink.received.every((frame) => [...frame.subarray(6, 12)].map((byte) => byte.toString(16).padStart(2, '0')).join(':') === (vm.mac as MacAddress))).toBe(true);
+    expect(
+      uplink.received.every((frame) => [...frame.subarray(6, 12)].map((byte) => byte.toString(16).padStart(2, '0')).join(':') === (vm.mac as MacAddress)),
+    ).toBe(true);
     expect(nicB.received).toHaveLength(1);
     expect([...nicB.received[0]!.subarray(28, 32)].join('.')).toBe(GATEWAY_IP);
   });

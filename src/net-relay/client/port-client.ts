@@ -9,7 +9,7 @@ import type { ServerTime } from './server-time.ts';
 import { RelayTargetLease } from './target-lease.ts';
 
 export type { PortNic } from './inbound-queue.ts';
-export type {  PortState } from './port-connection.ts';
+export type { PortState } from './port-connection.ts';
 
 interface VmNetworkPort extends Disposable {
   readonly vmId: VmId;

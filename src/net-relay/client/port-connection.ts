@@ -8,7 +8,14 @@ import { DisposableBag, type Disposable } from '../../shared/disposable.ts';
 import type { HostId, LeaseEpoch, MigrationId, RoomName, VmId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
 import { Counters } from '../../shared/counters.ts';
-import { MAX_BATCH_FRAMES, MAX_FRAME_BYTES, RELAY_PROTOCOL_VERSION, relayToPortSchema, type PortToRelay, type RelayToPort } from '../protocol/relay-protocol.ts';
+import {
+  MAX_BATCH_FRAMES,
+  MAX_FRAME_BYTES,
+  RELAY_PROTOCOL_VERSION,
+  relayToPortSchema,
+  type PortToRelay,
+  type RelayToPort,
+} from '../protocol/relay-protocol.ts';
 import { decodeFrames, encodeBatches, encodeFrames } from '../protocol/relay-wire.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import { InboundQueue, type PortClientDrop, type PortNic } from './inbound-queue.ts';

@@ -10,7 +10,15 @@ let lan: VirtualLan;
 
 function end(own: string, peer: string, side: 'source' | 'target', linkId = 'm1'): Link {
   const credentials = { room: 'default' as RoomName, key: lan.relay.defaultRoomKey, hostId: own as HostId, hostToken: `token-of-${own}-0123456789` };
-  return openRelayLink({ url: 'ws://relay/relay/lane', credentials, linkId, side, peerHostId: peer as HostId, clock: lan.clock, openSocket: lan.network.openSocket(own) });
+  return openRelayLink({
+    url: 'ws://relay/relay/lane',
+    credentials,
+    linkId,
+    side,
+    peerHostId: peer as HostId,
+    clock: lan.clock,
+    openSocket: lan.network.openSocket(own),
+  });
 }
 
 async function bothHosts(): Promise<void> {
@@ -20,13 +28,14 @@ async function bothHosts(): Promise<void> {
   await lan.pass(20);
 }
 
-describeLinkContract('the relay\'s link', async () => {
+describeLinkContract("the relay's link", async () => {
   await bothHosts();
   const left = end('a', 'b', 'source');
   const right = end('b', 'a', 'target');
   await lan.pass(0);
   return {
-    left, right,
+    left,
+    right,
     async until(reached) {
       for (let tries = 0; tries < 100 && !reached(); tries++) await lan.pass(10);
       if (!reached()) throw new Error('It never came to that.');
@@ -35,7 +44,7 @@ describeLinkContract('the relay\'s link', async () => {
   };
 });
 
-describe('the relay\'s link between two hosts', () => {
+describe("the relay's link between two hosts", () => {
   afterEach(() => lan.dispose());
   const reasons = (lane: Lane): string[] => {
     const heard: string[] = [];
@@ -108,8 +117,29 @@ describe('the relay\'s link between two hosts', () => {
     await bothHosts();
     const closed: string[] = [];
     const raw = (hostId: string, peerHostId: string, side: string) => {
-      const events = lan.relay.connect('lane', { backlogBytes: 0, sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: (_code, reason) => void closed.push(`${hostId} ${reason}`), terminate: () => undefined });
-      events.text(JSON.stringify({ type: 'join-lane', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId, hostToken: `token-of-${hostId}-0123456789`, laneId: 'x', side, peerHostId }));
+      const events = lan.relay.connect('lane', {
+        backlogBytes: 0,
+        sendText: () => undefined,
+        sendUtf8: () => undefined,
+        sendBinary: () => undefined,
+        pause: () => undefined,
+        resume: () => undefined,
+        close: (_code, reason) => void closed.push(`${hostId} ${reason}`),
+        terminate: () => undefined,
+      });
+      events.text(
+        JSON.stringify({
+          type: 'join-lane',
+          version: RELAY_PROTOCOL_VERSION,
+          room: 'default',
+          key: lan.relay.defaultRoomKey,
+          hostId,
+          hostToken: `token-of-${hostId}-0123456789`,
+          laneId: 'x',
+          side,
+          peerHostId,
+        }),
+      );
       return events;
     };
     const flooding = raw('a', 'b', 'source');

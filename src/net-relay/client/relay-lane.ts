@@ -8,7 +8,14 @@ import type { Lane, Link } from '../../migration/ports.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import type { HostId } from '../../shared/ids.ts';
-import { LANE_WINDOW_BYTES, MAX_LANE_MESSAGE_BYTES, RELAY_PROTOCOL_VERSION, relayToLaneSchema, type LaneToRelay, type RelayToLane } from '../protocol/relay-protocol.ts';
+import {
+  LANE_WINDOW_BYTES,
+  MAX_LANE_MESSAGE_BYTES,
+  RELAY_PROTOCOL_VERSION,
+  relayToLaneSchema,
+  type LaneToRelay,
+  type RelayToLane,
+} from '../protocol/relay-protocol.ts';
 import { decodeText } from '../protocol/relay-wire.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 import { openBrowserSocket, webSocketUrl, type ClientSocket, type OpenSocket } from './open-socket.ts';
@@ -98,7 +105,8 @@ class RelayLane implements Lane {
 
   send(message: Uint8Array): void {
     if (this.closedBecause !== null) throw new MigrationError('link-failed', this.closedBecause);
-    if (message.length > MAX_LANE_MESSAGE_BYTES) throw new MigrationError('message-too-large', `A lane carries messages of at most ${MAX_LANE_MESSAGE_BYTES} bytes, not ${message.length}.`);
+    if (message.length > MAX_LANE_MESSAGE_BYTES)
+      throw new MigrationError('message-too-large', `A lane carries messages of at most ${MAX_LANE_MESSAGE_BYTES} bytes, not ${message.length}.`);
     // A copy: the caller may use its buffer again.
     this.queue.push(message.slice());
     this.queuedBytes += message.length;

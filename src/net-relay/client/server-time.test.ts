@@ -55,34 +55,38 @@ class Pair {
 
 const delay = fc.integer({ min: 0, max: 180 });
 
-describe('the server\'s time', () => {
-  it('is known once the hello is answered, wrong by half the round trip at most, whatever the host\'s own clock shows', () => {
-    fc.assert(fc.property(fc.integer({ min: 0, max: 1e9 }), delay, delay, (ahead, there, back) => {
-      const pair = new Pair(ahead);
-      expect(pair.time.now()).toBeNull();
-      pair.attach(there, back);
-      expect(pair.error).toBeLessThanOrEqual((there + back) / 2 + EXACT_MS);
-    }));
+describe("the server's time", () => {
+  it("is known once the hello is answered, wrong by half the round trip at most, whatever the host's own clock shows", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 1e9 }), delay, delay, (ahead, there, back) => {
+        const pair = new Pair(ahead);
+        expect(pair.time.now()).toBeNull();
+        pair.attach(there, back);
+        expect(pair.error).toBeLessThanOrEqual((there + back) / 2 + EXACT_MS);
+      }),
+    );
   });
 
   it('is as right as the quickest of its heartbeats allows, and stays so while the clocks drift apart', () => {
-    fc.assert(fc.property(fc.array(fc.tuple(delay, delay), { minLength: 3, maxLength: 200 }), fc.double({ min: -1e-4, max: 1e-4, noNaN: true }), (delays, drift) => {
-      const pair = new Pair();
-      let best = Number.POSITIVE_INFINITY;
-      let round = Number.POSITIVE_INFINITY;
-      for (const [there, back] of delays) {
-        pair.beat(there, back);
-        pair.offset += 1000 * drift;
-        // What a heartbeat is worth is known with the next.
-        best = Math.min(best, round) + 0.2;
-        round = (there + back) / 2;
-        if (pair.time.now() !== null) expect(pair.error).toBeLessThanOrEqual(best + 0.2 + 2 * EXACT_MS);
-      }
-      expect(pair.time.now()).not.toBeNull();
-    }));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(delay, delay), { minLength: 3, maxLength: 200 }), fc.double({ min: -1e-4, max: 1e-4, noNaN: true }), (delays, drift) => {
+        const pair = new Pair();
+        let best = Number.POSITIVE_INFINITY;
+        let round = Number.POSITIVE_INFINITY;
+        for (const [there, back] of delays) {
+          pair.beat(there, back);
+          pair.offset += 1000 * drift;
+          // What a heartbeat is worth is known with the next.
+          best = Math.min(best, round) + 0.2;
+          round = (there + back) / 2;
+          if (pair.time.now() !== null) expect(pair.error).toBeLessThanOrEqual(best + 0.2 + 2 * EXACT_MS);
+        }
+        expect(pair.time.now()).not.toBeNull();
+      }),
+    );
   });
 
-  it('follows a server\'s clock that is set, and says so', () => {
+  it("follows a server's clock that is set, and says so", () => {
     const pair = new Pair();
     let told = 0;
     pair.time.onSet.on(() => {
@@ -109,7 +113,7 @@ describe('the server\'s time', () => {
     expect(pair.time.now()).toBeNull();
   });
 
-  it('comes over a port, also a target\'s, and again after a loss (NR28)', async () => {
+  it("comes over a port, also a target's, and again after a loss (NR28)", async () => {
     const lan = new VirtualLan();
     const vm = await lan.createVm(lan.host('a'));
     lan.host('b');

@@ -119,7 +119,12 @@ export class RelayTargetLease implements TargetLease, PortListener {
     if (this.failure !== null) return;
     if (state.kind === 'refused') {
       const wasCommitted = this.committed !== null;
-      this.fail(new MigrationError(state.cause === 'stale-epoch' || state.cause === 'not-owner' || state.cause === 'unknown-vm' ? 'commit-refused' : 'relay-lost', state.reason));
+      this.fail(
+        new MigrationError(
+          state.cause === 'stale-epoch' || state.cause === 'not-owner' || state.cause === 'unknown-vm' ? 'commit-refused' : 'relay-lost',
+          state.reason,
+        ),
+      );
       if (wasCommitted && state.cause === 'stale-epoch') this.revocations.emit(undefined);
     } else if (state.kind === 'connected') {
       this.limit?.dispose();

@@ -71,36 +71,40 @@ describe('a capture', () => {
 
   it('gives a file that stays as it was, whatever comes meanwhile, until it is disposed (GW60)', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constantFrom('file', 'read', 'dispose')), { maxLength: 60 }), fc.boolean(), async (steps, ended) => {
-        const capture = new Capture({ wallClock: () => 0, bytes: 8192, segmentBytes: 1024 });
-        let sent = 0;
-        const files: { readonly file: CaptureFile; readonly from: number; readonly to: number }[] = [];
-        const memory = new Set<ArrayBufferLike>();
-        const check = ({ file, from, to }: (typeof files)[number]): void => {
-          const frames = framesOf(file);
-          expect(frames.length).toBe(to - from);
-          for (const [index, { frame }] of frames.entries()) expect(Buffer.compare(frame, noise(from + index, 100))).toBe(0);
-        };
-        for (const step of steps) {
-          if (typeof step === 'number') {
-            for (let count = 0; count < step; count++) capture.receive(noise(sent++, 100));
-          } else if (step === 'file') {
-            const file = capture.toPcap();
-            for (const { buffer } of file.pieces.slice(1)) memory.add(buffer);
-            files.push({ file, from: capture.frames.lost, to: sent });
-          } else if (step === 'read') {
-            files.forEach(check);
-          } else {
-            files.shift()?.file.dispose();
+      fc.asyncProperty(
+        fc.array(fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constantFrom('file', 'read', 'dispose')), { maxLength: 60 }),
+        fc.boolean(),
+        async (steps, ended) => {
+          const capture = new Capture({ wallClock: () => 0, bytes: 8192, segmentBytes: 1024 });
+          let sent = 0;
+          const files: { readonly file: CaptureFile; readonly from: number; readonly to: number }[] = [];
+          const memory = new Set<ArrayBufferLike>();
+          const check = ({ file, from, to }: (typeof files)[number]): void => {
+            const frames = framesOf(file);
+            expect(frames.length).toBe(to - from);
+            for (const [index, { frame }] of frames.entries()) expect(Buffer.compare(frame, noise(from + index, 100))).toBe(0);
+          };
+          for (const step of steps) {
+            if (typeof step === 'number') {
+              for (let count = 0; count < step; count++) capture.receive(noise(sent++, 100));
+            } else if (step === 'file') {
+              const file = capture.toPcap();
+              for (const { buffer } of file.pieces.slice(1)) memory.add(buffer);
+              files.push({ file, from: capture.frames.lost, to: sent });
+            } else if (step === 'read') {
+              files.forEach(check);
+            } else {
+              files.shift()?.file.dispose();
+            }
           }
-        }
-        if (ended) capture.dispose();
-        files.forEach(check);
-        for (const { file } of files) file.dispose();
-        capture.dispose();
-        await turns(8);
-        for (const { byteLength } of memory) expect(byteLength).toBe(0);
-      }),
+          if (ended) capture.dispose();
+          files.forEach(check);
+          for (const { file } of files) file.dispose();
+          capture.dispose();
+          await turns(8);
+          for (const { byteLength } of memory) expect(byteLength).toBe(0);
+        },
+      ),
     );
   });
 

@@ -18,8 +18,14 @@ const u32 = ip;
 const payload = (max: number) => fc.uint8Array({ maxLength: max });
 
 const tcpOptions: fc.Arbitrary<TcpOptions> = fc.oneof(
-  fc.record({ mss: u16, windowShift: fc.integer({ min: 0, max: 14 }), sackPermitted: fc.constant(true), timestamp: fc.record({ value: u32, echo: u32 }) }, { requiredKeys: [] }),
-  fc.record({ timestamp: fc.record({ value: u32, echo: u32 }), sack: fc.array(fc.record({ start: u32, end: u32 }), { minLength: 1, maxLength: 3 }) }, { requiredKeys: [] }),
+  fc.record(
+    { mss: u16, windowShift: fc.integer({ min: 0, max: 14 }), sackPermitted: fc.constant(true), timestamp: fc.record({ value: u32, echo: u32 }) },
+    { requiredKeys: [] },
+  ),
+  fc.record(
+    { timestamp: fc.record({ value: u32, echo: u32 }), sack: fc.array(fc.record({ start: u32, end: u32 }), { minLength: 1, maxLength: 3 }) },
+    { requiredKeys: [] },
+  ),
 );
 
 /** The textbook's way, 16 bits at a time. */
@@ -41,7 +47,12 @@ describe('the codecs', () => {
     };
     fc.assert(
       fc.property(mac, mac, u16, payload(1504), fc.nat(7), (destination, source, etherType, body, shift) => {
-        expect(parseEthernet(shifted(serializeEthernet({ destination, source, etherType, payload: body }), shift))).toEqual({ destination, source, etherType, payload: body });
+        expect(parseEthernet(shifted(serializeEthernet({ destination, source, etherType, payload: body }), shift))).toEqual({
+          destination,
+          source,
+          etherType,
+          payload: body,
+        });
       }),
     );
     fc.assert(
@@ -51,11 +62,21 @@ describe('the codecs', () => {
       }),
     );
     fc.assert(
-      fc.property(ip, ip, fc.nat(255), u16, fc.nat(0x1fff), fc.boolean(), payload(1480), fc.nat(7), (source, destination, protocol, id, offset, more, body, shift) => {
-        const header = { source, destination, protocol, id, flagsAndOffset: offset | (more ? 0x2000 : 0) };
-        const packet = parseIpv4(shifted(serializeIpv4(header, body), shift));
-        expect(packet).toMatchObject({ source, destination, protocol, id, fragmentOffset: offset * 8, moreFragments: more, payload: body });
-      }),
+      fc.property(
+        ip,
+        ip,
+        fc.nat(255),
+        u16,
+        fc.nat(0x1fff),
+        fc.boolean(),
+        payload(1480),
+        fc.nat(7),
+        (source, destination, protocol, id, offset, more, body, shift) => {
+          const header = { source, destination, protocol, id, flagsAndOffset: offset | (more ? 0x2000 : 0) };
+          const packet = parseIpv4(shifted(serializeIpv4(header, body), shift));
+          expect(packet).toMatchObject({ source, destination, protocol, id, fragmentOffset: offset * 8, moreFragments: more, payload: body });
+        },
+      ),
     );
     fc.assert(
       fc.property(fc.nat(255), fc.nat(255), u32, payload(1472), (type, code, rest, body) => {
@@ -69,25 +90,52 @@ describe('the codecs', () => {
       }),
     );
     fc.assert(
-      fc.property(u16, u16, u32, u32, fc.nat(31), u16, tcpOptions, payload(1440), ip, ip, fc.nat(7), (sourcePort, destinationPort, seq, ack, flags, window, options, body, source, destination, shift) => {
-        const segment = { sourcePort, destinationPort, seq, ack, flags, window, options, payload: body };
-        expect(parseTcp(shifted(serializeTcp(segment, source, destination), shift), source, destination)).toEqual(segment);
-      }),
+      fc.property(
+        u16,
+        u16,
+        u32,
+        u32,
+        fc.nat(31),
+        u16,
+        tcpOptions,
+        payload(1440),
+        ip,
+        ip,
+        fc.nat(7),
+        (sourcePort, destinationPort, seq, ack, flags, window, options, body, source, destination, shift) => {
+          const segment = { sourcePort, destinationPort, seq, ack, flags, window, options, payload: body };
+          expect(parseTcp(shifted(serializeTcp(segment, source, destination), shift), source, destination)).toEqual(segment);
+        },
+      ),
     );
     fc.assert(
-      fc.property(u32, u16, ip, ip, mac, fc.array(fc.tuple(fc.integer({ min: 1, max: 254 }), payload(255)), { maxLength: 5 }), (transaction, flags, clientIp, yourIp, client, options) => {
-        const message = { op: 1, transaction, flags, clientIp, yourIp, relayIp: 0, mac: client, options: new Map(options) } as const;
-        expect(parseDhcp(serializeDhcp(message))).toEqual(message);
-      }),
+      fc.property(
+        u32,
+        u16,
+        ip,
+        ip,
+        mac,
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 254 }), payload(255)), { maxLength: 5 }),
+        (transaction, flags, clientIp, yourIp, client, options) => {
+          const message = { op: 1, transaction, flags, clientIp, yourIp, relayIp: 0, mac: client, options: new Map(options) } as const;
+          expect(parseDhcp(serializeDhcp(message))).toEqual(message);
+        },
+      ),
     );
     fc.assert(
-      fc.property(u16, fc.array(fc.stringMatching(/^[a-z0-9-]{1,20}$/), { minLength: 0, maxLength: 6 }), u16, fc.array(ip, { maxLength: 14 }), (id, labels, type, addresses) => {
-        const bytes = serializeDnsQuery(id, labels.join('.'), type);
-        const query = parseDnsQuery(bytes);
-        if (query === 'dns-malformed') throw new Error(query);
-        expect(query).toMatchObject({ id, name: labels.join('.'), type, class: 1, recursionDesired: true });
-        expect(parseDnsAnswer(serializeDnsAnswer(query, { code: 3, authoritative: true, addresses, ttlSeconds: 5 }), bytes)).toEqual({ code: 3, addresses });
-      }),
+      fc.property(
+        u16,
+        fc.array(fc.stringMatching(/^[a-z0-9-]{1,20}$/), { minLength: 0, maxLength: 6 }),
+        u16,
+        fc.array(ip, { maxLength: 14 }),
+        (id, labels, type, addresses) => {
+          const bytes = serializeDnsQuery(id, labels.join('.'), type);
+          const query = parseDnsQuery(bytes);
+          if (query === 'dns-malformed') throw new Error(query);
+          expect(query).toMatchObject({ id, name: labels.join('.'), type, class: 1, recursionDesired: true });
+          expect(parseDnsAnswer(serializeDnsAnswer(query, { code: 3, authoritative: true, addresses, ttlSeconds: 5 }), bytes)).toEqual({ code: 3, addresses });
+        },
+      ),
     );
   });
 

@@ -33,7 +33,16 @@ describe('DHCP', () => {
     await pass(0);
     const offer = lastAnswer(one);
     expect([typeOf(offer), offer.yourIp, offer.transaction]).toEqual([DhcpType.offer, one.ip, 77]);
-    one.sendUdp(BROADCAST_IP, 68, 67, message(one, DhcpType.request, {}, [[DhcpOption.requestedAddress, uint32Bytes(offer.yourIp)], [DhcpOption.serverId, uint32Bytes(GATEWAY_ADDRESS)]]), 0);
+    one.sendUdp(
+      BROADCAST_IP,
+      68,
+      67,
+      message(one, DhcpType.request, {}, [
+        [DhcpOption.requestedAddress, uint32Bytes(offer.yourIp)],
+        [DhcpOption.serverId, uint32Bytes(GATEWAY_ADDRESS)],
+      ]),
+      0,
+    );
     await pass(0);
     const ack = lastAnswer(one);
     expect([typeOf(ack), ack.yourIp]).toEqual([DhcpType.ack, one.ip]);
@@ -56,7 +65,7 @@ describe('DHCP', () => {
     expect(two.packets.at(-1)?.destination).toBe(BROADCAST_IP);
   });
 
-  it('says no to a request for an address that is not the guest\'s, and the lease stays (GW14)', async () => {
+  it("says no to a request for an address that is not the guest's, and the lease stays (GW14)", async () => {
     const { gateway, one, two, pass } = gatewayWorld();
     one.sendUdp(BROADCAST_IP, 68, 67, message(one, DhcpType.request, {}, [[DhcpOption.requestedAddress, uint32Bytes(two.ip)]]), 0);
     await pass(0);

@@ -59,7 +59,12 @@ describe('DNS', () => {
   it('drops what does not parse, and counts it (GW18)', async () => {
     const world = gatewayWorld();
     const good = serializeDnsQuery(1, 'two', DnsType.a);
-    const bad = [new Uint8Array(3), good.subarray(0, good.length - 1), Uint8Array.from(good, (byte, at) => (at === 12 ? 0xc0 : byte)), Uint8Array.from(good, (byte, at) => (at === 2 ? 0x80 : byte))];
+    const bad = [
+      new Uint8Array(3),
+      good.subarray(0, good.length - 1),
+      Uint8Array.from(good, (byte, at) => (at === 12 ? 0xc0 : byte)),
+      Uint8Array.from(good, (byte, at) => (at === 2 ? 0x80 : byte)),
+    ];
     for (const bytes of bad) world.one.sendUdp(GATEWAY_ADDRESS, 5000, 53, bytes);
     await world.pass(0);
     expect(world.one.datagrams).toEqual([]);

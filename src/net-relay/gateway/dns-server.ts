@@ -46,7 +46,9 @@ export class DnsServer {
     const local = this.localName(query.name);
     const answer = (code: number, addresses: number[] = []): void => {
       counters.add('dns-answered');
-      reply(serializeDnsAnswer(query, { code, authoritative: local !== null, addresses, ttlSeconds: local === null ? OUTSIDE_TTL_SECONDS : LOCAL_TTL_SECONDS }));
+      reply(
+        serializeDnsAnswer(query, { code, authoritative: local !== null, addresses, ttlSeconds: local === null ? OUTSIDE_TTL_SECONDS : LOCAL_TTL_SECONDS }),
+      );
     };
     if (query.class !== DnsClass.internet) answer(DnsCode.notImplemented);
     else if (local !== null) {

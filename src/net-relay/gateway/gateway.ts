@@ -110,7 +110,13 @@ class UserModeGateway implements Gateway {
       this.services.forgetGuest(guest.ip);
       void this.portForwards.removeAllOf(guest.vmId);
     });
-    const output = new PacketOutput(mac, (frame) => this.deliver(frame, options.send), (to) => this.link.resolve(to), counters, random32());
+    const output = new PacketOutput(
+      mac,
+      (frame) => this.deliver(frame, options.send),
+      (to) => this.link.resolve(to),
+      counters,
+      random32(),
+    );
     this.link = new LinkLayer({
       mac,
       ip,

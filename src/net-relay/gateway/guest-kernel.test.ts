@@ -61,7 +61,11 @@ describe('our TCP and the kernel of the real guest', { timeout: GUEST_LIMIT_MS }
     // The emulator may use its buffer again.
     network.onFrame((frame) => toGateway.send(frame.slice()));
     await guest.begin();
-    await guest.agent.ask(`identity mac=${MAC} hostname=pc ip=${IP}/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=1763840000000 seed=${'cd'.repeat(64)} password=x`, 'ok identity', GUEST_LIMIT_MS);
+    await guest.agent.ask(
+      `identity mac=${MAC} hostname=pc ip=${IP}/24 gateway=${GATEWAY_IP} dns=${GATEWAY_IP} time=1763840000000 seed=${'cd'.repeat(64)} password=x`,
+      'ok identity',
+      GUEST_LIMIT_MS,
+    );
     await guest.agent.printed('event services', GUEST_LIMIT_MS);
     await guest.shell('pattern 10 7 > /tmp/ten');
     const servers = [`${ECHO} cat`, `${SINK} sha256sum`, `${TEN} cat /tmp/ten`, `${FIFTY} cat${' /tmp/ten'.repeat(5)}`];
@@ -144,10 +148,12 @@ describe('our TCP and the kernel of the real guest', { timeout: GUEST_LIMIT_MS }
     // The guest's echo server lets few wait to be accepted, so they knock a few at a time; then all stay open.
     while (sockets.length < CONNECTIONS) {
       const few = await Promise.all(Array.from({ length: AT_A_TIME }, () => dial(ECHO)));
-      await Promise.all(few.map(async (socket, index) => {
-        socket.write(Buffer.from([index]));
-        expect([...await firstData(socket)]).toEqual([index]);
-      }));
+      await Promise.all(
+        few.map(async (socket, index) => {
+          socket.write(Buffer.from([index]));
+          expect([...(await firstData(socket))]).toEqual([index]);
+        }),
+      );
       sockets.push(...few);
     }
     expect(gateway.stats()['tcp-open']).toBeGreaterThanOrEqual(CONNECTIONS);

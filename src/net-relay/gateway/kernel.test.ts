@@ -41,7 +41,12 @@ describe.skipIf(reason !== null)(`with the Linux kernel as guest${reason === nul
     await new Promise<void>((resolve) => hostServer.listen(0, '127.0.0.1', resolve));
     hostPort = (hostServer.address() as AddressInfo).port;
     lan = await createKernelLan({ outbound: [`host:${hostPort}`, 'udp:host'] });
-    await Promise.all([serve(lan, ECHO_SERVER, 7), serve(lan, SINK_SERVER, 9), serve(lan, SOURCE_SERVER, 50, 50 * MEGABYTE, 5), serve(lan, SOURCE_SERVER, 10, 10 * MEGABYTE, 1)]);
+    await Promise.all([
+      serve(lan, ECHO_SERVER, 7),
+      serve(lan, SINK_SERVER, 9),
+      serve(lan, SOURCE_SERVER, 50, 50 * MEGABYTE, 5),
+      serve(lan, SOURCE_SERVER, 10, 10 * MEGABYTE, 1),
+    ]);
   });
 
   afterAll(async () => {

@@ -50,7 +50,13 @@ describe("the gateway's network card", () => {
     const { gateway, one, two, pass, clock } = gatewayWorld();
     one.sendUdp(GATEWAY_ADDRESS, 1000, 53, new Uint8Array(20), two.ip);
     one.sendUdp(GATEWAY_ADDRESS, 1000, 53, new Uint8Array(20), GATEWAY_ADDRESS);
-    const stranger = new FrameGuest({ mac: 0x025a00000063, ip: GATEWAY_ADDRESS + 99, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => gateway.receive(frame) });
+    const stranger = new FrameGuest({
+      mac: 0x025a00000063,
+      ip: GATEWAY_ADDRESS + 99,
+      gatewayMac: GATEWAY_MAC_NUMBER,
+      clock,
+      send: (frame) => gateway.receive(frame),
+    });
     stranger.ping(GATEWAY_ADDRESS, 1);
     stranger.sendArp(ask(GATEWAY_ADDRESS, stranger.mac, stranger.ip));
     const impostor = new FrameGuest({ mac: GATEWAY_MAC_NUMBER, ip: one.ip, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => gateway.receive(frame) });
@@ -62,7 +68,8 @@ describe("the gateway's network card", () => {
 
   it('drops IPv6 and unknown frame types by name (GW3)', () => {
     const { gateway, one } = gatewayWorld();
-    for (const etherType of [0x86dd, 0x88cc]) one.send(serializeEthernet({ destination: BROADCAST_MAC, source: one.mac, etherType, payload: new Uint8Array(40) }));
+    for (const etherType of [0x86dd, 0x88cc])
+      one.send(serializeEthernet({ destination: BROADCAST_MAC, source: one.mac, etherType, payload: new Uint8Array(40) }));
     expect(gateway.stats()).toMatchObject({ 'ipv6-unsupported': 1, 'ethernet-unknown-type': 1 });
   });
 
@@ -70,9 +77,21 @@ describe("the gateway's network card", () => {
     for (const learnNeighbours of [false, true]) {
       const answered: Uint8Array[] = [];
       const world = gatewayWorld({ learnNeighbours, send: (frame) => void answered.push(frame) });
-      const machine = new FrameGuest({ mac: 0x001122334455, ip: GATEWAY_ADDRESS + 253, gatewayMac: GATEWAY_MAC_NUMBER, clock: world.clock, send: (frame) => world.gateway.receive(frame) });
+      const machine = new FrameGuest({
+        mac: 0x001122334455,
+        ip: GATEWAY_ADDRESS + 253,
+        gatewayMac: GATEWAY_MAC_NUMBER,
+        clock: world.clock,
+        send: (frame) => world.gateway.receive(frame),
+      });
       machine.ping(GATEWAY_ADDRESS, 1);
-      const thief = new FrameGuest({ mac: 0x001122334455, ip: world.one.ip, gatewayMac: GATEWAY_MAC_NUMBER, clock: world.clock, send: (frame) => world.gateway.receive(frame) });
+      const thief = new FrameGuest({
+        mac: 0x001122334455,
+        ip: world.one.ip,
+        gatewayMac: GATEWAY_MAC_NUMBER,
+        clock: world.clock,
+        send: (frame) => world.gateway.receive(frame),
+      });
       thief.ping(GATEWAY_ADDRESS, 1);
       await world.pass(0);
       expect(answered.length).toBe(learnNeighbours ? 1 : 0);

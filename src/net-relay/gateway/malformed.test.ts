@@ -26,12 +26,31 @@ function hostileFrame(random: SeededRandom, { one }: GatewayWorld): Uint8Array {
   const ip = (protocol: number, payload: Uint8Array): Uint8Array =>
     serializeIpv4({ source, destination, protocol, id: random.below(4), flagsAndOffset: random.chance(0.85) ? 0 : random.below(0x4000) }, payload);
   const make: (() => [number, Uint8Array])[] = [
-    () => [EtherType.arp, serializeArp({ operation: random.pick(['request', 'reply']), senderMac: one.mac, senderIp: source, targetMac: 0, targetIp: destination })],
-    () => [EtherType.ipv4, ip(IpProtocol.icmp, serializeIcmp({ type: random.below(20), code: random.below(4), rest: random.below(0x1_0000_0000), payload: body }))],
+    () => [
+      EtherType.arp,
+      serializeArp({ operation: random.pick(['request', 'reply']), senderMac: one.mac, senderIp: source, targetMac: 0, targetIp: destination }),
+    ],
+    () => [
+      EtherType.ipv4,
+      ip(IpProtocol.icmp, serializeIcmp({ type: random.below(20), code: random.below(4), rest: random.below(0x1_0000_0000), payload: body })),
+    ],
     () => [EtherType.ipv4, ip(IpProtocol.udp, serializeUdp({ ...ports, payload: body }, source, destination))],
-    () => [EtherType.ipv4, ip(IpProtocol.udp, serializeUdp({ ...ports, destinationPort: 53, payload: serializeDnsQuery(1, random.pick(['two', 'a.b', 'x'.repeat(60)]), random.below(40)) }, source, destination))],
+    () => [
+      EtherType.ipv4,
+      ip(
+        IpProtocol.udp,
+        serializeUdp(
+          { ...ports, destinationPort: 53, payload: serializeDnsQuery(1, random.pick(['two', 'a.b', 'x'.repeat(60)]), random.below(40)) },
+          source,
+          destination,
+        ),
+      ),
+    ],
     () => {
-      const options = new Map([[53, random.bytes(1)], [random.below(255), random.bytes(random.below(20))]]);
+      const options = new Map([
+        [53, random.bytes(1)],
+        [random.below(255), random.bytes(random.below(20))],
+      ]);
       const payload = serializeDhcp({ op: 1, transaction: 1, flags: random.below(65_536), clientIp: source, yourIp: 0, relayIp: 0, mac: one.mac, options });
       return [EtherType.ipv4, ip(IpProtocol.udp, serializeUdp({ sourcePort: 68, destinationPort: 67, payload }, source, destination))];
     },
@@ -45,7 +64,9 @@ function hostileFrame(random: SeededRandom, { one }: GatewayWorld): Uint8Array {
         ack: toLive ? (live.received + random.below(4000) - 2000) >>> 0 : random.below(0x1_0000_0000),
         flags: random.below(32),
         window: random.below(65_536),
-        options: random.chance(0.5) ? {} : { mss: random.below(65_536), windowShift: random.below(30), timestamp: { value: random.below(0x1_0000_0000), echo: random.below(0x1_0000_0000) } },
+        options: random.chance(0.5)
+          ? {}
+          : { mss: random.below(65_536), windowShift: random.below(30), timestamp: { value: random.below(0x1_0000_0000), echo: random.below(0x1_0000_0000) } },
         payload: body.subarray(0, 1000),
       };
       return [EtherType.ipv4, ip(IpProtocol.tcp, serializeTcp(segment, source, destination))];
@@ -53,7 +74,12 @@ function hostileFrame(random: SeededRandom, { one }: GatewayWorld): Uint8Array {
     () => [random.below(65_536), body],
   ];
   const [etherType, payload] = random.pick(make)();
-  const frame = serializeEthernet({ destination: random.chance(0.1) ? BROADCAST_MAC : GATEWAY_MAC_NUMBER, source: random.chance(0.98) ? one.mac : random.below(2 ** 48), etherType, payload });
+  const frame = serializeEthernet({
+    destination: random.chance(0.1) ? BROADCAST_MAC : GATEWAY_MAC_NUMBER,
+    source: random.chance(0.98) ? one.mac : random.below(2 ** 48),
+    etherType,
+    payload,
+  });
   if (random.chance(0.5)) for (let flips = random.below(4); flips >= 0; flips--) frame[random.below(frame.length)] = random.below(256);
   if (random.chance(0.2)) return frame.subarray(0, random.below(frame.length));
   return frame;
@@ -71,7 +97,17 @@ describe('hostile frames', () => {
       if (count % 500 !== 0) continue;
       if (world.gateway.stats()['tcp-open'] === 0) world.network.dial(hostPort);
       await world.pass(300);
-      for (const list of [world.one.frames, world.one.packets, world.one.datagrams, world.one.icmp, world.one.arps, world.two.frames, world.two.packets, world.two.datagrams]) list.length = 0;
+      for (const list of [
+        world.one.frames,
+        world.one.packets,
+        world.one.datagrams,
+        world.one.icmp,
+        world.one.arps,
+        world.two.frames,
+        world.two.packets,
+        world.two.datagrams,
+      ])
+        list.length = 0;
       if (count % 20_000 === 0) sizes.push(world.gateway.stats()['tcp-buffer-bytes'] ?? 0);
     }
     const stats = world.gateway.stats();
@@ -79,7 +115,21 @@ describe('hostile frames', () => {
     expect(Math.max(...sizes)).toBeLessThan(4 * 1024 * 1024);
     expect(stats['tcp-open']).toBeLessThan(50);
     expect(world.network.udp.filter((flow) => !flow.closed).length).toBeLessThanOrEqual(256);
-    for (const name of ['ethernet-truncated', 'ipv4-malformed', 'ipv4-bad-checksum', 'tcp-bad-checksum', 'udp-bad-checksum', 'icmp-bad-checksum', 'dhcp-malformed', 'dns-malformed', 'fragments-malformed', 'spoofed-ip', 'unknown-sender', 'arp-malformed', 'tcp-refused'] as const) {
+    for (const name of [
+      'ethernet-truncated',
+      'ipv4-malformed',
+      'ipv4-bad-checksum',
+      'tcp-bad-checksum',
+      'udp-bad-checksum',
+      'icmp-bad-checksum',
+      'dhcp-malformed',
+      'dns-malformed',
+      'fragments-malformed',
+      'spoofed-ip',
+      'unknown-sender',
+      'arp-malformed',
+      'tcp-refused',
+    ] as const) {
       expect(stats[name], name).toBeGreaterThan(0);
     }
     await world.pass(600_000);

@@ -126,7 +126,9 @@ let ownAddresses: { readonly at: number; readonly list: readonly string[] } | nu
 function findOwnAddresses(): readonly string[] {
   const now = performance.now();
   if (ownAddresses === null || now - ownAddresses.at >= KEEP_OWN_ADDRESSES_MS) {
-    const list = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).map(({ address }) => address);
+    const list = Object.values(networkInterfaces())
+      .flatMap((addresses) => addresses ?? [])
+      .map(({ address }) => address);
     ownAddresses = { at: now, list };
   }
   return ownAddresses.list;

@@ -18,7 +18,8 @@ export class OutboundRuleError extends Error {
   override readonly name = 'OutboundRuleError';
 }
 
-type OutboundVerdict = { readonly allowed: true; readonly address: string } | { readonly allowed: false; readonly why: 'outbound-not-allowed' | 'outbound-inner' };
+type OutboundVerdict =
+  { readonly allowed: true; readonly address: string } | { readonly allowed: false; readonly why: 'outbound-not-allowed' | 'outbound-inner' };
 
 export interface OutboundPolicy {
   /** `destination` as the guest wrote it. If allowed, with the address to use from the host machine. */
@@ -68,7 +69,12 @@ function parseRule(text: string): Rule {
  * `rules`: none means `*`. `gatewayIp` and `netmask`: the LAN, which is never outside. `ownAddresses`: those of the host
  * machine, asked for at each verdict. Throws OutboundRuleError.
  */
-export function createOutboundPolicy(rules: readonly string[], gatewayIp: number, netmask: number, ownAddresses: () => readonly string[] = () => []): OutboundPolicy {
+export function createOutboundPolicy(
+  rules: readonly string[],
+  gatewayIp: number,
+  netmask: number,
+  ownAddresses: () => readonly string[] = () => [],
+): OutboundPolicy {
   const parsed = (rules.length === 0 ? ['*'] : rules).map(parseRule);
   const never = [{ network: (gatewayIp & netmask) >>> 0, mask: netmask }, ...NEVER_OUTSIDE];
   return {
@@ -76,7 +82,10 @@ export function createOutboundPolicy(rules: readonly string[], gatewayIp: number
       const matching = parsed.filter((rule) => (rule.protocol === null || rule.protocol === protocol) && port >= rule.fromPort && port <= rule.toPort);
       if (destination === gatewayIp) return matching.some(({ target }) => target === 'host') ? { allowed: true, address: LOOPBACK } : DENIED;
       if (never.some((network) => contains(network, destination))) return DENIED;
-      const networks = matching.map(({ target }) => target).filter((target) => target !== 'host').filter((target) => contains(target, destination));
+      const networks = matching
+        .map(({ target }) => target)
+        .filter((target) => target !== 'host')
+        .filter((target) => contains(target, destination));
       if (networks.length === 0) return DENIED;
       const address = formatIpv4Address(destination);
       const least = openedBy(destination, ownAddresses().includes(address));

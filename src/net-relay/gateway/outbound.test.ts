@@ -61,7 +61,7 @@ describe('the way out for guests', () => {
     expect(gateway.stats()['tcp-open']).toBe(0);
   });
 
-  it("carries UDP, and lets in answers only from whom the guest has written to (GW52)", async () => {
+  it('carries UDP, and lets in answers only from whom the guest has written to (GW52)', async () => {
     const { network, one, pass } = gatewayWorld({ outbound: [] });
     one.sendUdp(OUTSIDE, 5000, 123, noise(1, 3000));
     await pass(0);
@@ -158,10 +158,19 @@ describe('an outbound rule', () => {
   });
 
   it('opens a private, shared or other inner network only if it lies within it (GW57)', () => {
-    for (const [network, address] of [['10.0.0.0/8', '10.1.2.3'], ['172.16.0.0/12', '172.31.0.1'], ['192.168.0.0/16', '192.168.7.1'], ['100.64.0.0/10', '100.64.0.1'], ['192.0.0.0/24', '192.0.0.8'], ['198.18.0.0/15', '198.19.0.1']] as const) {
-      for (const wide of ['*', '0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1']) expect(policy(wide, '1.1.1.1').judge('tcp', at(address), 80).allowed, `${wide} ${address}`).toBe(false);
+    for (const [network, address] of [
+      ['10.0.0.0/8', '10.1.2.3'],
+      ['172.16.0.0/12', '172.31.0.1'],
+      ['192.168.0.0/16', '192.168.7.1'],
+      ['100.64.0.0/10', '100.64.0.1'],
+      ['192.0.0.0/24', '192.0.0.8'],
+      ['198.18.0.0/15', '198.19.0.1'],
+    ] as const) {
+      for (const wide of ['*', '0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1'])
+        expect(policy(wide, '1.1.1.1').judge('tcp', at(address), 80).allowed, `${wide} ${address}`).toBe(false);
       expect(policy('*').judge('udp', at(address), 80), address).toEqual({ allowed: false, why: 'outbound-inner' });
-      for (const narrow of [network, address]) expect(policy('*', narrow).judge('tcp', at(address), 80), `${narrow} ${address}`).toEqual({ allowed: true, address });
+      for (const narrow of [network, address])
+        expect(policy('*', narrow).judge('tcp', at(address), 80), `${narrow} ${address}`).toEqual({ allowed: true, address });
     }
   });
 
@@ -169,12 +178,14 @@ describe('an outbound rule', () => {
     const own = ['203.0.113.9', '10.9.9.9'];
     for (const address of ['169.254.169.254', '169.254.170.2', '168.63.129.16', '100.100.100.200', '192.0.0.192', ...own]) {
       const judge = (...rules: string[]) => createOutboundPolicy(rules, GATEWAY_ADDRESS, 0xffffff00, () => own).judge('tcp', at(address), 80);
-      for (const wide of ['*', '0.0.0.0/0', `${address}/16`, `${address}/31`]) expect(judge(wide), `${wide} ${address}`).toEqual({ allowed: false, why: 'outbound-inner' });
+      for (const wide of ['*', '0.0.0.0/0', `${address}/16`, `${address}/31`])
+        expect(judge(wide), `${wide} ${address}`).toEqual({ allowed: false, why: 'outbound-inner' });
       expect(judge(address), address).toEqual({ allowed: true, address });
     }
   });
 
   it('that cannot be read is refused with how one is written (GW55)', () => {
-    for (const rule of ['', 'sctp:*', '1.2.3', '1.2.3.4/33', '*:0', '*:70000', '*:20-10', 'example.org']) expect(() => policy(rule), rule).toThrow(/outbound rule|is not an address/);
+    for (const rule of ['', 'sctp:*', '1.2.3', '1.2.3.4/33', '*:0', '*:70000', '*:20-10', 'example.org'])
+      expect(() => policy(rule), rule).toThrow(/outbound rule|is not an address/);
   });
 });

@@ -23,7 +23,13 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
   let station: Station | null = null;
   const disk = { full: false, unsure: false };
   const copies = new Set<Station>();
-  const guest: FrameGuest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock, send: (frame) => station?.receive(frame) });
+  const guest: FrameGuest = new FrameGuest({
+    mac: 0x025a00000002,
+    ip: GATEWAY_ADDRESS + 1,
+    gatewayMac: GATEWAY_MAC_NUMBER,
+    clock,
+    send: (frame) => station?.receive(frame),
+  });
   const set = (next: LanVm[]): void => {
     vms = next;
     for (const listener of [...listeners]) listener();
@@ -64,11 +70,36 @@ function room(options: Partial<RoomGatewaysOptions> = {}) {
     }
     clock.pass(end - clock.now());
   };
-  return { left, disk, lan, clock, network, listeners, pings, guest, set, gateways, opened, pass, forwards: () => vms[0]?.forwards, plugged: () => station !== null, copies };
+  return {
+    left,
+    disk,
+    lan,
+    clock,
+    network,
+    listeners,
+    pings,
+    guest,
+    set,
+    gateways,
+    opened,
+    pass,
+    forwards: () => vms[0]?.forwards,
+    plugged: () => station !== null,
+    copies,
+  };
 }
 
 function vm(forwards: PortForward[] = [], epoch = 1): LanVm {
-  return { id: 'vm1' as VmId, name: 'My VM', mac: '02:5a:00:00:00:02' as MacAddress, ip: lanAddress(2), ownerHostId: 'h' as HostId, epoch, attached: true, forwards };
+  return {
+    id: 'vm1' as VmId,
+    name: 'My VM',
+    mac: '02:5a:00:00:00:02' as MacAddress,
+    ip: lanAddress(2),
+    ownerHostId: 'h' as HostId,
+    epoch,
+    attached: true,
+    forwards,
+  };
 }
 
 describe('the gateway of a room', () => {
@@ -102,7 +133,10 @@ describe('the gateway of a room', () => {
     world.disk.full = false;
     await gateway.addForward({ vm: 'vm1', guestPort: 8000, hostPort: 9000 });
     await gateway.removeForward(40_000);
-    expect(world.forwards()).toEqual([{ guestPort: 80, hostPort: 40_001 }, { guestPort: 8000, hostPort: 9000 }]);
+    expect(world.forwards()).toEqual([
+      { guestPort: 80, hostPort: 40_001 },
+      { guestPort: 8000, hostPort: 9000 },
+    ]);
   });
 
   it('leaves nothing rejected behind when the store cannot say whether the ports are stored (NR25)', async () => {
@@ -122,7 +156,12 @@ describe('the gateway of a room', () => {
   it('opens the ports a VM had before the relay was restarted, or others if they are taken (GW47)', async () => {
     const world = room();
     world.network.listeners.set(5001, () => undefined);
-    world.set([vm([{ guestPort: 22, hostPort: 5000 }, { guestPort: 80, hostPort: 5001 }])]);
+    world.set([
+      vm([
+        { guestPort: 22, hostPort: 5000 },
+        { guestPort: 80, hostPort: 5001 },
+      ]),
+    ]);
     await world.pass(0);
     expect(world.forwards()).toEqual([
       { guestPort: 22, hostPort: 5000 },
@@ -132,7 +171,10 @@ describe('the gateway of a room', () => {
 
   it('opens what was asked for at the start, by the name of the VM, and more at run time (GW47)', async () => {
     const log: string[] = [];
-    const world = room({ forwards: [parsePromisedForward('8080:My VM:8000'), parsePromisedForward('8081:other:80'), parsePromisedForward('40000:vm1:9')], log: (line) => void log.push(line) });
+    const world = room({
+      forwards: [parsePromisedForward('8080:My VM:8000'), parsePromisedForward('8081:other:80'), parsePromisedForward('40000:vm1:9')],
+      log: (line) => void log.push(line),
+    });
     world.set([vm()]);
     await world.pass(0);
     expect(world.forwards()).toContainEqual({ guestPort: 8000, hostPort: 8080 });
@@ -150,9 +192,19 @@ describe('the gateway of a room', () => {
 
   it("opens what was asked for at the start to a VM of the room it names alone, whatever a stranger's is called (GW58)", async () => {
     const world = room({ forwards: [parsePromisedForward('81:My VM:80'), parsePromisedForward('82:seminar/My VM:80')] });
-    world.gateways.open({ ...world.lan, room: 'seminar' as RoomName, vms: () => [vm()], setForwards: () => undefined, plug: () => ({ send: () => undefined, dispose: () => undefined }) });
+    world.gateways.open({
+      ...world.lan,
+      room: 'seminar' as RoomName,
+      vms: () => [vm()],
+      setForwards: () => undefined,
+      plug: () => ({ send: () => undefined, dispose: () => undefined }),
+    });
     await world.pass(0);
-    const hostPorts = (name: string): number[] => world.gateways.of(name as RoomName)!.forwards().map(({ hostPort }) => hostPort);
+    const hostPorts = (name: string): number[] =>
+      world.gateways
+        .of(name as RoomName)!
+        .forwards()
+        .map(({ hostPort }) => hostPort);
     expect(hostPorts('seminar')).toContain(82);
     expect(hostPorts('seminar')).not.toContain(81);
     world.set([vm()]);
@@ -164,8 +216,20 @@ describe('the gateway of a room', () => {
   it('lets out the guests of the default room, and of others only where they are named (GW50)', async () => {
     const opens = async (options: Partial<RoomGatewaysOptions>, name: string): Promise<boolean> => {
       const world = room(options);
-      world.gateways.open({ ...world.lan, room: name as RoomName, vms: () => [vm()], setForwards: () => undefined, plug: () => ({ send: () => undefined, dispose: () => undefined }) });
-      const guest = new FrameGuest({ mac: 0x025a00000002, ip: GATEWAY_ADDRESS + 1, gatewayMac: GATEWAY_MAC_NUMBER, clock: world.clock, send: (frame) => world.gateways.of(name as RoomName)!.gateway.receive(frame) });
+      world.gateways.open({
+        ...world.lan,
+        room: name as RoomName,
+        vms: () => [vm()],
+        setForwards: () => undefined,
+        plug: () => ({ send: () => undefined, dispose: () => undefined }),
+      });
+      const guest = new FrameGuest({
+        mac: 0x025a00000002,
+        ip: GATEWAY_ADDRESS + 1,
+        gatewayMac: GATEWAY_MAC_NUMBER,
+        clock: world.clock,
+        send: (frame) => world.gateways.of(name as RoomName)!.gateway.receive(frame),
+      });
       guest.sendUdp(0x5db8d822, 5000, 123, new Uint8Array(1));
       await world.pass(0);
       return world.network.udp.length === 1;
@@ -244,7 +308,7 @@ describe('the gateway of a room', () => {
     expect(world.pings.at(-1)?.[2]).toBe(null);
   });
 
-  it('keeps a copy of the room\'s frames from when it is told to until it is told to stop (GW60)', () => {
+  it("keeps a copy of the room's frames from when it is told to until it is told to stop (GW60)", () => {
     const world = room({ wallClock: () => 1_700_000_000_000 });
     const gateway = world.gateways.of('default' as RoomName)!;
     expect([gateway.captureState(), gateway.captured()]).toEqual([{ running: false, frames: 0, lost: 0 }, null]);

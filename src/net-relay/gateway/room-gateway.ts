@@ -86,7 +86,11 @@ export class RoomGateways {
 
   /** For the relay: opens a room's gateway. */
   readonly open: OpenGateway = (lan) => {
-    const room: RoomGateway = new RoomGateway(lan, this.options, () => [...this.rooms.values()].filter((other) => other !== room && other.captureState().running).length < MAX_CAPTURES);
+    const room: RoomGateway = new RoomGateway(
+      lan,
+      this.options,
+      () => [...this.rooms.values()].filter((other) => other !== room && other.captureState().running).length < MAX_CAPTURES,
+    );
     this.rooms.set(lan.room, room);
     return {
       dispose: () => {
@@ -160,7 +164,8 @@ export class RoomGateway implements Disposable {
   /** `vm`: id or name. Rejects with ForwardError. */
   async addForward({ vm, hostPort, guestPort }: WantedForward): Promise<Forward> {
     const named = this.lan.vms().filter(({ id, name }) => id === vm || name === vm);
-    if (named.length !== 1) throw new ForwardError(named.length === 0 ? 'There is no such VM in this room' : `${named.length} VMs are called ${vm}: name it by its id`);
+    if (named.length !== 1)
+      throw new ForwardError(named.length === 0 ? 'There is no such VM in this room' : `${named.length} VMs are called ${vm}: name it by its id`);
     const forward = await this.gateway.addForward({ vmId: named[0]?.id ?? vm, hostPort, guestPort });
     try {
       this.tellForwards(forward.vmId);
@@ -248,10 +253,13 @@ export class RoomGateway implements Disposable {
     known.leaving = null;
     if (known.listens) return;
     known.listens = true;
-    void known.closing.then(() => this.openForwards(vm.id)).catch((error: unknown) => {
-      // A relay whose store is unsure is gone, this gateway with it, and it has said so.
-      if (!(error instanceof StoreUnsure)) this.options.log?.(`The ports of ${vm.name} could not be forwarded: ${error instanceof Error ? error.message : String(error)}`);
-    });
+    void known.closing
+      .then(() => this.openForwards(vm.id))
+      .catch((error: unknown) => {
+        // A relay whose store is unsure is gone, this gateway with it, and it has said so.
+        if (!(error instanceof StoreUnsure))
+          this.options.log?.(`The ports of ${vm.name} could not be forwarded: ${error instanceof Error ? error.message : String(error)}`);
+      });
   }
 
   /** Nobody has run it for a while. It keeps its host ports, as over a restart of the relay, and gets them again. */
@@ -306,7 +314,13 @@ export class RoomGateway implements Disposable {
   private tellForwards(vmId: string, without?: number): void {
     const vm = this.lan.vms().find((present) => present.id === vmId);
     if (vm === undefined || !this.known.has(vmId)) return;
-    this.lan.setForwards(vm.id, this.gateway.forwards(vmId).filter(({ hostPort }) => hostPort !== without).map(({ guestPort, hostPort }) => ({ guestPort, hostPort })));
+    this.lan.setForwards(
+      vm.id,
+      this.gateway
+        .forwards(vmId)
+        .filter(({ hostPort }) => hostPort !== without)
+        .map(({ guestPort, hostPort }) => ({ guestPort, hostPort })),
+    );
   }
 }
 

@@ -52,7 +52,9 @@ describe('stations of a room', () => {
     const command = await new Promise<readonly string[]>((resolve) => {
       tap = plugTap(room, { device: 'tabmotion0', address: '10.86.0.254/24', spawn: false, onCommand: resolve });
     });
-    expect(command.join(' ')).toMatch(/^socat -b 2048 TUN:10\.86\.0\.254\/24,tun-type=tap,tun-name=tabmotion0,iff-no-pi,iff-up UDP4:127\.0\.0\.1:\d+,bind=127\.0\.0\.1:\d+,/);
+    expect(command.join(' ')).toMatch(
+      /^socat -b 2048 TUN:10\.86\.0\.254\/24,tun-type=tap,tun-name=tabmotion0,iff-no-pi,iff-up UDP4:127\.0\.0\.1:\d+,bind=127\.0\.0\.1:\d+,/,
+    );
     tap.dispose();
     expect(lanSwitch.hasUplink).toBe(false);
   });

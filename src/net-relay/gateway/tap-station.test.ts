@@ -23,7 +23,14 @@ describe.skipIf(reason !== null)(`a TAP device on the room's switch${reason === 
     const machine = await createKernelGuest((frame) => uplink.send(frame));
     const uplink = lanSwitch.plug(machine.station, { uplink: true });
     // The guest answers ARP by itself, as one does.
-    const guest: FrameGuest = new FrameGuest({ mac: 0x025a00000007, ip: GATEWAY_ADDRESS + 6, gatewayMac: GATEWAY_MAC_NUMBER, clock: systemClock, resolve: (ip) => guest.learned.get(ip) ?? GATEWAY_MAC_NUMBER, send: (frame) => guestSocket.send(frame) });
+    const guest: FrameGuest = new FrameGuest({
+      mac: 0x025a00000007,
+      ip: GATEWAY_ADDRESS + 6,
+      gatewayMac: GATEWAY_MAC_NUMBER,
+      clock: systemClock,
+      resolve: (ip) => guest.learned.get(ip) ?? GATEWAY_MAC_NUMBER,
+      send: (frame) => guestSocket.send(frame),
+    });
     const guestSocket = lanSwitch.plug(guest, { mac: formatMacAddress(guest.mac) });
     const gateway: Gateway = createGateway({
       mac: GATEWAY_MAC,

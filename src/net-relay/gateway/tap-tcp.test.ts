@@ -79,7 +79,14 @@ describe.skipIf(reason !== null)(`our TCP and the Linux kernel of a real network
     const uplink = lanSwitch.plug({ receive: (frame) => toMachine.send(frame) }, { uplink: true });
     wires = [fromMachine, toMachine];
     // The guest answers ARP by itself, as one does, and learns the machine's MAC from it.
-    guest = new FrameGuest({ mac: 0x025a00000007, ip: GATEWAY_ADDRESS + 6, gatewayMac: GATEWAY_MAC_NUMBER, clock: systemClock, resolve: (ip) => guest.learned.get(ip) ?? GATEWAY_MAC_NUMBER, send: (frame) => guestSocket.send(frame) });
+    guest = new FrameGuest({
+      mac: 0x025a00000007,
+      ip: GATEWAY_ADDRESS + 6,
+      gatewayMac: GATEWAY_MAC_NUMBER,
+      clock: systemClock,
+      resolve: (ip) => guest.learned.get(ip) ?? GATEWAY_MAC_NUMBER,
+      send: (frame) => guestSocket.send(frame),
+    });
     const guestSocket = lanSwitch.plug(guest, { mac: formatMacAddress(guest.mac) });
     lanSwitch.plug({ receive: () => undefined }, { mac: GATEWAY_MAC });
     const serve = (port: number, make: () => TestApplication): void => {
@@ -118,10 +125,7 @@ describe.skipIf(reason !== null)(`our TCP and the Linux kernel of a real network
       const before = wires.map(({ counts }) => ({ ...counts }));
       impair({ ...impaired(percent / 100), delayMs: 0, reorderMs: 2 });
       try {
-        const [came, went] = await Promise.all([
-          machine.run(...node(DOWNLOAD, guestIp, 10)),
-          machine.run(...node(UPLOAD, guestIp, 9, 10 * MEGABYTE, 7)),
-        ]);
+        const [came, went] = await Promise.all([machine.run(...node(DOWNLOAD, guestIp, 10)), machine.run(...node(UPLOAD, guestIp, 9, 10 * MEGABYTE, 7))]);
         expect(came.stdout).toBe(`${10 * MEGABYTE} ${sha256(noise(1, 10 * MEGABYTE))}`);
         expect(went.stdout).toBe(`${10 * MEGABYTE} ${sha256(noise(7, 10 * MEGABYTE))}`);
       } finally {

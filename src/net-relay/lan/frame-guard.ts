@@ -41,8 +41,7 @@ function has(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {
   return true;
 }
 
-const isZero4 = (bytes: Uint8Array, at: number): boolean =>
-  bytes[at] === 0 && bytes[at + 1] === 0 && bytes[at + 2] === 0 && bytes[at + 3] === 0;
+const isZero4 = (bytes: Uint8Array, at: number): boolean => bytes[at] === 0 && bytes[at + 1] === 0 && bytes[at + 2] === 0 && bytes[at + 3] === 0;
 
 /** Null if the guest with this MAC and IP (as bytes) may send the frame. */
 export function guardFrame(frame: Uint8Array, mac: Uint8Array, ip: Uint8Array): GuardRefusal | null {
@@ -78,7 +77,6 @@ function guardIpv4(frame: Uint8Array, ip: Uint8Array): GuardRefusal | null {
   if (version !== 4 || headerLength < IPV4_HEADER || frame.length < at + headerLength) return 'malformed-ip';
   if (has(frame, at + 12, ip)) return null;
   // Without an address yet, a guest may only ask for one.
-  const asksForAddress =
-    isZero4(frame, at + 12) && frame[at + 9] === IP_PROTOCOL_UDP && u16(frame, at + headerLength + 2) === DHCP_SERVER_PORT;
+  const asksForAddress = isZero4(frame, at + 12) && frame[at + 9] === IP_PROTOCOL_UDP && u16(frame, at + headerLength + 2) === DHCP_SERVER_PORT;
   return asksForAddress ? null : 'spoofed-ip';
 }

@@ -60,7 +60,10 @@ describe('the port of a VM', () => {
     port.attach(owner);
     port.hold();
     range(10, 200).forEach((number) => toGuest(number));
-    port.giveBack(range(0, 10).map((number) => ipFrame(other, guest, number)), true);
+    port.giveBack(
+      range(0, 10).map((number) => ipFrame(other, guest, number)),
+      true,
+    );
     expect(owner.frames).toEqual([]);
     port.release();
     expect(owner.frames.length).toBeLessThan(64);
@@ -122,7 +125,10 @@ describe('the port of a VM', () => {
     const got = owner.frames.length;
     port.hold();
     // The source had got `got` frames and delivered all but the last three.
-    port.giveBack(range(got - 3, got).map((number) => ipFrame(other, guest, number)), true);
+    port.giveBack(
+      range(got - 3, got).map((number) => ipFrame(other, guest, number)),
+      true,
+    );
     range(100, 120).forEach((number) => toGuest(number));
     owner.frames.length = got - 3;
     port.release();
@@ -195,7 +201,10 @@ describe('the port of a VM', () => {
     expect(clock.pending).toBe(0);
   });
 
-  for (const [when, begin] of [['during its hold', () => port.hold()], ['after a commit that nobody confirmed', () => port.moveTo(null)]] as const) {
+  for (const [when, begin] of [
+    ['during its hold', () => port.hold()],
+    ['after a commit that nobody confirmed', () => port.moveTo(null)],
+  ] as const) {
     it(`gives away what has waited too long if the owner went for good ${when}, and keeps the rest (NR18)`, () => {
       begin();
       port.attach(null);

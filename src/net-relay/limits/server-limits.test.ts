@@ -24,10 +24,30 @@ describe('limits of the server', () => {
   it('refuses a socket too many of one address, and none of another, nor of this machine', async () => {
     open({ socketsPerAddress: 2 });
     const refused: (string | null)[] = [];
-    const connect = (address: string | null): { readonly closed: (orderly: boolean) => void } => lan.relay.connect('host', {
-      backlogBytes: 0, sendText: () => refused.push(address), sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined,
-    }, { address });
-    const [first, , third] = [connect('192.0.2.1'), connect('192.0.2.1'), connect('192.0.2.1'), connect('192.0.2.2'), connect(null), connect(null), connect(null)];
+    const connect = (address: string | null): { readonly closed: (orderly: boolean) => void } =>
+      lan.relay.connect(
+        'host',
+        {
+          backlogBytes: 0,
+          sendText: () => refused.push(address),
+          sendUtf8: () => undefined,
+          sendBinary: () => undefined,
+          pause: () => undefined,
+          resume: () => undefined,
+          close: () => undefined,
+          terminate: () => undefined,
+        },
+        { address },
+      );
+    const [first, , third] = [
+      connect('192.0.2.1'),
+      connect('192.0.2.1'),
+      connect('192.0.2.1'),
+      connect('192.0.2.2'),
+      connect(null),
+      connect(null),
+      connect(null),
+    ];
     expect(refused).toEqual(['192.0.2.1']);
     expect(lan.relay.stats().refusals).toEqual({ 'address-full': 1 });
     for (const socket of [first, third]) socket.closed(true);

@@ -110,7 +110,15 @@ export interface ServerLimits {
 }
 
 /** A few hundred tabs with a few VMs each. */
-export const DEFAULT_LIMITS: ServerLimits = { sockets: 4000, socketsPerAddress: 600, vms: 4000, vmsPerAddress: 504, rooms: 1000, roomsPerAddress: 64, storedRooms: 20_000 };
+export const DEFAULT_LIMITS: ServerLimits = {
+  sockets: 4000,
+  socketsPerAddress: 600,
+  vms: 4000,
+  vmsPerAddress: 504,
+  rooms: 1000,
+  roomsPerAddress: 64,
+  storedRooms: 20_000,
+};
 
 /** Milliseconds for which the key of a stored room outlives the last one in it. A room in use, and the default room's, never expire. */
 export const KEEP_UNUSED_ROOM_MS = 30 * 24 * 3_600_000;

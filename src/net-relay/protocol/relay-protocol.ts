@@ -30,7 +30,11 @@ export const FrameMessageKind = { frames: 0, returned: 1 } as const;
 
 /** Ids are keys of objects in places: the stored tokens, the links of a page. What every object has is lost or found there by mistake. */
 const PROPERTIES_OF_ALL = new Set([...Object.getOwnPropertyNames(Object.prototype), 'prototype']);
-export const idSchema = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/), v.check((name) => !PROPERTIES_OF_ALL.has(name)));
+export const idSchema = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9_-]{1,64}$/),
+  v.check((name) => !PROPERTIES_OF_ALL.has(name)),
+);
 const id = idSchema;
 const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const epoch = v.pipe(v.number(), v.integer(), v.minValue(1));
@@ -125,7 +129,15 @@ export type FormerHost = v.InferOutput<typeof formerHost>;
 
 export const hostToRelaySchema = v.variant('type', [
   /** `ownerSecret`: of who opens a room, its owner's from then on (open-rooms.ts); of anybody else, looked at only. `former`: the host that this tab was before it was reloaded. */
-  v.object({ type: v.literal('hello'), ...credentials, attempt, name: displayName, openCode: v.optional(openCode), ownerSecret: v.optional(roomKey), former: v.optional(formerHost) }),
+  v.object({
+    type: v.literal('hello'),
+    ...credentials,
+    attempt,
+    name: displayName,
+    openCode: v.optional(openCode),
+    ownerSecret: v.optional(roomKey),
+    former: v.optional(formerHost),
+  }),
   /** Assigns id, MAC and IP, and gives this host the lease at epoch 1. Answered by `reply` with CreatedVm. */
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */
@@ -146,7 +158,21 @@ export const hostToRelaySchema = v.variant('type', [
  * Why the relay closes a socket. `replaced`: a newer socket of the same host took its place. `relay-full`, `address-full`,
  * `too-many-tries` and `too-slow` are worth another try; with any other the client must not come back by itself.
  */
-const commonRefusals = ['version', 'key', 'host-id-taken', 'malformed', 'origin', 'replaced', 'relay-full', 'address-full', 'too-many-tries', 'open-code', 'too-slow', 'removed', 'room-closed'] as const;
+const commonRefusals = [
+  'version',
+  'key',
+  'host-id-taken',
+  'malformed',
+  'origin',
+  'replaced',
+  'relay-full',
+  'address-full',
+  'too-many-tries',
+  'open-code',
+  'too-slow',
+  'removed',
+  'room-closed',
+] as const;
 const hostRefusals = [...commonRefusals, 'room-full'] as const;
 const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner'] as const;
 

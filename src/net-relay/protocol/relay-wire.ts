@@ -5,7 +5,15 @@
  *   binary message := kind:u8  ( length:u16be  frame:bytes[length] )*      1..64 frames
  */
 import * as v from 'valibot';
-import { FrameMessageKind, MAX_BATCH_FRAMES, MAX_BINARY_MESSAGE_BYTES, MAX_FRAME_BYTES, MAX_TEXT_MESSAGE_BYTES, lastWordSchema, type LastWord } from './relay-protocol.ts';
+import {
+  FrameMessageKind,
+  MAX_BATCH_FRAMES,
+  MAX_BINARY_MESSAGE_BYTES,
+  MAX_FRAME_BYTES,
+  MAX_TEXT_MESSAGE_BYTES,
+  lastWordSchema,
+  type LastWord,
+} from './relay-protocol.ts';
 
 export type FrameKind = keyof typeof FrameMessageKind;
 
@@ -13,8 +21,7 @@ type BinaryRefusal = 'message-too-long' | 'message-empty' | 'unknown-kind' | 'fr
 export type TextRefusal = 'message-too-long' | 'not-json' | 'unknown-message';
 
 export type DecodedFrames =
-  | { readonly ok: true; readonly kind: FrameKind; readonly frames: readonly Uint8Array[] }
-  | { readonly ok: false; readonly refusal: BinaryRefusal };
+  { readonly ok: true; readonly kind: FrameKind; readonly frames: readonly Uint8Array[] } | { readonly ok: false; readonly refusal: BinaryRefusal };
 
 /** One binary message of 1 to MAX_BATCH_FRAMES frames, each of 1 to MAX_FRAME_BYTES bytes. Throws RangeError otherwise. */
 export function encodeFrames(kind: FrameKind, frames: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -14,7 +14,8 @@ const SILENT_HEARTBEATS = 5;
 /** Heartbeats until the first message must have come. */
 const HELLO_HEARTBEATS = 5;
 
-export type ConnectionRefusal = TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'waiting-full' | 'slowed' | 'binary-on-host-socket' | 'bad-frames' | 'lane-overrun';
+export type ConnectionRefusal =
+  TextRefusal | 'silent' | 'no-hello' | 'too-slow' | 'waiting-full' | 'slowed' | 'binary-on-host-socket' | 'bad-frames' | 'lane-overrun';
 
 interface Refused {
   readonly type: 'refused';
@@ -60,7 +61,10 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
       const decoded = decodeText(this.schema, text);
       if (!decoded.ok) {
         this.counters.add(decoded.refusal);
-        this.refuse({ cause: 'malformed', reason: `The relay does not understand this message (${decoded.refusal}); the page may be of another version than the server: reload it.` });
+        this.refuse({
+          cause: 'malformed',
+          reason: `The relay does not understand this message (${decoded.refusal}); the page may be of another version than the server: reload it.`,
+        });
         return;
       }
       this.spoken = true;
@@ -94,11 +98,14 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
       this.socket.pause();
     }
     this.resuming?.dispose();
-    this.resuming = this.clock.setTimeout(() => {
-      this.resuming = null;
-      this.silentBeats = 0;
-      this.socket.resume();
-    }, Math.min(waitMs, MAX_PAUSE_MS));
+    this.resuming = this.clock.setTimeout(
+      () => {
+        this.resuming = null;
+        this.silentBeats = 0;
+        this.socket.resume();
+      },
+      Math.min(waitMs, MAX_PAUSE_MS),
+    );
   }
 
   get isOpen(): boolean {

@@ -65,7 +65,11 @@ describe('a VM that ended (NR26)', () => {
     const lastWord = (change: object): boolean => lan.relay.lastWord('default', key, { ...word, ...change });
     expect(lan.relay.lastWord('default', 'another-key-0123456789', word)).toBe(false);
     // Of another tab, of one that nobody knows, of a VM that has moved since: nothing happens.
-    expect([lastWord({ hostToken: 'token-of-other-0123456789' }), lastWord({ hostId: 'nobody' }), lastWord({ vms: [{ ...word.vms[0], epoch: 2 }] })]).toEqual([true, true, true]);
+    expect([lastWord({ hostToken: 'token-of-other-0123456789' }), lastWord({ hostId: 'nobody' }), lastWord({ vms: [{ ...word.vms[0], epoch: 2 }] })]).toEqual([
+      true,
+      true,
+      true,
+    ]);
     expect(status()).toEqual([]);
     for (let times = 0; times < 2; times++) lastWord({});
     expect(status()).toMatchObject([{ id: vm.vmId, hostName: 'owner', how: 'tab-closed' }]);
@@ -99,7 +103,7 @@ describe('a VM that ended (NR26)', () => {
     expect(other.room?.ended[0]).toMatchObject({ how: 'failed', why: 'It broke.' });
   });
 
-  it('is told to nobody without the room\'s key', async () => {
+  it("is told to nobody without the room's key", async () => {
     const vm = await lan.createVm(owner);
     await end(vm, { how: 'powered-off' });
     expect(lan.relay.roomStatus('default', 'another-key-of-enough-letters')).toBeNull();

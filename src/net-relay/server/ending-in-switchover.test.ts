@@ -73,7 +73,10 @@ describe('a VM whose owner ends it after it has drained (NR29)', () => {
   });
 
   it('ends after ten beats without a target, and after sixty with one that does not commit', async () => {
-    for (const [present, last] of [[false, 9000], [true, 59_000]] as const) {
+    for (const [present, last] of [
+      [false, 9000],
+      [true, 59_000],
+    ] as const) {
       if (!present) target.dispose();
       await expect(end(owner, 1)).rejects.toThrow('is being handed over');
       ownerGoes();

@@ -8,7 +8,10 @@ function server() {
   let now = 0;
   const due: (() => void)[] = [];
   const heard: string[] = [];
-  const turns = new FairTurns(() => now, (callback) => void due.push(callback));
+  const turns = new FairTurns(
+    () => now,
+    (callback) => void due.push(callback),
+  );
   const socket = (name: string) => {
     const state = { isRead: true };
     const reading = new Reading(turns, { pause: () => void (state.isRead = false), resume: () => void (state.isRead = true) });
@@ -27,7 +30,9 @@ function server() {
     return { state, reading, send };
   };
   return {
-    heard, socket, due,
+    heard,
+    socket,
+    due,
     /** Everything else had its turn. Returns for how long messages were worked on. */
     turn: (): number => {
       const began = now;

@@ -11,9 +11,9 @@ import { runSchedule, type Plan } from '../testing/fault-machine/fault-machine.t
 const SCHEDULES = FULL ? 20_000 : QUICK ? 500 : 2000;
 
 /** Named trouble in every state, again and again; what is left of the number is trouble of any kind at any time. */
-const DIRECTED = ROWS.flatMap((row) => [...DISTURBANCES, FULL_DISK]
-  .filter(({ party, trouble }) => reasonAgainst(row, party, trouble) === null)
-  .map((disturbance) => ({ row, disturbance })));
+const DIRECTED = ROWS.flatMap((row) =>
+  [...DISTURBANCES, FULL_DISK].filter(({ party, trouble }) => reasonAgainst(row, party, trouble) === null).map((disturbance) => ({ row, disturbance })),
+);
 const DIRECTED_TURNS = Math.floor((SCHEDULES * 0.65) / DIRECTED.length);
 
 function planOf(seed: number): Plan {
@@ -32,7 +32,11 @@ interface NamedSeed {
 }
 /** Schedules that failed once, and what had been wrong. */
 const NAMED_SEEDS: readonly NamedSeed[] = [
-  { seed: 1531, plan: ['source', 'preparing', 'target', 'late duplicate', true], wrong: 'the hello of a connection given up came late, took the place of the next one, and the VM was off the network for good' },
+  {
+    seed: 1531,
+    plan: ['source', 'preparing', 'target', 'late duplicate', true],
+    wrong: 'the hello of a connection given up came late, took the place of the next one, and the VM was off the network for good',
+  },
   { seed: 1567, plan: ['source', 'reconnecting', 'target', 'late duplicate', true], wrong: 'the same, over another link' },
   { seed: 1889, plan: ['source', 'offering', 'target', 'late duplicate', false], wrong: 'the same, and the migration did not end' },
   { seed: 5887, plan: 'random', wrong: 'the same, after the commit' },
@@ -46,7 +50,9 @@ const NAMED_SEEDS: readonly NamedSeed[] = [
 function planNamed(plan: NamedSeed['plan']): Plan {
   if (typeof plan === 'string') return plan;
   const [side, state, party, trouble, atOnce] = plan;
-  const found = DIRECTED.find(({ row, disturbance }) => row.side === side && row.state === state && disturbance.party === party && disturbance.trouble === trouble);
+  const found = DIRECTED.find(
+    ({ row, disturbance }) => row.side === side && row.state === state && disturbance.party === party && disturbance.trouble === trouble,
+  );
   return { ...found!, atOnce };
 }
 

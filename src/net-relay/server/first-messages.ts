@@ -59,7 +59,8 @@ export class FirstMessages {
         return;
       }
       connection.sharePace(admitted.room.pace);
-      if (message.former !== undefined && message.former.hostId !== hostId) admitted.room.hosts.supersede(message.former.hostId as HostId, digestOf(message.former.hostToken).toString('hex'));
+      if (message.former !== undefined && message.former.hostId !== hostId)
+        admitted.room.hosts.supersede(message.former.hostId as HostId, digestOf(message.former.hostToken).toString('hex'));
       const session = new HostSession(connection, admitted.room, hostId, message.attempt, address);
       if (!admitted.room.hosts.join(hostId, message.name, session)) {
         this.refuse(connection, 'room-full');
@@ -113,7 +114,12 @@ export class FirstMessages {
         return;
       }
       connection.sharePace(admitted.room.pace);
-      admitted.room.lanes.join(connection, { laneId: message.laneId, side: message.side, hostId: message.hostId as HostId, peerHostId: message.peerHostId as HostId });
+      admitted.room.lanes.join(connection, {
+        laneId: message.laneId,
+        side: message.side,
+        hostId: message.hostId as HostId,
+        peerHostId: message.peerHostId as HostId,
+      });
     };
     return connection;
   }

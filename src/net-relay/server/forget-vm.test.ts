@@ -73,7 +73,7 @@ describe('a VM whose tab is gone for good (NR24)', () => {
     expect(knownVms()).toHaveLength(1);
   });
 
-  it('is not forgotten at another epoch than the lease\'s', async () => {
+  it("is not forgotten at another epoch than the lease's", async () => {
     await away(LONG_GONE_MS);
     await expect(forget(vm.epoch + 1)).rejects.toThrow('has moved since (epoch 1, not 2)');
     expect(knownVms()).toHaveLength(1);
@@ -114,7 +114,7 @@ describe('a VM whose tab is gone for good (NR24)', () => {
     expect(knownVms()).toEqual([]);
   });
 
-  it('is nobody\'s for a source that comes back to its switchover afterwards; it is not told that the VM has moved', async () => {
+  it("is nobody's for a source that comes back to its switchover afterwards; it is not told that the VM has moved", async () => {
     const lease = port.sourceLease('m1' as MigrationId, 'target' as HostId);
     const told: LeaseOutcome[] = [];
     lease.onOutcome((outcome) => told.push(outcome));

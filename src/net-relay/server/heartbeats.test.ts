@@ -3,7 +3,13 @@ import { VirtualClock } from '../../migration/testing/virtual-clock.ts';
 import { BEATEN_AT_ONCE, HEARTBEAT_MS, Heartbeats } from './heartbeats.ts';
 
 /** Heartbeats of `open` items, and when each item was beaten. */
-function watch(open: Set<number>): { readonly clock: VirtualClock; readonly beaten: Map<number, number[]>; readonly besides: number[]; readonly beats: Heartbeats<number>; readonly pass: (ms: number) => void } {
+function watch(open: Set<number>): {
+  readonly clock: VirtualClock;
+  readonly beaten: Map<number, number[]>;
+  readonly besides: number[];
+  readonly beats: Heartbeats<number>;
+  readonly pass: (ms: number) => void;
+} {
   const clock = new VirtualClock(0);
   const beaten = new Map<number, number[]>();
   const besides: number[] = [];
@@ -13,7 +19,10 @@ function watch(open: Set<number>): { readonly clock: VirtualClock; readonly beat
     beat: (item) => void beaten.set(item, [...(beaten.get(item) ?? []), clock.now()]),
   });
   return {
-    clock, beaten, besides, beats,
+    clock,
+    beaten,
+    besides,
+    beats,
     pass: (ms) => {
       const end = clock.now() + ms;
       while (clock.nextAt !== null && clock.nextAt <= end) clock.fireNext();
@@ -51,25 +60,36 @@ describe('heartbeats (NR2)', () => {
     pass(500);
     open.add(1);
     pass(2000);
-    expect([beaten.get(0), beaten.get(1)]).toEqual([[1000, 2000], [1000, 2000]]);
+    expect([beaten.get(0), beaten.get(1)]).toEqual([
+      [1000, 2000],
+      [1000, 2000],
+    ]);
   });
 
   it('go on although one of them fails', () => {
     const clock = new VirtualClock(0);
     let beats = 0;
-    const failing = new Heartbeats<number>({ now: () => clock.now(), setTimeout: (callback, ms) => clock.setTimeout(() => {
-      try {
-        callback();
-      } catch {
-        // Counted by the relay.
-      }
-    }, ms) }, {
-      open: () => [1], besides: () => undefined,
-      beat: () => {
-        beats++;
-        throw new Error('of this beat');
+    const failing = new Heartbeats<number>(
+      {
+        now: () => clock.now(),
+        setTimeout: (callback, ms) =>
+          clock.setTimeout(() => {
+            try {
+              callback();
+            } catch {
+              // Counted by the relay.
+            }
+          }, ms),
       },
-    });
+      {
+        open: () => [1],
+        besides: () => undefined,
+        beat: () => {
+          beats++;
+          throw new Error('of this beat');
+        },
+      },
+    );
     for (let count = 0; count < 3; count++) clock.fireNext();
     failing.dispose();
     expect(beats).toBe(3);

@@ -133,9 +133,10 @@ export class HostSession implements HostVoice<RelayToHost> {
       reply = { type: 'reply', requestId, ok: true, value: perform() };
     } catch (error) {
       if (!(error instanceof RequestRefused) && !(error instanceof StoreRefusal)) throw error;
-      reply = error instanceof StoreRefusal
-        ? { type: 'reply', requestId, ok: false, reason: error.sentence, cause: 'not-stored' }
-        : { type: 'reply', requestId, ok: false, reason: error.message };
+      reply =
+        error instanceof StoreRefusal
+          ? { type: 'reply', requestId, ok: false, reason: error.sentence, cause: 'not-stored' }
+          : { type: 'reply', requestId, ok: false, reason: error.message };
     }
     this.room.hosts.remember(this.hostId, requestId, reply);
     this.send(reply);

@@ -25,12 +25,35 @@ const addresses = ({ mac, ip }: TestVm): { mac: string; ip: string } => ({ mac, 
 
 /** Frames of this test carry a number; those of the gateway (ARP, pings, TCP) are not counted here. */
 const MARK = 0xb6_00_00_00;
-const marked = (frames: readonly Uint8Array[]): number[] => frames.filter((frame) => frame.length >= 64 && numberOf(frame) >>> 24 === 0xb6).map((frame) => numberOf(frame) - MARK);
+const marked = (frames: readonly Uint8Array[]): number[] =>
+  frames.filter((frame) => frame.length >= 64 && numberOf(frame) >>> 24 === 0xb6).map((frame) => numberOf(frame) - MARK);
 
 function arp(from: { mac: string; ip: string }, operation: number, targetIp: string): Uint8Array {
   const frame = new Uint8Array(60);
   const bytes = (text: string, radix: number): number[] => text.split(radix === 16 ? ':' : '.').map((part) => Number.parseInt(part, radix));
-  frame.set([...bytes(BROADCAST, 16), ...bytes(from.mac, 16), 8, 6, 0, 1, 8, 0, 6, 4, 0, operation, ...bytes(from.mac, 16), ...bytes(from.ip, 10), 0, 0, 0, 0, 0, 0, ...bytes(targetIp, 10)]);
+  frame.set([
+    ...bytes(BROADCAST, 16),
+    ...bytes(from.mac, 16),
+    8,
+    6,
+    0,
+    1,
+    8,
+    0,
+    6,
+    4,
+    0,
+    operation,
+    ...bytes(from.mac, 16),
+    ...bytes(from.ip, 10),
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    ...bytes(targetIp, 10),
+  ]);
   return frame;
 }
 
@@ -119,8 +142,14 @@ describe('a frame of a guest, over real sockets', () => {
     const vm = await a.createVm();
     // A host that has been taken over by its guest: it speaks the protocol, and keeps to no rule.
     const source = await rawPort({
-      type: 'attach-owner', version: RELAY_PROTOCOL_VERSION, vmId: vm.id, epoch: 1,
-      room: 'default', key: harness.relay.defaultRoomKey, hostId: a.id, hostToken: 'token-of-host-a-0123456789',
+      type: 'attach-owner',
+      version: RELAY_PROTOCOL_VERSION,
+      vmId: vm.id,
+      epoch: 1,
+      room: 'default',
+      key: harness.relay.defaultRoomKey,
+      hostId: a.id,
+      hostToken: 'token-of-host-a-0123456789',
     });
     await source.hears('attached');
     source.frames(
@@ -156,8 +185,14 @@ describe('a frame of a guest, over real sockets', () => {
     expect(harness.relay.roomStatus('default', harness.relay.defaultRoomKey)?.vms[0]?.dropped).toEqual(dropped);
     // And with its old epoch it does not get in again.
     const again = await rawPort({
-      type: 'attach-owner', version: RELAY_PROTOCOL_VERSION, vmId: vm.id, epoch: 1,
-      room: 'default', key: harness.relay.defaultRoomKey, hostId: b.id, hostToken: 'token-of-host-b-0123456789',
+      type: 'attach-owner',
+      version: RELAY_PROTOCOL_VERSION,
+      vmId: vm.id,
+      epoch: 1,
+      room: 'default',
+      key: harness.relay.defaultRoomKey,
+      hostId: b.id,
+      hostToken: 'token-of-host-b-0123456789',
     });
     await again.hears('refused');
     expect(again.heard.find((message) => message.type === 'refused')).toMatchObject({ cause: 'stale-epoch' });
@@ -198,4 +233,3 @@ async function rawPort(first: object): Promise<RawPort> {
     },
   };
 }
-

@@ -48,11 +48,31 @@ describe('a relay whose keys somebody guesses (NR33)', () => {
   /** What the relay answers first. */
   function say(hostId: string, key: string, address: string | null): string {
     const said: string[] = [];
-    const events = lan.relay.connect('host', {
-      backlogBytes: 0, sendText: (text) => void said.push(/"(?:type|cause)":"([a-z-]+)"[^"]*"(?:cause":"([a-z-]+))?/.exec(text)?.slice(1).filter(Boolean).at(-1) ?? ''),
-      sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined,
-    }, { address });
-    events.text(JSON.stringify({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key, hostId, hostToken: `token-of-${hostId}-0123456789`, name: hostId }));
+    const events = lan.relay.connect(
+      'host',
+      {
+        backlogBytes: 0,
+        sendText: (text) => void said.push(/"(?:type|cause)":"([a-z-]+)"[^"]*"(?:cause":"([a-z-]+))?/.exec(text)?.slice(1).filter(Boolean).at(-1) ?? ''),
+        sendUtf8: () => undefined,
+        sendBinary: () => undefined,
+        pause: () => undefined,
+        resume: () => undefined,
+        close: () => undefined,
+        terminate: () => undefined,
+      },
+      { address },
+    );
+    events.text(
+      JSON.stringify({
+        type: 'hello',
+        version: RELAY_PROTOCOL_VERSION,
+        room: 'default',
+        key,
+        hostId,
+        hostToken: `token-of-${hostId}-0123456789`,
+        name: hostId,
+      }),
+    );
     return said[0] ?? '';
   }
 

@@ -53,7 +53,9 @@ export class RoomLanes {
       return;
     }
     const sameLane = [...this.sides].filter((other) => other.join.laneId === join.laneId);
-    const waiting = sameLane.find((other) => other.peer === null && other.join.side !== join.side && other.join.hostId === join.peerHostId && join.hostId === other.join.peerHostId);
+    const waiting = sameLane.find(
+      (other) => other.peer === null && other.join.side !== join.side && other.join.hostId === join.peerHostId && join.hostId === other.join.peerHostId,
+    );
     if (sameLane.some((other) => other !== waiting && (other.join.side === join.side || other.peer !== null))) {
       side.refuse('lane-taken', 'Another host uses a lane of this name.');
       return;

@@ -212,7 +212,10 @@ describe('a relay whose store cannot tell what is stored', () => {
     const before = new Map(lan.records);
     lan.storeError = new StoreUnsure('The disk failed in the middle of a write (EIO).');
     let answer: unknown = 'none';
-    void a.createVm({ name: 'second', memoryBytes: 1 << 27 }).then((made) => (answer = made.name), (error: unknown) => (answer = error));
+    void a.createVm({ name: 'second', memoryBytes: 1 << 27 }).then(
+      (made) => (answer = made.name),
+      (error: unknown) => (answer = error),
+    );
     await lan.pass(5000);
     expect(answer).toBe('none');
     expect(a.state.kind).toBe('lost');

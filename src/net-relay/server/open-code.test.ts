@@ -16,10 +16,20 @@ afterEach(() => {
 
 async function join(hostId: string, room: string, openCode?: string): Promise<HostClient> {
   const key = room === 'default' ? lan.relay.defaultRoomKey : `a-key-of-${room}-0123456789`;
-  const host = lan.keep(connectHost({
-    url: 'ws://relay/relay/host', room: room as RoomName, key, hostId: hostId as HostId, hostToken: `token-of-${hostId}-0123456789`, name: hostId, openCode,
-    clock: lan.clock, openSocket: lan.network.openSocket(hostId), random: () => 0,
-  }));
+  const host = lan.keep(
+    connectHost({
+      url: 'ws://relay/relay/host',
+      room: room as RoomName,
+      key,
+      hostId: hostId as HostId,
+      hostToken: `token-of-${hostId}-0123456789`,
+      name: hostId,
+      openCode,
+      clock: lan.clock,
+      openSocket: lan.network.openSocket(hostId),
+      random: () => 0,
+    }),
+  );
   await lan.pass(100);
   return host;
 }

@@ -183,8 +183,18 @@ export class OpenRooms implements Disposable {
     this.openers.set(name, opener);
     const room = new Room(name, {
       keepKey: () => keys.keep(name),
-      refusesVmOf: (address) => vmRefusal([...this].flatMap((each) => [...each.allVms()]), address, limits),
-      clock, wallMs, store, randomBytes, openGateway, noted,
+      refusesVmOf: (address) =>
+        vmRefusal(
+          [...this].flatMap((each) => [...each.allVms()]),
+          address,
+          limits,
+        ),
+      clock,
+      wallMs,
+      store,
+      randomBytes,
+      openGateway,
+      noted,
       ended: this.rememberEnded(name),
     });
     this.rooms.set(name, room);

@@ -35,7 +35,11 @@ export class PortSession implements FrameSink {
   private readonly vm: PortOwner;
   private batch: Uint8Array[] = [];
 
-  constructor(connection: PortConnection, vm: PortOwner, identity: { hostId: HostId; tokenDigest: string; migrationId: MigrationId | null; role: PortRole; epoch: LeaseEpoch; attempt: Attempt | undefined }) {
+  constructor(
+    connection: PortConnection,
+    vm: PortOwner,
+    identity: { hostId: HostId; tokenDigest: string; migrationId: MigrationId | null; role: PortRole; epoch: LeaseEpoch; attempt: Attempt | undefined },
+  ) {
     this.connection = connection;
     this.vm = vm;
     this.hostId = identity.hostId;

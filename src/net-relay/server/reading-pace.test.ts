@@ -17,21 +17,40 @@ afterEach(() => {
 /** A host socket as the relay sees it. */
 function rawHost(hostId: string, caller: { address?: string } = {}, waiting = 0) {
   const seen = { paused: false, pauses: 0, closed: [] as string[] };
-  const events = lan.relay.connect('host', {
-    backlogBytes: waiting,
-    sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined,
-    pause: () => {
-      seen.paused = true;
-      seen.pauses += 1;
+  const events = lan.relay.connect(
+    'host',
+    {
+      backlogBytes: waiting,
+      sendText: () => undefined,
+      sendUtf8: () => undefined,
+      sendBinary: () => undefined,
+      pause: () => {
+        seen.paused = true;
+        seen.pauses += 1;
+      },
+      resume: () => void (seen.paused = false),
+      close: (_code, reason) => void seen.closed.push(reason),
+      terminate: () => void seen.closed.push('terminated'),
     },
-    resume: () => void (seen.paused = false),
-    close: (_code, reason) => void seen.closed.push(reason),
-    terminate: () => void seen.closed.push('terminated'),
-  }, caller);
-  events.text(JSON.stringify({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId, hostToken: `token-of-${hostId}-0123456789`, name: hostId }));
-  return { seen, say: (message: object, times = 1) => {
-    for (let time = 0; time < times; time++) events.text(JSON.stringify(message));
-  } };
+    caller,
+  );
+  events.text(
+    JSON.stringify({
+      type: 'hello',
+      version: RELAY_PROTOCOL_VERSION,
+      room: 'default',
+      key: lan.relay.defaultRoomKey,
+      hostId,
+      hostToken: `token-of-${hostId}-0123456789`,
+      name: hostId,
+    }),
+  );
+  return {
+    seen,
+    say: (message: object, times = 1) => {
+      for (let time = 0; time < times; time++) events.text(JSON.stringify(message));
+    },
+  };
 }
 
 describe('what a host sends', () => {

@@ -10,7 +10,8 @@ export const REFUSALS = {
   'room-full': 'This room is full. Close a tab of it, or use another room.',
   'address-full': 'Your network has as many connections to this server, or rooms on it, as one network gets. Close tabs of it, or try again later.',
   'too-many-tries': 'Too many wrong keys came from your network. Wait a moment.',
-  'open-code': 'To open a new room on this server you need the code that its operator gives out: open the address that he gave you, or an invitation to a room that exists.',
+  'open-code':
+    'To open a new room on this server you need the code that its operator gives out: open the address that he gave you, or an invitation to a room that exists.',
   replaced: 'This host joined the room again from elsewhere (is the tab a duplicate?). Reload to take its place back.',
   removed: "The room's owner has removed this tab from the room, and the room's key is another one now.",
   'room-closed': "The room's owner has closed the room. Its PCs have ended.",
@@ -18,7 +19,11 @@ export const REFUSALS = {
 } as const;
 
 /** Why a host of this address gets no VM more beside these, in a sentence; null if it gets one. */
-export function vmRefusal(vms: readonly { readonly maker: string | null }[], address: string | null, limits: Pick<ServerLimits, 'vms' | 'vmsPerAddress'>): string | null {
+export function vmRefusal(
+  vms: readonly { readonly maker: string | null }[],
+  address: string | null,
+  limits: Pick<ServerLimits, 'vms' | 'vmsPerAddress'>,
+): string | null {
   if (vms.length >= limits.vms) return 'The server has as many PCs as it can take. Try again later.';
   if (address === null || vms.filter(({ maker }) => maker === address).length < limits.vmsPerAddress) return null;
   return 'Your network has as many PCs on this server as one network gets. End one first.';

@@ -258,7 +258,11 @@ describe('a switchover, whatever fails', () => {
       const running = [source, target].filter((copy) => copy.runs);
       const killed = source.killed || target.killed;
       expect(running.length, told).toBeLessThanOrEqual(1);
-      if (!killed) expect(running.map((copy) => copy.host), told).toEqual([vm?.ownerHostId]);
+      if (!killed)
+        expect(
+          running.map((copy) => copy.host),
+          told,
+        ).toEqual([vm?.ownerHostId]);
       // The killing of one host loses the VM only if it was that host's.
       if (killed && running.length === 0) expect([source, target].find((copy) => copy.host === vm?.ownerHostId)?.killed, told).toBe(true);
       // What each living copy of the guest got is in order and without a frame twice.
@@ -293,4 +297,3 @@ describe('a switchover, whatever fails', () => {
     }
   });
 });
-

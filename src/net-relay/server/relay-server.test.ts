@@ -39,7 +39,8 @@ describe('a room of the relay', () => {
     expect(made.map((vm) => vm.ip)).toEqual(['10.86.0.2', '10.86.0.3', '10.86.0.4']);
     expect(made.map((vm) => vm.name)).toEqual(['pc1', 'pc2', 'pc3']);
     expect(new Set(made.map((vm) => vm.mac)).size).toBe(3);
-    for (const vm of made) expect(vm).toMatchObject({ mac: expect.stringMatching(/^02:5a(:[0-9a-f]{2}){4}$/) as string, netmask: '255.255.255.0', gateway: '10.86.0.1', epoch: 1 });
+    for (const vm of made)
+      expect(vm).toMatchObject({ mac: expect.stringMatching(/^02:5a(:[0-9a-f]{2}){4}$/) as string, netmask: '255.255.255.0', gateway: '10.86.0.1', epoch: 1 });
     await lan.settled(a.destroyVm(made[0]!.vmId as VmId, 1 as LeaseEpoch));
     expect((await lan.createVm(a)).ip).toBe('10.86.0.5');
   });
@@ -55,7 +56,10 @@ describe('a room of the relay', () => {
     a.sendToRoom('all');
     a.sendToHost('nobody' as HostId, 2);
     await lan.pass(0);
-    expect(heard).toEqual([{ hostId: 'a', body: { hello: 1 } }, { hostId: 'a', body: 'all' }]);
+    expect(heard).toEqual([
+      { hostId: 'a', body: { hello: 1 } },
+      { hostId: 'a', body: 'all' },
+    ]);
     expect(lost).toEqual([{ hostId: 'nobody', body: 2 }]);
   });
 
@@ -92,26 +96,29 @@ describe('a room of the relay', () => {
     expect(names(newer)).toEqual(['a']);
   });
 
-  it.each(['__proto__', 'constructor', 'prototype', 'toString', '__defineGetter__'])('takes no host under an id that every object has as a property: %s (NR7)', async (id) => {
-    const before = Object.getOwnPropertyNames(Object.prototype);
-    const owner = lan.host('a');
-    const odd = lan.host(id);
-    await lan.pass(20);
-    expect(odd.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
-    // Stored beside the lease, such an id's token would be lost with a restart, and the next to come would own its VMs.
-    owner.sendToHost(id as HostId, 'hello');
-    await lan.pass(20);
-    lan.crashRelay();
-    lan.startRelay();
-    await lan.pass(5000);
-    const thief = lan.host(id, 'default', lan.relay.defaultRoomKey, 'another-token-000001');
-    await lan.pass(20);
-    expect(thief.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
-    expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
-    expect(lan.relay.roomStatus('default', lan.relay.defaultRoomKey)?.hosts.map((host) => host.id)).not.toContain(id);
-  });
+  it.each(['__proto__', 'constructor', 'prototype', 'toString', '__defineGetter__'])(
+    'takes no host under an id that every object has as a property: %s (NR7)',
+    async (id) => {
+      const before = Object.getOwnPropertyNames(Object.prototype);
+      const owner = lan.host('a');
+      const odd = lan.host(id);
+      await lan.pass(20);
+      expect(odd.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
+      // Stored beside the lease, such an id's token would be lost with a restart, and the next to come would own its VMs.
+      owner.sendToHost(id as HostId, 'hello');
+      await lan.pass(20);
+      lan.crashRelay();
+      lan.startRelay();
+      await lan.pass(5000);
+      const thief = lan.host(id, 'default', lan.relay.defaultRoomKey, 'another-token-000001');
+      await lan.pass(20);
+      expect(thief.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
+      expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
+      expect(lan.relay.roomStatus('default', lan.relay.defaultRoomKey)?.hosts.map((host) => host.id)).not.toContain(id);
+    },
+  );
 
-  it('keeps a host\'s newer socket when the hello of one that it has given up arrives late (NR7)', async () => {
+  it("keeps a host's newer socket when the hello of one that it has given up arrives late (NR7)", async () => {
     const client = lan.host('a');
     const deliverOldHello = await lan.giveUpHello('a');
     expect(client.state.kind).toBe('connected');
@@ -189,7 +196,7 @@ describe('a room of the relay', () => {
     lan.startRelay();
   });
 
-  it('refuses to destroy a VM that is unknown or another host\'s', async () => {
+  it("refuses to destroy a VM that is unknown or another host's", async () => {
     const [a, b] = [lan.host('a'), lan.host('b')];
     const vm = await lan.createVm(a);
     await expect(lan.settled(b.destroyVm(vm.vmId as VmId, 1 as LeaseEpoch))).rejects.toThrow('belongs to another host');
@@ -213,7 +220,10 @@ describe('a room of the relay', () => {
     await lan.pass(20);
     nic.send(ipFrame(vm, { mac: 'ff:ff:ff:ff:ff:ff', ip: '10.86.0.255' }, 1));
     await lan.pass(1100);
-    expect(pings).toEqual([{ vmId: vm.vmId, seq: 1, rttMs: 0.5 }, { vmId: vm.vmId, seq: 2, rttMs: null }]);
+    expect(pings).toEqual([
+      { vmId: vm.vmId, seq: 1, rttMs: 0.5 },
+      { vmId: vm.vmId, seq: 2, rttMs: null },
+    ]);
     expect(traffic).toEqual([{ vmId: vm.vmId, framesFromGuest: 1, bytesFromGuest: 64, framesToGuest: 0, bytesToGuest: 0, dropped: 0 }]);
     expect(a.room?.vms[0]?.forwards).toEqual([{ guestPort: 80, hostPort: 8080 }]);
     expect(lan.relay.roomStatus('default', lan.relay.defaultRoomKey)?.vms[0]).toMatchObject({ forwards: [{ guestPort: 80, hostPort: 8080 }] });
@@ -224,8 +234,25 @@ describe('a room of the relay', () => {
     const vms: CreatedVm[] = [];
     for (let index = 0; index < 30; index++) vms.push(await lan.createVm(host));
     const told: string[] = [];
-    const socket = { backlogBytes: 0, sendText: (text: string) => void told.push(text), sendUtf8: (utf8: Uint8Array) => void told.push(new TextDecoder().decode(utf8)), sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined };
-    const hello = { type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId: 'b', hostToken: 'a-token-0123456789', name: 'b' };
+    const socket = {
+      backlogBytes: 0,
+      sendText: (text: string) => void told.push(text),
+      sendUtf8: (utf8: Uint8Array) => void told.push(new TextDecoder().decode(utf8)),
+      sendBinary: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
+      close: () => undefined,
+      terminate: () => undefined,
+    };
+    const hello = {
+      type: 'hello',
+      version: RELAY_PROTOCOL_VERSION,
+      room: 'default',
+      key: lan.relay.defaultRoomKey,
+      hostId: 'b',
+      hostToken: 'a-token-0123456789',
+      name: 'b',
+    };
     lan.relay.connect('host', socket).text(JSON.stringify(hello));
     const heard: unknown[] = [];
     host.onPing((ping) => heard.push(ping));
@@ -264,23 +291,35 @@ describe('bad input at the relay', () => {
   const raw = (kind: 'host' | 'port', originAllowed = true): Raw => {
     const heard: { type: string; cause?: string }[] = [];
     const closed: string[] = [];
-    const events = lan.relay.connect(kind, {
-      backlogBytes: 0,
-      sendText: (text) => void heard.push(JSON.parse(text) as { type: string }),
-      sendUtf8: (utf8) => void heard.push(JSON.parse(new TextDecoder().decode(utf8)) as { type: string }),
-      sendBinary: () => undefined,
-      pause: () => undefined,
-      resume: () => undefined,
-      close: (_code, reason) => void closed.push(reason),
-      terminate: () => void closed.push('terminated'),
-    }, { originAllowed });
+    const events = lan.relay.connect(
+      kind,
+      {
+        backlogBytes: 0,
+        sendText: (text) => void heard.push(JSON.parse(text) as { type: string }),
+        sendUtf8: (utf8) => void heard.push(JSON.parse(new TextDecoder().decode(utf8)) as { type: string }),
+        sendBinary: () => undefined,
+        pause: () => undefined,
+        resume: () => undefined,
+        close: (_code, reason) => void closed.push(reason),
+        terminate: () => void closed.push('terminated'),
+      },
+      { originAllowed },
+    );
     return {
-      heard, closed,
+      heard,
+      closed,
       text: (message) => events.text(typeof message === 'string' ? message : JSON.stringify(message)),
       binary: (...bytes) => events.binary(Uint8Array.from(bytes)),
     };
   };
-  const credentials = (over: object = {}) => ({ version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId: 'x', hostToken: 'a-token-0123456789', ...over });
+  const credentials = (over: object = {}) => ({
+    version: RELAY_PROTOCOL_VERSION,
+    room: 'default',
+    key: lan.relay.defaultRoomKey,
+    hostId: 'x',
+    hostToken: 'a-token-0123456789',
+    ...over,
+  });
   const hello = (over: object = {}): object => ({ type: 'hello', name: 'x', ...credentials(over) });
 
   it('is refused by name, and the socket closed (NR3)', async () => {
@@ -318,7 +357,16 @@ describe('bad input at the relay', () => {
     binary.text(hello());
     binary.binary(0, 0, 1, 1);
     expect(binary.heard.at(-1)).toMatchObject({ type: 'refused', cause: 'malformed' });
-    expect(lan.relay.stats().refusals).toMatchObject({ 'not-json': 1, 'no-hello': 4, version: 1, key: 2, 'host-id-taken': 2, 'unknown-vm': 1, origin: 1, 'binary-on-host-socket': 1 });
+    expect(lan.relay.stats().refusals).toMatchObject({
+      'not-json': 1,
+      'no-hello': 4,
+      version: 1,
+      key: 2,
+      'host-id-taken': 2,
+      'unknown-vm': 1,
+      origin: 1,
+      'binary-on-host-socket': 1,
+    });
   });
 
   it('cannot keep a host that is frozen: five silent heartbeats end its socket (NR2)', async () => {
@@ -344,7 +392,18 @@ describe('bad input at the relay', () => {
   it('lets go of a client that does not read, rather than keep its messages (NR18)', async () => {
     const heard: string[] = [];
     let backlogBytes = 0;
-    const events = lan.relay.connect('host', { get backlogBytes() { return backlogBytes; }, sendText: (text) => void heard.push(text), sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: (_code, reason) => void heard.push(reason), terminate: () => void heard.push('terminated') });
+    const events = lan.relay.connect('host', {
+      get backlogBytes() {
+        return backlogBytes;
+      },
+      sendText: (text) => void heard.push(text),
+      sendUtf8: () => undefined,
+      sendBinary: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
+      close: (_code, reason) => void heard.push(reason),
+      terminate: () => void heard.push('terminated'),
+    });
     events.text(JSON.stringify(hello()));
     backlogBytes = 100 * 1024 * 1024;
     await lan.pass(1100);
@@ -356,11 +415,22 @@ describe('bad input at the relay', () => {
     const random = new SeededRandom(77);
     const vm = await lan.createVm(lan.host('a'));
     const templates = (): object[] => [
-      hello(), { type: 'create-vm', requestId: 1, memoryBytes: 1 }, { type: 'vm-state', vmId: vm.vmId, epoch: 1, state: 'running' },
-      { type: 'destroy-vm', requestId: 2, vmId: vm.vmId, epoch: 1 }, { type: 'to-host', hostId: 'a', body: { x: 1 } }, { type: 'to-room', body: null },
-      { type: 'attach-owner', vmId: vm.vmId, epoch: 1, ...credentials() }, { type: 'attach-target', vmId: vm.vmId, epoch: 1, migrationId: 'm1', ...credentials() },
-      { type: 'hold', migrationId: 'm1', targetHostId: 'x' }, { type: 'drained', migrationId: 'm1' }, { type: 'release', migrationId: 'm1' }, { type: 'abort', migrationId: 'm1' },
-      { type: 'commit', migrationId: 'm1', fromHostId: 'a', fromEpoch: 1 }, { type: 'alive', migrationId: 'm1' }, { type: 'who-owns', migrationId: 'm1' }, { type: 'heartbeat', at: 0 },
+      hello(),
+      { type: 'create-vm', requestId: 1, memoryBytes: 1 },
+      { type: 'vm-state', vmId: vm.vmId, epoch: 1, state: 'running' },
+      { type: 'destroy-vm', requestId: 2, vmId: vm.vmId, epoch: 1 },
+      { type: 'to-host', hostId: 'a', body: { x: 1 } },
+      { type: 'to-room', body: null },
+      { type: 'attach-owner', vmId: vm.vmId, epoch: 1, ...credentials() },
+      { type: 'attach-target', vmId: vm.vmId, epoch: 1, migrationId: 'm1', ...credentials() },
+      { type: 'hold', migrationId: 'm1', targetHostId: 'x' },
+      { type: 'drained', migrationId: 'm1' },
+      { type: 'release', migrationId: 'm1' },
+      { type: 'abort', migrationId: 'm1' },
+      { type: 'commit', migrationId: 'm1', fromHostId: 'a', fromEpoch: 1 },
+      { type: 'alive', migrationId: 'm1' },
+      { type: 'who-owns', migrationId: 'm1' },
+      { type: 'heartbeat', at: 0 },
       { type: 'forget-vm', requestId: 3, vmId: vm.vmId, epoch: 1 },
     ];
     for (let session = 0; session < 3000; session++) {
@@ -386,9 +456,13 @@ describe('bad input at the relay', () => {
   });
 });
 
-describe('the relay\'s store', () => {
+describe("the relay's store", () => {
   it('leaves records alone that it does not understand, and says which', () => {
-    const records = new Map([['vm/default/vm-1', '{"nonsense":1}'], ['room/../x', '{}'], ['other', '1']]);
+    const records = new Map([
+      ['vm/default/vm-1', '{"nonsense":1}'],
+      ['room/../x', '{}'],
+      ['other', '1'],
+    ]);
     const relay = createRelay({ store: memoryKeyValueStore(records), clock: lan.clock });
     expect(relay.stats().unreadable).toEqual(['vm/default/vm-1', 'room/../x', 'other']);
     expect(records.has('other')).toBe(true);

@@ -184,7 +184,12 @@ class RelayServer implements Relay {
 
   connect(kind: SocketKind, socket: ServerSocket, { originAllowed = true, address = null }: Partial<Caller> = {}): ServerSocketEvents {
     const connection = this.firstMessages.connection(kind, socket, address);
-    const full = this.connections.size >= this.limits.sockets ? 'relay-full' : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress ? 'address-full' : null;
+    const full =
+      this.connections.size >= this.limits.sockets
+        ? 'relay-full'
+        : address !== null && this.addressPaces.socketsOf(address) >= this.limits.socketsPerAddress
+          ? 'address-full'
+          : null;
     this.connections.add(connection);
     if (address !== null) connection.sharePace(this.addressPaces.enter(address, this.clock.now()));
     if (this.disposed) connection.drop(CloseCode.goingAway, 'restarting');
@@ -215,7 +220,15 @@ class RelayServer implements Relay {
     return {
       hosts: room.hosts.list(),
       vms: room.listVms().map(({ id, name: vmName, mac, ip, hostId, ownerPresent, epoch, forwards }) => ({
-        id, name: vmName, mac, ip, ownerHostId: hostId, ownerPresent, epoch, forwards, dropped: room.vm(id)?.port.drops.toJSON() ?? {},
+        id,
+        name: vmName,
+        mac,
+        ip,
+        ownerHostId: hostId,
+        ownerPresent,
+        epoch,
+        forwards,
+        dropped: room.vm(id)?.port.drops.toJSON() ?? {},
       })),
       ended: room.listEnded(),
     };
@@ -228,7 +241,7 @@ class RelayServer implements Relay {
   }
 
   trace(room: string, key: string): TraceAt | null {
-    return this.checkKey(room, key) ? this.rooms.get(room)?.trace.asItIs() ?? { now: this.clock.now(), entries: [] } : null;
+    return this.checkKey(room, key) ? (this.rooms.get(room)?.trace.asItIs() ?? { now: this.clock.now(), entries: [] }) : null;
   }
 
   owner(room: string, secret: string): RoomOwner | null {
@@ -252,7 +265,16 @@ class RelayServer implements Relay {
         add(vm.port.drops.toJSON());
       }
     }
-    return { sockets: this.connections.size, rooms: this.rooms.size, vms, heldFrames, heldBytes, refusals: this.refusals.toJSON(), dropped, unreadable: this.store.unreadable };
+    return {
+      sockets: this.connections.size,
+      rooms: this.rooms.size,
+      vms,
+      heldFrames,
+      heldBytes,
+      refusals: this.refusals.toJSON(),
+      dropped,
+      unreadable: this.store.unreadable,
+    };
   }
 
   dispose(): void {

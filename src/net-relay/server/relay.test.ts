@@ -65,7 +65,12 @@ describe('the relay, over real sockets', () => {
     expect(numbers).toEqual(Array.from({ length: 310 }, (_, index) => index + 10));
     expect(fromGuests.map(numberOf)).toEqual([7000, 7001]);
     expect(owner.epoch).toBe(2);
-    expect(harness.relay.roomStatus('default', harness.relay.defaultRoomKey)?.vms[0]).toMatchObject({ mac: vm.mac, ip: vm.ip, ownerHostId: 'host-b', epoch: 2 });
+    expect(harness.relay.roomStatus('default', harness.relay.defaultRoomKey)?.vms[0]).toMatchObject({
+      mac: vm.mac,
+      ip: vm.ip,
+      ownerHostId: 'host-b',
+      epoch: 2,
+    });
   });
 
   it('gives frames that the stopped source had not delivered to the target, ahead of those held', async () => {

@@ -17,10 +17,20 @@ afterEach(() => {
 const tokenOf = (hostId: string): string => `token-of-${hostId}-0123456789`;
 
 async function join(hostId: string, name: string, former?: FormerHost): Promise<HostClient> {
-  const host = lan.keep(connectHost({
-    url: 'ws://relay/relay/host', room: 'default' as RoomName, key: lan.relay.defaultRoomKey, hostId: hostId as HostId, hostToken: tokenOf(hostId), name, former,
-    clock: lan.clock, openSocket: lan.network.openSocket(hostId), random: () => 0,
-  }));
+  const host = lan.keep(
+    connectHost({
+      url: 'ws://relay/relay/host',
+      room: 'default' as RoomName,
+      key: lan.relay.defaultRoomKey,
+      hostId: hostId as HostId,
+      hostToken: tokenOf(hostId),
+      name,
+      former,
+      clock: lan.clock,
+      openSocket: lan.network.openSocket(hostId),
+      random: () => 0,
+    }),
+  );
   await lan.pass(100);
   return host;
 }
@@ -43,7 +53,7 @@ describe('a tab that was reloaded', () => {
     expect(namesIn(await join('fresh', 'tab A', { hostId: 'old', hostToken: tokenOf('old') }))).toEqual(['fresh: tab A']);
   });
 
-  it('takes nobody\'s place whose token it does not have, nor its own', async () => {
+  it("takes nobody's place whose token it does not have, nor its own", async () => {
     const other = await join('other', 'tab A');
     const thief = await join('thief', 'tab A', { hostId: 'other', hostToken: tokenOf('thief') });
     const self = await join('self', 'tab A', { hostId: 'self', hostToken: tokenOf('self') });

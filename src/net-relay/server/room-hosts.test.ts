@@ -25,11 +25,12 @@ class Room {
   }
 }
 
-describe('the names of a room\'s hosts', () => {
+describe("the names of a room's hosts", () => {
   it('are unique, in the order in which the hosts come (NR7)', () => {
     const room = new Room();
-    expect(['a', 'b', 'c', 'd', 'e'].map((id) => room.join(id, ['Jade Owl', 'Jade Owl', 'jade owl', 'Ada', 'Jade Owl 2'][id.charCodeAt(0) - 97] ?? '')))
-      .toEqual(['Jade Owl', 'Jade Owl 2', 'jade owl 3', 'Ada', 'Jade Owl 2 2']);
+    expect(
+      ['a', 'b', 'c', 'd', 'e'].map((id) => room.join(id, ['Jade Owl', 'Jade Owl', 'jade owl', 'Ada', 'Jade Owl 2'][id.charCodeAt(0) - 97] ?? '')),
+    ).toEqual(['Jade Owl', 'Jade Owl 2', 'jade owl 3', 'Ada', 'Jade Owl 2 2']);
     expect(room.hosts.list().map(({ name }) => name)).toEqual(room.names());
   });
 

@@ -123,11 +123,31 @@ describe('rooms that strangers ask for (NR30)', () => {
   it('are refused to an address that has opened as many as it may, not to others', async () => {
     const said: string[] = [];
     const open = (room: string, address: string | null) => {
-      const events = lan.relay.connect('host', {
-        backlogBytes: 0, sendText: (text) => void said.push(`${room} ${/"(?:cause|type)":"(welcome|[a-z]+-full)"/.exec(text)?.[1] ?? ''}`.trim()),
-        sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined,
-      }, { address });
-      events.text(JSON.stringify({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key: keyOf(room), hostId: `h-${room}`, hostToken: 'a-token-0123456789', name: room }));
+      const events = lan.relay.connect(
+        'host',
+        {
+          backlogBytes: 0,
+          sendText: (text) => void said.push(`${room} ${/"(?:cause|type)":"(welcome|[a-z]+-full)"/.exec(text)?.[1] ?? ''}`.trim()),
+          sendUtf8: () => undefined,
+          sendBinary: () => undefined,
+          pause: () => undefined,
+          resume: () => undefined,
+          close: () => undefined,
+          terminate: () => undefined,
+        },
+        { address },
+      );
+      events.text(
+        JSON.stringify({
+          type: 'hello',
+          version: RELAY_PROTOCOL_VERSION,
+          room,
+          key: keyOf(room),
+          hostId: `h-${room}`,
+          hostToken: 'a-token-0123456789',
+          name: room,
+        }),
+      );
       return events;
     };
     const [first] = ['one', 'two', 'three'].map((room) => open(room, '192.0.2.1'));

@@ -28,10 +28,20 @@ interface Joined {
 }
 
 async function join(hostId: string, { room = 'mine', key = KEY, ownerSecret = `no-secret-of-${hostId}-0123456789` }: Joined = {}): Promise<HostClient> {
-  const host = lan.keep(connectHost({
-    url: 'ws://relay/relay/host', room: room as RoomName, key, hostId: hostId as HostId, hostToken: `token-of-${hostId}-0123456789`, name: hostId, ownerSecret,
-    clock: lan.clock, openSocket: lan.network.openSocket(hostId), random: () => 0,
-  }));
+  const host = lan.keep(
+    connectHost({
+      url: 'ws://relay/relay/host',
+      room: room as RoomName,
+      key,
+      hostId: hostId as HostId,
+      hostToken: `token-of-${hostId}-0123456789`,
+      name: hostId,
+      ownerSecret,
+      clock: lan.clock,
+      openSocket: lan.network.openSocket(hostId),
+      random: () => 0,
+    }),
+  );
   await lan.pass(100);
   return host;
 }
@@ -54,7 +64,11 @@ describe('the owner of a room', () => {
     const lecturer = await join('lecturer', { ownerSecret: SECRET });
     const guest = await join('guest');
     expect([lecturer.isOwner, guest.isOwner]).toEqual([true, false]);
-    expect([lan.relay.owner('mine', 'no-secret-of-guest-0123456789'), lan.relay.owner('other', SECRET), lan.relay.owner('mine', KEY)]).toEqual([null, null, null]);
+    expect([lan.relay.owner('mine', 'no-secret-of-guest-0123456789'), lan.relay.owner('other', SECRET), lan.relay.owner('mine', KEY)]).toEqual([
+      null,
+      null,
+      null,
+    ]);
     await lan.createVm(guest);
     await restart();
     expect([lecturer.state.kind, lecturer.isOwner, guest.isOwner]).toEqual(['connected', true, false]);
@@ -90,7 +104,12 @@ describe('a changed key (NR44)', () => {
     expect((await join('invited', { key })).state.kind).toBe('connected');
     expect([lan.relay.checkKey('mine', KEY), lan.relay.checkKey('mine', key)]).toEqual([false, true]);
     await restart();
-    expect([lecturer.state.kind, guest.state.kind, lan.relay.checkKey('mine', KEY), lan.relay.checkKey('mine', key)]).toEqual(['connected', 'connected', false, true]);
+    expect([lecturer.state.kind, guest.state.kind, lan.relay.checkKey('mine', KEY), lan.relay.checkKey('mine', key)]).toEqual([
+      'connected',
+      'connected',
+      false,
+      true,
+    ]);
   });
 
   it('is told to a host that was cut off meanwhile, as it comes back with the old one; its VM runs on', async () => {
@@ -184,7 +203,8 @@ describe('a removed host (NR45)', () => {
     await lan.settled(lease.hold());
     nic.running = false;
     await lan.settled(Promise.resolve(lease.drained()));
-    for (const host of ['source', 'target']) expect(() => owner('default', secret).removeHost(host)).toThrow(new RequestRefused('mover is being handed over; try again in a moment.'));
+    for (const host of ['source', 'target'])
+      expect(() => owner('default', secret).removeHost(host)).toThrow(new RequestRefused('mover is being handed over; try again in a moment.'));
     expect(() => owner('default', secret).close()).toThrow('mover is being handed over');
     const taken = to.targetLease();
     await lan.settled(taken.commit());
@@ -204,7 +224,7 @@ describe('a removed host (NR45)', () => {
 });
 
 describe('a closed room (NR46)', () => {
-  it('has no VM, no host and no key any more, over a restart too; its name is anybody\'s', async () => {
+  it("has no VM, no host and no key any more, over a restart too; its name is anybody's", async () => {
     const [lecturer, guest] = [await join('lecturer', { ownerSecret: SECRET }), await join('guest')];
     await lan.createVm(guest);
     expect(owner().close()).toBeNull();

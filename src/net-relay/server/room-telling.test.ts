@@ -31,7 +31,15 @@ class Listener {
       close: () => undefined,
       terminate: () => undefined,
     });
-    this.say({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key: lan.relay.defaultRoomKey, hostId, hostToken: `token-of-${hostId}-0123456789`, name: hostId });
+    this.say({
+      type: 'hello',
+      version: RELAY_PROTOCOL_VERSION,
+      room: 'default',
+      key: lan.relay.defaultRoomKey,
+      hostId,
+      hostToken: `token-of-${hostId}-0123456789`,
+      name: hostId,
+    });
   }
 
   say(message: object): void {

@@ -56,11 +56,14 @@ export class RoomTelling implements Disposable {
 
   /** The room's lists are others now. */
   changed(): void {
-    this.telling ??= this.clock.setTimeout(() => {
-      this.telling = null;
-      const bytes = this.tell(this.lists());
-      this.tellAgainAt = this.clock.now() + Math.min(LONGEST_UNTOLD_MS, (bytes / TELL_ROOM_BYTES_PER_SECOND) * 1000);
-    }, Math.max(TELL_ROOM_AFTER_MS, this.tellAgainAt - this.clock.now()));
+    this.telling ??= this.clock.setTimeout(
+      () => {
+        this.telling = null;
+        const bytes = this.tell(this.lists());
+        this.tellAgainAt = this.clock.now() + Math.min(LONGEST_UNTOLD_MS, (bytes / TELL_ROOM_BYTES_PER_SECOND) * 1000);
+      },
+      Math.max(TELL_ROOM_AFTER_MS, this.tellAgainAt - this.clock.now()),
+    );
   }
 
   pinged(result: PingResult): void {

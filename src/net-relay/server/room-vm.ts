@@ -166,7 +166,10 @@ export class RoomVm implements PortOwner {
 
   /** Once a beat: how its owner ended it, if that was in a switchover that left it to nobody. */
   endedInSwitchover(): OwnersEnding | null {
-    return this.endings.ended(this.lease, [...this.sessions].some((session) => session.role === 'target'));
+    return this.endings.ended(
+      this.lease,
+      [...this.sessions].some((session) => session.role === 'target'),
+    );
   }
 
   /** Throws StoreRefusal; then they are what they were. */
@@ -186,7 +189,14 @@ export class RoomVm implements PortOwner {
       if (other.hostId === hostId && (other.migrationId === null || this.port.isBehind(other))) this.replace(other);
     }
     const migrationId = moveFrom(this.lease, hostId, epoch);
-    const session = new PortSession(connection, this, { hostId, tokenDigest, migrationId: null, role, epoch: role === 'owner' ? this.lease.epoch : epoch, attempt });
+    const session = new PortSession(connection, this, {
+      hostId,
+      tokenDigest,
+      migrationId: null,
+      role,
+      epoch: role === 'owner' ? this.lease.epoch : epoch,
+      attempt,
+    });
     this.admit(session);
     this.hasRun = true;
     if (migrationId === undefined) return;
@@ -343,7 +353,13 @@ export class RoomVm implements PortOwner {
         this.giveBack(effect.fromHostId, effect.toHostId, effect.epoch, effect.migrationId);
         return;
       case 'tell-outcome':
-        this.tell(effect.toHostId, { type: 'outcome', migrationId: effect.migrationId, ownerHostId: effect.ownerHostId, epoch: effect.epoch, alive: effect.alive });
+        this.tell(effect.toHostId, {
+          type: 'outcome',
+          migrationId: effect.migrationId,
+          ownerHostId: effect.ownerHostId,
+          epoch: effect.epoch,
+          alive: effect.alive,
+        });
         return;
       case 'refuse':
         if (effect.request === 'commit') this.tell(effect.toHostId, { type: 'commit-refused', migrationId: effect.migrationId, reason: effect.reason });

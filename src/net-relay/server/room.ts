@@ -128,7 +128,12 @@ export class Room implements Disposable {
   }
 
   /** Throws RequestRefused, or StoreRefusal: then there is no VM. The same request again gives the same VM. */
-  createVm(hostId: HostId, requestId: number, wanted: { readonly name?: string | undefined; readonly memoryBytes: number }, address: string | null = null): CreatedVm {
+  createVm(
+    hostId: HostId,
+    requestId: number,
+    wanted: { readonly name?: string | undefined; readonly memoryBytes: number },
+    address: string | null = null,
+  ): CreatedVm {
     const made = [...this.vms.values()].find(({ identity }) => identity.createdBy.hostId === hostId && identity.createdBy.requestId === requestId);
     if (made !== undefined) return describe(made);
     if ([...this.vms.values()].filter((vm) => vm.ownerHostId === hostId).length >= MAX_VMS_PER_HOST) {
@@ -341,7 +346,11 @@ export class Room implements Disposable {
   private restore(id: VmId, stored: StoredVm): void {
     for (const [hostId, digest] of Object.entries(stored.tokens)) this.hosts.admit(hostId as HostId, digest);
     const identity: RoomVmIdentity = {
-      id, name: stored.name, mac: stored.mac as MacAddress, ip: stored.ip as Ipv4Address, memoryBytes: stored.memoryBytes,
+      id,
+      name: stored.name,
+      mac: stored.mac as MacAddress,
+      ip: stored.ip as Ipv4Address,
+      memoryBytes: stored.memoryBytes,
       createdBy: { hostId: stored.createdBy.hostId as HostId, requestId: stored.createdBy.requestId },
     };
     this.vms.set(id, new RoomVm(identity, stored.lease.ownerHostId as HostId, this.vmWorld, stored));
@@ -362,10 +371,14 @@ export class Room implements Disposable {
   }
 
   /** `ending` null: a VM that never came to be, of which nobody needs to hear. Throws StoreRefusal: then it is still there. */
-  private forget(vm: RoomVm, reason: string, ending: Pick<EndedVm, 'how'> & { readonly why?: string | undefined } | null): void {
-    const { ownerHostId: hostId, identity: { id, name } } = vm;
+  private forget(vm: RoomVm, reason: string, ending: (Pick<EndedVm, 'how'> & { readonly why?: string | undefined }) | null): void {
+    const {
+      ownerHostId: hostId,
+      identity: { id, name },
+    } = vm;
     this.world.store.removeVm(this.name, id);
-    if (ending !== null) this.world.ended.add({ id, name, hostId, hostName: this.hosts.nameOf(hostId), how: ending.how, why: ending.why ?? null }, this.world.clock.now());
+    if (ending !== null)
+      this.world.ended.add({ id, name, hostId, hostName: this.hosts.nameOf(hostId), how: ending.how, why: ending.why ?? null }, this.world.clock.now());
     this.vms.delete(vm.identity.id);
     this.trace.note(name, ending === null ? 'gone' : `gone: ${ending.how}`);
     this.telling.forgetVm(vm.identity.id);

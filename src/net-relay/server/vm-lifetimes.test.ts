@@ -72,18 +72,42 @@ describe('how many VMs there may be (NR34)', () => {
     open({ vmsPerAddress: 2 });
     const replies: { ok: boolean; reason?: string; value?: { vmId: string } }[] = [];
     const hostIn = (room: string) => {
-      const events = lan.relay.connect('host', {
-        backlogBytes: 0, sendText: (text) => {
-          const message = JSON.parse(text) as { type: string };
-          if (message.type === 'reply') replies.push(message as never);
-        }, sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined,
-      }, { address: '192.0.2.1' });
+      const events = lan.relay.connect(
+        'host',
+        {
+          backlogBytes: 0,
+          sendText: (text) => {
+            const message = JSON.parse(text) as { type: string };
+            if (message.type === 'reply') replies.push(message as never);
+          },
+          sendUtf8: () => undefined,
+          sendBinary: () => undefined,
+          pause: () => undefined,
+          resume: () => undefined,
+          close: () => undefined,
+          terminate: () => undefined,
+        },
+        { address: '192.0.2.1' },
+      );
       const say = (message: object): void => events.text(JSON.stringify(message));
-      say({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key: `a-key-of-${room}-0123456789`, hostId: 'h', hostToken: 'a-token-0123456789', name: room });
+      say({
+        type: 'hello',
+        version: RELAY_PROTOCOL_VERSION,
+        room,
+        key: `a-key-of-${room}-0123456789`,
+        hostId: 'h',
+        hostToken: 'a-token-0123456789',
+        name: room,
+      });
       return say;
     };
     const [one, two] = [hostIn('one'), hostIn('two')];
-    for (const [say, requestId] of [[one, 1], [two, 1], [two, 2]] as const) say({ type: 'create-vm', requestId, memoryBytes: 1 });
+    for (const [say, requestId] of [
+      [one, 1],
+      [two, 1],
+      [two, 2],
+    ] as const)
+      say({ type: 'create-vm', requestId, memoryBytes: 1 });
     expect(replies.map(({ ok }) => ok)).toEqual([true, true, false]);
     one({ type: 'destroy-vm', requestId: 2, vmId: replies[0]?.value?.vmId, epoch: 1 });
     two({ type: 'create-vm', requestId: 3, memoryBytes: 1 });

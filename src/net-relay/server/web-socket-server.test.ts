@@ -16,7 +16,15 @@ beforeEach(async () => {
 afterEach(() => harness[Symbol.asyncDispose]());
 
 const hello = (): string =>
-  JSON.stringify({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room: 'default', key: harness.relay.defaultRoomKey, hostId: 'x', hostToken: 'a-token-0123456789', name: 'x' });
+  JSON.stringify({
+    type: 'hello',
+    version: RELAY_PROTOCOL_VERSION,
+    room: 'default',
+    key: harness.relay.defaultRoomKey,
+    hostId: 'x',
+    hostToken: 'a-token-0123456789',
+    name: 'x',
+  });
 
 async function opened(options: { origin?: string } = {}): Promise<WebSocket> {
   const socket = new WebSocket(`ws://127.0.0.1:${harness.port}/relay/host`, options);
@@ -67,14 +75,18 @@ it('gives back the descriptor of a refused socket whose other side never closes 
   const clock = new VirtualClock();
   const acceptor = createWebSocketAcceptor(clock);
   const server = createServer().listen(0, '127.0.0.1');
-  server.on('upgrade', (request, socket, head) => acceptor.accept(request, socket, head, (refused) => {
-    refused.close(4400, 'refused');
-    return { text: () => undefined, binary: () => undefined, closed: () => undefined };
-  }));
+  server.on('upgrade', (request, socket, head) =>
+    acceptor.accept(request, socket, head, (refused) => {
+      refused.close(4400, 'refused');
+      return { text: () => undefined, binary: () => undefined, closed: () => undefined };
+    }),
+  );
   await once(server, 'listening');
   const taken = once(server, 'connection');
   const socket = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true });
-  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+  socket.write(
+    'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
   const [ours] = (await taken) as [Socket];
   await once(socket, 'data');
   const gone = once(ours, 'close');
@@ -121,17 +133,25 @@ it('hears nothing while it is paused, and then everything in order, what had com
   const heard: string[] = [];
   let ours: ServerSocket | null = null;
   const hearings = new EventEmitter();
-  server.on('upgrade', (request, socket, head) => acceptor.accept(request, socket, head, (accepted) => {
-    ours = accepted;
-    return { binary: () => undefined, closed: () => undefined, text: (text) => {
-      heard.push(text);
-      if (heard.length % 3 === 0) accepted.pause();
-      hearings.emit(text);
-    } };
-  }));
+  server.on('upgrade', (request, socket, head) =>
+    acceptor.accept(request, socket, head, (accepted) => {
+      ours = accepted;
+      return {
+        binary: () => undefined,
+        closed: () => undefined,
+        text: (text) => {
+          heard.push(text);
+          if (heard.length % 3 === 0) accepted.pause();
+          hearings.emit(text);
+        },
+      };
+    }),
+  );
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+  socket.write(
+    'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
   await once(socket, 'data');
   const frame = (letter: string): Buffer => Buffer.from([0x81, 0x81, 0, 0, 0, 0, letter.charCodeAt(0)]);
   const turns = async (): Promise<void> => {

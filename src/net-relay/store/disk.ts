@@ -65,7 +65,7 @@ export function nodeDisk(directory: string): Disk {
 }
 
 export function writeWhole(file: DiskFile, at: number, bytes: Uint8Array): void {
-  for (let written = 0; written < bytes.length; ) written += file.write(at + written, bytes.subarray(written));
+  for (let written = 0; written < bytes.length;) written += file.write(at + written, bytes.subarray(written));
 }
 
 function nodeFile(descriptor: number): DiskFile {
@@ -76,7 +76,7 @@ function nodeFile(descriptor: number): DiskFile {
     },
     readAll() {
       const bytes = new Uint8Array(fstatSync(descriptor).size);
-      for (let at = 0; at < bytes.length; ) {
+      for (let at = 0; at < bytes.length;) {
         const read = readSync(descriptor, bytes, at, bytes.length - at, at);
         if (read === 0) return bytes.subarray(0, at);
         at += read;

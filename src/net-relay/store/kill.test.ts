@@ -35,7 +35,9 @@ it('NR25: a process killed at any moment of its writes has lost nothing that it 
     await store.close();
     const newest = Math.max(...numbers);
     expect([stored, stored + 1], `killed from ${killAt} on`).toContain(newest);
-    expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: Math.min(10, newest + 1) }, (_, index) => newest - Math.min(10, newest + 1) + 1 + index));
+    expect(numbers.sort((a, b) => a - b)).toEqual(
+      Array.from({ length: Math.min(10, newest + 1) }, (_, index) => newest - Math.min(10, newest + 1) + 1 + index),
+    );
     next = newest + 1;
   }
   rmSync(parent, { recursive: true });

@@ -80,7 +80,12 @@ export function decodeRecords(bytes: Uint8Array, first: number): Records | { rea
       missing ||= at - used < (parts ?? 1);
       continue;
     }
-    const inPlace = sector !== 'damaged' && sector.number === first + texts.length && sector.part === at - used && sector.part < sector.parts && (parts ??= sector.parts) === sector.parts;
+    const inPlace =
+      sector !== 'damaged' &&
+      sector.number === first + texts.length &&
+      sector.part === at - used &&
+      sector.part < sector.parts &&
+      (parts ??= sector.parts) === sector.parts;
     if (!inPlace) return { damagedSector: at };
     tornTail = true;
   }
@@ -89,7 +94,7 @@ export function decodeRecords(bytes: Uint8Array, first: number): Records | { rea
 
 function decodeRecord(bytes: Uint8Array, at: number, number: number): { readonly text: string; readonly sectors: number } | null {
   const texts: Uint8Array[] = [];
-  for (let parts = 1; texts.length < parts; ) {
+  for (let parts = 1; texts.length < parts;) {
     const from = (at + texts.length) * SECTOR_BYTES;
     if (from >= bytes.length) return null;
     const sector = decodeSector(bytes.subarray(from, from + SECTOR_BYTES));

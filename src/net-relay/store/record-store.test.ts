@@ -75,7 +75,17 @@ describe('a store in files', () => {
     const path = current();
     const whole = readFileSync(path);
     const random = new SeededRandom(3);
-    const lengths = [0, 1, 511, 512, 513, 1024, whole.length - 512, whole.length - 1, ...Array.from({ length: FULL ? 500 : 60 }, () => random.below(whole.length))];
+    const lengths = [
+      0,
+      1,
+      511,
+      512,
+      513,
+      1024,
+      whole.length - 512,
+      whole.length - 1,
+      ...Array.from({ length: FULL ? 500 : 60 }, () => random.below(whole.length)),
+    ];
     for (const length of lengths) {
       writeFileSync(path, whole);
       truncateSync(path, length);
@@ -146,11 +156,42 @@ describe('a store in files', () => {
     ['a file of another program', () => writeFileSync(current(), 'SQLite format 3\0'.repeat(4096))],
     ['an empty file', () => writeFileSync(current(), '')],
     ['no file', () => rmSync(current())],
-    ['a directory', () => { const path = current(); rmSync(path); mkdirSync(path); }],
-    ['a spare that is a directory', () => { rmSync(file('records-2'), { recursive: true }); mkdirSync(file('records-2')); }],
-    ['an empty directory', () => { rmSync(directory, { recursive: true }); mkdirSync(directory); }],
-    ['a file in place of the directory', () => { rmSync(directory, { recursive: true }); writeFileSync(directory, 'x'); }],
-    ['the spare twice', () => { const path = current(); cpSync(file(path.endsWith('1') ? 'records-2' : 'records-1'), path); }],
+    [
+      'a directory',
+      () => {
+        const path = current();
+        rmSync(path);
+        mkdirSync(path);
+      },
+    ],
+    [
+      'a spare that is a directory',
+      () => {
+        rmSync(file('records-2'), { recursive: true });
+        mkdirSync(file('records-2'));
+      },
+    ],
+    [
+      'an empty directory',
+      () => {
+        rmSync(directory, { recursive: true });
+        mkdirSync(directory);
+      },
+    ],
+    [
+      'a file in place of the directory',
+      () => {
+        rmSync(directory, { recursive: true });
+        writeFileSync(directory, 'x');
+      },
+    ],
+    [
+      'the spare twice',
+      () => {
+        const path = current();
+        cpSync(file(path.endsWith('1') ? 'records-2' : 'records-1'), path);
+      },
+    ],
   ])('where there is %s is said to be damaged, and nothing is changed', async (_, damage) => {
     const store = open();
     store.put('room/default', { key: 'k' });
@@ -204,7 +245,13 @@ describe('a store in files', () => {
 });
 
 /** Performs changes until the power fails; says what was acknowledged, and what was not known to be. */
-function work(store: KeyValueStore, random: SeededRandom, acknowledged: Map<string, unknown>, changes: number, onRefusal: (error: unknown) => void): { inFlight: ReadonlyMap<string, unknown> | null } {
+function work(
+  store: KeyValueStore,
+  random: SeededRandom,
+  acknowledged: Map<string, unknown>,
+  changes: number,
+  onRefusal: (error: unknown) => void,
+): { inFlight: ReadonlyMap<string, unknown> | null } {
   for (let change = 0; change < changes; change++) {
     const key = `vm/default/${random.below(12)}`;
     const after = new Map(acknowledged);

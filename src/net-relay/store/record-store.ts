@@ -174,9 +174,10 @@ class RecordStore implements KeyValueStore {
     let untouched: boolean;
     try {
       const { file } = this.current;
-      untouched = file.size() === this.header.sectors * SECTOR_BYTES
-        && Buffer.compare(file.read(0, SECTOR_BYTES), headerSector(this.header)) === 0
-        && (this.used === this.header.sectors || decodeSector(file.read(this.used * SECTOR_BYTES, SECTOR_BYTES)) === 'unwritten');
+      untouched =
+        file.size() === this.header.sectors * SECTOR_BYTES &&
+        Buffer.compare(file.read(0, SECTOR_BYTES), headerSector(this.header)) === 0 &&
+        (this.used === this.header.sectors || decodeSector(file.read(this.used * SECTOR_BYTES, SECTOR_BYTES)) === 'unwritten');
     } catch (error) {
       throw refusalFor(error);
     }
@@ -311,7 +312,8 @@ function readHeader(disk: Disk, name: string, bytes: Uint8Array): Header | null 
   const header = sector === 'damaged' ? null : parse(headerSchema, Buffer.from(sector.text).toString());
   if (header === null) throw new StoreDamaged(`${name} in ${disk.place} was not written by TabMotion, or has changed since`);
   if (header.format !== FORMAT) throw new StoreDamaged(`${name} in ${disk.place} was written by another version of TabMotion ("${header.format}")`);
-  if (bytes.length !== header.sectors * SECTOR_BYTES) throw new StoreDamaged(`${name} in ${disk.place} has ${bytes.length} bytes instead of ${header.sectors * SECTOR_BYTES}`);
+  if (bytes.length !== header.sectors * SECTOR_BYTES)
+    throw new StoreDamaged(`${name} in ${disk.place} has ${bytes.length} bytes instead of ${header.sectors * SECTOR_BYTES}`);
   return header;
 }
 

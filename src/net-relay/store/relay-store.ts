@@ -36,7 +36,15 @@ const endedSchema = v.object({ migrationId: id, sourceHostId: id, sourceEpoch: e
 
 const storedLeaseSchema = v.variant('state', [
   v.object({ state: v.literal('owned'), ownerHostId: id, epoch, ended: v.array(endedSchema) }),
-  v.object({ state: v.literal('committed-unconfirmed'), ownerHostId: id, epoch, ended: v.array(endedSchema), migrationId: id, sourceHostId: id, sourceEpoch: epoch }),
+  v.object({
+    state: v.literal('committed-unconfirmed'),
+    ownerHostId: id,
+    epoch,
+    ended: v.array(endedSchema),
+    migrationId: id,
+    sourceHostId: id,
+    sourceEpoch: epoch,
+  }),
 ]);
 
 const storedVmSchema = v.object({

@@ -131,7 +131,8 @@ export class MemoryNetwork {
     const heads: { readonly socket: MemorySocket; readonly deliver: Delivery }[] = [];
     for (const socket of this.sockets) {
       const queue = socket[direction];
-      if (queue.length > 0 && !socket.stalled.has(direction) && (name === null || socket.name === name)) heads.push({ socket, deliver: () => queue.shift()?.() });
+      if (queue.length > 0 && !socket.stalled.has(direction) && (name === null || socket.name === name))
+        heads.push({ socket, deliver: () => queue.shift()?.() });
       if (!socket.open && socket.toServer.length === 0 && socket.toClient.length === 0) this.sockets.delete(socket);
     }
     return heads;
@@ -139,7 +140,7 @@ export class MemoryNetwork {
 
   /** Delivers until nothing is under way; lets promises run in between. */
   async settle(): Promise<void> {
-    for (let idle = 0; idle < 3; ) {
+    for (let idle = 0; idle < 3;) {
       await ticks();
       const [next] = this.deliverable();
       if (next === undefined) idle += 1;

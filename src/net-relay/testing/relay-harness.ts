@@ -59,8 +59,14 @@ export class TestNic implements PortNic {
 /** An IPv4 frame with a number in it, of any addresses. */
 export function ipFrame(from: { mac: string; ip: string }, to: { mac: string; ip: string }, number: number, size = 64): Uint8Array {
   const frame = new Uint8Array(size);
-  frame.set(to.mac.split(':').map((octet) => Number.parseInt(octet, 16)), 0);
-  frame.set(from.mac.split(':').map((octet) => Number.parseInt(octet, 16)), 6);
+  frame.set(
+    to.mac.split(':').map((octet) => Number.parseInt(octet, 16)),
+    0,
+  );
+  frame.set(
+    from.mac.split(':').map((octet) => Number.parseInt(octet, 16)),
+    6,
+  );
   frame.set([0x08, 0x00, 0x45], 12);
   frame.set(from.ip.split('.').map(Number), 26);
   frame.set(to.ip.split('.').map(Number), 30);
@@ -141,7 +147,10 @@ export class RelayHarness implements AsyncDisposable {
     return item;
   }
 
-  async host(id: string, { room = 'default', key = this.relay.defaultRoomKey, hostToken = `token-of-${id}-0123456789` }: { room?: string; key?: string; hostToken?: string } = {}): Promise<TestHost> {
+  async host(
+    id: string,
+    { room = 'default', key = this.relay.defaultRoomKey, hostToken = `token-of-${id}-0123456789` }: { room?: string; key?: string; hostToken?: string } = {},
+  ): Promise<TestHost> {
     const credentials = { room: room as RoomName, key, hostId: id as HostId, hostToken };
     const client = this.keep(connectHost({ url: `${this.url}/host`, ...credentials, name: id, openSocket }));
     await until(() => client.state.kind === 'connected', { on: (listener) => client.onState(listener) });
@@ -182,4 +191,3 @@ export function recordingStation(): { received: Uint8Array[]; receive(frame: Uin
   const received: Uint8Array[] = [];
   return { received, receive: (frame) => void received.push(frame.slice()) };
 }
-

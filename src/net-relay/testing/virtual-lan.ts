@@ -93,7 +93,19 @@ export class VirtualLan {
   }
 
   host(id: string, room = 'default', key = this.relay.defaultRoomKey, hostToken = `token-of-${id}-0123456789`): HostClient {
-    return this.keep(connectHost({ url: 'ws://relay/relay/host', room: room as RoomName, key, hostId: id as HostId, hostToken, name: id, clock: this.clock, openSocket: this.network.openSocket(id), random: () => 0 }));
+    return this.keep(
+      connectHost({
+        url: 'ws://relay/relay/host',
+        room: room as RoomName,
+        key,
+        hostId: id as HostId,
+        hostToken,
+        name: id,
+        clock: this.clock,
+        openSocket: this.network.openSocket(id),
+        random: () => 0,
+      }),
+    );
   }
 
   own(hostId: string, vm: CreatedVm, nic: PortNic, epoch = vm.epoch): OwnerPort {
@@ -101,7 +113,16 @@ export class VirtualLan {
   }
 
   target(hostId: string, vm: CreatedVm, nic: PortNic, migrationId: string, fromHostId: string, epoch = vm.epoch): TargetPort {
-    return this.keep(attachTarget({ ...this.portOptions(hostId), vmId: vm.vmId as VmId, epoch: epoch as LeaseEpoch, nic, migrationId: migrationId as MigrationId, fromHostId: fromHostId as HostId }));
+    return this.keep(
+      attachTarget({
+        ...this.portOptions(hostId),
+        vmId: vm.vmId as VmId,
+        epoch: epoch as LeaseEpoch,
+        nic,
+        migrationId: migrationId as MigrationId,
+        fromHostId: fromHostId as HostId,
+      }),
+    );
   }
 
   private portOptions(hostId: string) {

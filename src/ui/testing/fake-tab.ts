@@ -1,5 +1,21 @@
 /** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
-import type { CaptureState, Diagnostics, EndedVmView, LogLine, MigrateOptions, PingSample, PortForward, RoomCapture, Tab, TabMotionEvents, TabMotionHost, TabMotionVm, TabView, TerminalConsole, VmView } from '../../host/scripting-interface.ts';
+import type {
+  CaptureState,
+  Diagnostics,
+  EndedVmView,
+  LogLine,
+  MigrateOptions,
+  PingSample,
+  PortForward,
+  RoomCapture,
+  Tab,
+  TabMotionEvents,
+  TabMotionHost,
+  TabMotionVm,
+  TabView,
+  TerminalConsole,
+  VmView,
+} from '../../host/scripting-interface.ts';
 import type { MigrationProgress, MigrationReport, RoundFigures } from '../../migration/report.ts';
 import type { HostId, MigrationId, VmId } from '../../shared/ids.ts';
 import { Emitter } from '../../shared/emitter.ts';
@@ -28,7 +44,12 @@ export class FakeTab implements Tab {
   private readonly state: { -readonly [K in keyof TabView]: TabView[K] };
   private readonly changed = new Emitter<null>();
   private readonly emitters: { [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> } = {
-    hosts: new Emitter(), vms: new Emitter(), migration: new Emitter(), report: new Emitter(), ping: new Emitter(), traffic: new Emitter(),
+    hosts: new Emitter(),
+    vms: new Emitter(),
+    migration: new Emitter(),
+    report: new Emitter(),
+    ping: new Emitter(),
+    traffic: new Emitter(),
   };
   private readonly consoles = new Map<string, FakeConsole>();
   private readonly cancelled = new Set<string>();
@@ -61,9 +82,15 @@ export class FakeTab implements Tab {
     setInterval(() => this.beat(), 100);
   }
 
-  view(): TabView { return this.state; }
-  hosts(): TabMotionHost[] { return [...this.state.hosts]; }
-  vms(): TabMotionVm[] { return [...this.state.vms]; }
+  view(): TabView {
+    return this.state;
+  }
+  hosts(): TabMotionHost[] {
+    return [...this.state.hosts];
+  }
+  vms(): TabMotionVm[] {
+    return [...this.state.vms];
+  }
   onView(callback: () => void): () => void {
     const listening = this.changed.on(callback);
     return () => listening.dispose();
@@ -77,7 +104,9 @@ export class FakeTab implements Tab {
     if (known === undefined) throw new Error(`There is no VM ${vmId} in this room.`);
     return known;
   }
-  forwards(vmId: string): PortForward[] { return [...(this.state.vms.find((vm) => vm.id === vmId)?.forwards ?? [])]; }
+  forwards(vmId: string): PortForward[] {
+    return [...(this.state.vms.find((vm) => vm.id === vmId)?.forwards ?? [])];
+  }
   addForward(vmId: string, guestPort: number, hostPort = 0): Promise<PortForward> {
     if (hostPort === 8686) return Promise.reject(new Error('Port 8686 of the host is taken: choose another, or 0 for any free one.'));
     const forward = { guestPort, hostPort: hostPort === 0 ? 41_000 + guestPort : hostPort };
@@ -102,8 +131,12 @@ export class FakeTab implements Tab {
       return Promise.resolve();
     },
   };
-  diagnostics(): Promise<Diagnostics> { return Promise.reject(new Error('There is nothing to report of a pretended room.')); }
-  start(): Promise<TabMotionVm> { return Promise.resolve(this.addVm('running', this.state.vms.length)); }
+  diagnostics(): Promise<Diagnostics> {
+    return Promise.reject(new Error('There is nothing to report of a pretended room.'));
+  }
+  start(): Promise<TabMotionVm> {
+    return Promise.resolve(this.addVm('running', this.state.vms.length));
+  }
   cancel(vmId: string): Promise<void> {
     this.cancelled.add(vmId);
     return Promise.resolve();
@@ -121,7 +154,9 @@ export class FakeTab implements Tab {
     context.fillText('Booting from Hard Disk...', 8, 56);
   }
   readonly sent: string[] = [];
-  sendScancodes(vmId: string, codes: readonly number[]): void { this.sent.push(`${vmId} ${codes.map((code) => code.toString(16)).join(' ')}`); }
+  sendScancodes(vmId: string, codes: readonly number[]): void {
+    this.sent.push(`${vmId} ${codes.map((code) => code.toString(16)).join(' ')}`);
+  }
   sendMouse(vmId: string, dx: number, dy: number, buttons: readonly boolean[]): void {
     this.sent.push(`${vmId} mouse ${dx} ${dy} ${buttons.map((pressed, index) => (pressed ? 'LMR'.charAt(index) : '.')).join('')}`);
   }
@@ -134,7 +169,8 @@ export class FakeTab implements Tab {
     return Promise.resolve();
   }
   removeHost(hostId: string): Promise<void> {
-    if (this.state.vms.some((vm) => vm.hostId === hostId && vm.state === 'migrating')) return Promise.reject(new Error('pc1 is being handed over; try again in a moment.'));
+    if (this.state.vms.some((vm) => vm.hostId === hostId && vm.state === 'migrating'))
+      return Promise.reject(new Error('pc1 is being handed over; try again in a moment.'));
     this.set({ hosts: this.state.hosts.filter((host) => host.id !== hostId), vms: this.state.vms.filter((vm) => vm.hostId !== hostId) });
     return this.changeKey();
   }
@@ -146,7 +182,9 @@ export class FakeTab implements Tab {
     this.set({ endedVms: this.state.endedVms.filter(({ id }) => !vmIds.includes(id)) });
     return Promise.resolve();
   }
-  dismiss(vmId: string): void { this.set({ vms: this.state.vms.flatMap((vm) => (vm.id !== vmId ? [vm] : vm.ended ? [] : [{ ...vm, movedAway: false }])) }); }
+  dismiss(vmId: string): void {
+    this.set({ vms: this.state.vms.flatMap((vm) => (vm.id !== vmId ? [vm] : vm.ended ? [] : [{ ...vm, movedAway: false }])) });
+  }
 
   async migrate(vmId: string, hostId: string, options: MigrateOptions = {}): Promise<MigrationReport> {
     const vm = this.state.vms.find((one) => one.id === vmId);
@@ -160,7 +198,14 @@ export class FakeTab implements Tab {
     let sent = 0;
     const cancelled = (): boolean => this.cancelled.has(vmId);
     const say = async (progress: Pick<MigrationProgress, 'phase' | 'round' | 'pagesLeft'>, ms: number): Promise<void> => {
-      const whole = { ...base, ...progress, pagesSent: sent, bytesSent: sent * 1432, bytesPerSecond: sent === 0 ? 0 : 18_400_000, expectedPauseMs: progress.pagesLeft / 60 + 18 };
+      const whole = {
+        ...base,
+        ...progress,
+        pagesSent: sent,
+        bytesSent: sent * 1432,
+        bytesPerSecond: sent === 0 ? 0 : 18_400_000,
+        expectedPauseMs: progress.pagesLeft / 60 + 18,
+      };
       this.set({ migrations: [...this.state.migrations.filter((one) => one.id !== base.id), whole] });
       this.emitters.migration.emit(whole);
       await new Promise((resolve) => setTimeout(resolve, ms * this.slowness));
@@ -184,16 +229,41 @@ export class FakeTab implements Tab {
       rounds.push({ pages: 38, bytes: 38 * 1432, ms: 12, dirtied: 0 });
     }
     const report: MigrationReport = {
-      ...base, rounds, memoryBytes: vm.memoryBytes, bytesOnWire: sent * 1432, totalMs: 1311 * this.slowness, link: 'webrtc',
+      ...base,
+      rounds,
+      memoryBytes: vm.memoryBytes,
+      bytesOnWire: sent * 1432,
+      totalMs: 1311 * this.slowness,
+      link: 'webrtc',
       ...(cancelled()
         ? { outcome: 'cancelled' as const, reason: 'Somebody pressed Cancel.', cause: 'cancelled' as const, pauseMs: 0, downtime: null, verified: null }
         : { outcome: 'completed' as const, pauseMs: 31, downtime: null, verified: options.verify === true ? true : null }),
     };
-    this.patch(vmId, cancelled() ? { state: 'running' } : {
-      state: 'running', hostId, here: hostId === SELF, movedAway: vm.here && hostId !== SELF, epoch: vm.epoch + 1,
+    this.patch(
+      vmId,
+      cancelled()
+        ? { state: 'running' }
+        : {
+            state: 'running',
+            hostId,
+            here: hostId === SELF,
+            movedAway: vm.here && hostId !== SELF,
+            epoch: vm.epoch + 1,
+          },
+    );
+    this.set({
+      migrations: this.state.migrations.filter((one) => one.id !== base.id),
+      reports: [
+        ...this.state.reports,
+        { at: Date.now(), known: 'news', vmName: vm.name, toName: this.state.hosts.find((host) => host.id === hostId)?.name ?? '', report },
+      ],
     });
-    this.set({ migrations: this.state.migrations.filter((one) => one.id !== base.id), reports: [...this.state.reports, { at: Date.now(), known: 'news', vmName: vm.name, toName: this.state.hosts.find((host) => host.id === hostId)?.name ?? '', report }] });
-    this.say(cancelled() ? 'info' : 'good', cancelled() ? `The move of ${vm.name} was cancelled. It runs on where it was.` : `${vm.name} moved to ${this.state.hosts.find((host) => host.id === hostId)?.name ?? ''}: paused for 31 ms, 1311 ms in all, 2.7 MB sent in 4 rounds over WebRTC.`);
+    this.say(
+      cancelled() ? 'info' : 'good',
+      cancelled()
+        ? `The move of ${vm.name} was cancelled. It runs on where it was.`
+        : `${vm.name} moved to ${this.state.hosts.find((host) => host.id === hostId)?.name ?? ''}: paused for 31 ms, 1311 ms in all, 2.7 MB sent in 4 rounds over WebRTC.`,
+    );
     this.emitters.report.emit(report);
     return report;
   }
@@ -217,11 +287,25 @@ export class FakeTab implements Tab {
     const home = index === 0 ? this.state.hosts[0] : this.state.hosts[index % this.state.hosts.length];
     const hostId = home?.id ?? SELF;
     const vm: VmView = {
-      id: `vm-${index + 1}`, name: names[index] ?? `pc-${index + 1}`, state, hostId, mac: `02:5a:00:00:00:0${index + 2}`, ip: `10.86.0.${index + 2}`,
-      memoryBytes: 134_217_728, epoch: 1, here: hostId === SELF, movedAway: false, ownerPresent: true,
-      forwards: [{ guestPort: 22, hostPort: 40_022 + index }, { guestPort: 80, hostPort: 40_080 + index }],
+      id: `vm-${index + 1}`,
+      name: names[index] ?? `pc-${index + 1}`,
+      state,
+      hostId,
+      mac: `02:5a:00:00:00:0${index + 2}`,
+      ip: `10.86.0.${index + 2}`,
+      memoryBytes: 134_217_728,
+      epoch: 1,
+      here: hostId === SELF,
+      movedAway: false,
+      ownerPresent: true,
+      forwards: [
+        { guestPort: 22, hostPort: 40_022 + index },
+        { guestPort: 80, hostPort: 40_080 + index },
+      ],
       traffic: { vmId: `vm-${index + 1}`, framesFromGuest: 1_812, bytesFromGuest: 2_204_111, framesToGuest: 1_403, bytesToGuest: 104_250, dropped: 0 },
-      password: 'quiet-harbour-71', waitingFor: null, ended: false,
+      password: 'quiet-harbour-71',
+      waitingFor: null,
+      ended: false,
     };
     this.consoles.set(vm.id, new FakeConsole());
     this.set({ vms: [...this.state.vms, vm] });
@@ -244,7 +328,11 @@ export class FakeTab implements Tab {
   private beat(): void {
     for (const vm of this.state.vms) {
       if (vm.ended) continue;
-      const sample: PingSample = { vmId: vm.id, seq: this.seq++, rttMs: this.seq % 397 === 0 ? null : 0.6 + Math.random() * 2 + (this.seq % 151 === 0 ? 34 : 0) };
+      const sample: PingSample = {
+        vmId: vm.id,
+        seq: this.seq++,
+        rttMs: this.seq % 397 === 0 ? null : 0.6 + Math.random() * 2 + (this.seq % 151 === 0 ? 34 : 0),
+      };
       this.emitters.ping.emit(sample);
     }
   }
@@ -252,26 +340,45 @@ export class FakeTab implements Tab {
 
 class FakeConsole implements TerminalConsole {
   private fitting = { cols: 80, rows: 24 };
-  writeBytes(bytes: Uint8Array): void { this.write(new TextDecoder().decode(bytes)); }
-  waiting(): number { return 0; }
-  size(): ReturnType<TerminalConsole['size']> { return { ...this.fitting, holder: SELF }; }
-  fits(size: { cols: number; rows: number } | null): void { this.fitting = size ?? this.fitting; }
-  used(): void { /* It is held here. */ }
-  private kept = '\r\nWelcome to the TabMotion guest.\r\n\r\nguest# uname -a\r\nLinux pc-1 6.1.0-42-686 #1 SMP PREEMPT_DYNAMIC Debian 6.1 i686 GNU/Linux\r\nguest# ticker 1000\r\n';
+  writeBytes(bytes: Uint8Array): void {
+    this.write(new TextDecoder().decode(bytes));
+  }
+  waiting(): number {
+    return 0;
+  }
+  size(): ReturnType<TerminalConsole['size']> {
+    return { ...this.fitting, holder: SELF };
+  }
+  fits(size: { cols: number; rows: number } | null): void {
+    this.fitting = size ?? this.fitting;
+  }
+  used(): void {
+    /* It is held here. */
+  }
+  private kept =
+    '\r\nWelcome to the TabMotion guest.\r\n\r\nguest# uname -a\r\nLinux pc-1 6.1.0-42-686 #1 SMP PREEMPT_DYNAMIC Debian 6.1 i686 GNU/Linux\r\nguest# ticker 1000\r\n';
   private readonly data = new Emitter<string>();
   private count = 0;
 
   constructor() {
     setInterval(() => this.out(`ticker ${++this.count} gap=${1000 + Math.round(Math.random() * 4)}\r\n`), 1000);
   }
-  write(text: string): void { this.out(text === '\r' ? '\r\nguest# ' : text); }
-  text(): string { return this.kept; }
+  write(text: string): void {
+    this.out(text === '\r' ? '\r\nguest# ' : text);
+  }
+  text(): string {
+    return this.kept;
+  }
   onData(callback: (text: string) => void): () => void {
     const listening = this.data.on(callback);
     return () => listening.dispose();
   }
-  bytes(): Uint8Array { return new TextEncoder().encode(this.kept); }
-  onBytes(callback: (data: Uint8Array) => void): () => void { return this.onData((text) => callback(new TextEncoder().encode(text))); }
+  bytes(): Uint8Array {
+    return new TextEncoder().encode(this.kept);
+  }
+  onBytes(callback: (data: Uint8Array) => void): () => void {
+    return this.onData((text) => callback(new TextEncoder().encode(text)));
+  }
   private out(text: string): void {
     this.kept += text;
     this.data.emit(text);

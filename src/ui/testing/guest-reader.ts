@@ -2,7 +2,7 @@
  * Reads scan codes as the guest's kernel does with its own keymap (Linux 6.1, drivers/tty/vt): for tests of what reaches
  * the guest. Written from the codes' side, so that it shares no table with what is tested.
  */
-const UNSHIFTED = '\0\x1b1234567890-=\b\tqwertyuiop[]\n\0asdfghjkl;\'`\0\\zxcvbnm,./';
+const UNSHIFTED = "\0\x1b1234567890-=\b\tqwertyuiop[]\n\0asdfghjkl;'`\0\\zxcvbnm,./";
 const SHIFTED = '\0\x1b!@#$%^&*()_+\b\tQWERTYUIOP{}\n\0ASDFGHJKL:"~\0|ZXCVBNM<>?';
 const SPACE = 0x39;
 const CTRL = 0x1d;
@@ -14,8 +14,15 @@ const EXTENDED = 0xe000;
 /** The keypad's keys by scan code: digits. */
 const KEYPAD: Readonly<Record<number, number>> = { 0x52: 0, 0x4f: 1, 0x50: 2, 0x51: 3, 0x4b: 4, 0x4c: 5, 0x4d: 6, 0x47: 7, 0x48: 8, 0x49: 9 };
 const NAMED: Readonly<Record<number, string>> = {
-  [EXTENDED | 0x47]: '<Home>', [EXTENDED | 0x48]: '<Up>', [EXTENDED | 0x4b]: '<Left>', [EXTENDED | 0x4d]: '<Right>', [EXTENDED | 0x50]: '<Down>',
-  [EXTENDED | 0x53]: '<Delete>', [EXTENDED | 0x1c]: '\n', 0x3b: '<F1>', 0x3c: '<F2>',
+  [EXTENDED | 0x47]: '<Home>',
+  [EXTENDED | 0x48]: '<Up>',
+  [EXTENDED | 0x4b]: '<Left>',
+  [EXTENDED | 0x4d]: '<Right>',
+  [EXTENDED | 0x50]: '<Down>',
+  [EXTENDED | 0x53]: '<Delete>',
+  [EXTENDED | 0x1c]: '\n',
+  0x3b: '<F1>',
+  0x3c: '<F2>',
 };
 const MODIFIERS = new Set([CTRL, LEFT_SHIFT, RIGHT_SHIFT, ALT, EXTENDED | CTRL, EXTENDED | ALT]);
 

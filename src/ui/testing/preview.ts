@@ -13,9 +13,25 @@ const SCENES: Readonly<Record<string, FakeOptions>> = {
   many: { hosts: Array.from({ length: 29 }, (_, index) => `student-${index + 1}`), vms: 4 },
   starting: { starting: true },
   empty: { vms: 0 },
-  reloaded: { hosts: ['Laptop of Ada'], ended: [{ id: 'vm-9', name: 'pc-1', at: Date.now() - 4_000, text: 'pc-1 ended when this tab was reloaded or left.', wasHere: true }] },
-  emptied: { vms: 0, hosts: ['Laptop of Ada'], ended: Array.from({ length: 5 }, (_, index) => ({ id: `vm-1${index}`, name: `pc-${index}`, at: Date.now() - 60_000 + index * 7_000, text: `pc-${index} ended when its tab, student-${index}, was closed or reloaded.`, wasHere: false })) },
-  trouble: { trouble: 'This room exists and its key is missing or wrong. Ask the person who opened it for the whole invitation, up to the last letter, and open that address.' },
+  reloaded: {
+    hosts: ['Laptop of Ada'],
+    ended: [{ id: 'vm-9', name: 'pc-1', at: Date.now() - 4_000, text: 'pc-1 ended when this tab was reloaded or left.', wasHere: true }],
+  },
+  emptied: {
+    vms: 0,
+    hosts: ['Laptop of Ada'],
+    ended: Array.from({ length: 5 }, (_, index) => ({
+      id: `vm-1${index}`,
+      name: `pc-${index}`,
+      at: Date.now() - 60_000 + index * 7_000,
+      text: `pc-${index} ended when its tab, student-${index}, was closed or reloaded.`,
+      wasHere: false,
+    })),
+  },
+  trouble: {
+    trouble:
+      'This room exists and its key is missing or wrong. Ask the person who opened it for the whole invitation, up to the last letter, and open that address.',
+  },
 };
 
 const query = new URLSearchParams(location.search);

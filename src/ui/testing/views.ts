@@ -14,16 +14,42 @@ export const hosts: readonly TabMotionHost[] = [
 
 export function vm(change: Partial<VmView> = {}): VmView {
   return {
-    id: 'vm-1', name: 'pc-1', state: 'running', hostId: HERE, mac: '02:5a:00:00:00:02', ip: '10.86.0.2', memoryBytes: 134_217_728,
-    epoch: 1, here: true, movedAway: false, ownerPresent: true, forwards: [], traffic: null, password: null, waitingFor: null, ended: false, ...change,
+    id: 'vm-1',
+    name: 'pc-1',
+    state: 'running',
+    hostId: HERE,
+    mac: '02:5a:00:00:00:02',
+    ip: '10.86.0.2',
+    memoryBytes: 134_217_728,
+    epoch: 1,
+    here: true,
+    movedAway: false,
+    ownerPresent: true,
+    forwards: [],
+    traffic: null,
+    password: null,
+    waitingFor: null,
+    ended: false,
+    ...change,
   };
 }
 
 export function report(change: Partial<MigrationReport> = {}): MigrationReport {
   return {
-    id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, outcome: 'completed',
-    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }], pauseMs: 31, downtime: null, totalMs: 240, bytesOnWire: 2_200_000,
-    memoryBytes: 134_217_728, link: 'webrtc', verified: null, ...change,
+    id: 'm1' as MigrationId,
+    vmId: 'vm-1' as VmId,
+    from: HERE as HostId,
+    to: THERE as HostId,
+    outcome: 'completed',
+    rounds: [{ pages: 100, bytes: 143_200, ms: 40, dirtied: 9 }],
+    pauseMs: 31,
+    downtime: null,
+    totalMs: 240,
+    bytesOnWire: 2_200_000,
+    memoryBytes: 134_217_728,
+    link: 'webrtc',
+    verified: null,
+    ...change,
   };
 }
 
@@ -38,16 +64,41 @@ export function endedVm(change: Partial<EndedVmView> = {}): EndedVmView {
 
 export function progress(change: Partial<MigrationProgress> = {}): MigrationProgress {
   return {
-    id: 'm1' as MigrationId, vmId: 'vm-1' as VmId, from: HERE as HostId, to: THERE as HostId, phase: 'rounds', round: 1,
-    pagesLeft: 100, pagesSent: 300, bytesSent: 400_000, bytesPerSecond: 18_000_000, expectedPauseMs: 30, ...change,
+    id: 'm1' as MigrationId,
+    vmId: 'vm-1' as VmId,
+    from: HERE as HostId,
+    to: THERE as HostId,
+    phase: 'rounds',
+    round: 1,
+    pagesLeft: 100,
+    pagesSent: 300,
+    bytesSent: 400_000,
+    bytesPerSecond: 18_000_000,
+    expectedPauseMs: 30,
+    ...change,
   };
 }
 
 export function scene(view: Partial<TabView> = {}, selected: VmView | null = vm()): Pick<Scene, 'view' | 'selfId' | 'selected'> {
   return {
     view: {
-      room: 'default', invitation: 'http://192.0.2.1:8686/?room=default#key', address: 'http://localhost:8686/?room=default#key', othersCanJoin: true, owner: null, secure: true, starting: null, trouble: null, hosts,
-      vms: selected === null ? [] : [selected], endedVms: [], migrations: [], reports: [], log: [], links: {}, standby: false, ...view,
+      room: 'default',
+      invitation: 'http://192.0.2.1:8686/?room=default#key',
+      address: 'http://localhost:8686/?room=default#key',
+      othersCanJoin: true,
+      owner: null,
+      secure: true,
+      starting: null,
+      trouble: null,
+      hosts,
+      vms: selected === null ? [] : [selected],
+      endedVms: [],
+      migrations: [],
+      reports: [],
+      log: [],
+      links: {},
+      standby: false,
+      ...view,
     },
     selfId: HERE,
     selected,

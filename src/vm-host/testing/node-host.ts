@@ -90,7 +90,8 @@ export class NodeVm {
     this.ended = ended;
     this.worker.on('message', (message: FromVmWorker) => {
       if (message.type === 'console') this.printed += this.decoder.decode(message.data, { stream: true });
-      if (message.type === 'failed' || (message.type === 'log' && message.level === 'bad')) this.troubles.push(message.type === 'log' ? message.text : message.reason);
+      if (message.type === 'failed' || (message.type === 'log' && message.level === 'bad'))
+        this.troubles.push(message.type === 'log' ? message.text : message.reason);
       this.messages.emit(message);
     });
     this.worker.on('error', (error) => this.messages.emit({ type: 'failed', reason: String(error) }));

@@ -19,10 +19,13 @@ export class LazyTimer implements Disposable {
   noLaterThan(at: number): void {
     if (this.armed !== null && this.armed.at <= at) return;
     this.armed?.timer.dispose();
-    const timer = this.clock.setTimeout(() => {
-      this.armed = null;
-      this.fire();
-    }, Math.max(0, at - this.clock.now()));
+    const timer = this.clock.setTimeout(
+      () => {
+        this.armed = null;
+        this.fire();
+      },
+      Math.max(0, at - this.clock.now()),
+    );
     this.armed = { at, timer };
   }
 

@@ -165,9 +165,7 @@ export class LossRecovery {
   inFlight(una: number, next: number): number {
     const outstanding = seqDiff(next, una);
     if (this.recovery === null && this.duplicates === 0 && this.sacked.empty) return outstanding;
-    const arrived = this.options.sack
-      ? this.sacked.countIn(una, next)
-      : Math.max(0, Math.min(this.duplicates * this.mss, outstanding - this.mss));
+    const arrived = this.options.sack ? this.sacked.countIn(una, next) : Math.max(0, Math.min(this.duplicates * this.mss, outstanding - this.mss));
     const lostSpan = this.recovery === null ? 0 : seqDiff(this.lostEdge, this.retransmitNext);
     const lost = lostSpan <= 0 ? 0 : lostSpan - this.sacked.countIn(this.retransmitNext, this.lostEdge);
     return Math.max(0, outstanding - arrived - lost);

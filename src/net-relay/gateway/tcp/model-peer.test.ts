@@ -9,7 +9,12 @@ import { serializeTcp } from './segment.ts';
 const GATEWAY = 0x0a560001;
 const GUEST = 0x0a560002;
 
-function converse(impairment: Impairment, seed: number, toGuest: Uint8Array, fromGuest: Uint8Array): { clock: HeapClock; peer: ModelPeer; application: TestApplication } {
+function converse(
+  impairment: Impairment,
+  seed: number,
+  toGuest: Uint8Array,
+  fromGuest: Uint8Array,
+): { clock: HeapClock; peer: ModelPeer; application: TestApplication } {
   const clock = new HeapClock();
   const random = new SeededRandom(seed);
   const down = new LossyWire(clock, random, impairment, (bytes) => peer.receive(parseSegment(bytes, GATEWAY, GUEST)));

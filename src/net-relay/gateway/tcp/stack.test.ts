@@ -39,7 +39,12 @@ function pass(clock: HeapClock, ms: number): void {
   clock.pass(end - clock.now());
 }
 
-function connect(w: World, clientSends: Uint8Array = new Uint8Array(0), serverSends: Uint8Array = new Uint8Array(0), end = true): { client: TestApplication; server: TestApplication } {
+function connect(
+  w: World,
+  clientSends: Uint8Array = new Uint8Array(0),
+  serverSends: Uint8Array = new Uint8Array(0),
+  end = true,
+): { client: TestApplication; server: TestApplication } {
   const server = new TestApplication(serverSends, end);
   const client = new TestApplication(clientSends, end);
   w.server.listener = () => server;
@@ -320,7 +325,16 @@ describe('TCP between two stacks', () => {
     pass(w.clock, 100);
     const connection = server.connection!;
     w.server.log.length = 0;
-    const stray = { sourcePort: connection.endpoints.remotePort, destinationPort: 80, seq: connection.received - 9, ack: 0, flags: TcpFlag.ack, window: 0, options: {}, payload: new Uint8Array(0) };
+    const stray = {
+      sourcePort: connection.endpoints.remotePort,
+      destinationPort: 80,
+      seq: connection.received - 9,
+      ack: 0,
+      flags: TcpFlag.ack,
+      window: 0,
+      options: {},
+      payload: new Uint8Array(0),
+    };
     for (let count = 0; count < 1000; count++) connection.receive(stray);
     expect(w.server.log).toHaveLength(1);
   });
@@ -335,7 +349,16 @@ describe('TCP between two stacks', () => {
     const connection = a.connect(SERVER, 5000, first);
     // The other end calls from that port to our port: a SYN that crosses ours.
     sent.length = 0;
-    const crossing = { sourcePort: 5000, destinationPort: connection.endpoints.localPort, seq: 77, ack: 0, flags: TcpFlag.syn, window: 1000, options: {}, payload: new Uint8Array(0) };
+    const crossing = {
+      sourcePort: 5000,
+      destinationPort: connection.endpoints.localPort,
+      seq: 77,
+      ack: 0,
+      flags: TcpFlag.syn,
+      window: 1000,
+      options: {},
+      payload: new Uint8Array(0),
+    };
     connection.receive(crossing);
     expect(connection.state).toBe('syn-received');
     connection.receive({ ...crossing, seq: 78, ack: ((a.log[0]?.seq ?? 0) + 1) >>> 0, flags: TcpFlag.ack });

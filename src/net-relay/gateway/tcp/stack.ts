@@ -130,7 +130,11 @@ export class TcpStack {
 
   /** A guest reuses the port pair of a connection that is in TIME-WAIT here (RFC 9293 §3.6.1). */
   private isReopening(connection: TcpConnection, segment: TcpSegment): boolean {
-    return connection.state === 'time-wait' && (segment.flags & (TcpFlag.syn | TcpFlag.ack | TcpFlag.rst)) === TcpFlag.syn && seqDiff(segment.seq, connection.received) > 0;
+    return (
+      connection.state === 'time-wait' &&
+      (segment.flags & (TcpFlag.syn | TcpFlag.ack | TcpFlag.rst)) === TcpFlag.syn &&
+      seqDiff(segment.seq, connection.received) > 0
+    );
   }
 
   private offer(endpoints: TcpEndpoints, syn: TcpSegment): boolean {

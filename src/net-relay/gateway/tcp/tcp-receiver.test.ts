@@ -24,8 +24,18 @@ function edge(subject: TcpReceiver): number {
 describe('the receiving half', () => {
   it('gives the bytes in order, whatever order and overlap they come in, and never takes its offer back (GW24, GW28)', () => {
     const step = fc.oneof(
-      { weight: 4, arbitrary: fc.record({ kind: fc.constant('data' as const), offset: fc.integer({ min: -3000, max: 200_000 }), length: fc.integer({ min: 1, max: 1460 }) }) },
-      { weight: 6, arbitrary: fc.record({ kind: fc.constant('data' as const), offset: fc.integer({ min: -1500, max: 5000 }), length: fc.integer({ min: 1, max: 1460 }) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          kind: fc.constant('data' as const),
+          offset: fc.integer({ min: -3000, max: 200_000 }),
+          length: fc.integer({ min: 1, max: 1460 }),
+        }),
+      },
+      {
+        weight: 6,
+        arbitrary: fc.record({ kind: fc.constant('data' as const), offset: fc.integer({ min: -1500, max: 5000 }), length: fc.integer({ min: 1, max: 1460 }) }),
+      },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('read' as const), offset: fc.nat(100_000), length: fc.constant(0) }) },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('advertise' as const), offset: fc.constant(0), length: fc.constant(0) }) },
     );

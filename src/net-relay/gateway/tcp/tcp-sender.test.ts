@@ -51,7 +51,17 @@ class Bench {
 
   ack(at: number, { sack = [], echo, seq = 0 }: { sack?: [number, number][]; echo?: number; seq?: number } = {}): void {
     const ranges: SeqRange[] = sack.map(([start, end]) => ({ start: seqAdd(FIRST, start), end: seqAdd(FIRST, end) }));
-    this.sender.acknowledge({ seq, ack: seqAdd(FIRST, at), window: this.window, echo: this.timestamps ? (echo ?? this.now) : undefined, sack: this.sack ? ranges : undefined, bare: true }, this.now);
+    this.sender.acknowledge(
+      {
+        seq,
+        ack: seqAdd(FIRST, at),
+        window: this.window,
+        echo: this.timestamps ? (echo ?? this.now) : undefined,
+        sack: this.sack ? ranges : undefined,
+        bare: true,
+      },
+      this.now,
+    );
     this.sender.output(this.now);
   }
 
@@ -146,8 +156,19 @@ describe('the sending half', () => {
     expect(bench.take()).toEqual([]);
     bench.ack(base, { sack: [[at(1), at(4)]] });
     expect(bench.starts()).toEqual([base]);
-    bench.ack(base, { sack: [[at(6), at(9)], [at(1), at(5)]] });
-    bench.ack(base, { sack: [[at(10), at(40)], [at(6), at(9)], [at(1), at(5)]] });
+    bench.ack(base, {
+      sack: [
+        [at(6), at(9)],
+        [at(1), at(5)],
+      ],
+    });
+    bench.ack(base, {
+      sack: [
+        [at(10), at(40)],
+        [at(6), at(9)],
+        [at(1), at(5)],
+      ],
+    });
     expect(bench.starts()).toEqual([at(5), at(9)]);
     bench.ack(base + 40_000);
     bench.write(60_000);

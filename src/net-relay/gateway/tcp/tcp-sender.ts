@@ -147,8 +147,7 @@ export class TcpSender {
   }
 
   private updateWindow({ seq, ack, window }: Acknowledgment): boolean {
-    const newer =
-      !this.windowKnown || seqDiff(seq, this.windowSeq) > 0 || (seq === this.windowSeq && seqDiff(ack, this.windowAck) >= 0);
+    const newer = !this.windowKnown || seqDiff(seq, this.windowSeq) > 0 || (seq === this.windowSeq && seqDiff(ack, this.windowAck) >= 0);
     if (!newer) return false;
     const changed = window !== this.window;
     this.windowKnown = true;

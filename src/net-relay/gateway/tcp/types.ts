@@ -6,17 +6,7 @@ import type { TcpHeader } from './segment.ts';
 
 /** RFC 9293 §3.3.2; 'offered' is a passive open whose SYN the owner has not answered yet. */
 export type TcpState =
-  | 'offered'
-  | 'syn-sent'
-  | 'syn-received'
-  | 'established'
-  | 'fin-wait-1'
-  | 'fin-wait-2'
-  | 'close-wait'
-  | 'closing'
-  | 'last-ack'
-  | 'time-wait'
-  | 'closed';
+  'offered' | 'syn-sent' | 'syn-received' | 'established' | 'fin-wait-1' | 'fin-wait-2' | 'close-wait' | 'closing' | 'last-ack' | 'time-wait' | 'closed';
 
 /** 'done': both directions ended in order. 'aborted': by our side. */
 export type TcpCloseReason = 'done' | 'refused' | 'reset' | 'timed-out' | 'aborted';

@@ -135,7 +135,8 @@ export class FrameGuest {
       const message = parseIcmp(payload);
       if (typeof message === 'string') throw new Error(message);
       this.icmp.push({ ...message, source });
-      if (message.type === IcmpType.echoRequest && this.answersPing) this.sendPacket(source, IpProtocol.icmp, serializeIcmp({ ...message, type: IcmpType.echoReply }));
+      if (message.type === IcmpType.echoRequest && this.answersPing)
+        this.sendPacket(source, IpProtocol.icmp, serializeIcmp({ ...message, type: IcmpType.echoReply }));
     }
   }
 }

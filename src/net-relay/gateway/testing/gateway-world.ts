@@ -55,7 +55,14 @@ export function gatewayWorld(options: Partial<GatewayOptions> = {}): GatewayWorl
   const random = new SeededRandom(42);
   const log: string[] = [];
   const guest = (number: number): FrameGuest =>
-    new FrameGuest({ mac: 0x025a00000000 + number, ip: GATEWAY_ADDRESS + number, gatewayMac: GATEWAY_MAC_NUMBER, clock, seed: number, send: (frame) => gateway.receive(frame) });
+    new FrameGuest({
+      mac: 0x025a00000000 + number,
+      ip: GATEWAY_ADDRESS + number,
+      gatewayMac: GATEWAY_MAC_NUMBER,
+      clock,
+      seed: number,
+      send: (frame) => gateway.receive(frame),
+    });
   const one = guest(1);
   const two = guest(2);
   leases.set([one.lease('one', 'One'), two.lease('two', 'Two')]);

@@ -85,7 +85,8 @@ export class ModelPeer {
     }
     if (payload.length > MSS) this.complaints.push(`a segment of ${payload.length} bytes, more than our MSS`);
     const offset = (segment.seq - this.next) | 0;
-    if (offset + payload.length > Math.max(this.largestEdge - this.received.length, 0)) this.complaints.push(`data beyond the window: ${offset}+${payload.length}`);
+    if (offset + payload.length > Math.max(this.largestEdge - this.received.length, 0))
+      this.complaints.push(`data beyond the window: ${offset}+${payload.length}`);
     if (offset <= 0 && !this.finReceived) {
       const fresh = payload.subarray(-offset);
       const room = Math.min(fresh.length, this.window);

@@ -9,17 +9,32 @@ import { PARTIES, TROUBLES, type Party, type Trouble } from './disturbances.ts';
 
 /** Typed as records, so that a state that is added or renamed cannot be forgotten here. */
 const SENDER: Readonly<Record<SenderState['name'], true>> = {
-  'offering': true, 'preparing': true, 'copying': true, 'reconnecting': true, 'holding': true, 'stopping': true,
-  'handing-over': true, 'committing': true, 'aborting': true, 'confirming': true, 'withdrawing': true, 'ended': true,
+  offering: true,
+  preparing: true,
+  copying: true,
+  reconnecting: true,
+  holding: true,
+  stopping: true,
+  'handing-over': true,
+  committing: true,
+  aborting: true,
+  confirming: true,
+  withdrawing: true,
+  ended: true,
 };
 const RECEIVER: Readonly<Record<ReceiverState['name'], true>> = {
-  'awaiting-offer': true, 'preparing': true, 'receiving': true, 'interrupted': true, 'restoring': true, 'committing': true,
-  'starting': true, 'proving': true, 'ended': true,
+  'awaiting-offer': true,
+  preparing: true,
+  receiving: true,
+  interrupted: true,
+  restoring: true,
+  committing: true,
+  starting: true,
+  proving: true,
+  ended: true,
 };
 
-export type Row =
-  | { readonly side: 'source'; readonly state: SenderState['name'] }
-  | { readonly side: 'target'; readonly state: ReceiverState['name'] };
+export type Row = { readonly side: 'source'; readonly state: SenderState['name'] } | { readonly side: 'target'; readonly state: ReceiverState['name'] };
 
 export const ROWS: readonly Row[] = [
   ...(Object.keys(SENDER) as SenderState['name'][]).map((state): Row => ({ side: 'source', state })),
@@ -41,7 +56,7 @@ const NO_DISK = 'Only the relay stores anything.';
 
 const IMPOSSIBLE: readonly Impossible[] = [
   { party: 'relay', trouble: 'cancel', reason: 'The relay ends no migration of its own accord; only the users of the two hosts cancel.' },
-  { party: 'link', trouble: 'cancel', reason: 'A link has nobody who could cancel; what a host says over it is that host\'s cancel.' },
+  { party: 'link', trouble: 'cancel', reason: "A link has nobody who could cancel; what a host says over it is that host's cancel." },
   { party: 'source', trouble: 'full disk', reason: NO_DISK },
   { party: 'target', trouble: 'full disk', reason: NO_DISK },
   { party: 'link', trouble: 'full disk', reason: NO_DISK },
@@ -50,7 +65,14 @@ const IMPOSSIBLE: readonly Impossible[] = [
 ];
 
 const REASONS = [...new Set(IMPOSSIBLE.map(({ reason }) => reason))];
-const SHORT: Readonly<Record<Trouble, string>> = { 'crash': 'crash', 'freeze': 'freeze', 'cut': 'cut', 'late duplicate': 'late', 'cancel': 'cancel', 'full disk': 'disk' };
+const SHORT: Readonly<Record<Trouble, string>> = {
+  crash: 'crash',
+  freeze: 'freeze',
+  cut: 'cut',
+  'late duplicate': 'late',
+  cancel: 'cancel',
+  'full disk': 'disk',
+};
 const WIDTH = 7;
 
 export class Coverage {
@@ -103,8 +125,14 @@ export class Coverage {
 }
 
 export function reasonAgainst(row: Row, party: Party, trouble: Trouble): Impossible | null {
-  return IMPOSSIBLE.find((entry) => entry.party === party && entry.trouble === trouble
-    && (entry.rows === undefined || entry.rows.some(({ side, state }) => side === row.side && state === row.state))) ?? null;
+  return (
+    IMPOSSIBLE.find(
+      (entry) =>
+        entry.party === party &&
+        entry.trouble === trouble &&
+        (entry.rows === undefined || entry.rows.some(({ side, state }) => side === row.side && state === row.state)),
+    ) ?? null
+  );
 }
 
 function cellOf({ side, state }: Row, party: Party, trouble: Trouble): string {

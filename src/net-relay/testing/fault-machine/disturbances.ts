@@ -309,4 +309,3 @@ function arriveLate(scene: Scene, socket: MemorySocket, direction: Direction, st
     return true;
   });
 }
-

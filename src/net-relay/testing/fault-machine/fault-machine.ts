@@ -76,10 +76,16 @@ class FaultMachine implements Scene {
     const source = world.addHost('source');
     const target = world.addHost('target', CLOCK_OFFSET_MS);
     const arbiter = await RelayArbiter.open(world, source, target);
-    const reconnects = typeof plan === 'string' ? world.random.chance(0.5) : leadTo(plan.row).reconnects ?? world.random.chance(0.5);
-    const staging = new Staging({ world, source, target, arbiter, vmId: arbiter.vmId }, {
-      space: SMALL, reconnects, verify: world.random.chance(0.25), writesPerStep: world.random.below(3),
-    });
+    const reconnects = typeof plan === 'string' ? world.random.chance(0.5) : (leadTo(plan.row).reconnects ?? world.random.chance(0.5));
+    const staging = new Staging(
+      { world, source, target, arbiter, vmId: arbiter.vmId },
+      {
+        space: SMALL,
+        reconnects,
+        verify: world.random.chance(0.25),
+        writesPerStep: world.random.below(3),
+      },
+    );
     return new FaultMachine(arbiter, staging, plan, coverage);
   }
 
@@ -106,7 +112,9 @@ class FaultMachine implements Scene {
     this.invariants.end();
     for (const what of arbiter.leftovers()) this.broken(`MG34: left over: ${what}`);
     const { report, end } = staging;
-    return { end: `${report?.cause ?? report?.outcome ?? 'source killed'} / ${end === null ? 'target killed' : end.outcome === 'completed' ? 'completed' : end.cause} / ${arbiter.owner}` };
+    return {
+      end: `${report?.cause ?? report?.outcome ?? 'source killed'} / ${end === null ? 'target killed' : end.outcome === 'completed' ? 'completed' : end.cause} / ${arbiter.owner}`,
+    };
   }
 
   /** Everything heals, and the owner's port comes back. I2, I4: frames reach the guest again, in both directions. */
@@ -128,9 +136,11 @@ class FaultMachine implements Scene {
       if (tries > 0) last = arbiter.sendLast();
       const until = world.clock.now() + PATIENCE_MS;
       await world.run(() => arrived() || world.clock.now() > until, step, STEPS_TO_REST);
-      if (tries === MOST_TRIES) this.broken(`I4: the guest got frame ${card.last}, and ${last} was sent; ${arbiter.frames.length - seen} of its own frames got out`);
+      if (tries === MOST_TRIES)
+        this.broken(`I4: the guest got frame ${card.last}, and ${last} was sent; ${arbiter.frames.length - seen} of its own frames got out`);
     }
-    if (!arbiter.mayHaveLost && card.missed > arbiter.droppedByBounds) this.broken(`I4: ${card.missed} frames did not reach the guest, although no connection to the relay broke`);
+    if (!arbiter.mayHaveLost && card.missed > arbiter.droppedByBounds)
+      this.broken(`I4: ${card.missed} frames did not reach the guest, although no connection to the relay broke`);
   }
 
   /** Every tab is left, and what it says as it goes arrives. */

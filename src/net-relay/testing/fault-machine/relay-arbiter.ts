@@ -115,10 +115,14 @@ export class RelayArbiter implements Arbiter {
       drained: () => lease.drained(),
       release: () => lease.release(),
       abort: () => lease.abort(),
-      onOutcome: (listener) => this.counted('source', lease.onOutcome((outcome: LeaseOutcome) => {
-        this.world.note(`source hears that the VM is owned by ${outcome.owner === 'nobody' ? 'nobody' : `the ${outcome.owner} at epoch ${outcome.epoch}`}`);
-        listener(outcome);
-      })),
+      onOutcome: (listener) =>
+        this.counted(
+          'source',
+          lease.onOutcome((outcome: LeaseOutcome) => {
+            this.world.note(`source hears that the VM is owned by ${outcome.owner === 'nobody' ? 'nobody' : `the ${outcome.owner} at epoch ${outcome.epoch}`}`);
+            listener(outcome);
+          }),
+        ),
       onWaiting: (listener) => this.counted('source', lease.onWaiting(listener)),
     };
   }
@@ -183,7 +187,16 @@ export class RelayArbiter implements Arbiter {
     const port = side === 'source' ? this.sourcePort : this.portOfTarget();
     if (!this.isUp || this.unreachable.has(side) || port === null) return;
     const { room, key, hostId, hostToken } = this.portOptions(side).credentials;
-    const nowhere = { backlogBytes: 0, sendText: () => undefined, sendUtf8: () => undefined, sendBinary: () => undefined, pause: () => undefined, resume: () => undefined, close: () => undefined, terminate: () => undefined };
+    const nowhere = {
+      backlogBytes: 0,
+      sendText: () => undefined,
+      sendUtf8: () => undefined,
+      sendBinary: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
+      close: () => undefined,
+      terminate: () => undefined,
+    };
     const socket = this.relay.connect('host', nowhere);
     const say = (message: HostToRelay): void => socket.text(JSON.stringify(message));
     say({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken, name: side });
@@ -282,8 +295,15 @@ export class RelayArbiter implements Arbiter {
 
   private async createVm(): Promise<void> {
     const client = connectHost({
-      url: 'ws://relay/relay/host', room: 'default' as RoomName, key: this.relay.defaultRoomKey, hostId: SOURCE_HOST, hostToken: token('source'),
-      name: 'source', clock: this.hosts.source.clock, openSocket: this.network.openSocket('source'), random: () => 0,
+      url: 'ws://relay/relay/host',
+      room: 'default' as RoomName,
+      key: this.relay.defaultRoomKey,
+      hostId: SOURCE_HOST,
+      hostToken: token('source'),
+      name: 'source',
+      clock: this.hosts.source.clock,
+      openSocket: this.network.openSocket('source'),
+      random: () => 0,
     });
     let made: CreatedVm | null = null;
     void client.createVm({ memoryBytes: 1 << 27 }).then((vm) => {
@@ -348,7 +368,9 @@ export class RelayArbiter implements Arbiter {
 
   /** What may arrive next, at the relay or at a host. */
   private arrivals(side: Owner | null, direction: Direction): Action[] {
-    return this.network.arrivals(direction, side).map(({ socket, deliver }) => ({ name: side === null ? `hears the ${socket.name}` : 'hears the relay', run: deliver }));
+    return this.network
+      .arrivals(direction, side)
+      .map(({ socket, deliver }) => ({ name: side === null ? `hears the ${socket.name}` : 'hears the relay', run: deliver }));
   }
 
   private outside(): Action[] {
@@ -373,4 +395,3 @@ export class RelayArbiter implements Arbiter {
 function token(side: Owner): string {
   return `token-of-${side}-0123456789`;
 }
-

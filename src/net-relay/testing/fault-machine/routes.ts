@@ -28,7 +28,10 @@ const CANCEL_AT_SOURCE = ({ staging }: Scene): void => void staging.sender.cance
 
 const LINK_BREAKS: Route = {
   reconnects: true,
-  make: once(({ staging }) => staging.sender.state() === 'copying' && staging.receiver.state() === 'receiving', ({ staging }) => staging.cutLink()),
+  make: once(
+    ({ staging }) => staging.sender.state() === 'copying' && staging.receiver.state() === 'receiving',
+    ({ staging }) => staging.cutLink(),
+  ),
 };
 const ABORTED: Route = {
   make: (scene, random) => {
@@ -44,19 +47,25 @@ const WITHDRAWN: Route = {
 };
 /** The target's own word that it runs is late: the relay's comes first. */
 const WORD_IS_LATE: Route = {
-  make: once(({ staging }) => staging.receiver.state() === 'committing', (scene) => {
-    const link = scene.staging.currentLink();
-    link.stalled = true;
-    scene.heal(5000, () => {
-      link.stalled = false;
-    });
-  }),
+  make: once(
+    ({ staging }) => staging.receiver.state() === 'committing',
+    (scene) => {
+      const link = scene.staging.currentLink();
+      link.stalled = true;
+      scene.heal(5000, () => {
+        link.stalled = false;
+      });
+    },
+  ),
 };
 /** It is cancelled early in most cases, so that the other side, and with it the link, has not ended yet. */
 const ends = (side: 'sender' | 'receiver'): Route => ({
   make: (scene, random) => {
     if (random.chance(0.25)) return () => undefined;
-    return once(({ staging }) => staging.receiver.state() === 'receiving', ({ staging }) => void staging[side].cancel())(scene, random);
+    return once(
+      ({ staging }) => staging.receiver.state() === 'receiving',
+      ({ staging }) => void staging[side].cancel(),
+    )(scene, random);
   },
 });
 
