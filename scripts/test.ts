@@ -160,6 +160,14 @@ function findUnused(): Promise<void> {
   return check('knip/bin/knip.js', ['--no-progress'], 'Unused code: see above. An export that is used in its own file alone needs no "export".');
 }
 
+function checkFormat(): Promise<void> {
+  return check(
+    'prettier/bin/prettier.cjs',
+    ['--check', '--log-level', 'warn', '--cache', '--cache-strategy', 'content', '**/*.{ts,js}'],
+    'Format: npm run format lays these files out.',
+  );
+}
+
 /** The model of a migration; skipped, and said so, where its checker is missing. */
 async function checkModel(): Promise<void> {
   const missing = missingPrograms();
@@ -206,7 +214,7 @@ async function main(): Promise<void> {
   rmSync(REPORTS, { recursive: true, force: true });
   mkdirSync(REPORTS, { recursive: true });
 
-  await part('Types and lint', () => Promise.all([checkTypes(), lint(!all), findUnused()]));
+  await part('Types and lint', () => Promise.all([checkTypes(), lint(!all), findUnused(), checkFormat()]));
   const guestReady = await prepare('Guest', () => ensureGuest({ onProgress: (line) => console.log(line) }));
   const pageReady = await prepare('Page', () => buildPage({ testBuild: true, onProgress: (line) => console.log(line) }));
   const chromiumReady = await prepare('Chromium', () => {
