@@ -1,12 +1,13 @@
 /** What a tab is made of. Nothing happens before it joins its room; what then follows from what: tab-wiring.ts. */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { FormerHost } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { HostId, RoomName, VmId } from '../shared/ids.ts';
 import { isLoopback } from '../shared/loopback.ts';
 import { Trace } from '../shared/trace.ts';
 import { EndedVms } from './ended-vms.ts';
-import { takeFormerSelf, type FormerSelf } from './former-self.ts';
+import { takeFormerSelf } from './former-self.ts';
 import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
@@ -54,7 +55,8 @@ export class TabParts {
   readonly access: RoomAccess;
   readonly self = randomId() as HostId;
   readonly hostToken = randomToken();
-  readonly former: FormerSelf | null;
+  /** The host that this tab was before it was reloaded. */
+  readonly former: FormerHost | null;
   readonly clock: Clock;
   readonly status: TabStatus;
   readonly events: TabEvents = {
@@ -86,7 +88,7 @@ export class TabParts {
     const { address, base, storage, platform } = options;
     this.clock = platform.clock;
     this.access = readRoomAccess(address, storage);
-    this.former = takeFormerSelf(this.access.room, this.self, options.tabMemory);
+    this.former = takeFormerSelf(this.access.room, { hostId: this.self, hostToken: this.hostToken }, options.tabMemory);
     this.status = new TabStatus(this.clock);
     this.trace = new Trace(this.clock, TRACE_ENTRIES);
     this.log = new RoomLog(() => this.status.changed(), platform.wallMs);
@@ -110,7 +112,7 @@ export class TabParts {
     this.endedVms = new EndedVms({
       self: this.self,
       log: this.log,
-      formerSelf: this.former?.hostId ?? null,
+      formerSelf: (this.former?.hostId ?? null) as HostId | null,
       isShownHere: (vmId) => this.localVms.ended.has(vmId),
       now: platform.wallMs,
     });

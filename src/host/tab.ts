@@ -50,7 +50,6 @@ function join(parts: TabParts): void {
     room.refuse(access.reason);
     return;
   }
-  const goneSelf = former?.hostToken == null ? undefined : { hostId: former.hostId, hostToken: former.hostToken };
   room.joined.on(() => {
     trace.note('room', 'joined');
     address.accepted(room.isOwner);
@@ -59,11 +58,11 @@ function join(parts: TabParts): void {
     void address.learnOutside(api).then((isNews) => {
       if (isNews) status.changed();
     });
-    // What this tab ran before its reload may still be listed.
-    const others = room.vms.filter(({ hostId }) => hostId !== goneSelf?.hostId);
+    // What this tab ran before its reload may still be listed. If its old page is still here, this is a copy of that tab.
+    const others = room.vms.filter(({ hostId }) => hostId !== former?.hostId || room.isPresent(hostId as HostId));
     void begin(parts, room.hosts.length === 1 && !others.some((vm) => vm.ownerPresent));
   });
-  room.join(access.room as RoomName, access.key, { openCode: access.openCode, ownerSecret: address.ownerSecret, former: goneSelf });
+  room.join(access.room as RoomName, access.key, { openCode: access.openCode, ownerSecret: address.ownerSecret, former: former ?? undefined });
 }
 
 /** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */

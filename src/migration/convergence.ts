@@ -15,7 +15,7 @@ const NEGLIGIBLE_TRANSFER_MS = 2;
 const MAX_POLISHING_ROUNDS = 3;
 /** A round still improves things if it leaves less than this share of what the previous round left. */
 const POLISHING_GAIN = 0.75;
-/** A round helps if it leaves at least 4 % less than the best so far (the rule of FACTS: production use elsewhere). */
+/** A round helps if it leaves at least 4 % less than the best so far: the rule that KubeVirt came to in production. */
 const HELPFUL = 0.96;
 /** Rounds in a row that did not help, and time since the best one: then it stalls. */
 const STALLED_ROUNDS = 3;

@@ -27,7 +27,7 @@ const LEAST_PAGES_PER_BLOCK = 12;
 const ROOM_SHARE = 0.9;
 /** Differences are small: several blocks of them are made in one turn, as long as they are no more to compress than a full one. */
 const BYTES_PER_TURN = MAX_PAYLOAD_BYTES / 2;
-/** Wire bytes a dirty page costs, before anything was sent: FACTS' ratio of zstd on guest memory. */
+/** Wire bytes a dirty page costs, before anything was sent: what zstd was measured to make of guest memory. */
 const ASSUMED_BYTES_PER_PAGE = 0.35 * PAGE_SIZE;
 /** About how many pages the running average of bytes per page covers. */
 const COST_MEMORY_PAGES = 512;

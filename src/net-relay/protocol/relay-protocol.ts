@@ -124,7 +124,8 @@ const attempt = v.optional(v.object({ client: id, number: v.pipe(v.number(), v.s
 export const OPEN_CODE = /^[A-Za-z0-9_-]{6,64}$/;
 const openCode = v.pipe(v.string(), v.regex(OPEN_CODE));
 
-const formerHost = v.object({ hostId: id, hostToken: roomKey });
+/** `gone`: its page said that it went. Otherwise this tab may be a copy of one that is still there. */
+const formerHost = v.object({ hostId: id, hostToken: roomKey, gone: v.boolean() });
 export type FormerHost = v.InferOutput<typeof formerHost>;
 
 export const hostToRelaySchema = v.variant('type', [

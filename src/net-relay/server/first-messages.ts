@@ -59,8 +59,9 @@ export class FirstMessages {
         return;
       }
       connection.sharePace(admitted.room.pace);
-      if (message.former !== undefined && message.former.hostId !== hostId)
-        admitted.room.hosts.supersede(message.former.hostId as HostId, digestOf(message.former.hostToken).toString('hex'));
+      const { former } = message;
+      if (former !== undefined && former.hostId !== hostId)
+        admitted.room.hosts.supersede(former.hostId as HostId, digestOf(former.hostToken).toString('hex'), former.gone);
       const session = new HostSession(connection, admitted.room, hostId, message.attempt, address);
       if (!admitted.room.hosts.join(hostId, message.name, session)) {
         this.refuse(connection, 'room-full');

@@ -41,7 +41,7 @@ describe('a tab that was reloaded', () => {
   it('takes the place of its old page, and its name', async () => {
     const old = await join('old', 'tab A');
     const watcher = await join('watcher', 'tab B');
-    const fresh = await join('fresh', 'tab A', { hostId: 'old', hostToken: tokenOf('old') });
+    const fresh = await join('fresh', 'tab A', { hostId: 'old', hostToken: tokenOf('old'), gone: true });
     for (const host of [fresh, watcher]) expect(namesIn(host).sort()).toEqual(['fresh: tab A', 'watcher: tab B']);
     expect(old.state.kind).toBe('refused');
   });
@@ -50,14 +50,24 @@ describe('a tab that was reloaded', () => {
     const old = await join('old', 'tab A');
     old.dispose();
     await lan.pass(100);
-    expect(namesIn(await join('fresh', 'tab A', { hostId: 'old', hostToken: tokenOf('old') }))).toEqual(['fresh: tab A']);
+    expect(namesIn(await join('fresh', 'tab A', { hostId: 'old', hostToken: tokenOf('old'), gone: true }))).toEqual(['fresh: tab A']);
   });
 
   it("takes nobody's place whose token it does not have, nor its own", async () => {
     const other = await join('other', 'tab A');
-    const thief = await join('thief', 'tab A', { hostId: 'other', hostToken: tokenOf('thief') });
-    const self = await join('self', 'tab A', { hostId: 'self', hostToken: tokenOf('self') });
+    const thief = await join('thief', 'tab A', { hostId: 'other', hostToken: tokenOf('thief'), gone: true });
+    const self = await join('self', 'tab A', { hostId: 'self', hostToken: tokenOf('self'), gone: true });
     expect([other, thief, self].map(({ state }) => state.kind)).toEqual(['connected', 'connected', 'connected']);
     expect(namesIn(self)).toEqual(['other: tab A', 'thief: tab A 2', 'self: tab A 3']);
+  });
+
+  it('that did not say that it went takes the place of a connection that broke, and none of a page that is there', async () => {
+    const former = { hostId: 'old', hostToken: tokenOf('old'), gone: false };
+    const old = await join('old', 'tab A');
+    expect(namesIn(await join('copy', 'tab A', former))).toEqual(['old: tab A', 'copy: tab A 2']);
+    // Its process broke down.
+    lan.network.cut('old');
+    old.dispose();
+    expect(namesIn(await join('fresh', 'tab A', former)).sort()).toEqual(['copy: tab A 2', 'fresh: tab A']);
   });
 });

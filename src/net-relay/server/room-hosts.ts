@@ -81,10 +81,10 @@ export class RoomHosts<Message> {
     return orderly;
   }
 
-  /** The tab of this host comes back as another one: it is not shown any more, and its session ends. Another's token does nothing. */
-  supersede(id: HostId, tokenDigest: string): void {
+  /** The tab of this host comes back as another one: it is not shown any more, and its session ends. One that may not be `gone` keeps its session. Another's token does nothing. */
+  supersede(id: HostId, tokenDigest: string, gone: boolean): void {
     const host = this.hosts.get(id);
-    if (host?.tokenDigest !== tokenDigest || !isShown(host)) return;
+    if (host?.tokenDigest !== tokenDigest || !isShown(host) || (!gone && host.voice !== null)) return;
     const { voice } = host;
     host.voice = null;
     host.awayBeats = null;
