@@ -209,7 +209,11 @@ export class TabParts {
       clock,
       send,
       ...direct,
-      accept: (from, migrationId, vmId, attempt, hand) => this.localVms.accept(from, migrationId, vmId, attempt, hand),
+      accept: (from, migrationId, vmId, attempt, hand) => {
+        const accepted = this.localVms.accept(from, migrationId, vmId, attempt, hand);
+        if (accepted === 'open') this.status.moveBegins();
+        return accepted;
+      },
       abandoned: (from, migrationId) => this.localVms.abandoned(from, migrationId),
     });
   }
@@ -237,6 +241,7 @@ export class TabParts {
         return vm?.state.kind === 'arriving' ? vm.whenHere : null;
       },
       started: (vm) => {
+        this.status.moveBegins();
         localVms.tellStates();
         log.add('info', vm.vmId, `Moving ${room.vmNameOf(vm.vmId)} to ${vm.departure === null ? 'another host' : room.hostNameOf(vm.departure.order.to)}.`);
         this.roomChanged.emit();

@@ -39,6 +39,21 @@ it('tells a change of the view soon, what changes together once, and no more tha
   expect(toldAt).toHaveLength(told + 1);
 });
 
+it('tells nothing while a move that has begun may be a quick one, and then what came of it', () => {
+  const from = clock.now();
+  status.changed();
+  status.moveBegins();
+  pass(100);
+  status.changed();
+  pass(149);
+  expect(toldAt).toEqual([]);
+  pass(1);
+  expect(toldAt).toEqual([from + 250]);
+  status.moveBegins();
+  pass(1000);
+  expect(toldAt).toEqual([from + 250]);
+});
+
 it('says once whether the tab has joined, and then what it does and what stops it', async () => {
   status.joined();
   await expect(status.ready).resolves.toBeUndefined();

@@ -8,6 +8,8 @@ import type { TabView } from './scripting-interface.ts';
 const VIEW_AFTER_MS = 16;
 /** The view is told at most this often: drawing it takes time that the VMs have then not. */
 const VIEW_EVERY_MS = 100;
+/** No view is told for so long after a move has begun: an idle PC has arrived by then, and sooner if nothing is drawn. */
+const QUICK_MOVE_MS = 250;
 
 export class TabStatus implements Disposable {
   /** Settled once: the tab has joined its room, or is refused. */
@@ -20,6 +22,7 @@ export class TabStatus implements Disposable {
   private settleReady: { readonly resolve: () => void; readonly reject: (error: Error) => void } | null = null;
   private timer: Disposable | null = null;
   private toldAt = Number.NEGATIVE_INFINITY;
+  private restsUntil = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -37,8 +40,17 @@ export class TabStatus implements Disposable {
         this.toldAt = this.clock.now();
         this.viewChanged.emit();
       },
-      Math.max(VIEW_AFTER_MS, this.toldAt + VIEW_EVERY_MS - this.clock.now()),
+      Math.max(VIEW_AFTER_MS, this.toldAt + VIEW_EVERY_MS - this.clock.now(), this.restsUntil - this.clock.now()),
     );
+  }
+
+  /** A move from or to this tab begins. */
+  moveBegins(): void {
+    this.restsUntil = this.clock.now() + QUICK_MOVE_MS;
+    if (this.timer === null) return;
+    this.timer.dispose();
+    this.timer = null;
+    this.changed();
   }
 
   joined(): void {
