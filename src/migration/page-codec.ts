@@ -13,6 +13,7 @@
  *   bitmap  bit n (of byte n / 8, from the lowest): the data of the nth full page is the difference (exclusive or) from
  *           what the target holds of it; bits beyond the last page are 0
  */
+import { Bitmap } from '../shared/bitmap.ts';
 import { PAGE_SIZE } from '../shared/page.ts';
 import { MAX_DATA_PAGES_PER_BLOCK, MAX_ZERO_PAGES_PER_BLOCK } from './limits.ts';
 import { asMigrationError, MigrationError } from './migration-error.ts';
@@ -42,7 +43,7 @@ export function serializeBlock(block: PageBlock, compressor: Compressor): Uint8A
   const list: number[] = [];
   appendPageList(block.zeros, list);
   appendPageList(block.full, list);
-  appendBits(block.differences, list);
+  list.push(...bitsOf(block.differences).bytes);
   const room = MAX_PAYLOAD_BYTES - BLOCK_HEADER_BYTES - list.length;
   let coding = CODING_RAW;
   let data = block.data;
@@ -83,18 +84,19 @@ export function parseBlock(payload: Uint8Array, pageLimit: number, compressor: C
   return { zeros: zeros.pages, full: full.pages, differences, data };
 }
 
-function appendBits(flags: Uint8Array, into: number[]): void {
-  for (let at = 0; at < flags.length; at += 8) {
-    let byte = 0;
-    for (let bit = 0; bit < 8; bit++) byte |= (flags[at + bit] ?? 0) << bit;
-    into.push(byte);
-  }
+function bitsOf(flags: Uint8Array): Bitmap {
+  const bits = new Bitmap(flags.length);
+  flags.forEach((flag, index) => {
+    if (flag === 1) bits.add(index);
+  });
+  return bits;
 }
 
 function readBits(bytes: Uint8Array, count: number): Uint8Array {
   if (bytes.length !== (count + 7) >> 3) throw bad('is cut off in its bitmap');
   if ((count & 7) !== 0 && (bytes.at(-1) ?? 0) >> (count & 7) !== 0) throw bad('marks more differences than it has pages');
-  return Uint8Array.from({ length: count }, (_, index) => ((bytes[index >> 3] ?? 0) >> (index & 7)) & 1);
+  const bits = new Bitmap(count, bytes);
+  return Uint8Array.from({ length: count }, (_, index) => (bits.has(index) ? 1 : 0));
 }
 
 /** True if the page holds only zeros. `page` must start on a multiple of 4 in its buffer. */

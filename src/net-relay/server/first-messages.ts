@@ -11,7 +11,7 @@ import type { LaneConnection } from './lane-session.ts';
 import type { NoAdmission, OpenRooms } from './open-rooms.ts';
 import type { PortConnection } from './port-session.ts';
 import { REFUSALS } from './refusals.ts';
-import { digestOf } from './room-keys.ts';
+import { hexDigestOf } from './room-keys.ts';
 import type { ServerSocket } from './server-socket.ts';
 
 export type SocketKind = 'host' | 'port' | 'lane';
@@ -60,8 +60,7 @@ export class FirstMessages {
       }
       connection.sharePace(admitted.room.pace);
       const { former } = message;
-      if (former !== undefined && former.hostId !== hostId)
-        admitted.room.hosts.supersede(former.hostId as HostId, digestOf(former.hostToken).toString('hex'), former.gone);
+      if (former !== undefined && former.hostId !== hostId) admitted.room.hosts.supersede(former.hostId as HostId, hexDigestOf(former.hostToken), former.gone);
       const session = new HostSession(connection, admitted.room, hostId, message.attempt, address);
       if (!admitted.room.hosts.join(hostId, message.name, session)) {
         this.refuse(connection, 'room-full');
@@ -93,7 +92,7 @@ export class FirstMessages {
         return;
       }
       if ('room' in admitted) connection.sharePace(admitted.room.pace);
-      const digest = digestOf(message.hostToken).toString('hex');
+      const digest = hexDigestOf(message.hostToken);
       const hostId = message.hostId as HostId;
       const epoch = message.epoch as LeaseEpoch;
       if (message.type === 'attach-owner') vm.attachOwner(connection, hostId, digest, epoch, message.attempt);

@@ -13,7 +13,7 @@ import { vmRefusal, type REFUSALS } from './refusals.ts';
 import type { RelayStore } from '../store/relay-store.ts';
 import type { TraceEntry } from '../../shared/trace.ts';
 import { RequestRefused } from './request-refused.ts';
-import { digestOf, type Claim, type RoomKeys } from './room-keys.ts';
+import { hexDigestOf, type Claim, type RoomKeys } from './room-keys.ts';
 import { Room } from './room.ts';
 import type { ServerLimits } from '../limits/server-limits.ts';
 
@@ -96,7 +96,7 @@ export class OpenRooms implements Disposable {
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
     const known = this.rooms.get(name);
-    const tokenDigest = digestOf(credentials.hostToken).toString('hex');
+    const tokenDigest = hexDigestOf(credentials.hostToken);
     // Who is in the room goes on, whoever tries keys in the same network, and with the key that it came with once.
     const isMember = known?.hosts.tokenDigest(credentials.hostId as HostId) === tokenDigest;
     if (!isMember && !tries.allows(address)) return { cause: 'too-many-tries' };

@@ -26,7 +26,7 @@ export interface Claim {
   readonly ownerSecret?: string | undefined;
 }
 
-export function digestOf(secret: string): Buffer {
+function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
@@ -182,7 +182,8 @@ export class RoomKeys {
 
 const UNKNOWN_DIGEST = '0'.repeat(64);
 
-const hexDigestOf = (secret: string): string => digestOf(secret).toString('hex');
+/** As tokens and secrets are stored and compared. */
+export const hexDigestOf = (secret: string): string => digestOf(secret).toString('hex');
 const keyAndDigest = (key: string): Pick<StoredRoom, 'key' | 'keyDigest'> => ({ key, keyDigest: hexDigestOf(key) });
 /** The key is kept itself where the one before was. */
 const withKey = (before: Secrets, key: string): Partial<StoredRoom> => ({
