@@ -49,6 +49,7 @@ bool I1_one_host_reaches_the_world = true;   /* a frame the relay lets out is th
 bool I1_one_host_runs = true;                /* the source never while the lease is the target's; the target never before, and after a give-back only unheard */
 bool I2_a_sign_of_life_is_final = true;      /* what the world has seen of the target is never undone */
 bool I2_the_VM_is_where_its_lease_is = true; /* at the end it runs at the holder, and nowhere else */
+bool I4_no_frame_is_cut_off = true;           /* the lease does not move past a frame that the source has sent */
 bool I5_both_sides_tell_the_truth = true;    /* `completed` if and only if the VM has moved */
 bool every_run_ends = true;                  /* nobody waits for ever */
 
@@ -61,6 +62,8 @@ mtype lease = owned;
 mtype holder = source;
 byte epoch = 1;
 bool expired;
+/* NR11: a commit came while the lease was still holding. */
+bool commit_waits;
 mtype ended_as = none;
 mtype source_session = owner;
 mtype target_session = none;
@@ -91,7 +94,6 @@ bool s_copy = true;
 bool s_resuming, s_releasing;      /* asked for, not done */
 mtype s_step = none;               /* reconnecting: none (seeking), resume (resuming), resumed (ready) */
 bool s_asked;                      /* copying: whether the target's way to the relay is open */
-bool s_relay_drained, s_last_sent; /* handing_over */
 bool s_target_runs, s_completed, s_cancelled, s_framed;
 byte s_reconnects;
 mtype s_port = connected;
@@ -176,7 +178,6 @@ inline source_fails(tell) {
      withdraw()
   :: s == handing_over || (s == committing && !s_target_runs) ->
      if :: tell -> source_says(end) :: else -> skip fi;
-     s_relay_drained = false; s_last_sent = false;
      ask_for_vm()
   :: else -> skip
   fi
@@ -271,12 +272,7 @@ end_here:
           if :: !s_settled && who == owner && at > 1 -> vm_is_ours() :: else -> skip fi
 #endif
        :: what == held -> if :: s == holding -> s = stopping :: else -> skip fi
-       :: what == drained_ok ->
-          if
-          :: s == handing_over && s_last_sent -> s_last_sent = false; s = committing; source_says(switchover)
-          :: s == handing_over && !s_last_sent -> s_relay_drained = true
-          :: else -> skip
-          fi
+       :: what == drained_ok -> skip
        :: what == released ->
           if
           :: s_release ->
@@ -322,16 +318,8 @@ end_here:
   :: d_step { s == stopping && s_cpu && !source_dead -> s_cpu = false }
   :: d_step { s == stopping && !s_cpu && !source_dead ->
        s = handing_over; s_framed = false; s_reconnects = 0; s_drained = true; source_asks(drained)
-#ifdef BREAK_MG19
-       ; source_says(switchover)
-#endif
      }
-  :: d_step { s == handing_over && s_link && !s_last_sent && !source_dead ->
-       if
-       :: s_relay_drained -> s_relay_drained = false; s = committing; source_says(switchover)
-       :: else -> s_last_sent = true
-       fi
-     }
+  :: d_step { s == handing_over && s_link && !source_dead -> s = committing; source_says(switchover) }
   :: d_step { s == reconnecting && s_step == none && !s_link && t != ended && !target_dead && !source_dead ->
        s_step = resume; s_link = true; link_up = true; link_offered = true
      }
@@ -503,6 +491,41 @@ inline sign_of_life() {
   fi
 }
 
+/* The target's commit, if nothing speaks against it. */
+inline compare_and_set() {
+  if
+  :: holder == target -> tell_target(committed, none, epoch, false)
+#ifdef BREAK_MG21
+  :: holder == source ->
+#else
+#ifdef BREAK_MG19
+  :: holder == source && ended_as == none && (lease == drained || lease == holding) ->
+#else
+#ifdef BREAK_NR25
+  :: holder == source && ended_as == none && lease == drained ->
+     only_in_memory = disk_full;
+#else
+  :: holder == source && ended_as == none && lease == holding -> commit_waits = true
+  :: holder == source && ended_as == none && lease == drained && !disk_full ->
+#endif
+#endif
+#endif
+     holder = target; epoch++; lease = committed_unconfirmed; expired = false;
+     tell_target(committed, none, epoch, false);
+     if :: source_session == owner -> source_session = former_owner :: else -> skip fi;
+     target_session = owner;
+     check_I1()
+#ifndef BREAK_MG21
+  :: else -> tell_target(commit_refused, none, 0, false)
+#endif
+  fi
+}
+
+/* Release and abort. */
+inline waiting_commit_refused() {
+  if :: commit_waits -> commit_waits = false; tell_target(commit_refused, none, 0, false) :: else -> skip fi
+}
+
 inline give_back() {
   I2_a_sign_of_life_is_final = !life_seen; assert(I2_a_sign_of_life_is_final);
 #ifndef BREAK_MG28_EPOCH
@@ -547,12 +570,14 @@ end_here:
           fi
        :: what == drained && source_session != none ->
           if
-          :: source_session == owner && (lease == holding || lease == drained) -> lease = drained; tell_source(drained_ok, none, 0, false)
-          :: else -> assert(s != handing_over || s_relay_drained || source_dead)
+          :: source_session == owner && (lease == holding || lease == drained) ->
+             lease = drained; tell_source(drained_ok, none, 0, false);
+             if :: commit_waits -> commit_waits = false; compare_and_set() :: else -> skip fi
+          :: else -> assert(s != handing_over || source_dead)
           fi
        :: what == release && source_session != none ->
           assert(source_session == owner);
-          if :: lease == holding || lease == drained -> lease = owned :: else -> skip fi;
+          if :: lease == holding || lease == drained -> lease = owned; waiting_commit_refused() :: else -> skip fi;
           tell_source(released, none, 0, false)
        :: what == abort && source_session != none ->
 #ifdef BREAK_MG26
@@ -561,7 +586,7 @@ end_here:
           if
           :: source_session == owner && (lease == holding || lease == drained || (lease == owned && ended_as == none)) ->
              /* That it ended may be lost with the relay's memory: the hold is lost with it, and without one nobody commits. */
-             lease = owned; ended_as = kept; only_in_memory = disk_full
+             lease = owned; ended_as = kept; only_in_memory = disk_full; waiting_commit_refused()
           :: else -> skip
           fi;
           outcome_to_source()
@@ -570,7 +595,7 @@ end_here:
           if
           :: source_session == owner ->
              I1_one_host_reaches_the_world = (holder == source); assert(I1_one_host_reaches_the_world)
-          :: else -> skip
+          :: else -> I4_no_frame_is_cut_off = (holder == source); assert(I4_no_frame_is_cut_off)
           fi
        fi;
        what = none; at = 0
@@ -586,7 +611,7 @@ end_here:
              if :: t_wire == opening -> t_wire = up :: else -> skip fi;
              tell_target(attached, owner, epoch, false)
           :: holder == source && what == attach_target && ended_as == none && epoch == 1 ->
-             target_session = target;
+             target_session = target; commit_waits = false;
              if :: t_wire == opening -> t_wire = up :: else -> skip fi;
              tell_target(attached, target, epoch, false)
           :: else ->
@@ -601,32 +626,7 @@ end_here:
           fi
        :: what != attach_target && what != attach_owner && target_session == none -> skip
        :: what == probe && target_session != none -> tell_target(probed, none, 0, false)
-       :: what == commit && target_session != none ->
-          if
-          :: holder == target -> tell_target(committed, none, epoch, false)
-#ifdef BREAK_MG21
-          :: holder == source ->
-#else
-#ifdef BREAK_MG19
-          :: holder == source && ended_as == none && (lease == drained || lease == holding) ->
-#else
-#ifdef BREAK_NR25
-          :: holder == source && ended_as == none && lease == drained ->
-             only_in_memory = disk_full;
-#else
-          :: holder == source && ended_as == none && lease == drained && !disk_full ->
-#endif
-#endif
-#endif
-             holder = target; epoch++; lease = committed_unconfirmed; expired = false;
-             tell_target(committed, none, epoch, false);
-             if :: source_session == owner -> source_session = former_owner :: else -> skip fi;
-             target_session = owner;
-             check_I1()
-#ifndef BREAK_MG21
-          :: else -> tell_target(commit_refused, none, 0, false)
-#endif
-          fi
+       :: what == commit && target_session != none -> compare_and_set()
        :: what == alive && target_session != none ->
           sign_of_life();
           if :: life_waits -> skip :: else -> outcome_to_target() fi
@@ -657,7 +657,7 @@ end_here:
 
   /* Sockets that broke are noticed, sooner or later. */
   :: d_step { relay_up && source_session != none && s_wire != up -> source_session = none }
-  :: d_step { relay_up && target_session != none && t_wire != up -> target_session = none }
+  :: d_step { relay_up && target_session != none && t_wire != up -> target_session = none; commit_waits = false }
 
   /* MG28: 2 s of uptime without a sign of life. */
 #ifndef BREAK_MG28
@@ -675,7 +675,7 @@ end_here:
      }
 
   /* NR16: what is stored outlives a crash, holds do not. Sockets die with it; what was sent to the hosts may still arrive. */
-  :: d_step { relay_up && faults < FAULTS && (s != ended || t != ended) -> faults++; relay_up = false; life_waits = false;
+  :: d_step { relay_up && faults < FAULTS && (s != ended || t != ended) -> faults++; relay_up = false; life_waits = false; commit_waits = false;
        source_session = none; target_session = none;
        empty_s2r(); empty_t2r();
        if :: s_wire == up || s_wire == opening -> s_wire = down :: else -> skip fi;
@@ -811,6 +811,10 @@ active proctype Witness() {
   :: disk_full && lease == drained && t == committing && nempty(t2r) -> seen = 49
   :: life_waits && lease == committed_unconfirmed -> seen = 50
   :: disk_full && only_in_memory && ended_as == kept && s == ended && s_cpu -> seen = 51
+  /* A commit that waits: done, refused, or forgotten with its port. */
+  :: commit_waits && lease == holding -> seen = 52
+  :: commit_waits && s == aborting -> seen = 53
+  :: commit_waits && t_wire == down -> seen = 54
   fi
 }
 #endif

@@ -52,8 +52,6 @@ export interface ConvergenceFigures {
   readonly fixedPauseMs: number;
   /** What the ways between source, target and relay add to the pause. It cannot be made shorter: the limit is on top of it. */
   readonly distanceMs: number;
-  /** How long the source waits for the relay in any case once the guest stands still; pages are sent in that time. */
-  readonly besideMs: number;
   readonly maxPauseMs: number;
 }
 
@@ -92,12 +90,12 @@ export interface Judgement {
 
 /** Decides what follows a completed round. */
 export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): Judgement {
-  const { fixedPauseMs, distanceMs, besideMs } = figures;
+  const { fixedPauseMs, distanceMs } = figures;
   const bytesPerMs = (figures.bytesPerSecond ?? ASSUMED_BYTES_PER_SECOND) / 1000;
   // Rounds go on until the relay holds: what is left then is what a round leaves.
   const transferMs = figures.bytesLeft / bytesPerMs;
   const devicesMs = EXPECTED_DEVICE_BYTES / bytesPerMs;
-  const expectedPauseMs = Math.max(0, transferMs + devicesMs - besideMs) + fixedPauseMs + distanceMs;
+  const expectedPauseMs = transferMs + devicesMs + fixedPauseMs + distanceMs;
   const judge = (decision: Decision, changes: Partial<ConvergenceMemory> = {}): Judgement => ({
     decision,
     memory: { ...memory, previousBytesLeft: figures.bytesLeft, ...changes },
@@ -106,7 +104,7 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
 
   if (transferMs <= NEGLIGIBLE_TRANSFER_MS) return judge({ type: 'switch-over' });
   const limit = allowedPauseMs(memory, figures.maxPauseMs);
-  const transferLimit = limit - fixedPauseMs + besideMs - devicesMs;
+  const transferLimit = limit - fixedPauseMs - devicesMs;
   if (transferMs <= Math.max(transferLimit, LEAST_TRANSFER_MS)) {
     return polishes(memory, figures) ? judge({ type: 'continue' }, { polishingRounds: memory.polishingRounds + 1 }) : judge({ type: 'switch-over' });
   }

@@ -8,10 +8,8 @@ export interface SourceTimes {
   readonly diskDrainedAt: number;
   /** The last pages were found and began to flow, and the devices were saved next. */
   readonly pagesFlowAt: number | null;
-  /** All of it was handed to the link. */
+  /** All of it was handed to the link, and the target was told that it has everything. */
   readonly lastSentAt: number | null;
-  /** The target was told that it has everything: the relay knew of the switchover by then. */
-  readonly switchoverAt: number | null;
 }
 
 /** What the target measured: how long, in milliseconds. */
@@ -32,12 +30,10 @@ export interface Downtime extends TargetTook {
   readonly lastPages: number;
   /** Saving the devices, and giving them and the last pages to the link. */
   readonly devices: number;
-  /** The relay's word that it knows of the switchover, as far as it took longer than the above. */
-  readonly relay: number;
   /** The last pages and the devices on their way, until they are applied. */
   readonly transfer: number;
   // Then, at the target: restoring the devices; comparing all memory (only with `verify`); the relay's word that the VM
-  // is the target's; starting the CPU.
+  // is the target's, which waits for the source's word to it; starting the CPU.
 }
 
 /** The names of the parts, in order. */
@@ -46,7 +42,6 @@ export const DOWNTIME_PARTS = [
   'drain',
   'lastPages',
   'devices',
-  'relay',
   'transfer',
   'restore',
   'verify',
@@ -59,16 +54,15 @@ export const DOWNTIME_PARTS = [
  * less than nothing, however well the two clocks were compared. Null if a side did not measure its part.
  */
 export function downtimeOf(source: SourceTimes, took: TargetTook | null, runsSince: number): Downtime | null {
-  const { askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt, switchoverAt } = source;
-  if (pagesFlowAt === null || lastSentAt === null || switchoverAt === null || took === null) return null;
+  const { askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt } = source;
+  if (pagesFlowAt === null || lastSentAt === null || took === null) return null;
   const atTarget = took.restore + took.verify + took.commit + took.run;
   return {
     stop: stoppedAt - askedAt,
     drain: diskDrainedAt - stoppedAt,
     lastPages: pagesFlowAt - diskDrainedAt,
     devices: lastSentAt - pagesFlowAt,
-    relay: switchoverAt - lastSentAt,
-    transfer: Math.max(0, runsSince - switchoverAt - atTarget),
+    transfer: Math.max(0, runsSince - lastSentAt - atTarget),
     restore: took.restore,
     verify: took.verify,
     commit: took.commit,

@@ -16,8 +16,8 @@ export const MAX_ZERO_PAGES_PER_BLOCK = 4096;
 export const MAX_PAGES_PER_STEP = 256;
 /** Device state: v86 without RAM and video memory needs well under 1 MiB; ten times that is an error, not a VM. */
 export const MAX_DEVICE_STATE_BYTES = 16 * 1024 * 1024;
-/** Device state as it crosses the wire in the pause, compressed: what a PC with a full scroll-back was seen to take. */
-export const EXPECTED_DEVICE_BYTES = 16 * 1024;
+/** Device state as it crosses the wire in the pause, as the difference from the base snapshot's: twice what a PC was seen to take. */
+export const EXPECTED_DEVICE_BYTES = 4 * 1024;
 /** Raw bytes of device state in one message: it fits even if it cannot be compressed. */
 export const DEVICE_CHUNK_BYTES = 60 * 1024;
 /** Opaque data that travels with the offer (identity of the VM). */
@@ -78,6 +78,8 @@ export const SILENT_SWITCHOVER_MS = 2000;
 export const PATIENCE_FACTOR = 3;
 /** A target on a busy machine was silent before, when nothing was at stake: it is given that time, and half as much again. */
 export const QUIET_FACTOR = 1.5;
+/** Where answers take long, or this host's own part of the pause, machines are busy: what is left of the pause may take so many times that. */
+export const SLOW_FACTOR = 10;
 /**
  * The target waits so long for the answer to its commit, over a way that has just been proved; then it says so, and the
  * source asks for its VM, while the target waits on for NEVER_RAN_LIMIT_MS: the answer may only be late. More where all is slow: PATIENCE_FACTOR times what that proof took, or as long as the target

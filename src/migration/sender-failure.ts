@@ -152,14 +152,9 @@ export function limitPassed(state: Live, at: number): SenderStep {
         true,
       );
     case 'handing-over':
-      return fail(
-        state,
-        at,
-        state.relayDrained ? failed('link-failed', 'The last pages could not be sent in time.') : failed('relay-lost', CAUSE_SENTENCES['relay-lost']),
-        true,
-      );
+      return fail(state, at, failed('link-failed', 'The last pages could not be sent in time.'), true);
     case 'committing':
-      return askForVm(state, state.failure ?? failed('target-silent', 'The target did not take the VM over in time.'), state.targetRuns, []);
+      return askForVm(state, state.failure ?? notTakenOver(state), state.targetRuns, []);
     case 'aborting':
       return { state: { ...state, deadline: null }, effects: [start('abort')] };
     case 'confirming':
@@ -200,8 +195,9 @@ export function operationFailed(state: Live, event: Extract<SenderEvent, { type:
     case 'stop':
     case 'drain-disk':
       return state.name === 'stopping' ? fail(state, at, failure, true) : { state, effects: [] };
-    case 'send-last':
     case 'tell-drained':
+      return state.name === 'handing-over' || state.name === 'committing' ? fail(state, at, failure, true) : { state, effects: [] };
+    case 'send-last':
       return state.name === 'handing-over' ? fail(state, at, failure, true) : { state, effects: [] };
     default:
       return assertNever(event.operation);
@@ -232,7 +228,7 @@ export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: '
     // Committed, and not yet known to live: the frozen copy is kept until the relay tells how that ends.
     const { trip, pause, targetRuns, failure } = state;
     return {
-      state: { name: 'committing', trip, deadline: null, pause, targetRuns, failure },
+      state: { name: 'committing', trip, deadline: null, pause, relayDrained: true, targetRuns, failure },
       effects: [{ type: 'log', sentence: 'The target has taken the VM over; its first sign of life is awaited.' }],
     };
   }
@@ -259,6 +255,10 @@ export function end(state: Live, failure: Failure, effects: readonly SenderEffec
     state: { name: 'ended', trip: state.trip, deadline: null, verdict: failure },
     effects: [...effects, { type: 'finish', verdict: failure, pauseMs, downtime: null }],
   };
+}
+
+function notTakenOver({ relayDrained }: Committing): Failure {
+  return relayDrained ? failed('target-silent', 'The target did not take the VM over in time.') : failed('relay-lost', CAUSE_SENTENCES['relay-lost']);
 }
 
 export function commitUnanswered(): Failure {

@@ -35,7 +35,6 @@ const PATH: readonly SenderEvent[] = [
   { type: 'held', at },
   { type: 'stopped', at },
   { type: 'disk-drained', at },
-  { type: 'drained', at },
   { type: 'last-sent', at, totals: { pages: 10, bytes: 1000 }, pagesFlowAt: at },
 ];
 
@@ -178,12 +177,36 @@ describe("The source's state machine", () => {
       const { state } = play(reach('holding'), { type: 'heard', at }, { type: 'heard', at: at + quietMs }, { type: 'heard', at: at + quietMs + 500 });
       const since = at + quietMs + 500;
       const standing = play(
-        { ...state, askedAt: since, assumedRelayMs: 0 } as SenderState,
+        { ...state, askedAt: since } as SenderState,
         { type: 'held', at: since },
         { type: 'stopped', at: since },
         { type: 'disk-drained', at: since },
       ).state;
       expect(standing).toMatchObject({ name: 'handing-over', deadline: since + patienceMs });
+    }
+  });
+
+  it('has more patience where answers, or its own part of the pause, take long, within bounds; the way is not counted (MG37)', () => {
+    for (const [readyAfterMs, ownPartMs, patienceMs] of [
+      [150, 150, 2000],
+      [300, 100, 3000],
+      [100, 400, 4000],
+      [5000, 100, 10_000],
+    ] as const) {
+      const asking = play(reach('copying'), ...PATH.slice(2, 4), { ...DIRTY_TAKEN, roundTripMs: 100 }).state;
+      expect(asking).toMatchObject({ name: 'copying', step: 'readying' });
+      const since = at + 100 + readyAfterMs;
+      const { state } = play(
+        asking,
+        { ...READY, at: since },
+        { type: 'round-sent', at: since },
+        { ...DIRTY_TAKEN, at: since, roundTripMs: 100 },
+        { type: 'held', at: since },
+        { type: 'stopped', at: since },
+        { type: 'disk-drained', at: since },
+        { type: 'last-sent', at: since + ownPartMs, totals: { pages: 10, bytes: 1000 }, pagesFlowAt: since },
+      );
+      expect(state).toMatchObject({ name: 'committing', deadline: Math.min(since + ownPartMs + patienceMs, since + 10_000) });
     }
   });
 
@@ -194,11 +217,39 @@ describe("The source's state machine", () => {
     expect(started(stepSender(stopped.state, { type: 'disk-drained', at }).effects)).toEqual(['tell-drained', 'send-last']);
   });
 
-  it('sends switchover only once the relay confirmed drained and everything is on its way (MG19)', () => {
+  it('sends switchover as soon as everything is on its way, whether the relay has confirmed drained or not (MG19)', () => {
     const handingOver = reach('handing-over');
-    const sent = stepSender(handingOver, { type: 'last-sent', at, totals: { pages: 1, bytes: 1 }, pagesFlowAt: at });
-    expect(types(sent.effects)).toEqual([]);
-    expect(types(stepSender(sent.state, { type: 'drained', at }).effects)).toEqual(['send-switchover', 'stop-dirty-log', 'throttle']);
+    const confirmed = stepSender(handingOver, { type: 'drained', at });
+    expect(confirmed).toMatchObject({ state: { name: 'handing-over' }, effects: [] });
+    for (const state of [handingOver, confirmed.state]) {
+      const sent = stepSender(state, { type: 'last-sent', at, totals: { pages: 1, bytes: 1 }, pagesFlowAt: at });
+      expect(sent.state.name).toBe('committing');
+      expect(types(sent.effects)).toEqual(['send-switchover', 'stop-dirty-log', 'throttle']);
+    }
+  });
+
+  it('asks for the VM if drained cannot be told, and says whom it waited for (MG26, MG37)', () => {
+    const committing = reach('committing');
+    const failure = { outcome: 'failed', cause: 'relay-lost', reason: 'Gone.' } as const;
+    const refused = stepSender(committing, { type: 'operation-failed', at, operation: 'tell-drained', failure });
+    expect(refused.state).toMatchObject({ name: 'aborting', failure: { cause: 'relay-lost' } });
+    expect(started(refused.effects)).toEqual(['abort']);
+    const late: SenderEvent = { type: 'deadline', at: at + 1e6 };
+    expect(stepSender(committing, late).state).toMatchObject({ name: 'aborting', failure: { cause: 'relay-lost' } });
+    expect(play(committing, { type: 'drained', at }, late).state).toMatchObject({ name: 'aborting', failure: { cause: 'target-silent' } });
+  });
+
+  it('counts the ways of the pause as they are once the relay holds: what goes side by side counts once (MG15)', () => {
+    const holding = reach('holding') as Extract<SenderState, { name: 'holding' }>;
+    const distanceMs = (linkMs: number, sourceRelayMs: number, targetRelayMs: number): number => {
+      const near: SenderState = { ...holding, trip: { ...holding.trip, linkMs, targetRelayMs, distanceMs: 0, expectedPauseMs: 30 } };
+      const { trip } = stepSender(near, { type: 'held', at: at + sourceRelayMs }).state;
+      expect(trip.expectedPauseMs).toBe(30 + trip.distanceMs);
+      return trip.distanceMs;
+    };
+    expect(distanceMs(100, 100, 100)).toBe(150);
+    expect(distanceMs(0, 100, 100)).toBe(100);
+    expect(distanceMs(2, 300, 10)).toBe(155);
   });
 
   it("discards its copy on the relay's word and on nothing else (MG23)", () => {

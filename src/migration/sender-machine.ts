@@ -18,6 +18,7 @@ import {
   READY_SOON_MS,
   SCAN_LIMIT_MS,
   SILENT_SWITCHOVER_MS,
+  SLOW_FACTOR,
   STOP_LIMIT_MS,
 } from './limits.ts';
 import type { SourceTimes } from './downtime.ts';
@@ -71,6 +72,8 @@ export function beginSending(plan: SenderPlan, at: number): SenderStep {
     targetRelayMs: null,
     heardAt: null,
     longestQuietMs: 0,
+    linkMs: 0,
+    readyAfterMs: 0,
     counted: { pages: 0, bytes: 0 },
     reconnects: 0,
   };
@@ -119,7 +122,7 @@ function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message)
   }
   if (state.name === 'preparing' && said.type === 'prepared') return prepared(state, event.at, said);
   if (state.name === 'copying' && state.step === 'readying' && state.readyAt === null && said.type === 'ready') {
-    const trip: Trip = { ...state.trip, targetRelayMs: said.relayRoundTripMs };
+    const trip: Trip = { ...state.trip, targetRelayMs: said.relayRoundTripMs, readyAfterMs: event.at - readyAskedAt(state) - state.trip.linkMs };
     // The round under way takes as long as it takes.
     return stay({ ...state, trip, readyAt: event.at, deadline: null });
   }
@@ -153,6 +156,7 @@ function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progres
     case 'committing':
       // Committed already: the relay's word alone is awaited.
       if (event.type === 'heard' && state.deadline !== null) return stay2({ ...state, deadline: switchoverLimit(state, event.at) });
+      if (event.type === 'drained') return stay2({ ...state, relayDrained: true });
       return event.type === 'target-runs' ? stay2({ ...state, targetRuns: event.runs }) : stay(state);
     case 'aborting':
       return event.type === 'target-runs' ? stay2({ ...state, targetRuns: event.runs }) : stay(state);
@@ -209,8 +213,13 @@ function another(event: Progress, next: 'send-round' | 'rest' = 'send-round'): S
 }
 
 /** The target's word has been awaited for so long that round upon round would only keep the machine from it. */
-function isSlow({ deadline }: Copying, at: number): boolean {
-  return deadline !== null && at > deadline - READY_LIMIT_MS + READY_SOON_MS;
+function isSlow(state: Copying, at: number): boolean {
+  return state.deadline !== null && at > readyAskedAt(state) + READY_SOON_MS;
+}
+
+/** When the target was asked whether it can commit; it has not answered. */
+function readyAskedAt({ deadline }: Copying): number {
+  return (deadline ?? READY_LIMIT_MS) - READY_LIMIT_MS;
 }
 
 /** The target's silences, as far as they say what to expect of it in the switchover. */
@@ -238,10 +247,9 @@ function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Tri
     bytesPerSecond: event.bytesPerSecond,
     fixedPauseMs: measured.plan.fixedPauseMs,
     distanceMs,
-    besideMs: event.roundTripMs,
     maxPauseMs: measured.plan.maxPauseMs,
   });
-  const trip: Trip = { ...measured, convergence: memory, expectedPauseMs, distanceMs };
+  const trip: Trip = { ...measured, convergence: memory, expectedPauseMs, distanceMs, linkMs: event.roundTripMs };
   const sentence = describeDecision(decision);
   const said: SenderEffect[] = sentence === null ? [] : [{ type: 'log', sentence }];
   const onward: Copying = { ...state, trip, step: 'sending', deadline: null, roundStartedAt: event.at };
@@ -260,7 +268,7 @@ function decideNext(state: Copying, event: EventOf<'dirty-taken'>, measured: Tri
         };
       }
       return {
-        state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS, askedAt: event.at, assumedRelayMs: event.roundTripMs },
+        state: { name: 'holding', trip, deadline: event.at + HOLD_LIMIT_MS, askedAt: event.at },
         effects: [start('hold'), start('send-round')],
       };
     case 'give-up':
@@ -306,8 +314,9 @@ function holding(state: Holding, event: Progress): SenderStep {
 }
 
 function held(state: Holding, at: number): SenderStep {
-  const further = at - state.askedAt - state.assumedRelayMs;
-  const trip: Trip = { ...state.trip, distanceMs: state.trip.distanceMs + further, expectedPauseMs: state.trip.expectedPauseMs + further };
+  const { linkMs, targetRelayMs } = state.trip;
+  const distanceMs = distance(linkMs, at - state.askedAt, targetRelayMs ?? linkMs);
+  const trip: Trip = { ...state.trip, distanceMs, expectedPauseMs: state.trip.expectedPauseMs + distanceMs - state.trip.distanceMs };
   return { state: { name: 'stopping', trip, deadline: at + STOP_LIMIT_MS, askedAt: at, stoppedAt: null }, effects: [start('stop')] };
 }
 
@@ -317,10 +326,10 @@ function stopping(state: Stopping, event: Progress): SenderStep {
   }
   if (event.type === 'disk-drained' && state.stoppedAt !== null) {
     const { trip, askedAt, stoppedAt } = state;
-    const pause: SourceTimes = { askedAt, stoppedAt, diskDrainedAt: event.at, pagesFlowAt: null, lastSentAt: null, switchoverAt: null };
+    const pause: SourceTimes = { askedAt, stoppedAt, diskDrainedAt: event.at, pagesFlowAt: null, lastSentAt: null };
     const deadline = switchoverLimit({ trip, pause }, event.at);
     return {
-      state: { name: 'handing-over', trip, deadline, pause, relayDrained: false, lastSent: false },
+      state: { name: 'handing-over', trip, deadline, pause, relayDrained: false },
       effects: [start('tell-drained'), start('send-last')],
     };
   }
@@ -328,22 +337,14 @@ function stopping(state: Stopping, event: Progress): SenderStep {
 }
 
 function handingOver(state: HandingOver, event: Progress): SenderStep {
-  if (event.type === 'drained') return handedOver({ ...state, relayDrained: true }, event.at);
-  if (event.type === 'last-sent') {
-    const trip = withRound(state.trip, { totals: event.totals, dirtied: 0 }, event.at - state.pause.stoppedAt);
-    const pause: SourceTimes = { ...state.pause, pagesFlowAt: event.pagesFlowAt, lastSentAt: event.at };
-    return handedOver({ ...state, trip, pause, lastSent: true }, event.at);
-  }
-  return stay(state);
-}
-
-/** A commit is refused before the relay knows `drained`: the target is told only when both are done. */
-function handedOver(state: HandingOver, at: number): SenderStep {
-  if (!state.relayDrained || !state.lastSent) return stay(state);
-  const { trip, deadline } = state;
-  const pause: SourceTimes = { ...state.pause, switchoverAt: at };
+  if (event.type === 'drained') return stay({ ...state, relayDrained: true });
+  if (event.type !== 'last-sent') return stay(state);
+  const trip = withRound(state.trip, { totals: event.totals, dirtied: 0 }, event.at - state.pause.stoppedAt);
+  const pause: SourceTimes = { ...state.pause, pagesFlowAt: event.pagesFlowAt, lastSentAt: event.at };
+  const { relayDrained } = state;
+  const deadline = switchoverLimit({ trip, pause }, event.at);
   return {
-    state: { name: 'committing', trip, deadline, pause, targetRuns: null, failure: null },
+    state: { name: 'committing', trip, deadline, pause, relayDrained, targetRuns: null, failure: null },
     effects: [{ type: 'send-switchover', stoppedAt: pause.stoppedAt }, ...STOP_TRACKING],
   };
 }
@@ -352,18 +353,21 @@ function handedOver(state: HandingOver, at: number): SenderStep {
  * While the guest stands still: so long after the target was heard last, and never longer than a target that is heard
  * all the time may take (rule MG37). An abort is a compare-and-set, safe at any time.
  */
-function switchoverLimit({ trip: { plan, distanceMs, longestQuietMs }, pause }: Pick<HandingOver, 'trip' | 'pause'>, heardAt: number): number {
-  const patience = Math.max(SILENT_SWITCHOVER_MS, PATIENCE_FACTOR * (plan.maxPauseMs + distanceMs), Math.min(COMMIT_LIMIT_MS, QUIET_FACTOR * longestQuietMs));
+function switchoverLimit({ trip, pause }: Pick<HandingOver, 'trip' | 'pause'>, heardAt: number): number {
+  const { plan, distanceMs, longestQuietMs, readyAfterMs } = trip;
+  const ownPartMs = pause.lastSentAt === null ? 0 : pause.lastSentAt - pause.askedAt;
+  const busyMs = Math.max(QUIET_FACTOR * longestQuietMs, SLOW_FACTOR * readyAfterMs, SLOW_FACTOR * ownPartMs);
+  const patience = Math.max(SILENT_SWITCHOVER_MS, PATIENCE_FACTOR * (plan.maxPauseMs + distanceMs), Math.min(COMMIT_LIMIT_MS, busyMs));
   const longest = Math.max(COMMIT_LIMIT_MS, patience) + (plan.verify ? SCAN_LIMIT_MS : 0);
   return Math.min(heardAt + patience, pause.stoppedAt + longest);
 }
 
 /**
- * What the ways cost while the guest stands still: from the source to the relay and back for `drained`, to the target
- * with the last word, and from there to the relay and back for the commit.
+ * What the ways cost while the guest stands still, all of them round trips: `drained` goes to the relay, and meanwhile the
+ * last pages to the target and its commit from there; the answer to that goes the last way.
  */
 function distance(linkMs: number, sourceRelayMs: number, targetRelayMs: number): number {
-  return sourceRelayMs + linkMs / 2 + targetRelayMs;
+  return (Math.max(sourceRelayMs, linkMs + targetRelayMs) + targetRelayMs) / 2;
 }
 
 function withdrawing(state: Withdrawing, event: Progress): SenderStep {

@@ -61,6 +61,10 @@ export interface Trip {
   readonly heardAt: number | null;
   /** The longest that it was not heard in that time. */
   readonly longestQuietMs: number;
+  /** To the target and back. */
+  readonly linkMs: number;
+  /** After how long the target said that it can commit, beyond that. */
+  readonly readyAfterMs: number;
   /** Totals when the current round began. */
   readonly counted: SentTotals;
   readonly reconnects: number;
@@ -104,8 +108,6 @@ export interface Reconnecting extends Base<'reconnecting'> {
 /** The relay was asked to hold the VM's frames; the guest runs and pages are still sent. */
 export interface Holding extends Base<'holding'> {
   readonly askedAt: number;
-  /** What the round trip to the relay was taken for. */
-  readonly assumedRelayMs: number;
 }
 /** The CPU is being stopped and the disk drained. The relay has not heard `drained`. */
 export interface Stopping extends Base<'stopping'> {
@@ -117,12 +119,13 @@ export interface Stopping extends Base<'stopping'> {
 /** `drained` is being told to the relay, the last pages and the devices are sent. Only the relay can give the VM back. */
 export interface HandingOver extends Base<'handing-over'> {
   readonly pause: SourceTimes;
+  /** The relay has confirmed `drained`. */
   readonly relayDrained: boolean;
-  readonly lastSent: boolean;
 }
-/** The target has everything and may commit. */
+/** The target has everything and may commit, which the relay does once it knows `drained`. */
 export interface Committing extends Base<'committing'> {
   readonly pause: SourceTimes;
+  readonly relayDrained: boolean;
   readonly targetRuns: TargetRuns | null;
   /** What the end will be if the relay gives the VM back; null: nothing went wrong so far. */
   readonly failure: Failure | null;

@@ -131,8 +131,9 @@ function whatIsWaitedFor(state: SenderState): string | null {
     case 'stopping':
       return state.stoppedAt === null ? "The VM's processor is being stopped." : "The VM's disk reads are being completed.";
     case 'handing-over':
-      return state.relayDrained ? 'The last pages are on their way to the target.' : 'The relay has not confirmed the switchover yet.';
+      return 'The last pages are on their way to the target.';
     case 'committing':
+      if (!state.relayDrained) return 'The relay has not confirmed the switchover yet.';
       return 'The relay has not said yet whether the target runs the VM.';
     case 'aborting':
       return 'The relay is asked whose the VM is; until it answers, the VM stays stopped.';

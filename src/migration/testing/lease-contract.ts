@@ -44,10 +44,30 @@ export function describeLeaseContract(name: string, make: () => LeaseUnderTest |
       expect(await lease.settled(lease.target.commit())).toBe(lease.source.epoch + 1);
     });
 
-    it('refuses a commit before the source has drained (MG21)', async () => {
+    it('refuses a commit before the hold (MG21)', async () => {
       await expect(lease.settled(lease.target.commit())).rejects.toMatchObject({ cause: 'commit-refused' });
+    });
+
+    it('lets a commit that comes before drained wait for it (MG19, MG21)', async () => {
       await lease.settled(lease.source.hold());
-      await expect(lease.settled(lease.target.commit())).rejects.toMatchObject({ cause: 'commit-refused' });
+      let committed = false;
+      const commit = lease.target.commit().finally(() => (committed = true));
+      await lease.settled(lease.target.probe());
+      expect(committed).toBe(false);
+      await lease.settled(lease.source.drained());
+      expect(await lease.settled(commit)).toBe(lease.source.epoch + 1);
+    });
+
+    it('refuses a commit that waits once the hold is released or aborted (MG26)', async () => {
+      for (const end of [() => lease.source.release(), () => lease.source.abort()]) {
+        await lease.settled(lease.source.hold());
+        const commit = lease.target.commit();
+        // Awaited below, where it may have been refused long since.
+        commit.catch(() => undefined);
+        await lease.settled(lease.target.probe());
+        await lease.settled<unknown>(Promise.resolve(end()));
+        await expect(lease.settled(commit)).rejects.toMatchObject({ cause: 'commit-refused' });
+      }
     });
 
     it('refuses a commit after a release, and can hold again', async () => {

@@ -24,6 +24,8 @@ export class ModelArbiter implements Arbiter {
   loseCommit: 'before' | 'after' | null = null;
   onCommit: () => void = () => undefined;
   tookBack = false;
+  /** A commit that came before `drained`. */
+  private commitWaits: (() => void) | null = null;
   private readonly world: World;
   private readonly host: Host;
   private readonly open = { source: 0, target: 0 };
@@ -61,15 +63,15 @@ export class ModelArbiter implements Arbiter {
         }),
       drained: () =>
         this.request(host, 'drained', () => {
-          if (this.phase === 'held') this.phase = 'drained';
+          if (this.phase === 'held') this.leaveHold('drained');
         }),
       release: () =>
         this.request(host, 'release', () => {
-          if (this.phase === 'held') this.phase = 'idle';
+          if (this.phase === 'held') this.leaveHold('idle');
         }),
       abort: () =>
         this.request(host, 'abort', () => {
-          if (this.owner === 'source') this.phase = 'idle';
+          if (this.owner === 'source') this.leaveHold('idle');
           return { owner: this.owner, epoch: this.epoch as LeaseEpoch };
         }),
       onOutcome: (listener) => this.counted('source', told, listener),
@@ -117,7 +119,7 @@ export class ModelArbiter implements Arbiter {
   private async commit(host: Host): Promise<LeaseEpoch> {
     const lost = this.loseCommit;
     if (lost === 'before') throw new MigrationError('relay-lost');
-    const epoch = await this.request(host, 'commit', () => {
+    const grant = (): LeaseEpoch => {
       if (this.owner !== 'source' || this.phase !== 'drained') throw new MigrationError('commit-refused', 'The source has not handed the VM over.');
       this.owner = 'target';
       this.epoch++;
@@ -126,7 +128,8 @@ export class ModelArbiter implements Arbiter {
       this.onCommit();
       this.host.clock.setTimeout(() => this.takeBack(), TAKE_BACK_MS);
       return this.epoch as LeaseEpoch;
-    });
+    };
+    const epoch = await this.request(host, 'commit', grant, () => this.phase === 'held');
     if (lost === 'after') throw new MigrationError('relay-lost');
     return epoch;
   }
@@ -149,16 +152,27 @@ export class ModelArbiter implements Arbiter {
     this.outcome.emit({ owner: 'source', epoch: this.epoch as LeaseEpoch });
   }
 
-  /** The request reaches the relay, which does it; the answer reaches the host. Both take their time. */
-  private request<T>(from: Host, what: string, grant: () => T): Promise<T> {
+  private leaveHold(phase: 'drained' | 'idle'): void {
+    this.phase = phase;
+    const { commitWaits } = this;
+    this.commitWaits = null;
+    commitWaits?.();
+  }
+
+  /** The request reaches the relay, which does it, at the end of the hold if it `waits`; the answer reaches the host. Both take their time. */
+  private request<T>(from: Host, what: string, grant: () => T, waits: () => boolean = () => false): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.host.defer(`does ${what} for ${from.name}`, () => {
+      const perform = (): void => {
         try {
           const answer = grant();
           from.defer(`hears the answer to ${what}`, () => resolve(answer));
         } catch (error) {
           from.defer(`hears that ${what} is refused`, () => reject(error instanceof Error ? error : new Error(String(error))));
         }
+      };
+      this.host.defer(`does ${what} for ${from.name}`, () => {
+        if (waits()) this.commitWaits = perform;
+        else perform();
       });
     });
   }

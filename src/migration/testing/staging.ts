@@ -213,9 +213,13 @@ export class Staging<A extends Arbiter> {
   private async replaceLink(): Promise<MemoryLinkPair['source']> {
     await this.source.whenPicked('opens another link');
     const pair = this.openLink();
-    const awaited = this.linkAwaited;
-    this.linkAwaited = null;
-    this.target.defer('is offered another link', () => awaited?.(pair));
+    // A target that stood still may have several offered to it, one after another.
+    this.target.defer('is offered another link', () => {
+      const awaited = this.linkAwaited;
+      this.linkAwaited = null;
+      if (awaited === null) pair.target.close();
+      else awaited(pair);
+    });
     return pair.source;
   }
 }

@@ -12,11 +12,14 @@ import { StoreRefusal } from '../store/key-value-store.ts';
 /** What the store did not take is offered again after this time. */
 const STORE_AGAIN_MS = 250;
 
+/** All but the commit that waited, which is a step of the lease's own. */
+export type WorldEffect = Exclude<LeaseEffect, { type: 'commit-waited' }>;
+
 export interface LeaseKeeperWorld {
   readonly clock: Clock;
   /** Durable when it returns. Throws StoreRefusal: then what was stored before still is. */
   store(lease: StoredLease, hosts: readonly HostId[]): void;
-  perform(effect: LeaseEffect): void;
+  perform(effect: WorldEffect): void;
   /** A step was made, and is about to be performed. */
   stepped(event: LeaseEvent, before: Lease, after: Lease, effects: readonly LeaseEffect[]): void;
   ownerChanged(): void;
@@ -60,7 +63,10 @@ export class LeaseKeeper implements Disposable {
     }
     this.present = lease;
     this.world.stepped(event, before, lease, effects);
-    for (const effect of effects) this.world.perform(effect);
+    for (const effect of effects) {
+      if (effect.type === 'commit-waited') this.apply(effect.commit);
+      else this.world.perform(effect);
+    }
     if (before.ownerHostId !== lease.ownerHostId) this.world.ownerChanged();
     return true;
   }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../../shared/ids.ts';
-import { admitOwner, admitTarget, newLease, stepLease, type Lease, type LeaseEffect, type LeaseEvent, type LeaseState } from './lease-table.ts';
+import { admitOwner, admitTarget, mayCommit, newLease, stepLease, type Lease, type LeaseEffect, type LeaseEvent, type LeaseState } from './lease-table.ts';
 
 const A = 'A' as HostId;
 const B = 'B' as HostId;
@@ -35,8 +35,35 @@ describe('the lease of a VM', () => {
     expect(effects).toEqual([{ type: 'confirm' }, { type: 'tell-outcome', toHostId: A, migrationId: M, ownerHostId: B, epoch: 2, alive: true }]);
   });
 
-  it('refuses a commit in every state but drained (NR11)', () => {
-    for (const before of [[], [hold], [hold, release], [hold, drained, release], [hold, drained, abort]]) {
+  it('lets a commit that comes before drained wait, and does it as if it came then (NR11)', () => {
+    const waits = run([hold, commit]);
+    expect(waits).toMatchObject({ lease: { state: 'holding', ownerHostId: A, epoch: 1, commitWaits: true }, effects: [] });
+    expect(run([commit, hold], waits.lease)).toMatchObject({ lease: waits.lease, effects: [{ type: 'repeat-held' }] });
+    const { lease, effects } = run([drained], waits.lease);
+    expect(effects).toEqual([
+      { type: 'tell-drained', migrationId: M },
+      { type: 'commit-waited', commit },
+    ]);
+    expect(run([commit], lease)).toEqual(run([hold, drained, commit]));
+  });
+
+  it('refuses a commit that waits with a release or an abort, and forgets it with its port or a restart (NR11, NR14)', () => {
+    for (const end of [release, abort]) {
+      const { lease, effects } = run([hold, commit, end]);
+      expect(effects.at(-1)).toMatchObject({ type: 'refuse', request: 'commit', toHostId: B, migrationId: M });
+      expect(lease).toMatchObject({ state: 'owned', ownerHostId: A, epoch: 1 });
+      expect(types(run([hold, end]).effects)).not.toContain('refuse');
+    }
+    const left: LeaseEvent = { type: 'target-left', hostId: B, migrationId: M };
+    expect(types(run([hold, commit, left, drained]).effects)).toEqual(['tell-drained']);
+    expect(types(run([hold, commit, { ...left, hostId: 'C' as HostId }, drained]).effects)).toEqual(['tell-drained', 'commit-waited']);
+    expect(types(run([hold, commit, { type: 'relay-restarted' }, hold, drained]).effects)).toEqual(['tell-drained']);
+    expect(mayCommit(run([hold]).lease)).toBe(false);
+    expect(mayCommit(run([hold, commit]).lease)).toBe(true);
+  });
+
+  it('refuses a commit in every other state (NR11)', () => {
+    for (const before of [[], [hold, release], [hold, drained, release], [hold, drained, abort]]) {
       const { lease, effects } = run([...before, commit]);
       expect(lease.ownerHostId, before.map((event) => event.type).join()).toBe(A);
       expect(types(effects)).toEqual(['refuse']);
@@ -51,9 +78,11 @@ describe('the lease of a VM', () => {
       { fromEpoch: epoch(2) },
     ];
     for (const change of wrong) {
-      const { lease, effects } = run([hold, drained, { ...commit, ...change }]);
-      expect(lease).toMatchObject({ state: 'drained', ownerHostId: A, epoch: 1 });
-      expect(types(effects)).toEqual(['refuse']);
+      for (const before of [[hold], [hold, drained]]) {
+        const { lease, effects } = run([...before, { ...commit, ...change }]);
+        expect(lease).toEqual(run(before).lease);
+        expect(types(effects)).toEqual(['refuse']);
+      }
     }
   });
 
@@ -129,6 +158,7 @@ const moves: fc.Arbitrary<Move> = fc
       'abort',
       'commit',
       'commit',
+      'target-left',
       'alive',
       'who-owns',
       'confirm-expired',
@@ -155,7 +185,9 @@ const moves: fc.Arbitrary<Move> = fc
         case 'abort':
           return { type: kind, hostId, epoch: at, migrationId };
         case 'commit':
-          return { type: 'commit', hostId: follow && lease.state === 'drained' ? lease.targetHostId : target, migrationId, fromHostId: hostId, fromEpoch: at };
+          return { type: 'commit', hostId: follow && 'targetHostId' in lease ? lease.targetHostId : target, migrationId, fromHostId: hostId, fromEpoch: at };
+        case 'target-left':
+          return { type: 'target-left', hostId: target, migrationId };
         case 'alive':
           return { type: 'alive', hostId, epoch: at };
         case 'confirm-expired':
@@ -217,18 +249,28 @@ describe('the lease of a VM, whatever happens in whatever order', () => {
     expect([...seen].sort()).toEqual(['committed-unconfirmed', 'drained', 'holding', 'owned']);
   });
 
-  it('answers every request exactly once (I5)', () => {
+  it('answers every request exactly once, a commit that waits as the hold ends (I5)', () => {
     const answers: readonly LeaseEffect['type'][] = ['begin-hold', 'repeat-held', 'tell-drained', 'tell-released', 'tell-committed', 'refuse'];
     fc.assert(
       fc.property(fc.array(moves, { maxLength: 40 }), (steps) => {
         let lease = fresh();
         for (const { make } of steps) {
           const event = make(lease);
-          const { lease: after, effects } = stepLease(lease, event);
+          const before = lease;
+          const { lease: after, effects } = stepLease(before, event);
           lease = after;
+          const waits = (of: Lease): boolean => of.state === 'holding' && of.commitWaits;
+          const answered = effects.filter((effect) => effect.type === 'commit-waited' || (effect.type === 'refuse' && effect.request === 'commit'));
+          if (event.type === 'commit' && waits(after)) {
+            expect(effects.length).toBeLessThanOrEqual(1);
+          } else if (event.type !== 'commit') {
+            const forgotten = event.type === 'target-left' || event.type === 'relay-restarted';
+            expect(answered).toHaveLength(waits(before) && !waits(after) && !forgotten ? 1 : 0);
+          }
+          if (event.type === 'commit' && waits(after)) continue;
           if (event.type === 'hold' || event.type === 'drained' || event.type === 'release' || event.type === 'commit') {
             expect(
-              effects.filter((effect) => answers.includes(effect.type)),
+              effects.filter((effect) => answers.includes(effect.type) && !(effect.type === 'refuse' && effect.request !== event.type)),
               event.type,
             ).toHaveLength(1);
           } else if (event.type === 'abort' || event.type === 'who-owns') {

@@ -10,7 +10,7 @@
  *     └──── given back: the source has it again (epoch + 2) ◄── silent for too long ─┘
  *
  * The epoch rises with every change of owner and never falls. `commit` is the one commit point: it is a compare-and-set
- * on (owner, epoch, state, migration, target). A migration that was aborted, or that moved the VM, is remembered and can
+ * on (owner, epoch, state, migration, target). One that comes while the lease is still holding waits for `drained`. A migration that was aborted, or that moved the VM, is remembered and can
  * never commit again; one that was released may hold again.
  */
 import { assertNever } from '../../shared/assert-never.ts';
@@ -40,6 +40,8 @@ interface HoldingLease extends LeaseBase {
   readonly state: 'holding';
   readonly migrationId: MigrationId;
   readonly targetHostId: HostId;
+  /** The target has asked for the commit already: its way was shorter than that of `drained`. */
+  readonly commitWaits: boolean;
 }
 /** The source's CPU is stopped and everything it had to say was said: a commit is allowed. */
 interface DrainedLease extends LeaseBase {
@@ -69,6 +71,8 @@ export type LeaseEvent =
   /** A sign of life: the message, or the first frame, of the port at (hostId, epoch). */
   | { readonly type: 'alive'; readonly hostId: HostId; readonly epoch: LeaseEpoch }
   | { readonly type: 'who-owns'; readonly hostId: HostId; readonly migrationId: MigrationId }
+  /** The port of a target is gone: what it waits for, it asks for again as it comes back. */
+  | { readonly type: 'target-left'; readonly hostId: HostId; readonly migrationId: MigrationId }
   /** CONFIRM_LIMIT of relay uptime passed since the commit. */
   | { readonly type: 'confirm-expired'; readonly sourcePresent: boolean }
   /** The port of the former owner is attached again. */
@@ -76,12 +80,16 @@ export type LeaseEvent =
   /** The relay lost its memory except what it stored: holds are gone, the wait for a sign of life starts anew. */
   | { readonly type: 'relay-restarted' };
 
+type EventOf<T extends LeaseEvent['type']> = Extract<LeaseEvent, { type: T }>;
+
 export type LeaseEffect =
   /** Buffer frames for the VM from now on, then tell the source `held`. */
   | { readonly type: 'begin-hold'; readonly migrationId: MigrationId }
   /** Tell the source again; it lost its connection in between. Frames it gives back count afresh. */
   | { readonly type: 'repeat-held'; readonly migrationId: MigrationId }
   | { readonly type: 'tell-drained'; readonly migrationId: MigrationId }
+  /** The commit that waited has its turn, as if it came now. */
+  | { readonly type: 'commit-waited'; readonly commit: EventOf<'commit'> }
   /** Deliver what waited to the owner, who is the source. */
   | { readonly type: 'end-hold' }
   | { readonly type: 'tell-released'; readonly migrationId: MigrationId }
@@ -107,6 +115,9 @@ export interface LeaseStep {
   readonly lease: Lease;
   readonly effects: readonly LeaseEffect[];
 }
+
+const NOT_HANDED_OVER = 'The source has not handed the VM over.';
+const ENDED_BY_SOURCE = 'The source has ended this migration.';
 
 /** Migrations remembered per VM: a late message of an older one finds no `hold` it could belong to anyway. */
 const MAX_ENDED = 16;
@@ -156,6 +167,10 @@ export function stepLease(lease: Lease, event: LeaseEvent): LeaseStep {
       return abort(lease, event);
     case 'commit':
       return commit(lease, event);
+    case 'target-left':
+      if (lease.state !== 'holding' || !lease.commitWaits) return unchanged(lease);
+      if (lease.migrationId !== event.migrationId || lease.targetHostId !== event.hostId) return unchanged(lease);
+      return { lease: { ...lease, commitWaits: false }, effects: [] };
     case 'alive':
       return alive(lease, event);
     case 'who-owns':
@@ -172,8 +187,6 @@ export function stepLease(lease: Lease, event: LeaseEvent): LeaseStep {
       return assertNever(event);
   }
 }
-
-type EventOf<T extends LeaseEvent['type']> = Extract<LeaseEvent, { type: T }>;
 
 const unchanged = (lease: Lease): LeaseStep => ({ lease, effects: [] });
 
@@ -222,6 +235,7 @@ function hold(lease: Lease, event: EventOf<'hold'>): LeaseStep {
     ended: lease.ended,
     migrationId: event.migrationId,
     targetHostId: event.targetHostId,
+    commitWaits: false,
   };
   return { lease: next, effects: [{ type: 'begin-hold', migrationId: event.migrationId }] };
 }
@@ -231,7 +245,31 @@ function drained(lease: Lease, event: EventOf<'drained'>): LeaseStep {
   if ((lease.state !== 'holding' && lease.state !== 'drained') || lease.migrationId !== event.migrationId) {
     return refuse(lease, event, 'This migration holds no frames, so it cannot be drained.');
   }
-  return { lease: { ...lease, state: 'drained' }, effects: [{ type: 'tell-drained', migrationId: event.migrationId }] };
+  const { migrationId, targetHostId } = lease;
+  const next: DrainedLease = {
+    state: 'drained',
+    vmId: lease.vmId,
+    ownerHostId: lease.ownerHostId,
+    epoch: lease.epoch,
+    ended: lease.ended,
+    migrationId,
+    targetHostId,
+  };
+  const tell: LeaseEffect = { type: 'tell-drained', migrationId };
+  if (lease.state !== 'holding' || !lease.commitWaits) return { lease: next, effects: [tell] };
+  const waited: EventOf<'commit'> = { type: 'commit', hostId: targetHostId, migrationId, fromHostId: lease.ownerHostId, fromEpoch: lease.epoch };
+  return { lease: next, effects: [tell, { type: 'commit-waited', commit: waited }] };
+}
+
+/** Whether the target may commit at any moment. */
+export function mayCommit(lease: Lease): boolean {
+  return lease.state === 'drained' || (lease.state === 'holding' && lease.commitWaits);
+}
+
+/** The answer to a commit that waited in vain. */
+function refuseWaiting(lease: Lease, reason: string): LeaseEffect[] {
+  if (lease.state !== 'holding' || !lease.commitWaits) return [];
+  return [{ type: 'refuse', request: 'commit', toHostId: lease.targetHostId, migrationId: lease.migrationId, reason }];
 }
 
 /** Unlike an abort, it does not end the migration: the source copies on, and may hold again. */
@@ -239,7 +277,7 @@ function release(lease: Lease, event: EventOf<'release'>): LeaseStep {
   if (!holds(lease, event.hostId, event.epoch)) return refuse(lease, event, 'Too late: this host does not own the VM any more.');
   const tell: LeaseEffect = { type: 'tell-released', migrationId: event.migrationId };
   if ((lease.state !== 'holding' && lease.state !== 'drained') || lease.migrationId !== event.migrationId) return { lease, effects: [tell] };
-  return { lease: undisturbed(lease), effects: [{ type: 'end-hold' }, tell] };
+  return { lease: undisturbed(lease), effects: [{ type: 'end-hold' }, tell, ...refuseWaiting(lease, NOT_HANDED_OVER)] };
 }
 
 function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
@@ -248,7 +286,7 @@ function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
   }
   if ((lease.state === 'holding' || lease.state === 'drained') && lease.migrationId === event.migrationId) {
     const next = kept(lease, event.migrationId);
-    return { lease: next, effects: [{ type: 'end-hold' }, outcomeFor(next, event.hostId, event.migrationId)] };
+    return { lease: next, effects: [{ type: 'end-hold' }, outcomeFor(next, event.hostId, event.migrationId), ...refuseWaiting(lease, ENDED_BY_SOURCE)] };
   }
   // Not in its switchover (its hold never arrived, or was lost with the relay's memory): now it can never begin one.
   const next = lease.state === 'owned' && endedMigration(lease, event.migrationId) === undefined ? kept(lease, event.migrationId) : lease;
@@ -263,12 +301,13 @@ function commit(lease: Lease, event: EventOf<'commit'>): LeaseStep {
     return { lease, effects: [{ type: 'tell-committed', toHostId: event.hostId, epoch: lease.epoch, migrationId: event.migrationId }] };
   }
   if (past?.how === 'given-back') return refuse(lease, event, 'The VM was given back to its source, because no sign of life came in time.');
-  if (past !== undefined) return refuse(lease, event, 'The source has ended this migration.');
-  if (lease.state !== 'drained') return refuse(lease, event, 'The source has not handed the VM over.');
+  if (past !== undefined) return refuse(lease, event, ENDED_BY_SOURCE);
+  if (lease.state !== 'drained' && lease.state !== 'holding') return refuse(lease, event, NOT_HANDED_OVER);
   if (lease.migrationId !== event.migrationId || lease.targetHostId !== event.hostId) {
     return refuse(lease, event, 'The source is handing the VM over to another migration.');
   }
   if (!holds(lease, event.fromHostId, event.fromEpoch)) return refuse(lease, event, 'The VM has changed hands since this migration began.');
+  if (lease.state === 'holding') return { lease: { ...lease, commitWaits: true }, effects: [] };
   const epoch = (lease.epoch + 1) as LeaseEpoch;
   const next: UnconfirmedLease = {
     state: 'committed-unconfirmed',

@@ -109,10 +109,34 @@ describe('a VM whose owner ends it after it has drained (NR29)', () => {
     expect(knownVms()).toEqual([]);
   });
 
-  it('ends at once while only a hold is on, which no commit can follow', async () => {
+  it('lives on at a target whose commit waits for drained, which is still on its way', async () => {
+    await lan.settled(port.sourceLease(MIGRATION, 'taker' as HostId).abort());
+    const next = port.sourceLease('m2' as MigrationId, 'taker' as HostId);
+    const second = lan.target('taker', vm, new TestNic(false), 'm2', 'owner').targetLease();
+    await lan.pass(20);
+    await lan.settled(next.hold());
+    const commit = second.commit();
+    await lan.pass(20);
+    await expect(end(owner, 1)).rejects.toThrow('is being handed over; it ends if no other host takes it');
+    await lan.settled(next.drained());
+    expect(await lan.settled(commit)).toBe(2);
+    await lan.settled(Promise.resolve(second.alive()));
+    ownerGoes();
+    await lan.pass(120_000);
+    expect(knownVms()).toMatchObject([{ ownerHostId: 'taker', epoch: 2, ownerPresent: true }]);
+  });
+
+  it('ends at once while only a hold is on, and once the target whose commit waited is gone', async () => {
     const next = port.sourceLease('m2' as MigrationId, 'taker' as HostId);
     await lan.settled(port.sourceLease(MIGRATION, 'taker' as HostId).abort());
+    const second = lan.target('taker', vm, new TestNic(false), 'm2', 'owner');
+    await lan.pass(20);
     await lan.settled(next.hold());
+    const commit = second.targetLease().commit();
+    commit.catch(() => undefined);
+    await lan.pass(20);
+    second.dispose();
+    await lan.pass(20);
     await end(owner, 1);
     expect(knownVms()).toEqual([]);
   });

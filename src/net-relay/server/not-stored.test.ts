@@ -131,6 +131,18 @@ describe('a relay whose disk is full', () => {
       return sourceLease;
     };
 
+    it('refuses a commit that waited for drained by name, too (NR11)', async () => {
+      const sourceLease = source.sourceLease(migration, 'b' as HostId);
+      await lan.settled(sourceLease.hold());
+      const commit = settled(target.targetLease().commit());
+      await lan.pass(20);
+      lan.storeError = FULL;
+      await lan.settled(sourceLease.drained());
+      expect(await commit).toContain("The server's disk is full");
+      expect(await settled(sourceLease.abort())).toEqual({ owner: 'source', epoch: 1 });
+      expect(lease(vm)).toMatchObject({ state: 'owned', ownerHostId: 'a', epoch: 1 });
+    });
+
     it('refuses the commit by name, and the source runs on: here, on disk, and after a restart', async () => {
       const sourceLease = await drain();
       lan.storeError = FULL;

@@ -112,14 +112,14 @@ describe('the relay, over real sockets', () => {
     expect(target.state).toMatchObject({ kind: 'refused', cause: 'stale-epoch' });
   });
 
-  it('refuses a commit before drained, and one after an abort', async () => {
+  it('refuses a commit before the hold, and one after an abort', async () => {
     const { a, b, vm } = await twoHosts();
     const source = a.own(vm, new TestNic());
     const target = b.target(vm, new TestNic(), 'm1', a);
     await Promise.all([connected(source), connected(target)]);
     const lease = source.sourceLease('m1' as MigrationId, b.id);
-    await lease.hold();
     await expect(target.targetLease().commit()).rejects.toMatchObject({ cause: 'commit-refused' });
+    await lease.hold();
     await lease.drained();
     expect(await lease.abort()).toEqual({ owner: 'source', epoch: 1 });
     const again = b.target(vm, new TestNic(), 'm1', a);

@@ -16,10 +16,12 @@ it('names each step of a handover, and nothing that is secret', async () => {
   const lease = lan.own('source', vm, new TestNic()).sourceLease('m1' as MigrationId, 'target' as HostId);
   const arriving = lan.target('target', vm, new TestNic(false), 'm1', 'source').targetLease();
   await lan.pass(20);
-  await lan.settled(lease.hold());
   await expect(lan.settled(arriving.commit())).rejects.toThrow();
+  await lan.settled(lease.hold());
+  const commit = arriving.commit();
+  await lan.pass(20);
   await lan.settled(lease.drained());
-  await lan.settled(arriving.commit());
+  await lan.settled(commit);
   await lan.settled(Promise.resolve(arriving.alive()));
   target.dispose();
   await lan.pass(20);
@@ -32,8 +34,9 @@ it('names each step of a handover, and nothing that is secret', async () => {
     'target: joined as target',
     'pc1: port of source attached as owner, epoch 1',
     'pc1: port of target attached as target, epoch 1',
-    'pc1: hold of source (m1): owned -> holding, owner source, epoch 1',
     'pc1: commit of target (m1): refused: The source has not handed the VM over.',
+    'pc1: hold of source (m1): owned -> holding, owner source, epoch 1',
+    'pc1: commit of target (m1): waits for drained',
     'pc1: drained of source (m1): holding -> drained, owner source, epoch 1',
     'pc1: commit of target (m1): drained -> committed-unconfirmed, owner target, epoch 2',
     'pc1: alive of target: committed-unconfirmed -> owned, owner target, epoch 2',

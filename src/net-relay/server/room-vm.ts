@@ -12,8 +12,8 @@ import { isOverdue, type Attempt } from '../protocol/attempt.ts';
 import { HEARTBEAT_MS } from './heartbeats.ts';
 import { Counters } from '../../shared/counters.ts';
 import { describeLeaseStep } from '../arbiter/lease-trace.ts';
-import { hostsOf, LeaseKeeper, leaseFrom, storedLease } from '../arbiter/lease-keeper.ts';
-import { admitOwner, admitTarget, moveFrom, newLease, type Lease, type LeaseEffect } from '../arbiter/lease-table.ts';
+import { hostsOf, LeaseKeeper, leaseFrom, storedLease, type WorldEffect } from '../arbiter/lease-keeper.ts';
+import { admitOwner, admitTarget, mayCommit, moveFrom, newLease, type Lease } from '../arbiter/lease-table.ts';
 import { PortSession, type PortConnection, type PortOwner, type PortRequest } from './port-session.ts';
 import type { PortForward, VmState } from '../protocol/relay-protocol.ts';
 import { REFUSALS } from './refusals.ts';
@@ -137,7 +137,7 @@ export class RoomVm implements PortOwner {
 
   /** It may change its owner at any moment, or go back to the one before. */
   get isInSwitchover(): boolean {
-    return this.lease.state === 'drained' || this.lease.state === 'committed-unconfirmed';
+    return mayCommit(this.lease) || this.lease.state === 'committed-unconfirmed';
   }
 
   /** Closes what sockets this host has for the VM. */
@@ -152,7 +152,7 @@ export class RoomVm implements PortOwner {
   /** The owner has ended it: null if it may simply end, or a sentence if a switchover is on in which another host may still have it (NR29). */
   endsAfterSwitchover(ending: OwnersEnding): string | null {
     const { name } = this.identity;
-    if (this.lease.state === 'drained') {
+    if (mayCommit(this.lease)) {
       this.endings.add(ending);
       return `${name} is being handed over; it ends if no other host takes it.`;
     }
@@ -277,6 +277,9 @@ export class RoomVm implements PortOwner {
   detached(session: PortSession): void {
     if (!this.sessions.delete(session)) return;
     this.note(`port of ${session.hostId} detached`);
+    if (session.migrationId !== null) {
+      this.keeper.apply({ type: 'target-left', hostId: session.hostId, migrationId: session.migrationId });
+    }
     if (this.port.isBehind(session)) {
       this.port.attach(null);
       this.world.changed();
@@ -317,7 +320,7 @@ export class RoomVm implements PortOwner {
     return overdue;
   }
 
-  private perform(effect: LeaseEffect): void {
+  private perform(effect: WorldEffect): void {
     switch (effect.type) {
       case 'begin-hold':
         this.port.hold();

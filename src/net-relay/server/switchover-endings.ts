@@ -1,6 +1,6 @@
 /** What hosts say of a VM's end while a switchover is on, in which another may still have it; and when it has ended by that (NR29). */
 import type { HostId } from '../../shared/ids.ts';
-import type { Lease } from '../arbiter/lease-table.ts';
+import { mayCommit, type Lease } from '../arbiter/lease-table.ts';
 import type { Ending } from '../protocol/relay-protocol.ts';
 
 /** What its owner said of a VM's end; null of one that never came to be. */
@@ -41,7 +41,7 @@ export class SwitchoverEndings {
       this.told.clear();
       return null;
     }
-    if (lease.state !== 'drained') return ending;
+    if (!mayCommit(lease)) return ending;
     return ++this.beats < (hasTarget ? COMMIT_AFTER_END_BEATS : COMMIT_AFTER_END_BEATS_WITHOUT_TARGET) ? null : ending;
   }
 }

@@ -27,6 +27,8 @@ const MOST_TRIES = 8;
 /** Of the story of a failure: the last steps alone would be those of waiting in vain. */
 const STORY_LINES = 400;
 const PATIENCE_MS = 1500;
+/** A long way: for the most part the target waits (1.5 s), sometimes it does not. */
+const LONGEST_WAY_MS = 2000;
 
 /** What is to strike: named trouble in a named state, or any trouble at any time. */
 export type Plan =
@@ -37,11 +39,14 @@ export type Plan =
   /** The same, and one of the two tabs is closed. */
   | 'random with a closed tab'
   /** The same, and one of the two tabs is removed by the room's owner. */
-  | 'random with a removed tab';
+  | 'random with a removed tab'
+  /** The same, and what the source says to the relay as it hands over takes long: the target's commit comes first (NR11). */
+  | 'random over a long way';
 
 export interface Outcome {
   /** How it ended, for statistics. */
   readonly end: string;
+  readonly commitWaited: boolean;
 }
 
 /** Runs one schedule. Throws with the seed and the story if anything does not hold. */
@@ -113,6 +118,7 @@ class FaultMachine implements Scene {
     for (const what of arbiter.leftovers()) this.broken(`MG34: left over: ${what}`);
     const { report, end } = staging;
     return {
+      commitWaited: arbiter.hasLetCommitWait,
       end: `${report?.cause ?? report?.outcome ?? 'source killed'} / ${end === null ? 'target killed' : end.outcome === 'completed' ? 'completed' : end.cause} / ${arbiter.owner}`,
     };
   }
@@ -205,8 +211,10 @@ class FaultMachine implements Scene {
     if (kind === 'random with a full disk') {
       for (let times = 1 + random.below(2); times > 0; times--) plan.push({ at: random.below(300), trouble: FULL_DISK });
     }
+    const handsOver = kind === 'random over a long way' ? this.delaysHandOver() : () => undefined;
     let steps = 0;
     return () => {
+      handsOver();
       if (!this.expecting) return;
       for (const { at, trouble } of plan) {
         if (at !== steps) continue;
@@ -218,6 +226,20 @@ class FaultMachine implements Scene {
         }
       }
       this.expecting = ++steps < 500;
+    };
+  }
+
+  private delaysHandOver(): () => void {
+    const { staging, arbiter, world } = this;
+    let done = false;
+    return () => {
+      if (done || (staging.sender.state() !== 'handing-over' && staging.sender.state() !== 'committing')) return;
+      done = true;
+      const sockets = arbiter.sockets('source');
+      for (const socket of sockets) socket.stalled.add('toServer');
+      this.heal(world.random.below(LONGEST_WAY_MS), () => {
+        for (const socket of sockets) socket.stalled.delete('toServer');
+      });
     };
   }
 

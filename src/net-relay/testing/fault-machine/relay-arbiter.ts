@@ -102,6 +102,12 @@ export class RelayArbiter implements Arbiter {
     return this.open.target;
   }
 
+  /** The relay, as far back as its present process remembers, has let a commit wait for `drained`. */
+  get hasLetCommitWait(): boolean {
+    const trace = this.relay.trace('default', this.relay.defaultRoomKey);
+    return trace?.entries.some(({ step }) => step.endsWith('waits for drained')) ?? false;
+  }
+
   /** Sockets of a host that are in use. */
   sockets(side: Owner): MemorySocket[] {
     return [...this.network.sockets].filter((socket) => socket.name === side && socket.open);
