@@ -26,6 +26,17 @@ export const LONE_TESTS: readonly string[] = [
   'src/net-relay/gateway/tap-tcp.test.ts',
 ];
 
+/** Those that take longest, the longest first: begun last, one of them would run on alone when all others have ended. */
+export const LONGEST_TESTS: readonly string[] = [
+  'src/host/room-machine.test.ts',
+  'guest/guest.test.ts',
+  'guest/forks.test.ts',
+  'src/net-relay/server/fault-machine.test.ts',
+  'src/emulator-bridge/write-tracking.test.ts',
+  'src/emulator-bridge/create-machine.test.ts',
+  'src/emulator-bridge/twin.test.ts',
+];
+
 /** Which of the unit tests `vitest` runs, by TABMOTION_UNIT: all of them unless it says `beside` (all but the lone ones) or `alone` (these). */
 export const UNIT_PART = process.env['TABMOTION_UNIT'];
 

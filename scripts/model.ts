@@ -18,9 +18,9 @@ if (missing.length > 0) {
   console.error(`npm run model takes only definitions of the model, like -DFAULTS=1 or -DBREAK_MG27; not ${defines.join(' ')}.`);
   process.exitCode = 1;
 } else if (defines.length > 0) {
-  process.exitCode = showRun(defines, print) ? 0 : 1;
+  process.exitCode = (await showRun(defines, print)) ? 0 : 1;
 } else {
-  const { passed, failed } = verifyModel(print);
+  const { passed, failed } = await verifyModel(print);
   print(
     failed === 0 ? `\nThe model holds: ${passed} of ${passed} checks passed.` : `\nThe model does not hold: ${failed} of ${passed + failed} checks failed.`,
   );

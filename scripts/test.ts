@@ -125,6 +125,18 @@ function readReport(name: string): unknown {
   }
 }
 
+/** The same beside other parts: what it says is printed at its end, in one piece. */
+async function partBeside<T>(title: string, work: (print: (line: string) => void) => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const lines: string[] = [];
+  try {
+    return await work((line) => lines.push(line));
+  } finally {
+    durations.push(`${title.toLowerCase()} ${((performance.now() - began) / 1000).toFixed(0)} s`);
+    console.log([`\n== ${title}`, ...lines].join('\n'));
+  }
+}
+
 /** Runs a step of preparation; false if it failed. */
 function prepare(title: string, step: () => Promise<unknown>): Promise<boolean> {
   return part(title, async () => {
@@ -169,15 +181,15 @@ function checkFormat(): Promise<void> {
 }
 
 /** The model of a migration; skipped, and said so, where its checker is missing. */
-async function checkModel(): Promise<void> {
+async function checkModel(print: (line: string) => void): Promise<void> {
   const missing = missingPrograms();
   if (missing.length > 0) {
-    console.log(`SKIPPED: the model was not checked: ${missing.join(' and ')} not found. ${HOW_TO_GET_SPIN}`);
+    print(`SKIPPED: the model was not checked: ${missing.join(' and ')} not found. ${HOW_TO_GET_SPIN}`);
     counts = addCounts(counts, { passed: 0, failed: 0, skipped: 1 });
     return;
   }
   try {
-    const found = verifyModel((line) => console.log(line));
+    const found = await verifyModel(print);
     counts = addCounts(counts, found);
     if (found.failed === 0) await setChecked();
   } catch (error) {
@@ -201,6 +213,17 @@ async function browserTests(name: string, some: readonly string[], environment: 
   count(tally('Playwright', { status, report: readReport(`${name}.json`) }, readPlaywright));
 }
 
+/** False if something is missing. */
+async function prepareBrowserTests(): Promise<boolean> {
+  const guestReady = await prepare('Guest', () => ensureGuest({ onProgress: (line) => console.log(line) }));
+  const pageReady = await prepare('Page', () => buildPage({ testBuild: true, onProgress: (line) => console.log(line) }));
+  const chromiumReady = await prepare('Chromium', () => {
+    console.log(findChromium());
+    return Promise.resolve();
+  });
+  return guestReady && pageReady && chromiumReady;
+}
+
 async function main(): Promise<void> {
   const words = process.argv.slice(2);
   const unknown = words.filter((word) => !WORDS.includes(word));
@@ -214,17 +237,15 @@ async function main(): Promise<void> {
   rmSync(REPORTS, { recursive: true, force: true });
   mkdirSync(REPORTS, { recursive: true });
 
-  await part('Types and lint', () => Promise.all([checkTypes(), lint(!all), findUnused(), checkFormat()]));
-  const guestReady = await prepare('Guest', () => ensureGuest({ onProgress: (line) => console.log(line) }));
-  const pageReady = await prepare('Page', () => buildPage({ testBuild: true, onProgress: (line) => console.log(line) }));
-  const chromiumReady = await prepare('Chromium', () => {
-    console.log(findChromium());
-    return Promise.resolve();
-  });
-  if (all || !(await wasChecked())) await part('Model', checkModel);
+  // None of them keeps two cores busy.
+  const [prepared] = await Promise.all([
+    prepareBrowserTests(),
+    partBeside('Types and lint', () => Promise.all([checkTypes(), lint(!all), findUnused(), checkFormat()])),
+    all || !(await wasChecked()) ? partBeside('Model', checkModel) : null,
+  ]);
   await part('Unit tests', () => unitTests('beside'));
   if (all) await part('Unit tests that want the machine alone', () => unitTests('alone'));
-  if (guestReady && pageReady && chromiumReady) {
+  if (prepared) {
     if (all) {
       // One waits while the other computes.
       await part('End-to-end tests', () => browserTests('e2e', ['--workers=2', '--grep-invert', ALONE], { TABMOTION_SPARING: '1' }));

@@ -2,7 +2,7 @@
  * The model of a migration (model/handover.pml; PROTOCOL.md, "The model") and what must come of checking it: properties
  * that hold in every run, and rules that, when broken, cost one of them. Runs Spin, gcc and the checker they make.
  */
-import { spawnSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Counts } from './count-results.ts';
@@ -67,7 +67,7 @@ export function missingPrograms(): string[] {
 }
 
 /** Checks everything and prints it as tables. Throws if Spin or gcc cannot take the model in. */
-export function verifyModel(print: (line: string) => void): Counts {
+export async function verifyModel(print: (line: string) => void): Promise<Counts> {
   let passed = 0;
   let failed = 0;
   const count = (good: boolean): string => {
@@ -79,13 +79,13 @@ export function verifyModel(print: (line: string) => void): Counts {
 
   print(`Every run with up to ${FAULTS} faults, all states explored:`);
   print(row('property', 'states', 'depth', 'seconds', 'MB', ''));
-  const safety = check([`-DFAULTS=${FAULTS}`], 'safety');
+  const safety = await check([`-DFAULTS=${FAULTS}`], 'safety');
   for (const { name, means } of PROPERTIES) {
     print(`${row(name, ...figures(safety), count(isProved(safety)))}  ${means}`);
   }
-  const loops = check([`-DFAULTS=${FAULTS}`], 'loops');
+  const loops = await check([`-DFAULTS=${FAULTS}`], 'loops');
   print(`${row('no_run_goes_in_circles', ...figures(loops), count(isProved(loops)))}  no state comes twice in one run`);
-  const witness = check([`-DFAULTS=${WITNESS_FAULTS}`, '-DWITNESS'], 'safety');
+  const witness = await check([`-DFAULTS=${WITNESS_FAULTS}`, '-DWITNESS'], 'safety');
   const unseen = witness.unreached.filter((statement) => statement.startsWith('Witness: '));
   print(
     `${row('nothing_is_proved_in_vain', ...figures(witness), count(isProved(witness) && unseen.length === 0))}  every state and every kind of end is reached`,
@@ -101,7 +101,7 @@ export function verifyModel(print: (line: string) => void): Counts {
 
   print('\nRules broken on purpose; each must cost a property:');
   for (const { rule, how, costs } of BROKEN_RULES) {
-    const report = check([`-DFAULTS=${FAULTS}`, `-DBREAK_${rule}`], 'safety');
+    const report = await check([`-DFAULTS=${FAULTS}`, `-DBREAK_${rule}`], 'safety', 'soon over');
     const found = report.violated ?? 'nothing';
     const verdict = count(report.violated === costs);
     print(`${rule.padEnd(13)}${how.padEnd(54)}${verdict.padEnd(8)}${found}${found === costs ? '' : ` (expected: ${costs})`}`);
@@ -115,9 +115,9 @@ function replay(defines: readonly string[]): string {
 }
 
 /** Checks one variant of the model and prints the run that violates it, if there is one. For `npm run model -- -DBREAK_MG27`. */
-export function showRun(defines: readonly string[], print: (line: string) => void): boolean {
+export async function showRun(defines: readonly string[], print: (line: string) => void): Promise<boolean> {
   mkdirSync(BUILD, { recursive: true });
-  const report = check(defines, 'safety');
+  const report = await check(defines, 'safety');
   print(row('variant', 'states', 'depth', 'seconds', 'MB', ''));
   print(row(defines.join(' '), ...figures(report), report.errors > 0 ? 'violated' : 'holds'));
   if (report.errors === 0) return isProved(report);
@@ -132,24 +132,32 @@ function isProved(report: PanReport): boolean {
   return report.errors === 0 && report.incomplete.length === 0;
 }
 
-/** `safety`: assertions, in every state; `loops`: whether a run can come to a state twice. */
-function check(defines: readonly string[], what: 'safety' | 'loops'): PanReport {
+/**
+ * `safety`: assertions, in every state; `loops`: whether a run can come to a state twice. A search that is `soon over`,
+ * at the first violation, takes less time than the compiler's optimizations.
+ */
+async function check(defines: readonly string[], what: 'safety' | 'loops', length: 'long' | 'soon over' = 'long'): Promise<PanReport> {
   rmSync(BUILD, { recursive: true, force: true });
   mkdirSync(BUILD, { recursive: true });
   copyFileSync(MODEL, `${BUILD}/handover.pml`);
-  run('spin', [...defines, '-a', 'handover.pml']);
-  run('gcc', ['-O2', '-w', '-DCOLLAPSE', `-DMEMLIM=${MAX_MEGABYTES}`, what === 'safety' ? '-DSAFETY' : '-DNP', '-DNOFAIR', '-o', 'pan', 'pan.c']);
-  const output = run('./pan', [`-m${MAX_DEPTH}`, ...(what === 'loops' ? ['-l'] : [])]);
+  await run('spin', [...defines, '-a', 'handover.pml']);
+  const optimization = length === 'long' ? '-O2' : '-O0';
+  await run('gcc', [optimization, '-w', '-DCOLLAPSE', `-DMEMLIM=${MAX_MEGABYTES}`, what === 'safety' ? '-DSAFETY' : '-DNP', '-DNOFAIR', '-o', 'pan', 'pan.c']);
+  const output = await run('./pan', [`-m${MAX_DEPTH}`, ...(what === 'loops' ? ['-l'] : [])]);
   const report = readPan(output);
   if (report === null) throw new Error(`The checker of ${defines.join(' ')} did not finish:\n${output.slice(-2000)}`);
   return report;
 }
 
-function run(program: string, args: readonly string[]): string {
-  const { error, status, stdout, stderr } = spawnSync(program, args, { cwd: BUILD, encoding: 'utf8', timeout: RUN_LIMIT_MS, maxBuffer: 64e6 });
-  if (error !== undefined) throw new Error(`${program} could not be run: ${error.message}. ${HOW_TO_GET_SPIN}`);
-  if (status !== 0 && program !== './pan') throw new Error(`${program} ${args.join(' ')} ended with status ${status ?? 'none'}:\n${stdout}${stderr}`);
-  return `${stdout}\n${stderr}`;
+function run(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(program, args, { cwd: BUILD, encoding: 'utf8', timeout: RUN_LIMIT_MS, maxBuffer: 64e6 }, (error, stdout, stderr) => {
+      const printed = `${stdout}\n${stderr}`;
+      if (error === null || (program === './pan' && typeof error.code === 'number')) resolve(printed);
+      else if (typeof error.code === 'number') reject(new Error(`${program} ${args.join(' ')} ended with status ${error.code}:\n${printed}`));
+      else reject(new Error(`${program} could not be run to its end: ${error.message}. ${HOW_TO_GET_SPIN}`));
+    });
+  });
 }
 
 /** The condition behind a number of the model's witness. */

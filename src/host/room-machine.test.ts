@@ -10,10 +10,10 @@ const SEARCHED = 400;
 /** One schedule alone, by its seed; for looking into it. */
 const ONLY = process.env['TABMOTION_SEED'];
 
-/** What is random in a tab is drawn by the seed, too. */
+/** What is random in a tab is drawn by the seed, too. Not by a spy: that keeps every call, and there are millions. */
 function drawBy(seed: number): void {
   const random = new SeededRandom(seed);
-  vi.spyOn(Math, 'random').mockImplementation(() => random.next());
+  Math.random = () => random.next();
   vi.stubGlobal('crypto', {
     getRandomValues: (bytes: Uint8Array) => {
       for (let at = 0; at < bytes.length; at++) bytes[at] = random.below(256);
@@ -33,11 +33,15 @@ async function fault(seed: number): Promise<string | null> {
 }
 
 describe('a room in which everything may go wrong', () => {
+  const { random } = Math;
+  const { warn } = console;
   beforeEach(() => {
     // The tabs' logs.
-    vi.spyOn(console, 'warn').mockImplementation(() => undefined);
+    console.warn = () => undefined;
   });
   afterEach(() => {
+    Math.random = random;
+    console.warn = warn;
     vi.restoreAllMocks();
     vi.unstubAllGlobals();
   });

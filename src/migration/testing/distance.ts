@@ -124,8 +124,8 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
     await settle();
     const actions = [source, target, relay].flatMap((host) =>
       host
-        .actions()
-        .filter(({ idle }) => idle !== true)
+        .possible()
+        .filter(({ action }) => action.idle !== true)
         .slice(0, 1),
     );
     if (world.clock.now() >= nextStep) {
@@ -136,7 +136,7 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
     } else if (actions.length > 0) {
       // Each host has a processor of its own.
       world.clock.pass(Math.min(ACTION_MS, nextStep - world.clock.now()));
-      for (const action of actions) action.run();
+      for (const { action } of actions) action.run();
     } else {
       world.clock.pass(nextStep - world.clock.now());
     }

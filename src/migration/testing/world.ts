@@ -17,6 +17,12 @@ export interface Action {
 /** Something that can act whenever the schedule wants: a lane with messages on their way, a guest that runs. */
 export type ActionSource = () => Action | readonly Action[] | null;
 
+/** An action, and the host that would do it. */
+interface Possible {
+  readonly host: Host;
+  readonly action: Action;
+}
+
 /** How long a step takes at most while nothing but idle actions can happen. */
 const IDLE_MS = 300;
 
@@ -54,13 +60,15 @@ export class World {
   }
 
   /** Everything that could happen next, timers aside. */
-  actions(): Action[] {
-    return this.hosts.flatMap((host) => host.actions());
+  private possible(): Possible[] {
+    const found: Possible[] = [];
+    for (const host of this.hosts) host.possible(found);
+    return found;
   }
 
   /** Runs one action and everything that follows from it at once. */
-  async perform(action: Action): Promise<void> {
-    this.note(action.name);
+  private async perform({ host, action }: Possible): Promise<void> {
+    this.note(`${host.name}: ${action.name}`);
     action.run();
     await settle();
   }
@@ -70,9 +78,9 @@ export class World {
    * before. False if nothing can happen any more.
    */
   async step(slowest = 1): Promise<boolean> {
-    const possible = this.actions();
+    const possible = this.possible();
     const next = this.clock.nextAt;
-    const busy = possible.some((action) => action.idle !== true);
+    const busy = possible.some(({ action }) => action.idle !== true);
     const takes = this.random.next() * (busy ? slowest : IDLE_MS);
     if (next !== null && (possible.length === 0 || next <= this.clock.now() + takes || this.random.chance(0.001))) {
       this.clock.fireNext();
@@ -133,7 +141,7 @@ export class Host {
   /** An action the schedule will run once, if the host is up. */
   defer(what: string, run: () => void): void {
     const action: Action = {
-      name: `${this.name}: ${what}`,
+      name: what,
       run: () => {
         this.deferred = this.deferred.filter((other) => other !== action);
         run();
@@ -148,17 +156,17 @@ export class Host {
   /** A task of the host's event loop. */
   readonly nextTask = (): Promise<void> => this.whenPicked('next task');
 
-  actions(): Action[] {
-    if (this.state !== 'up') return [];
-    const possible = [...this.deferred];
+  /** What the host could do next, added to `found`. */
+  possible(found: Possible[] = []): Possible[] {
+    if (this.state !== 'up') return found;
+    for (const action of this.deferred) found.push({ host: this, action });
     for (const source of this.sources) {
       const offered = source();
       if (offered === null) continue;
-      for (const action of Array.isArray(offered) ? (offered as readonly Action[]) : [offered as Action]) {
-        possible.push({ ...action, name: `${this.name}: ${action.name}` });
-      }
+      if ('run' in offered) found.push({ host: this, action: offered });
+      else for (const action of offered) found.push({ host: this, action });
     }
-    return possible;
+    return found;
   }
 
   /** Nothing happens here any more. */
@@ -206,7 +214,18 @@ export class Host {
   }
 }
 
-/** Lets every promise that can settle do so. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+/** The event loop gets its turn once in so many times: a test that goes on for ever can be ended. */
+const TURN_EVERY = 256;
+let settled = 0;
+
+/**
+ * Lets every promise that can settle do so: Node runs what is put on its tick queue from within a promise's callback once
+ * all of those have run. A turn of the event loop does the same and takes four times as long.
+ */
+export async function settle(): Promise<void> {
+  await Promise.resolve();
+  await new Promise<void>((resolve) => {
+    if (++settled % TURN_EVERY === 0) setImmediate(resolve);
+    else process.nextTick(resolve);
+  });
 }
