@@ -1,6 +1,6 @@
 /**
- * How far the target's monotonic clock is ahead of the source's, from pings over the control lane as NTP does it: the
- * exchange with the shortest round trip is the most exact one, wrong by at most half that time.
+ * How far the target's monotonic clock is ahead of the source's, measured with pings over the control lane as in NTP:
+ * the exchange with the shortest round trip is the most exact; its error is at most half that time.
  */
 export interface PingExchange {
   /** The source sent the ping, on its clock. */
@@ -25,7 +25,7 @@ export class ClockOffset {
     this.best = { roundTripMs, offsetMs };
   }
 
-  /** Another link: the clocks' offset stays, the round trips do not. */
+  /** A new link keeps the clock offset, but not the round trips. */
   linkReplaced(): void {
     this.leastRoundTripMs = null;
   }

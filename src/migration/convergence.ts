@@ -7,7 +7,7 @@
 import { assertNever } from '../shared/assert-never.ts';
 import { EXPECTED_DEVICE_BYTES } from './limits.ts';
 
-/** The share of the pause that pages may take when its fixed part alone exceeds the limit: otherwise nothing would ever fit. */
+/** The share of the pause that pages may take even if the fixed part alone exceeds the limit; otherwise nothing would ever fit. */
 const LEAST_TRANSFER_MS = 5;
 /** Below this, what is left is not worth another round. */
 const NEGLIGIBLE_TRANSFER_MS = 2;
@@ -17,26 +17,26 @@ const MAX_POLISHING_ROUNDS = 3;
 const POLISHING_GAIN = 0.75;
 /** A round helps if it leaves at least 4 % less than the best so far: the rule that KubeVirt came to in production. */
 const HELPFUL = 0.96;
-/** Rounds in a row that did not help, and time since the best one: then it stalls. */
+/** Progress has stalled after this many rounds in a row that did not help, and this much time since the best one. */
 const STALLED_ROUNDS = 3;
 const STALLED_MS = 1000;
-/** The same once the guest is slowed down: what a step brought is seen in the next round. */
+/** The same once the guest is slowed down: the next round shows what a step gained. */
 const STALLED_ROUNDS_SLOWED = 2;
 /**
- * Before it gives up, since nothing is left to try and all that was done would be lost. Where packets are lost, the rate
- * has been seen to fall to a tenth for seconds.
+ * The same before it gives up: nothing is left to try, and giving up would lose all work done so far. With packet loss
+ * the rate has been seen to drop to a tenth for seconds.
  */
 const STALLED_AT_LAST_MS = 10_000;
 /**
- * What is left to the guest of the CPU, step by step. The first step is QEMU's; after it QEMU takes 10 % more each time,
- * which leaves a guest slow for long. Going down by about a third each time, the end is reached in half the rounds.
+ * The share of the CPU that the guest keeps, step by step. The first step is QEMU's; after it QEMU takes 10 % more each
+ * time, which keeps a guest slow for long. Steps of about a third reach the end in half the rounds.
  */
 const CPU_STEPS = [0.8, 0.55, 0.35, 0.2, 0.1] as const;
 /** How far the limit is stretched once throttling did not help: 100 ms become QEMU's default of 300. */
 const RELAXED_FACTOR = 3;
 /** Whatever the figures say, this many rounds are enough. */
 export const MAX_ROUNDS = 300;
-/** Before anything was measured: a slow Wi-Fi. */
+/** Assumed until something is measured: a slow Wi-Fi. */
 const ASSUMED_BYTES_PER_SECOND = 5_000_000;
 
 export interface ConvergenceFigures {
@@ -44,13 +44,13 @@ export interface ConvergenceFigures {
   readonly at: number;
   /** Rounds completed. */
   readonly rounds: number;
-  /** Bytes still to be sent: pages that wait, and what the guest wrote since, at the present compression. What is on its way does not count. */
+  /** Bytes still to send, at the current compression: pending pages and what the guest wrote since. Bytes in flight do not count. */
   readonly bytesLeft: number;
-  /** The target's rate, without the time on the way; null before the first measurement. */
+  /** The target's rate, without the network delay; null before the first measurement. */
   readonly bytesPerSecond: number | null;
   /** Part of the pause that depends on neither the pages nor the distance. */
   readonly fixedPauseMs: number;
-  /** What the ways between source, target and relay add to the pause. It cannot be made shorter: the limit is on top of it. */
+  /** What the network delay between source, target and relay adds to the pause. Nothing can shorten it, so the limit comes on top of it. */
   readonly distanceMs: number;
   readonly maxPauseMs: number;
 }
@@ -92,7 +92,7 @@ export interface Judgement {
 export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): Judgement {
   const { fixedPauseMs, distanceMs } = figures;
   const bytesPerMs = (figures.bytesPerSecond ?? ASSUMED_BYTES_PER_SECOND) / 1000;
-  // Rounds go on until the relay holds: what is left then is what a round leaves.
+  // Rounds go on until the relay holds, so what is left then is what one round leaves.
   const transferMs = figures.bytesLeft / bytesPerMs;
   const devicesMs = EXPECTED_DEVICE_BYTES / bytesPerMs;
   const expectedPauseMs = transferMs + devicesMs + fixedPauseMs + distanceMs;
@@ -119,10 +119,10 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   if (roundsWithoutHelp < stalledRounds || figures.at - memory.best.at < STALLED_MS) {
     return judge({ type: 'continue' }, { roundsWithoutHelp });
   }
-  // What comes next is measured afresh from here.
+  // Whatever is tried next is measured from this point.
   const afresh = { best, roundsWithoutHelp: 0 };
   const relax = (): Judgement => judge({ type: 'relax', maxPauseMs: figures.maxPauseMs * RELAXED_FACTOR }, { ...afresh, relaxed: true });
-  // No slowing down of the guest makes the devices smaller.
+  // Slowing the guest down does not make the devices smaller.
   if (transferLimit < LEAST_TRANSFER_MS && !memory.relaxed) return relax();
   const cpuFraction = CPU_STEPS.find((step) => step < memory.cpuFraction);
   if (cpuFraction !== undefined) {
@@ -132,7 +132,7 @@ export function decide(memory: ConvergenceMemory, figures: ConvergenceFigures): 
   return figures.at - memory.best.at < STALLED_AT_LAST_MS ? judge({ type: 'continue' }, { roundsWithoutHelp }) : judge({ type: 'give-up' });
 }
 
-/** The pause that is allowed by now, the distance not counted. */
+/** The pause that is currently allowed, without the distance. */
 export function allowedPauseMs({ relaxed }: Pick<ConvergenceMemory, 'relaxed'>, maxPauseMs: number): number {
   return maxPauseMs * (relaxed ? RELAXED_FACTOR : 1);
 }

@@ -98,7 +98,7 @@ describe('The device state', () => {
           ? random.bytes(random.below(60))
           : piece(random.below(4), random.below(60), random.below(20), random.below(30), random.bytes(random.below(30)));
         try {
-          // Also again, and behind a piece that is good.
+          // Also twice, and after a good piece.
           assemble(random.pick([[payload], [payload, payload], [piece(0, 30, 0, 10, new Uint8Array(10)), payload]]));
         } catch (error) {
           if (!(error instanceof MigrationError)) throw error;

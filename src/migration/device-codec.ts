@@ -20,7 +20,7 @@ const PIECE_HEADER_BYTES = 13;
 const CODING_RAW = 0;
 const CODING_COMPRESSED = 1;
 const CODING_DIFFERENCE = 2;
-/** A difference that compresses to this share of a piece is not worth a comparison with the piece itself. */
+/** If the difference compresses to this share of a piece, compressing the piece itself for comparison is not worth it. */
 const SMALL = 1 / 16;
 
 /** Cuts the state into payloads. `base`: the device state of the base snapshot, if both sides have it. Throws MigrationError('internal') if it is larger than MAX_DEVICE_STATE_BYTES. */

@@ -1,6 +1,6 @@
-/** The difference of two contents: exclusive or, so that it is taken and undone by the same step. */
+/** The difference of two contents is their exclusive or, so the same step computes and undoes it. */
 
-/** Turns `content` into its difference from `other`, or back; behind the end of a shorter `other` zeros are thought of. */
+/** Turns `content` into its difference from `other`, or back; a shorter `other` counts as padded with zeros. */
 export function applyDifference(content: Uint8Array, other: Uint8Array): void {
   const length = Math.min(content.length, other.length);
   let at = 0;

@@ -4,7 +4,7 @@ import { DEFAULT_FIXED_PAUSE_MS } from './limits.ts';
 import type { Write } from './testing/model-vm.ts';
 import { travel, WORKED_WORDS, type Distance, type Journey } from './testing/distance.ts';
 
-/** The kernel's own, some pages every tick. */
+/** The kernel's own writes: some pages every tick. */
 const kernel = (ms: number): Write[] =>
   ms % 4 === 0
     ? [
@@ -42,7 +42,7 @@ describe('A migration over a distance', () => {
           const journey = await travel({ ...way, writes, seed });
           expect(journey.report.outcome, figures(journey)).toBe('completed');
           if (way.loss !== undefined) continue;
-          // Without losses nothing but the time of the models' own work is unknown.
+          // Without losses, only the time of the models' own work is unknown.
           expect(journey.leastCpu, figures(journey)).toBe(1);
           expect(journey.report.rounds.length, figures(journey)).toBeLessThan(12);
           expect(Math.abs(journey.expectedPauseMs - FIXED_MS - journey.report.pauseMs), figures(journey)).toBeLessThan(15);

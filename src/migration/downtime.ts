@@ -1,18 +1,18 @@
 /** Where the milliseconds of a pause go: both sides measure their part of it, each on its own clock. */
 
-/** What the source measured, in order; the source's clock, milliseconds; null: not come to. */
+/** What the source measured, in order, in milliseconds of the source's clock; null: it did not get that far. */
 export interface SourceTimes {
   /** The CPU was told to stop. */
   readonly askedAt: number;
   readonly stoppedAt: number;
   readonly diskDrainedAt: number;
-  /** The last pages were found and began to flow, and the devices were saved next. */
+  /** The last pages were collected and began to be sent; saving the devices came next. */
   readonly pagesFlowAt: number | null;
-  /** All of it was handed to the link, and the target was told that it has everything. */
+  /** Pages and devices were handed to the link, and the target was told that it has everything. */
   readonly lastSentAt: number | null;
 }
 
-/** What the target measured: how long, in milliseconds. */
+/** Durations that the target measured, in milliseconds. */
 export interface TargetTook {
   readonly restore: number;
   readonly verify: number;
@@ -30,10 +30,10 @@ export interface Downtime extends TargetTook {
   readonly lastPages: number;
   /** Saving the devices, and giving them and the last pages to the link. */
   readonly devices: number;
-  /** The last pages and the devices on their way, until they are applied. */
+  /** The last pages and the devices in flight, until they are applied. */
   readonly transfer: number;
-  // Then, at the target: restoring the devices; comparing all memory (only with `verify`); the relay's word that the VM
-  // is the target's, which waits for the source's word to it; starting the CPU.
+  // Then, at the target: restoring the devices; comparing all memory (only with `verify`); the relay's answer that the
+  // VM belongs to the target, which the relay gives only after the source's message; starting the CPU.
 }
 
 /** The names of the parts, in order. */
@@ -50,8 +50,8 @@ export const DOWNTIME_PARTS = [
 ] as const satisfies readonly (keyof Downtime)[];
 
 /**
- * The parts of a pause that ended at `runsSince` on the source's clock. The way is what the other parts leave of it: not
- * less than nothing, however well the two clocks were compared. Null if a side did not measure its part.
+ * The parts of a pause that ended at `runsSince` on the source's clock. The transfer is what the other parts leave of
+ * it, and at least 0, however exact the clock offset is. Null if a side did not measure its part.
  */
 export function downtimeOf(source: SourceTimes, took: TargetTook | null, runsSince: number): Downtime | null {
   const { askedAt, stoppedAt, diskDrainedAt, pagesFlowAt, lastSentAt } = source;

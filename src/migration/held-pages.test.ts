@@ -10,7 +10,7 @@ const PAGE = 7;
 const random = new SeededRandom(1);
 const base = random.bytes(PAGE_SIZE);
 
-/** The page with so many words changed, each all its bits. */
+/** The page with this many words changed, all bits of each. */
 function changed(page: Uint8Array, words: number): Uint8Array {
   const copy = page.slice();
   for (let word = 0; word < words; word++) for (let byte = 0; byte < 4; byte++) copy[word * 4 + byte] = ~(copy[word * 4 + byte] ?? 0);
@@ -79,7 +79,7 @@ describe('A page', () => {
           now = changed(now, words);
           const arrived = sent(now, atTarget).content;
           if (Buffer.compare(arrived, now) !== 0) expect.fail('Another page arrived than was sent.');
-          // It was lost with its link, and the source knows that it may have been.
+          // The page was lost with its link, and the source knows that it may be lost.
           if (what === 'lost') held.forget(PAGE);
           else atTarget = now;
         }

@@ -1,13 +1,13 @@
 /**
- * What the target holds of each page, as far as the source remembers it (rule MG12): the base snapshot's page before the
- * first one is sent, then what was sent last. A page that differs little from it travels as the difference.
+ * What the target holds of each page, as far as the source remembers it (rule MG12): the base snapshot's page until the
+ * page is first sent, then what was sent last. A page that differs little from that is sent as the difference.
  */
 import { Bitmap } from '../shared/bitmap.ts';
 import { PAGE_SIZE } from '../shared/page.ts';
 import type { SourceVm } from './ports.ts';
 import { totalPages } from './ports.ts';
 
-/** Copies that are kept of pages that were sent, 16 MiB; those sent last, for what the guest writes often is sent often. */
+/** How many copies of sent pages are kept, 16 MiB. The latest ones stay, because what the guest writes often is sent often. */
 const MAX_COPIES = 4096;
 const WORDS = PAGE_SIZE / 4;
 /** With more words changed, the page itself compresses as well as the difference does. */
@@ -24,7 +24,7 @@ export class HeldPages {
     this.sent = new Bitmap(totalPages(vm.space));
   }
 
-  /** The target has this content of the page without having been sent it. `content` starts on a multiple of 4 in its buffer. */
+  /** True if the target has this content of the page although the page was never sent. `content` starts on a multiple of 4 in its buffer. */
   isBase(page: number, content: Uint8Array): boolean {
     if (this.sent.has(page)) return false;
     const base = this.vm.basePage(page);
@@ -33,7 +33,7 @@ export class HeldPages {
 
   /**
    * The page is about to be sent with this content, which starts on a multiple of 4 in its buffer: turns it into the
-   * difference from what the target holds, if that is the smaller one to send. True if it did.
+   * difference from what the target holds, if the difference is smaller to send. Returns true if it did.
    */
   send(page: number, content: Uint8Array): boolean {
     const words = wordsOf(content);
@@ -57,7 +57,7 @@ export class HeldPages {
     return true;
   }
 
-  /** The page is about to be sent as one that holds only zeros. */
+  /** The page is about to be sent as a zero page. */
   sendZeros(page: number): void {
     this.forget(page);
   }
@@ -78,7 +78,7 @@ export class HeldPages {
   }
 }
 
-/** How many words differ; counted no further than one more than `enough`. */
+/** How many words differ; stops counting at one more than `enough`. */
 function changedWords(left: Uint32Array, right: Uint32Array, enough: number): number {
   let changed = 0;
   for (let at = 0; at < WORDS && changed <= enough; at++) if (left[at] !== right[at]) changed++;

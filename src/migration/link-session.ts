@@ -1,6 +1,6 @@
 /**
- * One link in the engine's terms: envelopes checked, sequence numbers counted, heartbeats watched. The only place where
- * bytes from the other host are turned into values (rules MG1-MG6). It knows no state of the migration.
+ * One link as the engine sees it: checks envelopes, counts sequence numbers, watches heartbeats. Only this file turns
+ * bytes from the other host into values (rules MG1-MG6). It does not know the state of the migration.
  */
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { MigrationId } from '../shared/ids.ts';
@@ -11,17 +11,17 @@ import type { Link } from './ports.ts';
 import type { Clock } from '../shared/clock.ts';
 import { HANDSHAKE_VERSION, hashMigrationId, MessageType, nextSequence, parseMessage, serializeMessage, type Envelope } from './wire.ts';
 
-/** Messages of the handshake may come with its version at any time; everything else with the agreed one. */
+/** Handshake messages may carry the handshake's version at any time; all other messages carry the agreed one. */
 const HANDSHAKE = new Set(['offer', 'accepted', 'refused', 'end']);
 
 export interface SessionEvents<In> {
-  /** A control message, checked. What it throws ends the link like a bad message. */
+  /** A checked control message. If this throws, the link ends as after a bad message. */
   onControl(message: In): void;
   /** A bulk message; `sequence` counts from 0. */
   onBulk(type: 'pages' | 'devices', payload: Uint8Array, acknowledge: boolean, sequence: number): void;
   /** The link ended or fell silent. Nothing comes after it. */
   onLost(error: MigrationError): void;
-  /** The other side sent what cannot be right. Nothing comes after it. */
+  /** The other side sent something invalid. Nothing comes after it. */
   onBad(error: MigrationError): void;
   /** Once a heartbeat, while the session is open and `agree` was called. */
   onBeat?(): void;
@@ -61,7 +61,7 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     return this.migration === hashMigrationId(id);
   }
 
-  /** Begins to listen; apart from the constructor, so that the owner can keep the session before it hears from it. */
+  /** Begins to listen. Separate from the constructor, so that the owner can store the session before the first event arrives. */
   start(): void {
     const { control, bulk } = this.link;
     this.bag.add(control.onClose((reason) => this.lost(new MigrationError('link-failed', reason))));
@@ -114,14 +114,14 @@ export class LinkSession<In extends { readonly type: string }, Out extends ToSou
     return this.sentBytes;
   }
 
-  /** Gives the link up: it is closed and reported as lost, unless it was already. */
+  /** Gives up the link: closes it and reports it as lost, unless that has already happened. */
   lost(error: MigrationError): void {
     if (!this.open) return;
     this.close();
     this.options.events.onLost(error);
   }
 
-  /** The bulk lane ended: the link is lost, unless the control lane still says why, or ends itself, in a moment. */
+  /** The bulk lane ended: the link is lost, unless the control lane says why or ends as well within a moment. */
   bulkLost(error: MigrationError): void {
     if (!this.open) return;
     this.lastWord ??= this.options.clock.setTimeout(() => this.lost(error), LAST_WORD_MS);

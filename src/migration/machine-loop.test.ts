@@ -13,7 +13,7 @@ type Event = { readonly type: 'deadline'; readonly at: number } | { readonly typ
 
 const LIMIT_MS = 1500;
 
-/** A machine that waits LIMIT_MS for a word, and the times at which its limit passed. */
+/** A machine that waits LIMIT_MS for a message, and the times at which its limit passed. */
 function waiting(clock: Clock): { readonly loop: MachineLoop<State, Event, never>; readonly passed: number[] } {
   const passed: number[] = [];
   const loop: MachineLoop<State, Event, never> = new MachineLoop<State, Event, never>({
@@ -32,7 +32,7 @@ function waiting(clock: Clock): { readonly loop: MachineLoop<State, Event, never
   return { loop, passed };
 }
 
-/** A clock whose thread may stand still: timers then fire late. */
+/** A clock whose thread may be blocked: timers then fire late. */
 class StandingClock extends VirtualClock {
   private ahead = 0;
 
@@ -67,7 +67,7 @@ describe('The limit of a state', () => {
       clock.fireNext();
       expect(passed).toEqual([]);
       runOut(clock);
-      // The step in which it stood still counts as one, and another follows for what arrived meanwhile.
+      // The step in which the thread was blocked counts as one, and another follows for what arrived in that time.
       expect(passed).toHaveLength(1);
       expect(passed[0]).toBeGreaterThanOrEqual(1000 + LIMIT_MS + 60_000);
       expect(passed[0]).toBeLessThanOrEqual(1000 + LIMIT_MS + 60_000 + STEP_MS);

@@ -1,19 +1,19 @@
 /**
- * Runs a pure state machine: events go in one after another, effects are performed in order, and the timer of the
- * state's deadline is kept. What an effect causes at once is queued, never nested.
+ * Runs a pure state machine: takes events one after another, performs effects in order, and keeps the timer for the
+ * state's deadline. Events that an effect causes at once are queued, never nested.
  *
- * A limit is there to notice that the others are silent, so a time in which this thread itself stood still, and could
- * hear nobody, does not count (rule MG38): the wait for a deadline is cut into short steps, a step that took far longer
- * than it should counts as one step, and what arrived meanwhile has its turn before the limit passes.
+ * A limit exists to notice that the other sides are silent. Time in which this thread itself was blocked, and could
+ * hear nobody, does not count (rule MG38): the wait for a deadline is split into short steps, a step that took far too
+ * long counts as one step, and whatever arrived in it is handled before the limit passes.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from '../shared/clock.ts';
 
-/** The steps in which a limit is waited for. */
+/** The wait for a limit is split into steps of this length. */
 export const STEP_MS = 250;
-/** A step that ends this much too late means that the thread stood still. */
+/** If a step ends this much too late, the thread was blocked. */
 export const LATE_MS = 100;
-/** Further steps that a thread which stands still again and again may add to one limit. */
+/** How many extra steps one limit may get if the thread is blocked again and again. */
 export const MAX_FURTHER_STEPS = 120;
 
 interface Timed {
@@ -34,7 +34,7 @@ export interface MachineLoopOptions<State extends Timed, Event, Effect> {
   readonly deadlinePassed: (at: number) => Event;
   /** After every event that changed the state, before its effects. */
   readonly onState: (state: State) => void;
-  /** Each change of the state's name, before that: `copying -> holding`. */
+  /** Each change of the state's name, before onState: `copying -> holding`. */
   readonly onStep?: ((step: string) => void) | undefined;
 }
 
@@ -91,7 +91,7 @@ export class MachineLoop<State extends Timed, Event, Effect> {
     if (deadline !== null) this.wait(deadline, Math.max(0, deadline - this.options.clock.now()), MAX_FURTHER_STEPS);
   }
 
-  /** `left`: of the limit, in ms. `further`: steps that standing still may yet add. */
+  /** `left`: what is left of the limit, in ms. `further`: how many steps a blocked thread may still add. */
   private wait(deadline: number, left: number, further: number): void {
     const { clock, deadlinePassed } = this.options;
     const step = Math.min(left, STEP_MS);

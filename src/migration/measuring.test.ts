@@ -58,7 +58,7 @@ describe('The rate meter', () => {
     meter.applied(batch(0, 100, 1000));
     meter.applied(batch(0, 200, 1000));
     expect(meter.bytesPerSecond()).toBeCloseTo(10_000);
-    // Nothing was on its way for a long time: that does not count.
+    // Nothing was in flight for a long time: that time does not count.
     meter.applied(batch(5000, 5100, 1000));
     expect(meter.bytesPerSecond()).toBeCloseTo(10_000);
   });

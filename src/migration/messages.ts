@@ -30,7 +30,7 @@ const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
 const text = v.pipe(v.string(), v.maxLength(MAX_TEXT_LENGTH));
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const pages = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(MAX_PAGES));
-/** Milliseconds of somebody's monotonic clock. */
+/** Milliseconds of one host's monotonic clock. */
 const time = v.pipe(v.number(), v.finite());
 const version = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(255));
 const duration = v.pipe(time, v.minValue(0));
@@ -51,7 +51,7 @@ const fingerprint: v.GenericSchema<unknown, Fingerprint> = v.object({
 });
 const space: v.GenericSchema<unknown, PageSpace> = v.object({ ramPages: pages, videoPages: pages, diskPages: pages });
 
-/** What never changes from version to version: enough to refuse an offer in words. */
+/** The part that never changes between versions: enough to refuse an offer with a sentence. */
 const offerVersionsSchema = v.object({ type: v.literal('offer'), versions: v.object({ oldest: version, newest: version }) });
 
 const offerSchema = v.object({
@@ -66,7 +66,7 @@ const offerSchema = v.object({
   fingerprint,
   space,
   verify: v.boolean(),
-  /** The caller's business: checked by the target's own caller. */
+  /** Opaque to the engine: the target's own caller checks it. */
   extra: v.unknown(),
 });
 
@@ -77,7 +77,7 @@ const toTargetSchema = v.variant('type', [
   v.object({ type: v.literal('can-commit') }),
   v.object({
     type: v.literal('switchover'),
-    /** Bulk messages sent over this link in all: the target waits for the last one. */
+    /** Total of bulk messages sent over this link: the target waits for the last one. */
     bulkMessages: count,
     deviceBytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(MAX_DEVICE_STATE_BYTES)),
     digest,
@@ -94,15 +94,18 @@ const toSourceSchema = v.variant('type', [
   v.object({ type: v.literal('accepted'), version }),
   v.object({ type: v.literal('refused'), cause, reason: text }),
   v.object({ type: v.literal('prepared'), fingerprint, space }),
-  /** The relay answers the target, and took so long for it, there and back. */
+  /** The relay answers the target; the round trip took this long. */
   v.object({ type: v.literal('ready'), relayRoundTripMs: duration }),
   /** Bulk messages of this link applied so far. */
   v.object({ type: v.literal('applied'), messages: count }),
-  /** Bulk messages applied of the link that died. */
+  /** Bulk messages of the dead link that were applied. */
   v.object({ type: v.literal('resumed'), messages: count }),
-  /** The relay has not answered the commit yet: the source had better ask for its VM. */
+  /** The relay has not answered the commit yet: the source should ask for its VM. */
   v.object({ type: v.literal('unanswered') }),
-  /** The CPU runs here since `at` (the target's clock). `verified`: both scans were equal; null without `verify`. `took`: what the target's part of the pause was made of. */
+  /**
+   * The CPU has been running here since `at` (the target's clock). `verified`: both scans were equal; null without
+   * `verify`. `took`: the parts of the target's share of the pause.
+   */
   v.object({ type: v.literal('running'), epoch: v.pipe(count, v.minValue(1)), at: time, verified: v.nullable(v.boolean()), took: v.optional(took) }),
   v.object({ type: v.literal('pong'), at: time, received: time, sent: time }),
   endSchema,
@@ -136,8 +139,8 @@ export function parseToSource(payload: Uint8Array): ToSource {
 }
 
 /**
- * The versions of an offer, read ahead of everything else in it, so that an offer of a newer kind can be refused in
- * words; null if the message is not an offer. Throws MigrationError('bad-message') if it is no JSON.
+ * The versions of an offer, read before everything else in it, so that a newer kind of offer can be refused with a
+ * sentence; null if the message is not an offer. Throws MigrationError('bad-message') if it is not JSON.
  */
 export function readOfferedVersions(payload: Uint8Array): { readonly oldest: number; readonly newest: number } | null {
   const result = v.safeParse(offerVersionsSchema, readJson(payload));

@@ -1,8 +1,8 @@
 import type { MigrationCause } from './report.ts';
 
 /**
- * One sentence per cause, for an end that has nothing more exact to say. Each names what happened and the way out;
- * where the VM is then, the report says.
+ * One sentence per cause, for an end without a more exact reason. Each says what happened and what to do; the report
+ * says where the VM is then.
  */
 export const CAUSE_SENTENCES: Readonly<Record<MigrationCause, string>> = {
   cancelled: 'The migration was cancelled.',
@@ -42,7 +42,7 @@ export class MigrationError extends Error {
   }
 }
 
-/** Any thrown value as a MigrationError: itself if it is one, else `cause` with its message behind the cause's sentence. */
+/** Any thrown value as a MigrationError: itself if it is one, else `cause` with its message appended to the cause's sentence. */
 export function asMigrationError(error: unknown, cause: MigrationCause): MigrationError {
   if (error instanceof MigrationError) return error;
   const message = error instanceof Error ? error.message : String(error);

@@ -7,7 +7,7 @@ import { Invariants } from './testing/invariants.ts';
 import { MODEL_FINGERPRINT } from './testing/model-vm.ts';
 import { CLOCK_OFFSET_MS, Rehearsal, type RehearsalOptions } from './testing/rehearsal.ts';
 
-/** Runs a whole migration under the eyes of the invariants; `each` after every step. */
+/** Runs a whole migration and checks the invariants; calls `each` after every step. */
 async function migrate(options: RehearsalOptions = {}, each: (rehearsal: Rehearsal) => void = () => undefined): Promise<Rehearsal> {
   const rehearsal = new Rehearsal(options);
   const invariants = new Invariants(rehearsal);

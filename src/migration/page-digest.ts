@@ -1,7 +1,7 @@
 /**
  * The incremental digest of a migration (rule MG20): both sides keep the hash of every page that was sent or applied,
- * and one 64-bit value that combines them whatever their order. Equal values mean that the target holds what the source
- * sent, without anybody scanning memory in the pause.
+ * and one 64-bit value that combines them in any order. Equal values mean that the target holds what the source sent;
+ * neither side has to scan memory during the pause.
  */
 import { Bitmap } from '../shared/bitmap.ts';
 import { PAGE_SIZE } from '../shared/page.ts';
@@ -23,7 +23,7 @@ export class PageDigest {
     this.known = new Bitmap(pages);
   }
 
-  /** Notes the page's content. Returns false if it was known with this very hash. */
+  /** Records the hash of the page's content. Returns false if the page was already known with this hash. */
   set(page: number, hash: bigint): boolean {
     this.scratch[0] = hash;
     if (this.known.has(page)) {
@@ -81,7 +81,7 @@ export interface ReadableMemory {
 
 /**
  * Hashes all of RAM and video memory and every block of the overlay (`verify: true`), whatever was sent before; calls
- * `breathe` between steps so that the thread can hear its messages. Returns 16 hex digits.
+ * `breathe` between steps so that the thread can handle messages. Returns 16 hex digits.
  */
 export async function scanMemory(vm: ReadableMemory, pageHash: PageHash, breathe: () => Promise<void>): Promise<string> {
   const { space } = vm;

@@ -81,7 +81,10 @@ export class PageSink {
     this.pages += zeros.length + full.length;
   }
 
-  /** The pages' content, from what is held of them and the differences. Throws MigrationError('bad-message') for one of a page that is not held. */
+  /**
+   * The pages' full content, from what the target holds and the differences. Throws MigrationError('bad-message') if it
+   * does not hold a page that came as a difference.
+   */
   private whole(pages: Uint32Array, differences: Uint8Array, sent: Uint8Array): Uint8Array {
     const changed = pages.filter((_, index) => differences[index] === 1);
     const { ramPages, videoPages } = this.vm.space;
@@ -89,7 +92,7 @@ export class PageSink {
     if (unknown !== undefined) throw new MigrationError('bad-message', `The source sent page ${unknown} as a difference, and the target does not have it.`);
     const held = new Uint8Array(changed.length * PAGE_SIZE);
     this.vm.readPages(changed, held);
-    // A copy: a message is not changed.
+    // A copy, because a message must not be changed.
     const data = sent.slice();
     let at = 0;
     differences.forEach((isDifference, index) => {

@@ -22,7 +22,7 @@ interface Sent {
 
 class RecordingLink implements BulkSender {
   readonly sent: Sent[] = [];
-  /** It refuses what comes after so many messages. */
+  /** Refuses everything after this many messages. */
   breaksAfter = Number.POSITIVE_INFINITY;
   blocked: (() => void)[] | null = null;
 
@@ -51,7 +51,7 @@ function range(from: number, to: number): number[] {
 describe('The page stream', () => {
   let memory: Uint8Array;
   let copy: Uint8Array;
-  /** Of both, or null if nobody knows it. */
+  /** The base of both sides, or null if neither knows it. */
   let base: Uint8Array | null;
   let link: RecordingLink;
   let clock: VirtualClock;
@@ -148,7 +148,7 @@ describe('The page stream', () => {
     expect(Buffer.compare(copy, memory)).toBe(0);
   });
 
-  /** What a guest does to a page: it counts in one word of it. */
+  /** Does what a guest does to a page: increments one word of it. */
   function count(numbers: readonly number[]): void {
     const words = new Uint32Array(memory.buffer);
     for (const page of numbers) words[page * (PAGE_SIZE / 4) + 5] = (words[page * (PAGE_SIZE / 4) + 5] ?? 0) + 1;
@@ -327,7 +327,7 @@ describe('The page stream', () => {
   });
 
   it('loses no page when the link refuses a message, whichever it is (MG32, I3)', async () => {
-    // Blocks that must be cut in halves, and zero pages among them: several messages leave in one step.
+    // Blocks that must be cut in halves, with zero pages among them: one step sends several messages.
     fillRandomly([...range(0, 90), ...range(120, 200)]);
     const wanted = pages(...range(0, 200));
     const whole = stream();

@@ -1,7 +1,7 @@
 /**
  * The source's pump: reads pending pages in small steps, leaves out what the target has, and sends the rest as blocks
- * over the bulk lane as fast as lane, target and bandwidth limit take them (rules MG12-MG14). The guest runs on the same
- * thread: between steps it gets its turn.
+ * over the bulk lane as fast as the lane, the target and the bandwidth limit allow (rules MG12-MG14). The guest runs on
+ * the same thread and gets its turn between steps.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import { PAGE_SIZE } from '../shared/page.ts';
@@ -19,15 +19,15 @@ import { totalPages } from './ports.ts';
 import { RateMeter } from './rate-meter.ts';
 import { MAX_PAYLOAD_BYTES } from './wire.ts';
 
-/** Pages tried for the first block; then as many as have been filling a message. */
+/** How many pages to try for the first block; later blocks take as many as recently filled a message. */
 const FIRST_PAGES_PER_BLOCK = 32;
-/** With fewer, the overhead of a message shows; with so few, even data that cannot be compressed fits. */
+/** With fewer pages the message overhead shows; this many fit even if their data cannot be compressed. */
 const LEAST_PAGES_PER_BLOCK = 12;
 /** The share of a message that a block should fill; the rest is spare, for data that compresses worse than before. */
 const ROOM_SHARE = 0.9;
-/** Differences are small: several blocks of them are made in one turn, as long as they are no more to compress than a full one. */
+/** Differences are small, so one turn makes several blocks of them, as long as they are no more to compress than one full block. */
 const BYTES_PER_TURN = MAX_PAYLOAD_BYTES / 2;
-/** Wire bytes a dirty page costs, before anything was sent: what zstd was measured to make of guest memory. */
+/** Wire bytes that a dirty page costs, assumed until something was sent: the measured zstd output for guest memory. */
 const ASSUMED_BYTES_PER_PAGE = 0.35 * PAGE_SIZE;
 /** About how many pages the running average of bytes per page covers. */
 const COST_MEMORY_PAGES = 512;
@@ -71,8 +71,8 @@ export class PageStream {
   private unacknowledgedBytes = 0;
   private messagesApplied = 0;
   /**
-   * Blocks not yet sent, oldest first. The newest waits until it is known whether another follows: the last one of a
-   * round asks for an acknowledgement.
+   * Blocks not yet sent, oldest first. The newest waits until the pump knows whether another follows, because the last
+   * one of a round asks for an acknowledgement.
    */
   private built: { readonly payload: Uint8Array; readonly pages: readonly Uint32Array[] }[] = [];
   private sinceAcknowledge = 0;
@@ -105,12 +105,12 @@ export class PageStream {
     return this.pending.count;
   }
 
-  /** What is still to cross the wire: waiting for it, and the pending pages as they have been compressing. */
+  /** Bytes that still have to cross the wire: those queued for it, plus the pending pages at their recent compression. */
   get bytesLeft(): number {
     return Math.max(0, this.unacknowledgedBytes - this.bytesOnTheWay) + (this.pending.count * this.cost.bytes) / this.cost.pages;
   }
 
-  /** What the way there and back holds when it is full: rate times round trip. 0 before both were measured. */
+  /** Bytes in flight when the link is full (bandwidth-delay product): rate times round trip. 0 before both were measured. */
   get bytesOnTheWay(): number {
     return ((this.bytesPerSecond ?? 0) * (this.options.roundTripMs() ?? 0)) / 1000;
   }
@@ -128,7 +128,7 @@ export class PageStream {
     this.pending.addAll(pages);
   }
 
-  /** The guest stands still from now on: nobody needs a turn between steps. */
+  /** The guest is stopped from now on, so nobody needs a turn between steps. */
   guestStopped(): void {
     this.guestRuns = false;
   }
@@ -139,8 +139,8 @@ export class PageStream {
   }
 
   /**
-   * Sends until nothing is pending, also what is added meanwhile. Rejects with MigrationError('link-failed') if the link
-   * ends or is replaced.
+   * Sends until nothing is pending, including pages that are added while it sends. Rejects with
+   * MigrationError('link-failed') if the link ends or is replaced.
    */
   async flush(): Promise<void> {
     const { generation } = this;
@@ -164,7 +164,7 @@ export class PageStream {
     }
   }
 
-  /** The target has applied `messages` messages of this link in all. Throws MigrationError('bad-message') if it cannot have. */
+  /** The target has applied `messages` messages of this link in total. Throws MigrationError('bad-message') if that is impossible. */
   acknowledge(messages: number): void {
     const fresh = messages - this.messagesApplied;
     if (fresh < 0 || fresh > this.unacknowledged.length) {
@@ -192,15 +192,15 @@ export class PageStream {
     while (this.unacknowledgedBytes > bytes) await this.woken(generation);
   }
 
-  /** The link is gone: whoever waits is told. What it carried is kept in mind until attach(). */
+  /** The link is gone: wakes everything that waits. What the link carried stays recorded until attach(). */
   detach(): void {
     this.generation++;
     this.wake();
   }
 
   /**
-   * Goes on over another link. The target applied the first `messagesApplied` messages of the dead one; the pages of the
-   * others are pending again. Throws MigrationError('bad-message') if it cannot have applied that many.
+   * Continues over another link. The target applied the first `messagesApplied` messages of the dead one; the pages of
+   * the others are pending again. Throws MigrationError('bad-message') if it cannot have applied that many.
    */
   attach(link: BulkSender, messagesApplied: number): void {
     this.acknowledge(Math.max(messagesApplied, this.messagesApplied));
@@ -232,7 +232,7 @@ export class PageStream {
     this.sendBuilt(0);
   }
 
-  /** Reads and encodes pages, until that has taken long enough for a guest that waits or there is a message's worth of them. */
+  /** Reads and encodes pages until the waiting guest should get its turn or there is a message's worth of them. */
   private turn(): void {
     const before = this.bytesBuilt;
     let read = 0;
@@ -241,7 +241,7 @@ export class PageStream {
     } while (read < MAX_PAGES_PER_STEP && this.bytesBuilt - before < BYTES_PER_TURN && this.pending.count > 0);
   }
 
-  /** Makes one block of at most so many pages, and returns how many it has read for it: until it is full, or the pages begin again. */
+  /** Reads at most `most` pages for one block, until the block is full or the pages begin again; returns how many pages it read. */
   private step(most: number): number {
     const { vm, pageHash } = this.options;
     const zeros: number[] = [];
@@ -307,7 +307,7 @@ export class PageStream {
     this.built.push({ payload, pages: [block.zeros, block.full] });
   }
 
-  /** Sends what was built but for the newest `keep` blocks. What the link refuses stays noted until attach(). */
+  /** Sends all built blocks except the newest `keep`. What the link refuses stays recorded until attach(). */
   private sendBuilt(keep: 0 | 1): void {
     while (this.built.length > keep) {
       const block = this.built.shift();
@@ -320,7 +320,7 @@ export class PageStream {
     this.sinceAcknowledge += payload.length;
     const acknowledge = last || this.sinceAcknowledge >= ACKNOWLEDGE_EVERY_BYTES;
     if (acknowledge) this.sinceAcknowledge = 0;
-    // Noted first: if sending fails, these pages are among those to be sent again.
+    // Recorded first, so that these pages are sent again if sending fails.
     this.unacknowledged.push({ pages, bytes: payload.length, sentAt: now });
     this.unacknowledgedBytes += payload.length;
     const bytes = this.link.sendBulk(type, payload, acknowledge);
@@ -330,7 +330,7 @@ export class PageStream {
     this.options.onSent();
   }
 
-  /** Resolves when lane, target and bandwidth limit take another message. */
+  /** Resolves when the lane, the target and the bandwidth limit allow another message. */
   private async room(generation: number): Promise<void> {
     for (;;) {
       this.check(generation);
@@ -343,7 +343,7 @@ export class PageStream {
     this.check(generation);
   }
 
-  /** Resolves at the next acknowledgement, or after `ms`. Rejects if the link was replaced meanwhile. */
+  /** Resolves at the next acknowledgement, or after `ms`. Rejects if the link has been replaced by then. */
   private async woken(generation: number, ms?: number): Promise<void> {
     this.check(generation);
     let timer: Disposable | null = null;

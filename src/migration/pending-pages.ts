@@ -1,6 +1,6 @@
 import { Bitmap } from '../shared/bitmap.ts';
 
-/** Pages that are still to be sent, taken in rising order and round again. */
+/** Pages still to be sent; taken in rising order, then from the start again. */
 export class PendingPages {
   private readonly pages: Bitmap;
   private left = 0;
@@ -41,7 +41,7 @@ export class PendingPages {
     while (filled < taken.length) {
       if (this.cursor >= bytes.length) {
         this.cursor = 0;
-        // A block's list of pages rises: what lies before starts the next one.
+        // A block's page list must rise, so lower pages start the next block.
         if (filled > 0) break;
       }
       const byte = bytes[this.cursor] ?? 0;

@@ -28,15 +28,18 @@ export interface SourceVm {
   readonly space: PageSpace;
   /** Starts the dirty log: from the moment it resolves, every write is reported by a later takeDirty(). */
   startDirtyLog(): Promise<void>;
-  /** Takes the dirty log: the pages written since it was started or last taken, and empties it in the same step. Also right when the VM stands still. */
+  /**
+   * Takes the dirty log: returns the pages written since it was started or last taken, and empties it in the same step.
+   * Also correct while the VM is stopped.
+   */
   takeDirty(): Promise<Bitmap>;
   /** Stops the dirty log (the migration failed or ended). */
   stopDirtyLog(): void;
   /** Every page that may differ from the base snapshot; cumulative over the VM's life and all its hops. */
   differsFromBase(): Bitmap;
-  /** The page of RAM or video memory as the base snapshot has it, 4096 bytes that nobody writes to; null for one that is zero there, and where it is not known. */
+  /** A page of RAM or video memory as in the base snapshot, 4096 bytes that must not be written to; null if the page is zero there or not known. */
   basePage(page: number): Uint8Array | null;
-  /** The device state of the base snapshot, which nobody writes to; null if it is not known. */
+  /** The device state of the base snapshot, which must not be written to; null if it is not known. */
   baseDevices(): Uint8Array | null;
   /** Copies pages into `into` (pages.length * 4096 bytes), in the order given. Synchronous and consistent. */
   readPages(pages: Uint32Array, into: Uint8Array): void;
@@ -111,27 +114,27 @@ export type LeaseOutcome =
 /** The source's side of the arbiter. */
 export interface SourceLease {
   readonly epoch: LeaseEpoch;
-  /** Asks the relay to buffer frames for the VM; resolves at `held`, behind the last inbound frame. */
+  /** Asks the relay to buffer frames for the VM; resolves at `held`, after the last inbound frame. */
   hold(): Promise<void>;
   /** After the CPU stopped: gives back inbound frames the guest has not taken, then tells `drained`. */
   drained(): Promise<void>;
-  /** Before a commit may be on its way: ends the hold, buffered frames are delivered. */
+  /** Before a commit may be on its way: ends the hold and delivers the buffered frames. */
   release(): Promise<void>;
   /**
-   * Once a commit may be on its way: a compare-and-set at the relay. Resolves with who owns the VM; if the relay cannot
-   * be reached it stays pending (and asks again as it reconnects); the VM stays stopped meanwhile.
+   * Once a commit may be on its way: a compare-and-set at the relay. Resolves with who owns the VM. While the relay
+   * cannot be reached, it stays pending (and asks again on reconnect), and the VM stays stopped.
    */
   abort(): Promise<LeaseOutcome>;
   /** The relay tells how the switchover ended: the target lives, or the VM was given back (epoch + 2). */
   onOutcome(listener: (outcome: LeaseOutcome) => void): Disposable;
-  /** Says what it waits for, while the relay cannot be reached; null when it can. */
+  /** Reports what it waits for while the relay cannot be reached; null once it can. */
   onWaiting(listener: (what: string | null) => void): Disposable;
 }
 
 /** The target's side of the arbiter. */
 export interface TargetLease {
   /**
-   * Asks the relay for nothing but an answer, over the way that the commit will take. Resolves with the round trip in
+   * Asks the relay only for an answer, over the path that the commit will take. Resolves with the round trip in
    * milliseconds; while the relay cannot be reached it stays pending. Rejects with MigrationError('commit-refused' |
    * 'relay-lost') once no commit can succeed any more.
    */

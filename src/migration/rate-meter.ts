@@ -1,7 +1,7 @@
-/** Memory of the meter: enough for a steady figure, short enough to follow a link that changes. */
+/** The meter's window: long enough for a steady figure, short enough to follow a link that changes. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 const WINDOW_MS = 2000;
-/** This many are kept, however long they took: with fewer, one retransmitted packet would look like a slow link. */
+/** At least this many bytes are kept, however long they took: with fewer, one retransmitted packet would look like a slow link. */
 const LEAST_WINDOW_BYTES = 256 * 1024;
 
 interface Interval {
@@ -9,21 +9,20 @@ interface Interval {
   readonly bytes: number;
 }
 
-/** Messages whose application the target told in one word. Times in milliseconds of the source's monotonic clock. */
+/** Messages that the target reported as applied in one acknowledgement. Times in milliseconds of the source's monotonic clock. */
 export interface AppliedBatch {
   readonly bytes: number;
   readonly firstSentAt: number;
   readonly lastSentAt: number;
-  /** When the target's word arrived. */
+  /** When the acknowledgement arrived. */
   readonly at: number;
-  /** Shortest round trip known of the link; null before it was measured. */
+  /** Shortest known round trip of the link; null before it was measured. */
   readonly roundTripMs: number | null;
 }
 
 /**
- * Measures how fast the target applies bytes over one link. Neither the way there and back counts nor time in which
- * nothing was on its way: a batch is worked on from when it could be there at the earliest, or from when the one before
- * it was done.
+ * Measures how fast the target applies bytes over one link. Neither the round trip counts nor time with nothing in
+ * flight: work on a batch starts when it could have arrived at the earliest, or when the previous batch was done.
  */
 export class RateMeter {
   private intervals: Interval[] = [];
@@ -31,7 +30,7 @@ export class RateMeter {
   private leastRoundTripMs = Number.POSITIVE_INFINITY;
 
   applied({ bytes, firstSentAt, lastSentAt, at, roundTripMs }: AppliedBatch): void {
-    // The word itself bounds the round trip, also where the pings found the target busy.
+    // The acknowledgement itself bounds the round trip, even if the pings found the target busy.
     this.leastRoundTripMs = Math.min(this.leastRoundTripMs, at - lastSentAt, roundTripMs ?? Number.POSITIVE_INFINITY);
     const begunAt = Math.max(this.doneAt, firstSentAt + this.leastRoundTripMs);
     this.doneAt = at;

@@ -22,8 +22,8 @@ export interface ReceivedOffer {
 
 export interface ReceiverDeps {
   /**
-   * Builds the VM from the base snapshot, stopped. Rejects with a sentence, best as a MigrationError, if it cannot. What
-   * it resolves with belongs to the engine, which discards it unless the migration completes.
+   * Builds the VM from the base snapshot, stopped. Rejects with a sentence, preferably as a MigrationError, if it
+   * cannot. The engine owns the result and discards it unless the migration completes.
    */
   readonly prepare: (fingerprint: Fingerprint, offer: ReceivedOffer) => Promise<TargetVm>;
   /** Attaches the VM's port at the relay ahead of the commit. The engine disposes it unless the migration completes. */
@@ -52,7 +52,7 @@ export interface ReceiverDeps {
 export type ReceiverEnd =
   /** The VM runs here, and the relay has noted its first sign of life. It belongs to the caller now, like the lease. */
   | { readonly outcome: 'completed'; readonly vm: TargetVm; readonly lease: TargetLease; readonly epoch: LeaseEpoch }
-  /** It does not, and nothing is left of it here. */
+  /** The VM does not run here, and nothing of it is left here. */
   | { readonly outcome: 'cancelled' | 'failed'; readonly cause: MigrationCause; readonly reason: string };
 
 export interface ReceiverHandle {
@@ -60,7 +60,7 @@ export interface ReceiverHandle {
   readonly offer: Promise<ReceivedOffer | null>;
   /** Never rejects. */
   readonly done: Promise<ReceiverEnd>;
-  /** Ends the migration if the relay was not asked for the commit yet; after that, nothing. */
+  /** Ends the migration if the relay has not been asked for the commit yet; after that it does nothing. */
   cancel(): void;
   /** As in SenderHandle. */
   state(): ReceiverState['name'];

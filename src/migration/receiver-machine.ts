@@ -1,7 +1,7 @@
 /**
  * The target's side of a migration as a pure function: state and event in, state and effects out. It neither reads a
- * clock nor touches the VM; receiver.ts performs the effects and reports what came of them. Events that come too late
- * for the state they were meant for change nothing.
+ * clock nor touches the VM; receiver.ts performs the effects and reports the results. Events that come too late for the
+ * state they were meant for change nothing.
  */
 import { assertNever } from '../shared/assert-never.ts';
 import {
@@ -33,7 +33,7 @@ import type {
 import type { MigrationCause } from './report.ts';
 import type { Failure } from './sender-states.ts';
 
-/** Until the relay is told again of the first sign of life. */
+/** How long until the relay is told again about the first sign of life. */
 const TELL_AGAIN_MS = 1000;
 
 type Live = Exclude<ReceiverState, { name: 'ended' }>;
@@ -52,7 +52,7 @@ export function stepReceiver(state: ReceiverState, event: ReceiverEvent): Receiv
     case 'message':
     case 'failed':
     case 'cancel':
-      // Once the relay was asked, neither link nor user have a say any more.
+      // Once the relay was asked for the commit, neither the link nor the user can change anything.
       return mayHaveCommitted(state) ? stay(state) : said(state, event);
     case 'link-lost':
       return linkLost(state, event);
@@ -79,7 +79,7 @@ function mayHaveCommitted(state: Live): boolean {
   return state.name === 'committing' || state.name === 'starting' || state.name === 'proving';
 }
 
-/** What was asked for before the end may still arrive: it is let go. */
+/** Results requested before the end may still arrive; they are released. */
 function afterTheEnd(state: ReceiverState, event: ReceiverEvent): ReceiverStep {
   switch (event.type) {
     case 'prepared':
@@ -167,7 +167,7 @@ function linkLost(state: Live, { at, failure }: EventOf<'link-lost'>): ReceiverS
   }
 }
 
-/** True if nothing that is still missing would have to come over the link. */
+/** True if nothing more has to arrive over the link. */
 function everythingCame(state: Restoring): boolean {
   return state.step !== 'gathering' && (!state.offer.verify || state.sourceScan !== null);
 }
@@ -326,7 +326,7 @@ function proving(state: Proving, event: Progress): ReceiverStep {
   return stay(state);
 }
 
-/** The VM does not come, or does not stay. `tell`: the source does not know it yet. */
+/** The VM does not arrive, or does not stay. `tell`: the source does not know that yet. */
 function fail(state: Live, failure: Failure, tell = true): ReceiverStep {
   const { outcome, cause, reason } = failure;
   const effects: ReceiverEffect[] = [];
@@ -336,7 +336,7 @@ function fail(state: Live, failure: Failure, tell = true): ReceiverStep {
   return { state: { name: 'ended', deadline: null, verdict: failure }, effects: [...effects, { type: 'finish', verdict: failure }] };
 }
 
-/** A state has lasted longer than it may. */
+/** A state has passed its time limit. */
 function limitPassed(state: Live, at: number): ReceiverStep {
   if (state.name === 'committing' && !state.toldUnanswered) {
     // The relay decides between the source, which asks for its VM now, and the commit, whose answer may only be late.
@@ -346,11 +346,11 @@ function limitPassed(state: Live, at: number): ReceiverStep {
     };
   }
   if (state.name === 'proving') {
-    // The CPU was started. If the relay has given the VM back meanwhile, it refuses, and the VM goes.
+    // The CPU was started. If the relay has already given the VM back, it refuses, and the VM is discarded.
     return { state: { ...state, step: 'telling', deadline: null }, effects: [{ type: 'start', operation: 'tell-alive' }] };
   }
   if (state.name === 'starting') {
-    // The world has seen nothing of it, and a source that is back gets its VM from the relay without a word from here.
+    // The world has seen nothing of the VM, and a source that comes back gets its VM from the relay without a message from here.
     return state.failure === null ? onlyTheRelayEndsIt(state, CAUSE_SENTENCES['target-silent'], null) : fail(state, state.failure);
   }
   return fail(state, failureOfLimit(state));
@@ -374,8 +374,8 @@ function operationFailed(state: Live, { at, operation, failure }: EventOf<'opera
 }
 
 /**
- * After the commit the VM is here, even if it does not run as it should: only the relay knows whether the world has
- * seen something of it, and gives it back if not.
+ * After the commit the VM is here, even if it does not run properly. Only the relay knows whether the world has seen
+ * something of it; if not, the relay gives it back.
  */
 function onlyTheRelayEndsIt(state: Starting, reason: string, deadline: number | null): ReceiverStep {
   return {

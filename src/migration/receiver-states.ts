@@ -19,7 +19,7 @@ import type { Failure } from './sender-states.ts';
 
 interface Base<Name extends string> {
   readonly name: Name;
-  /** Left at that time at the latest; null: the link's heartbeat alone decides. */
+  /** The state is left at that time at the latest; null: only the link's heartbeat decides. */
   readonly deadline: number | null;
 }
 interface WithOffer<Name extends string> extends Base<Name> {
@@ -28,27 +28,27 @@ interface WithOffer<Name extends string> extends Base<Name> {
   readonly canReconnect: boolean;
 }
 
-/** The link is open, nothing was said yet. */
+/** The link is open; no message has arrived yet. */
 interface AwaitingOffer extends Base<'awaiting-offer'> {
   readonly canReconnect: boolean;
 }
-/** The VM is built and its port attached. */
+/** The VM is being built and its port attached. */
 export interface Preparing extends WithOffer<'preparing'> {
   readonly vm: { readonly fingerprint: Fingerprint; readonly space: PageSpace } | null;
   readonly leaseAttached: boolean;
 }
 /** Pages arrive. */
 export interface Receiving extends WithOffer<'receiving'> {
-  /** The source asked whether a commit would reach the relay, and was not answered yet. */
+  /** The source asked whether a commit would reach the relay, and has no answer yet. */
   readonly asked: boolean;
-  /** What the last proof of the way to the relay took, there and back; null: none yet. */
+  /** Round trip of the last probe to the relay; null: none yet. */
   readonly relayRoundTripMs: number | null;
 }
 /** The link died; the source may come back over another. */
 export interface Interrupted extends WithOffer<'interrupted'> {
   readonly link: 'dead' | 'adopted';
 }
-/** The source has stopped; what is missing arrives, is compared and restored. */
+/** The source has stopped; the missing rest arrives, is compared and restored. */
 export interface Restoring extends WithOffer<'restoring'> {
   readonly step: 'gathering' | 'devices' | 'scanning';
   readonly switchover: ToTargetOf<'switchover'>;
@@ -74,10 +74,10 @@ export interface Starting extends WithOffer<'starting'> {
   readonly epoch: LeaseEpoch;
   readonly committedAt: number;
   readonly took: Omit<TargetTook, 'run'>;
-  /** The CPU does not run, for certain; the relay's word is awaited for a while only. */
+  /** The CPU certainly does not run; the target waits for the relay only for a while. */
   readonly failure: Failure | null;
 }
-/** The CPU runs; the guest's first instructions, then the relay's note of them, are awaited. */
+/** The CPU runs; the target waits for the guest's first instructions, then for the relay to note them. */
 export interface Proving extends WithOffer<'proving'> {
   readonly epoch: LeaseEpoch;
   readonly step: 'executing' | 'telling';
@@ -88,12 +88,12 @@ export interface Ended extends Base<'ended'> {
 
 export type ReceiverState = AwaitingOffer | Preparing | Receiving | Interrupted | Restoring | Committing | Starting | Proving | Ended;
 
-/** What the runner is asked to do asynchronously; `operation-failed` if it cannot be done. */
+/** Asynchronous operations for the runner; one that cannot be done comes back as `operation-failed`. */
 export type ReceiverOperation = 'prepare' | 'attach-lease' | 'probe' | 'gather' | 'restore' | 'scan' | 'commit' | 'run' | 'await-alive' | 'tell-alive';
 
 export type ReceiverEvent = { readonly at: number } & (
   | { readonly type: 'message'; readonly message: ToTargetOf<'can-commit' | 'switchover' | 'scan' | 'resume' | 'end'> }
-  /** The first message, its version agreed on already. */
+  /** The first message; its version is already agreed on. */
   | { readonly type: 'offer'; readonly message: OfferMessage; readonly version: number }
   | { readonly type: 'link-lost'; readonly failure: Failure }
   | { readonly type: 'failed'; readonly failure: Failure }
@@ -104,7 +104,7 @@ export type ReceiverEvent = { readonly at: number } & (
   | { readonly type: 'link-offered' }
   | { readonly type: 'prepared'; readonly fingerprint: Fingerprint; readonly space: PageSpace }
   | { readonly type: 'lease-attached' }
-  /** The relay answered, after so long. */
+  /** The relay answered after this time. */
   | { readonly type: 'probed'; readonly roundTripMs: number }
   | { readonly type: 'gathered'; readonly digest: string }
   | { readonly type: 'restored' }
@@ -122,12 +122,12 @@ export type ReceiverEffect =
   | { readonly type: 'start'; readonly operation: Exclude<ReceiverOperation, 'gather' | 'run'> }
   /** Reports `gathered` once all these bulk messages were applied. */
   | { readonly type: 'gather'; readonly bulkMessages: number; readonly deviceBytes: number }
-  /** Starts the CPU, telling it how long it stood still. */
+  /** Starts the CPU and tells it how long it was stopped. */
   | { readonly type: 'run'; readonly stoppedAt: number }
   | { readonly type: 'agree'; readonly version: number }
   | { readonly type: 'adopt-link' }
   | { readonly type: 'refuse-link' }
-  /** Answers `resumed` with what was applied of the dead link, and counts the new one from 0. */
+  /** Answers `resumed` with the number of messages applied from the dead link, and counts the new link's from 0. */
   | { readonly type: 'send-resumed' }
   | { readonly type: 'discard-vm' }
   | { readonly type: 'dispose-lease' }

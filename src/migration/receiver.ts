@@ -1,6 +1,6 @@
 /**
- * The target's side of a migration at work: performs what receiver-machine.ts asks for on the ports, and reports to it
- * what came of it. It decides nothing.
+ * Runs the target's side of a migration: performs on the ports what receiver-machine.ts asks for, and reports the
+ * results to it. It decides nothing.
  */
 import { assertNever } from '../shared/assert-never.ts';
 import { DisposableBag } from '../shared/disposable.ts';
@@ -22,7 +22,7 @@ import { settlable } from './settlable.ts';
 
 export type { ReceivedOffer, ReceiverDeps, ReceiverEnd, ReceiverHandle } from './receiver-api.ts';
 
-/** The cause of an operation's failure, when what was thrown names none. */
+/** The cause of a failed operation if the thrown error names none. */
 const CAUSES: Readonly<Record<ReceiverOperation, MigrationCause>> = {
   prepare: 'prepare-failed',
   'attach-lease': 'relay-lost',
@@ -165,7 +165,7 @@ class Receiver {
     }
   }
 
-  /** What goes wrong in an effect comes back as an event. */
+  /** A failure in an effect comes back as an event. */
   private guard(work: () => void): void {
     try {
       work();
@@ -236,7 +236,7 @@ class Receiver {
     return this.message;
   }
 
-  /** What exists from `receiving` on (devices: from `restoring`). A VM that was discarded meanwhile fails the operation. */
+  /** What exists from `receiving` on (devices: from `restoring`). If the VM has been discarded, the operation fails. */
   private received(): { vm: TargetVm; lease: TargetLease; devices: Uint8Array } {
     if (this.vm === null || this.lease === null) throw new MigrationError('cancelled');
     return { vm: this.vm, lease: this.lease, devices: this.devices ?? new Uint8Array(0) };

@@ -13,7 +13,7 @@ export interface RoundFigures {
   readonly dirtied: number;
 }
 
-/** What a migration did, told to everybody in the room when it ends. Times in milliseconds, sizes in bytes. */
+/** What a migration did, sent to everybody in the room when it ends. Times in milliseconds, sizes in bytes. */
 export interface MigrationReport {
   readonly id: MigrationId;
   readonly vmId: VmId;
@@ -27,12 +27,12 @@ export interface MigrationReport {
   readonly rounds: readonly RoundFigures[];
   /** From when the source's CPU was told to stop until the target's runs; 0 when the guest was never stopped. */
   readonly pauseMs: number;
-  /** Its parts, of which it is the sum; null if the guest runs where it was, or the target did not tell its own. */
+  /** The parts of the pause, which add up to it; null if the guest runs where it was, or the target did not report its own parts. */
   readonly downtime: Downtime | null;
   readonly totalMs: number;
   readonly bytesOnWire: number;
   readonly memoryBytes: number;
-  /** The last one that the migration used; null: it ended before it had any. */
+  /** The last link that the migration used; null: it ended before it had one. */
   readonly link: LinkKind | null;
   /** With `verify: true`: whether both sides' full hashes were equal; otherwise null. */
   readonly verified: boolean | null;
@@ -53,9 +53,12 @@ export interface MigrationProgress {
   readonly bytesSent: number;
   readonly bytesPerSecond: number;
   readonly expectedPauseMs: number;
-  /** In phase `offer`: the target still loads the guest and has this share of it, 0 to 1; the move waits for that. */
+  /** In phase `offer`: the target is still loading the guest and has this share of it, 0 to 1; the migration waits for it. */
   readonly targetLoaded?: number;
-  /** What of it the distance between the two hosts and the relay costs, which `maxPauseMs` is on top of. Only the source knows. */
+  /**
+   * The part of the expected pause that the distance between the two hosts and the relay costs; `maxPauseMs` is on top
+   * of it. Only the source knows it.
+   */
   readonly distanceMs?: number;
 }
 

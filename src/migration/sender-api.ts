@@ -53,18 +53,18 @@ export interface SenderDeps {
 
 export interface CancelAnswer {
   readonly cancelled: boolean;
-  /** What became of it; when it came too late, where the VM is. */
+  /** What became of the cancel request; if it came too late, where the VM is. */
   readonly sentence: string;
 }
 
 export interface SenderHandle {
   /** Never rejects. Resolves when everything is closed, and the VM either runs here again or has gone. */
   readonly done: Promise<MigrationReport>;
-  /** Asks for the end before the commit; resolves with the answer once it is certain. */
+  /** Asks to end the migration before the commit; resolves with the answer once it is certain. */
   cancel(): Promise<CancelAnswer>;
-  /** The guest ended: there is nothing left to move. `reason` is a sentence; without it, it powered off. */
+  /** The guest ended: there is nothing left to move. `reason` is a sentence; without it, the guest powered off. */
   vmEnded(reason?: string): void;
-  /** The room no longer has the target. If it has not answered the offer, it never will; afterwards the link tells (MG31). */
+  /** The target has left the room. If it has not answered the offer, it never will; after the answer, the link reports it (MG31). */
   targetLeft(): void;
   /** Where the migration is, by the names of PROTOCOL.md: for diagnosis and for tests that fail something at a named state. */
   state(): SenderState['name'];

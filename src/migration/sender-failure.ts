@@ -1,6 +1,6 @@
 /**
- * How the source gets out of a migration that does not go on: for every state, what must be undone and who may say that
- * the VM is its own (rules MG24-MG33). Pure, like sender-machine.ts.
+ * How the source leaves a migration that cannot continue: for every state, what must be undone and who may decide that
+ * the VM belongs to the source (rules MG24-MG33). Pure, like sender-machine.ts.
  */
 import { assertNever } from '../shared/assert-never.ts';
 import { CONFIRM_LIMIT_MS, MAX_RECONNECTS, RECONNECT_LIMIT_MS, WITHDRAW_LIMIT_MS } from './limits.ts';
@@ -30,14 +30,14 @@ import type {
 
 type Live = Exclude<SenderState, { name: 'ended' }>;
 
-/** Ends the tracking. Performed once, whichever way the tracked states are left. */
+/** Ends the tracking. Performed once, no matter how the tracked states are left. */
 export const STOP_TRACKING: readonly SenderEffect[] = [{ type: 'stop-dirty-log' }, { type: 'throttle', cpuFraction: 1 }];
-/** Until the relay is asked again after it could not be. */
+/** How long until the relay is asked again if it could not be asked. */
 const ASK_AGAIN_MS = 1000;
 
 /**
- * The migration does not go on. `tell`: the target does not know it yet. In the states in which a commit may be on its
- * way, the relay is asked for the VM; in those after it, nothing changes.
+ * The migration cannot continue. `tell`: the target does not know that yet. In states in which a commit may be on its
+ * way, the relay is asked for the VM; in later states nothing changes.
  */
 export function fail(state: Live, at: number, failure: Failure, tell: boolean): SenderStep {
   const told: SenderEffect[] = tell ? [tellTarget(failure)] : [];
@@ -74,12 +74,12 @@ export function fail(state: Live, at: number, failure: Failure, tell: boolean): 
   }
 }
 
-/** The user's wish. After the commit it comes too late, and the state stays as it is. */
+/** The user cancels. After the commit this is too late, and the state does not change. */
 export function cancelled(state: Live, event: Extract<SenderEvent, { type: 'cancel' }>): SenderStep {
   return fail(state, event.at, { outcome: 'cancelled', cause: 'cancelled', reason: event.reason }, true);
 }
 
-/** The link ended. While nothing is at stake it is replaced, if it can be; otherwise the migration fails. */
+/** The link ended. It is replaced if nothing is at stake and a replacement is possible; otherwise the migration fails. */
 export function linkLost(state: Live, at: number, failure: Failure): SenderStep {
   switch (state.name) {
     case 'copying':
@@ -123,7 +123,7 @@ function reconnect(
   };
 }
 
-/** A state has lasted longer than it may. */
+/** A state has passed its time limit. */
 export function limitPassed(state: Live, at: number): SenderStep {
   switch (state.name) {
     case 'offering':
@@ -131,7 +131,7 @@ export function limitPassed(state: Live, at: number): SenderStep {
     case 'preparing':
       return fail(state, at, failed('prepare-failed', 'The target did not get ready in time. Its console says what it waits for.'), true);
     case 'copying':
-      // Only the wait for the target's word has a limit.
+      // Only the wait for the target's `ready` has a limit.
       return fail(
         state,
         at,
@@ -213,19 +213,19 @@ function releaseFailed(state: Live, at: number, failure: Failure): SenderStep {
   return next.vm === 'running' ? end(next, next.failure, [said]) : { state: next, effects: [said] };
 }
 
-/** The relay's word on who owns the VM, asked for (`answered`) or not (`told`: the target lives, it was given back, or is gone). */
+/** The relay says who owns the VM, as an answer (`answered`) or unasked (`told`: the target lives, the VM was given back, or it is gone). */
 export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: 'told' | 'answered'): SenderStep {
   if (state.name !== 'committing' && state.name !== 'aborting') return { state, effects: [] };
   if (outcome.owner === 'source') {
     const failure = state.failure ?? failed('target-silent', CAUSE_SENTENCES['target-silent']);
     return withdraw({ ...state, vm: 'resuming', lease: 'free' }, at, failure, [start('resume')], state.pause.askedAt);
   }
-  // Once the target has run it, the move was complete, whatever became of the VM afterwards.
+  // Once the target has run the VM, the migration is complete, whatever happened to the VM afterwards.
   if (outcome.owner === 'nobody' && state.targetRuns === null) {
     return end(state, failed('vm-ended', `The move did not end in time: this host was cut off meanwhile. ${outcome.reason}`), [{ type: 'discard-vm' }]);
   }
   if (how === 'answered' && outcome.owner === 'target') {
-    // Committed, and not yet known to live: the frozen copy is kept until the relay tells how that ends.
+    // Committed, but not yet known to be alive: the frozen copy is kept until the relay says how that ends.
     const { trip, pause, targetRuns, failure } = state;
     return {
       state: { name: 'committing', trip, deadline: null, pause, relayDrained: true, targetRuns, failure },
@@ -240,7 +240,7 @@ export function relaySays(state: Live, at: number, outcome: LeaseOutcome, how: '
   return { state: step.state, effects: [discard, ...step.effects] };
 }
 
-/** The end of a migration that arrived. */
+/** Ends a migration that succeeded. */
 export function complete({ trip, pause, toldAt }: Confirming, runs: TargetRuns | null): SenderStep {
   const downtime = runs === null ? null : downtimeOf(pause, runs.took, runs.at);
   const pauseMs = downtime === null ? Math.max(0, (runs?.at ?? toldAt) - pause.askedAt) : totalOf(downtime);
@@ -248,7 +248,7 @@ export function complete({ trip, pause, toldAt }: Confirming, runs: TargetRuns |
   return { state: { name: 'ended', trip, deadline: null, verdict }, effects: [{ type: 'finish', verdict, pauseMs, downtime }] };
 }
 
-/** The end of a migration that did not. */
+/** Ends a migration that did not succeed. */
 export function end(state: Live, failure: Failure, effects: readonly SenderEffect[] = []): SenderStep {
   const pauseMs = state.name === 'withdrawing' && state.pausedSince !== null && state.resumedAt !== null ? state.resumedAt - state.pausedSince : 0;
   return {
@@ -303,7 +303,7 @@ function withdraw(
   return withdrawing.vm === 'running' && withdrawing.lease === 'free' ? end(withdrawing, failure, effects) : { state: withdrawing, effects };
 }
 
-/** From here on only the relay's word brings the VM back. */
+/** From here on only the relay can give the VM back. */
 function askForVm(
   { trip, pause }: HandingOver | Committing,
   failure: Failure,

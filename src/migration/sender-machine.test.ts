@@ -398,7 +398,7 @@ describe("The source's state machine", () => {
       let drainedTold = false;
       let relayGaveBack = false;
       for (let count = 0; count < 400 && step.state.name !== 'ended'; count++) {
-        // Mostly what leads on, so that every state is reached.
+        // Mostly events that lead on, so that every state is reached.
         const event = random.chance(0.6)
           ? (PATH.find((candidate) => stepSender(step.state, candidate).state !== step.state && candidate.type !== 'message') ??
             randomSenderEvent(random, at + count))

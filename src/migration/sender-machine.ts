@@ -1,7 +1,7 @@
 /**
  * The source's side of a migration as a pure function: state and event in, state and effects out. It neither reads a
- * clock nor touches the VM; sender.ts performs the effects and reports what came of them. Events that come too late for
- * the state they were meant for change nothing. The ways out of a failure are in sender-failure.ts.
+ * clock nor touches the VM; sender.ts performs the effects and reports the results. Events that come too late for the
+ * state they were meant for change nothing. The ways out of a failure are in sender-failure.ts.
  */
 import { assertNever } from '../shared/assert-never.ts';
 import { allowedPauseMs, decide, describeDecision, FIRST_MEMORY, MAX_ROUNDS } from './convergence.ts';
@@ -123,7 +123,7 @@ function message(state: Exclude<SenderState, { name: 'ended' }>, event: Message)
   if (state.name === 'preparing' && said.type === 'prepared') return prepared(state, event.at, said);
   if (state.name === 'copying' && state.step === 'readying' && state.readyAt === null && said.type === 'ready') {
     const trip: Trip = { ...state.trip, targetRelayMs: said.relayRoundTripMs, readyAfterMs: event.at - readyAskedAt(state) - state.trip.linkMs };
-    // The round under way takes as long as it takes.
+    // The current round may take as long as it needs.
     return stay({ ...state, trip, readyAt: event.at, deadline: null });
   }
   if (said.type === 'unanswered' && (state.name === 'committing' || state.name === 'aborting' || state.name === 'confirming')) {
@@ -154,7 +154,7 @@ function progress(state: Exclude<SenderState, { name: 'ended' }>, event: Progres
     case 'handing-over':
       return event.type === 'heard' ? stay2({ ...state, deadline: switchoverLimit(state, event.at) }) : handingOver(state, event);
     case 'committing':
-      // Committed already: the relay's word alone is awaited.
+      // If already committed, the source waits only for the relay.
       if (event.type === 'heard' && state.deadline !== null) return stay2({ ...state, deadline: switchoverLimit(state, event.at) });
       if (event.type === 'drained') return stay2({ ...state, relayDrained: true });
       return event.type === 'target-runs' ? stay2({ ...state, targetRuns: event.runs }) : stay(state);
@@ -205,34 +205,34 @@ function copying(state: Copying, event: Progress): SenderStep {
 }
 
 /**
- * While another's word is awaited the rounds go on: little is left when it comes, and the link's congestion window stays
- * open. They count as one.
+ * Rounds go on while the source waits for an answer: little is left when it arrives, and the link's congestion window
+ * stays open. These rounds count as one.
  */
 function another(event: Progress, next: 'send-round' | 'rest' = 'send-round'): SenderEffect[] {
   return event.type === 'round-sent' ? [start('take-dirty')] : event.type === 'dirty-taken' ? [start(next)] : [];
 }
 
-/** The target's word has been awaited for so long that round upon round would only keep the machine from it. */
+/** The wait for the target's `ready` has taken so long that rounds without a rest would only keep the machine from answering. */
 function isSlow(state: Copying, at: number): boolean {
   return state.deadline !== null && at > readyAskedAt(state) + READY_SOON_MS;
 }
 
-/** When the target was asked whether it can commit; it has not answered. */
+/** When the target was asked whether it can commit; it has not answered yet. */
 function readyAskedAt({ deadline }: Copying): number {
   return (deadline ?? READY_LIMIT_MS) - READY_LIMIT_MS;
 }
 
-/** The target's silences, as far as they say what to expect of it in the switchover. */
+/** Records the target's silences, which show what to expect of it in the switchover. */
 function heard(trip: Trip, at: number): Trip {
   return { ...trip, heardAt: at, longestQuietMs: Math.max(trip.longestQuietMs, at - (trip.heardAt ?? at)) };
 }
 
-/** How long the target's word that it can commit is good (rule MG36). */
+/** How long the target's `ready` stays valid (rule MG36). */
 function readyIsFreshFor({ convergence, plan }: Trip): number {
   return Math.max(READY_FRESH_MS, READY_FRESH_PAUSES * allowedPauseMs(convergence, plan.maxPauseMs));
 }
 
-/** The round that ended, added to the figures. */
+/** Adds the round that ended to the figures. */
 function withRound(trip: Trip, { totals, dirtied }: { totals: Trip['counted']; dirtied: number }, ms: number): Trip {
   const round = { pages: totals.pages - trip.counted.pages, bytes: totals.bytes - trip.counted.bytes, ms, dirtied };
   return { ...trip, rounds: [...trip.rounds, round], counted: totals };
@@ -308,7 +308,7 @@ function reconnected(state: Reconnecting, at: number): SenderStep {
   return { state: copyingState, effects: [said, marked, start('send-round')] };
 }
 
-/** What is known to be dirty is sent while the relay is asked: by the time it holds, less is left for the pause. */
+/** Sends the known dirty pages while the relay is asked to hold: by the time it holds, less is left for the pause. */
 function holding(state: Holding, event: Progress): SenderStep {
   return event.type === 'held' ? held(state, event.at) : { state, effects: another(event) };
 }
@@ -350,8 +350,8 @@ function handingOver(state: HandingOver, event: Progress): SenderStep {
 }
 
 /**
- * While the guest stands still: so long after the target was heard last, and never longer than a target that is heard
- * all the time may take (rule MG37). An abort is a compare-and-set, safe at any time.
+ * The deadline while the guest is stopped: some time after the target was last heard, and never later than the limit
+ * for a target that is heard all the time (rule MG37). An abort is a compare-and-set, safe at any time.
  */
 function switchoverLimit({ trip, pause }: Pick<HandingOver, 'trip' | 'pause'>, heardAt: number): number {
   const { plan, distanceMs, longestQuietMs, readyAfterMs } = trip;
@@ -363,8 +363,9 @@ function switchoverLimit({ trip, pause }: Pick<HandingOver, 'trip' | 'pause'>, h
 }
 
 /**
- * What the ways cost while the guest stands still, all of them round trips: `drained` goes to the relay, and meanwhile the
- * last pages to the target and its commit from there; the answer to that goes the last way.
+ * What the network delay costs while the guest is stopped; all arguments are round trips. `drained` goes to the relay;
+ * at the same time the last pages go to the target, and its commit goes from there to the relay; last comes the answer
+ * to the commit.
  */
 function distance(linkMs: number, sourceRelayMs: number, targetRelayMs: number): number {
   return (Math.max(sourceRelayMs, linkMs + targetRelayMs) + targetRelayMs) / 2;

@@ -10,7 +10,7 @@
  *   every state up to stopping, and aborting -> withdrawing -> ended
  *
  * The guest runs in offering to holding and in reconnecting; it is stopped from stopping on. While it is stopped, only
- * two ways lead back: release before `drained` was told to the relay (stopping), the relay's own word after it.
+ * two paths lead back: a release before the relay was told `drained` (stopping), the relay's own decision after that.
  */
 import type { ConvergenceMemory } from './convergence.ts';
 import type { Downtime, SourceTimes, TargetTook } from './downtime.ts';
@@ -53,34 +53,34 @@ export interface Trip {
   readonly rounds: readonly RoundFigures[];
   readonly convergence: ConvergenceMemory;
   readonly expectedPauseMs: number;
-  /** What of it the distance costs; the allowed pause is on top of it. */
+  /** The part of the expected pause that the distance costs; the allowed pause is on top of it. */
   readonly distanceMs: number;
-  /** Between target and relay, as the target measured it; null before. */
+  /** Round trip between target and relay, as the target measured it; null before that. */
   readonly targetRelayMs: number | null;
-  /** When the target was last heard before the guest was stopped; null: not since it is prepared. */
+  /** When the target was last heard before the guest was stopped; null: not since it was prepared. */
   readonly heardAt: number | null;
-  /** The longest that it was not heard in that time. */
+  /** The target's longest silence in that time. */
   readonly longestQuietMs: number;
-  /** To the target and back. */
+  /** Round trip to the target. */
   readonly linkMs: number;
-  /** After how long the target said that it can commit, beyond that. */
+  /** How long the target took to say `ready`, without the round trip. */
   readonly readyAfterMs: number;
   /** Totals when the current round began. */
   readonly counted: SentTotals;
   readonly reconnects: number;
 }
 
-/** A state with a deadline is left at that time at the latest; null waits without limit, and says so. */
+/** A state is left at its deadline at the latest; with null it waits without limit, and says so. */
 interface Base<Name extends string> {
   readonly name: Name;
   readonly trip: Trip;
   readonly deadline: number | null;
 }
-/** The target's word that its CPU runs. */
+/** The target's message that its CPU runs. */
 export interface TargetRuns {
   /** On the source's clock. */
   readonly at: number;
-  /** What its part of the pause was made of; null: it did not say. */
+  /** The parts of the target's share of the pause; null: it did not say. */
   readonly took: TargetTook | null;
 }
 
@@ -90,13 +90,13 @@ export type Offering = Base<'offering'>;
 export type Preparing = Base<'preparing'>;
 /** Pre-copy: the dirty log is started, a round is sent, or its dirty pages are collected. */
 export interface Copying extends Base<'copying'> {
-  /** `readying`: what is left would fit into the pause; the target's word that it can commit is awaited, and rounds go on. */
+  /** `readying`: what is left would fit into the pause; rounds go on while the source waits for the target's `ready`. */
   readonly step: 'opening' | 'sending' | 'collecting' | 'readying';
   readonly roundStartedAt: number;
-  /** When the target's word was heard last; null: not yet, or not since it was asked. Only while it is awaited there is a deadline. */
+  /** When the last `ready` arrived; null: not yet, or not since the target was asked. There is a deadline only while the source waits for it. */
   readonly readyAt: number | null;
 }
-/** The link died and another is sought; the guest runs (again). */
+/** The link died and the source looks for another; the guest runs (again). */
 export interface Reconnecting extends Base<'reconnecting'> {
   readonly link: 'seeking' | 'resuming' | 'ready';
   readonly messagesApplied: number;
@@ -116,33 +116,33 @@ export interface Stopping extends Base<'stopping'> {
   /** null: not stopped yet. */
   readonly stoppedAt: number | null;
 }
-/** `drained` is being told to the relay, the last pages and the devices are sent. Only the relay can give the VM back. */
+/** The relay is being told `drained`; the last pages and the devices are being sent. Only the relay can give the VM back. */
 export interface HandingOver extends Base<'handing-over'> {
   readonly pause: SourceTimes;
   /** The relay has confirmed `drained`. */
   readonly relayDrained: boolean;
 }
-/** The target has everything and may commit, which the relay does once it knows `drained`. */
+/** The target has everything and may commit; the relay does the commit once it knows `drained`. */
 export interface Committing extends Base<'committing'> {
   readonly pause: SourceTimes;
   readonly relayDrained: boolean;
   readonly targetRuns: TargetRuns | null;
-  /** What the end will be if the relay gives the VM back; null: nothing went wrong so far. */
+  /** How the migration ends if the relay gives the VM back; null: nothing went wrong so far. */
   readonly failure: Failure | null;
 }
-/** The relay was asked for the VM; it alone says whose it is. */
+/** The relay was asked for the VM; only the relay decides who owns it. */
 export interface Aborting extends Base<'aborting'> {
   readonly pause: SourceTimes;
   readonly targetRuns: TargetRuns | null;
   readonly failure: Failure;
 }
-/** The target lives, the VM is gone from here; only its own figures are awaited. */
+/** The target lives and the VM is gone from here; the source waits only for the target's own figures. */
 export interface Confirming extends Base<'confirming'> {
   readonly pause: SourceTimes;
-  /** When the relay told it: an upper bound for the pause. */
+  /** When the relay said that the target lives: an upper bound for the pause. */
   readonly toldAt: number;
 }
-/** The VM stays: its CPU is started again, the hold ended. */
+/** The VM stays: its CPU is being started again and the hold is being ended. */
 export interface Withdrawing extends Base<'withdrawing'> {
   readonly failure: Failure;
   /** When the CPU was told to stop; null: it was not. */
@@ -158,7 +158,7 @@ interface Ended extends Base<'ended'> {
 export type SenderState =
   Offering | Preparing | Copying | Reconnecting | Holding | Stopping | HandingOver | Committing | Aborting | Confirming | Withdrawing | Ended;
 
-/** What the runner is asked to do asynchronously; the answer is the event of the same name, or `operation-failed`. */
+/** Asynchronous operations for the runner; the answer is the event of the same name, or `operation-failed`. */
 export type SenderOperation =
   | 'start-dirty-log'
   | 'send-round'
@@ -181,7 +181,7 @@ export type SenderEvent = { readonly at: number } & (
   | { readonly type: 'target-runs'; readonly runs: TargetRuns }
   /** The link ended or fell silent. */
   | { readonly type: 'link-lost'; readonly failure: Failure }
-  /** The other side misbehaved, or something here went wrong that is no operation. */
+  /** The other side misbehaved, or something other than an operation failed here. */
   | { readonly type: 'failed'; readonly failure: Failure }
   | { readonly type: 'cancel'; readonly reason: string }
   | { readonly type: 'deadline' }
@@ -217,9 +217,9 @@ export type SenderEffect =
   | { readonly type: 'agree'; readonly version: number }
   /** All pages that differ from the base are to be sent. */
   | { readonly type: 'mark-everything' }
-  /** Pages in messages the target has not applied (all but the first `messagesApplied` of the dead link) go again. */
+  /** Pages in messages that the target has not applied (all but the first `messagesApplied` of the dead link) are sent again. */
   | { readonly type: 'mark-unapplied'; readonly messagesApplied: number }
-  /** Tells the target that it has everything; with `verify`, scans and tells the scan's digest as well. */
+  /** Tells the target that it has everything; with `verify`, also scans and sends the scan's digest. */
   | { readonly type: 'send-switchover'; readonly stoppedAt: number }
   | { readonly type: 'throttle'; readonly cpuFraction: number }
   | { readonly type: 'stop-dirty-log' }

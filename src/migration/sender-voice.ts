@@ -1,4 +1,4 @@
-/** What the source tells people while it migrates a VM: progress, the log's sentences, what is waited for, the report. */
+/** What the source tells people while it migrates a VM: progress, log sentences, what it waits for, the report. */
 import type { Disposable } from '../shared/disposable.ts';
 import { PROGRESS_EVERY_MS, SAY_WAITING_AFTER_MS } from './limits.ts';
 import type { PageStream } from './page-stream.ts';
@@ -41,7 +41,7 @@ export class SenderVoice {
     this.kind = kind;
   }
 
-  /** A state was entered: after a while, says what it waits for. */
+  /** A state was entered: if it lasts, says what it waits for. */
   entered(state: SenderState): void {
     const sentence = whatIsWaitedFor(state);
     if (sentence === (this.awaited?.sentence ?? null)) return;
@@ -61,7 +61,7 @@ export class SenderVoice {
     if (what !== null) this.log(what);
   }
 
-  /** Tells the progress: now, or if the last time is long enough ago. */
+  /** Reports progress: at once, or only if the last report is long enough ago. */
   progress(state: SenderState, stream: PageStream, atOnce: boolean): void {
     const { onProgress, clock, offer } = this.deps;
     const at = clock.now();
@@ -105,7 +105,7 @@ export class SenderVoice {
   }
 }
 
-/** What became of a wish to cancel, once the migration has ended. */
+/** The answer to a cancel request, once the migration has ended. */
 export function answerCancel(report: MigrationReport): CancelAnswer {
   switch (report.outcome) {
     case 'cancelled':
@@ -117,7 +117,7 @@ export function answerCancel(report: MigrationReport): CancelAnswer {
   }
 }
 
-/** What a state that lasts waits for; null for those in which work is being done. */
+/** What a state that lasts waits for; null for states that do work. */
 function whatIsWaitedFor(state: SenderState): string | null {
   switch (state.name) {
     case 'offering':

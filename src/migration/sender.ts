@@ -1,6 +1,6 @@
 /**
- * The source's side of a migration at work: performs what sender-machine.ts asks for on the ports, and reports to it
- * what came of it. It decides nothing.
+ * Runs the source's side of a migration: performs on the ports what sender-machine.ts asks for, and reports the results
+ * to it. It decides nothing.
  */
 import { assertNever } from '../shared/assert-never.ts';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
@@ -33,10 +33,10 @@ import { SourceWork } from './source-work.ts';
 
 export type { SenderDeps, SenderHandle, SenderOptions } from './sender-api.ts';
 
-/** Pings in a row at the start, while the link is idle: the quickest one tells the clocks' offset best. */
+/** Pings in a row at the start, while the link is idle: the fastest one gives the best clock offset. */
 const FIRST_PINGS = 8;
 
-/** The cause of an operation's failure, when what was thrown names none. */
+/** The cause of a failed operation if the thrown error names none. */
 const CAUSES: Readonly<Record<SenderOperation, MigrationCause>> = {
   'start-dirty-log': 'internal',
   'send-round': 'internal',
@@ -91,10 +91,10 @@ class Sender {
   private session: Session;
   private bytesOfClosedLinks = 0;
   private version = 0;
-  /** Rises when a link is replaced; answers to operations from before then are ignored. */
+  /** Incremented when a link is replaced; answers to operations started before that are ignored. */
   private turn = 0;
   private pingsLeft = FIRST_PINGS;
-  /** Heartbeats in a row without anything applied at the target, although something was on its way. */
+  /** Heartbeats in a row in which the target applied nothing, although something was in flight. */
   private idleBeats = 0;
   private unappliedAtBeat = 0;
 
@@ -230,7 +230,7 @@ class Sender {
     this.work.onVm(ask).catch((error: unknown) => this.voice.log(asMigrationError(error, 'internal').message));
   }
 
-  /** Starts an operation; its answer comes as an event, unless the link was replaced meanwhile. */
+  /** Starts an operation; its answer comes as an event, unless the link has been replaced by then. */
   private operate(operation: SenderOperation): void {
     if (operation === 'replace-link') this.turn++;
     const { turn, session } = this;
@@ -316,7 +316,7 @@ class Sender {
       .scan(() => this.loop.state.name === 'committing')
       .then(
         (digest) => session.sendControl({ type: 'scan', digest }),
-        // Nobody waits for it any more, or the target will say that it waited in vain.
+        // Nobody waits for the scan any more, or the target will report that it waited in vain.
         () => undefined,
       );
   }
@@ -402,7 +402,7 @@ class Sender {
     }
   }
 
-  /** Closes what is open, waits until the VM has done what it was asked for, and reports the end. */
+  /** Closes what is open, waits until the VM has finished its operations, and reports the end. */
   private async finish(end: Extract<SenderEffect, { type: 'finish' }>): Promise<void> {
     this.stream.detach();
     this.session.close();

@@ -14,7 +14,7 @@ export function settlable<T>(): Settlable<T> {
   return { promise, resolve };
 }
 
-/** Resolves when `work` settles, however it does, or after `ms`. */
+/** Resolves when `work` resolves or rejects, or after `ms`. */
 export async function within(clock: Clock, ms: number, work: Promise<unknown>): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = clock.setTimeout(resolve, ms);

@@ -1,6 +1,6 @@
 /**
- * What the source's runner does with the VM and the page stream, one thing after another: a resume never overtakes a
- * pause, and the dirty log is stopped after it was started.
+ * What the source's runner does with the VM and the page stream, strictly in order: a resume never overtakes a pause,
+ * and the dirty log is never stopped before it was started.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { ClockOffset } from './clock-offset.ts';
@@ -10,12 +10,12 @@ import type { PageStream } from './page-stream.ts';
 import type { PageHash, SourceVm } from './ports.ts';
 import type { ToTarget } from './messages.ts';
 
-/** A round ends when all but this share of it is applied: the end of a large round overlaps with the next. */
+/** A round ends when all but this share of it is applied, so that the end of a large round overlaps with the next. */
 const OVERLAP = 1 / 8;
 /**
- * Or when no more is unapplied than fills the way there and back so many times. Over a distance rounds do not wait for
- * one another: the guest has less time to write, and the link is never idle, which closes its congestion window. Twice,
- * so that the window can grow.
+ * Or when the unapplied bytes fill the round trip at most this many times. Over a distance rounds do not wait for one
+ * another: the guest has less time to write, and the link is never idle, because idle time closes its congestion
+ * window. Twice, so that the window can grow.
  */
 const WAYS_FULL = 2;
 
@@ -36,14 +36,14 @@ export class SourceWork {
     this.options = options;
   }
 
-  /** Asks the VM for something once it has done what it was asked for before. */
+  /** Calls the VM once all earlier calls are done. */
   onVm<T>(ask: (vm: SourceVm) => T | Promise<T>): Promise<T> {
     const done = this.last.then(() => ask(this.options.vm));
     this.last = done.catch(() => undefined);
     return done;
   }
 
-  /** Resolves when the VM has done everything it was asked for so far. */
+  /** Resolves when all calls to the VM so far are done. */
   async idle(): Promise<void> {
     await this.last;
   }
@@ -51,14 +51,14 @@ export class SourceWork {
   async sendRound(): Promise<void> {
     const { stream, nextTask } = this.options;
     const before = stream.totals.bytes;
-    // Also when there is nothing to send: rounds that follow one another leave the guest and the link their turns.
+    // Even if there is nothing to send: rounds that follow one another must give the guest and the link their turns.
     await nextTask();
     await stream.flush();
     const sent = stream.totals.bytes - before;
     await stream.applied(stream.bytesPerSecond === null ? 0 : Math.max(sent * OVERLAP, stream.bytesOnTheWay * WAYS_FULL));
   }
 
-  /** Takes the dirty log and adds its pages to what is to be sent, whoever still waits for them; returns how many they were. */
+  /** Takes the dirty log and adds its pages to the pending ones, whether or not anybody still waits for them; returns their number. */
   collect(): Promise<number> {
     return this.onVm(async (vm) => {
       const dirty = await vm.takeDirty();
@@ -67,13 +67,13 @@ export class SourceWork {
     });
   }
 
-  /** The last pages start to flow before the devices are saved; both are on their way together. Returns when that was. */
+  /** Starts sending the last pages before the devices are saved, so that both are in flight together. Returns when the pages began to flow. */
   async sendLast(): Promise<number> {
     const { stream, nextTask, clock } = this.options;
     stream.guestStopped();
     await this.collect();
     const flushed = stream.flush();
-    // Awaited below; until then its failure is not to count as unhandled.
+    // Awaited below; until then its failure must not count as unhandled.
     flushed.catch(() => undefined);
     await Promise.race([flushed, nextTask()]);
     const pagesFlowAt = clock.now();

@@ -89,7 +89,7 @@ export function parseMessage(message: Uint8Array): Envelope {
   };
 }
 
-/** The migration id as it stands in every envelope: FNV-1a over its characters, twice with different starts. */
+/** The migration id as every envelope carries it: FNV-1a over its characters, twice with different start values. */
 export function hashMigrationId(id: MigrationId): string {
   return hex32(fnv1a(id, 0x811c9dc5)) + hex32(fnv1a(id, 0x6a09e667));
 }

@@ -1,4 +1,4 @@
-/** What a migration on stage needs of its arbiter, be it the model of it or the relay itself. */
+/** What a staged migration needs from its arbiter, which is either the model or the relay itself. */
 import type { MigrationId } from '../../shared/ids.ts';
 import type { SourceLease, TargetLease } from '../ports.ts';
 import type { ModelVm } from './model-vm.ts';
@@ -10,7 +10,7 @@ export type Owner = 'source' | 'target';
 export interface SeenFrame {
   /** The copy of the guest that sent it. */
   readonly from: Owner;
-  /** Whose the VM was as it arrived. */
+  /** Who owned the VM when the frame arrived. */
   readonly owner: Owner;
   readonly counter: number;
 }
@@ -22,7 +22,7 @@ export interface Arbiter {
   readonly frames: readonly SeenFrame[];
   /** Called at the moment the lease moves to the target. */
   onCommit: () => void;
-  /** Listeners at the leases that were not disposed. */
+  /** Listeners on the leases that were not disposed. */
   readonly sourceListeners: number;
   readonly targetListeners: number;
   sourceLease(host: Host, migrationId: MigrationId): SourceLease;

@@ -11,7 +11,7 @@ export const deflateCompressor: Compressor = {
   },
 };
 
-/** Runs of equal words, and the bytes behind the last whole word: enough for model VMs, and much quicker than zlib on little data. */
+/** Encodes runs of equal words, and the bytes after the last whole word: enough for model VMs, and much faster than zlib on little data. */
 export const runLengthCompressor: Compressor = {
   compress(data) {
     const wholeBytes = data.length - (data.length % 4);

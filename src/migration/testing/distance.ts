@@ -1,5 +1,5 @@
 /**
- * A migration between hosts that are far apart, in virtual time: every message takes its way, the link has a bandwidth
+ * A migration between hosts that are far apart, in virtual time: every message has its delay, the link has a bandwidth
  * and may lose packets, and the guest works while time passes.
  */
 import { disposable, type Disposable } from '../../shared/disposable.ts';
@@ -29,7 +29,7 @@ export interface JourneyOptions extends SenderOptions, Distance {
   readonly seed?: number;
   /** What the guest writes in each millisecond of its life. */
   readonly writes: (ms: number) => readonly Write[];
-  /** Of RAM pages, so many differ from the base when the migration begins. */
+  /** How many RAM pages differ from the base when the migration begins. */
   readonly used?: number;
 }
 
@@ -37,7 +37,7 @@ export interface Journey {
   readonly report: MigrationReport;
   readonly log: readonly string[];
   readonly progress: readonly MigrationProgress[];
-  /** Least share of the CPU that the guest was left. */
+  /** The smallest share of the CPU that the guest was left with. */
   readonly leastCpu: number;
   /** The last pause that was expected before the switchover. */
   readonly expectedPauseMs: number;
@@ -45,16 +45,16 @@ export interface Journey {
 
 const SPACE: PageSpace = { ramPages: 6000, videoPages: 4, diskPages: 20 };
 const USED_PAGES = 800;
-/** Of a page that a program used: as runs, 1.4 KB, which zstd makes of a page of a real guest. */
+/** Words written in a page that a program used: as runs, 1.4 KB, which is what zstd makes of a page of a real guest. */
 export const WORKED_WORDS = 180;
 const PACKET_BYTES = 1200;
-/** A lost packet that no later one betrays is sent again after so long (SCTP in browsers: 400 ms at least). */
+/** A lost packet that no later packet reveals is sent again after this time (SCTP in browsers: 400 ms at least). */
 const RETRANSMISSION_MS = 400;
-/** What one action of an event loop takes. */
+/** How long one action of an event loop takes. */
 const ACTION_MS = 0.2;
 /** Simulated time in which everything must have ended. */
 const LIMIT_MS = 120_000;
-/** Bytes that wait for the wire above which sending waits. */
+/** Sending waits when this many bytes are queued for the wire. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
 export async function travel(options: JourneyOptions): Promise<Journey> {
@@ -170,7 +170,7 @@ class Wire {
   carry(now: number, bytes: number): { readonly left: number; readonly arrives: number } {
     const { roundTripMs, bytesPerSecond, loss = 0 } = this.distance;
     const packets = Math.ceil(bytes / PACKET_BYTES);
-    // Reno's bound: what congestion control makes of losses, whatever the wire could carry.
+    // Reno's bound: the rate that congestion control allows with these losses, whatever the wire could carry.
     const bound = loss === 0 ? Number.POSITIVE_INFINITY : (1.22 * PACKET_BYTES * 1000) / (Math.max(roundTripMs, 1) * Math.sqrt(loss));
     this.freeAt = Math.max(this.freeAt, now) + (bytes * 1000) / Math.min(bytesPerSecond, bound);
     let late = 0;
@@ -274,7 +274,7 @@ function after(clock: VirtualClock, ms: number): Promise<void> {
   return new Promise((resolve) => void clock.setTimeout(resolve, ms));
 }
 
-/** Asks over a way of `ms` in each direction. */
+/** Asks over a network path of `ms` in each direction. */
 async function far<T>(clock: VirtualClock, ms: number, ask: () => Promise<T>): Promise<T> {
   await after(clock, ms);
   try {

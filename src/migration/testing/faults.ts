@@ -1,4 +1,4 @@
-/** What can go wrong in a migration on stage, by name. */
+/** What can go wrong in a staged migration, by name. */
 import type { Arbiter } from './arbiter.ts';
 import type { VmOperation } from './model-vm.ts';
 import type { Rehearsal } from './rehearsal.ts';
@@ -38,7 +38,7 @@ const BROKEN: readonly { readonly side: 'source' | 'target'; readonly operation:
   { side: 'target', operation: 'alive', how: 'hangs' },
 ];
 
-/** Of the link's messages and of the VM: whatever the arbiter is. */
+/** Faults of the link's messages and of the VM, for any arbiter. */
 export const INNER_FAULTS: readonly Fault<AnyStaging>[] = [
   { name: 'guest powered off', strike: (rehearsal) => rehearsal.sender.vmEnded() },
   { name: 'message repeated', strike: (rehearsal) => tamper(rehearsal, (message) => [message, message]) },

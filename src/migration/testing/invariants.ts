@@ -16,7 +16,7 @@ export class Invariants {
       try {
         this.atCommit();
       } catch (error) {
-        // Thrown here it would count as the relay's refusal.
+        // If thrown here, it would count as a refusal by the relay.
         this.atCommitBroken ??= error instanceof Error ? error : new Error(String(error));
       }
     };

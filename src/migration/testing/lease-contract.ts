@@ -9,7 +9,7 @@ export interface LeaseUnderTest {
   readonly target: TargetLease;
   /** Resolves with what `promise` does, while messages between hosts and relay arrive. */
   settled<T>(promise: Promise<T>): Promise<T>;
-  /** Resolves when `reached` is true; rejects if it never comes to that. */
+  /** Resolves when `reached` is true; rejects if that never happens. */
   until(reached: () => boolean): Promise<void>;
   /** Lets the time pass in which a target may stay silent after its commit. */
   letTheTargetStaySilent(): Promise<void>;
@@ -62,7 +62,7 @@ export function describeLeaseContract(name: string, make: () => LeaseUnderTest |
       for (const end of [() => lease.source.release(), () => lease.source.abort()]) {
         await lease.settled(lease.source.hold());
         const commit = lease.target.commit();
-        // Awaited below, where it may have been refused long since.
+        // Awaited below, when it may already have been refused.
         commit.catch(() => undefined);
         await lease.settled(lease.target.probe());
         await lease.settled<unknown>(Promise.resolve(end()));

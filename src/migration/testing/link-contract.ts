@@ -8,7 +8,7 @@ import { SeededRandom } from './seeded-random.ts';
 export interface LinkUnderTest {
   readonly left: Link;
   readonly right: Link;
-  /** Resolves when `reached` is true: lets messages arrive until then. Rejects if it never comes to that. */
+  /** Resolves when `reached` is true: lets messages arrive until then. Rejects if that never happens. */
   until(reached: () => boolean): Promise<void>;
   dispose(): void | Promise<void>;
 }
@@ -103,7 +103,7 @@ export function describeLinkContract(name: string, make: () => LinkUnderTest | P
       const lane = link.left.bulk;
       const rejected: unknown[] = [];
       let waiting = 0;
-      // Without anybody taking messages in, a lane fills up after at most some megabytes.
+      // If nobody takes in messages, a lane fills up after at most some megabytes.
       for (let count = 0; count < 1024; count++) {
         const state = { written: false };
         const writable = lane.writable().then(() => {

@@ -1,6 +1,6 @@
 /**
- * A pair of links in memory. A message waits on its way until the world delivers it; a closed end is told to the other
- * one behind everything that was sent before, unless the link is cut.
+ * A pair of links in memory. A message stays in flight until the world delivers it. If one end closes, the other end
+ * hears of it after everything that was sent before, unless the link is cut.
  */
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import { MAX_MESSAGE_BYTES } from '../wire.ts';
@@ -10,7 +10,7 @@ import type { LinkKind } from '../report.ts';
 
 type OnTheWay = { readonly message: Uint8Array } | { readonly closed: string };
 
-/** Bytes on their way before writable() waits. */
+/** Bytes in flight before writable() waits. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
 class MemoryLane implements Lane {
@@ -119,7 +119,7 @@ class MemoryLane implements Lane {
     return this.repeatable !== null;
   }
 
-  /** The message that arrived last, or else the next one, arrives once more behind all others. */
+  /** The message that arrived last, or else the next one, arrives once more after all others. */
   sendAgain(): void {
     const message = this.repeatable;
     if (message !== null) this.onTheWay.push({ message: message.slice() });
@@ -171,7 +171,7 @@ export interface MemoryLinkPair {
   readonly lanes: readonly MemoryLane[];
   /** Nothing arrives for the time being. */
   stalled: boolean;
-  /** Somebody still hears of what happens to it. */
+  /** At least one end still notices what happens to the link. */
   readonly isAlive: boolean;
   /** The connection breaks and both ends notice. */
   cut(): void;

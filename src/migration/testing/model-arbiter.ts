@@ -1,6 +1,6 @@
 /**
- * The relay's part in a migration, as small as it can be told: who owns the VM, at which epoch, and how far the
- * switchover is. Requests and answers take their time; while the relay is down they wait.
+ * A minimal model of the relay's part in a migration: who owns the VM, at which epoch, and how far the switchover is.
+ * Requests and answers take time; while the relay is down they wait.
  */
 import type { LeaseEpoch } from '../../shared/ids.ts';
 import { disposable, type Disposable } from '../../shared/disposable.ts';
@@ -11,7 +11,7 @@ import type { Arbiter, Owner, SeenFrame } from './arbiter.ts';
 import type { ModelVm } from './model-vm.ts';
 import type { Host, World } from './world.ts';
 
-/** The relay takes a VM back whose target gave no sign of life for so long. */
+/** The relay takes a VM back if its target gave no sign of life for this long. */
 export const TAKE_BACK_MS = 2000;
 
 export class ModelArbiter implements Arbiter {
@@ -20,7 +20,7 @@ export class ModelArbiter implements Arbiter {
   phase: 'idle' | 'held' | 'drained' | 'committed' = 'idle';
   readonly frames: SeenFrame[] = [];
   framesRefused = 0;
-  /** Breaks the next commit for the target: before or after the relay took note of it. */
+  /** Breaks the next commit for the target: before or after the relay recorded it. */
   loseCommit: 'before' | 'after' | null = null;
   onCommit: () => void = () => undefined;
   tookBack = false;
@@ -134,7 +134,7 @@ export class ModelArbiter implements Arbiter {
     return epoch;
   }
 
-  /** A frame counts as much as the word itself: what the world has seen cannot be taken back. */
+  /** A frame counts as much as `alive` itself: what the world has seen cannot be taken back. */
   private targetLives(): void {
     if (this.phase !== 'committed') return;
     this.phase = 'idle';
@@ -159,7 +159,7 @@ export class ModelArbiter implements Arbiter {
     commitWaits?.();
   }
 
-  /** The request reaches the relay, which does it, at the end of the hold if it `waits`; the answer reaches the host. Both take their time. */
+  /** The request reaches the relay, which performs it, at the end of the hold if it `waits`; then the answer reaches the host. Both take time. */
   private request<T>(from: Host, what: string, grant: () => T, waits: () => boolean = () => false): Promise<T> {
     return new Promise((resolve, reject) => {
       const perform = (): void => {

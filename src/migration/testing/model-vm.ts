@@ -59,7 +59,7 @@ export class ModelVm implements SourceVm, TargetVm {
   /** When its CPU was stopped and started last, on its host's clock. */
   stoppedAt: number | null = null;
   startedAt: number | null = null;
-  /** Called with the guest's counter whenever it took a step: what the world sees of it. */
+  /** Called with the guest's counter after every step: this is what the world sees of the guest. */
   onStep: (counter: number) => void = () => undefined;
   private readonly options: ModelVmOptions;
   private readonly base: Uint8Array;
@@ -164,7 +164,7 @@ export class ModelVm implements SourceVm, TargetVm {
     this.running = false;
   }
 
-  /** A disk read that was in flight ends up in memory, although the CPU stands still. */
+  /** A disk read that was in flight ends up in memory, although the CPU is stopped. */
   async drainDisk(): Promise<void> {
     await this.takes('drainDisk');
     if (this.running) throw new Error('The disk may be drained only when the CPU is stopped');
@@ -209,7 +209,7 @@ export class ModelVm implements SourceVm, TargetVm {
     this.logging = false;
   }
 
-  /** Counts these pages as written: the test has done so. */
+  /** Marks these pages as written, because the test has written them. */
   touch(from: number, to: number): void {
     for (let page = from; page < to; page++) this.mark(page);
   }

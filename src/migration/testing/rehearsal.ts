@@ -1,4 +1,4 @@
-/** A migration whose arbiter is the model of one (model-arbiter.ts). */
+/** A migration whose arbiter is the model (model-arbiter.ts). */
 import type { VmId } from '../../shared/ids.ts';
 import { ModelArbiter } from './model-arbiter.ts';
 import { Staging, type Stage, type StagingOptions } from './staging.ts';
@@ -9,7 +9,7 @@ export const CLOCK_OFFSET_MS = 123_456;
 
 export interface RehearsalOptions extends StagingOptions {
   readonly seed?: number;
-  /** Goes on in the world of a rehearsal that is over: with the VM at its source if it stayed, else from its target on. */
+  /** Continues in the world of a finished rehearsal: with the VM at that rehearsal's source if it stayed there, else from its target on. */
   readonly after?: Rehearsal;
 }
 

@@ -129,7 +129,7 @@ export class Staging<A extends Arbiter> {
     return (this.report !== null || this.source.isDead) && (this.end !== null || this.target.isDead);
   }
 
-  /** No copy of the guest is left that could run: its owner's host is gone, or never got it to run and the other one is gone. */
+  /** No copy of the guest is left that could run: the owner's host is gone, or it never got the guest to run and the other host is gone. */
   get vmIsLost(): boolean {
     const { source, target, arbiter, targetVm } = this;
     if (arbiter.owner === 'source') return source.isDead;
@@ -213,7 +213,7 @@ export class Staging<A extends Arbiter> {
   private async replaceLink(): Promise<MemoryLinkPair['source']> {
     await this.source.whenPicked('opens another link');
     const pair = this.openLink();
-    // A target that stood still may have several offered to it, one after another.
+    // A target that was frozen may be offered several links, one after another.
     this.target.defer('is offered another link', () => {
       const awaited = this.linkAwaited;
       this.linkAwaited = null;

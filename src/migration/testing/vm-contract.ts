@@ -10,7 +10,7 @@ export interface VmUnderTest {
   readonly source: SourceVm;
   /** Built from the same base snapshot, stopped. */
   readonly target: TargetVm;
-  /** Lets the guest of whichever of the two runs write into RAM, video memory and disk for a while. */
+  /** Lets the guest of the VM that runs write into RAM, video memory and disk for a while. */
   letGuestWrite(): Promise<void>;
   /** Resolves with what `promise` does, while the world goes on. */
   settled<T>(promise: Promise<T>): Promise<T>;
@@ -150,7 +150,7 @@ interface Readable {
   differsFromBase(): Bitmap;
 }
 
-/** All of memory and what was written of the disk; the rest of that, which nobody can read from a VM, is zero. */
+/** All of memory and the written part of the disk; the rest of the disk, which nobody can read from a VM, is zero. */
 function everything(vm: Readable): Uint8Array {
   const { ramPages, videoPages } = vm.space;
   const all = new Uint8Array(totalPages(vm.space) * PAGE_SIZE);

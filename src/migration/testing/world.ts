@@ -1,6 +1,7 @@
 /**
- * A world in which nothing happens by itself: whatever would take time (a message on its way, a VM being paused, a task
- * of the event loop, a timer) is an action that waits until the schedule picks it. With a seed, the same run every time.
+ * A world in which nothing happens by itself: everything that takes time (a message in flight, a VM being paused, a
+ * task of the event loop, a timer) is an action that waits until the schedule picks it. The same seed always gives the
+ * same run.
  */
 import { disposable, type Disposable } from '../../shared/disposable.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -9,12 +10,12 @@ import { VirtualClock } from './virtual-clock.ts';
 
 export interface Action {
   readonly name: string;
-  /** Goes on by itself and is waited for by nobody: while nothing else can happen, time passes quickly. */
+  /** Goes on by itself, and nobody waits for it: while nothing else can happen, time passes quickly. */
   readonly idle?: boolean;
   readonly run: () => void;
 }
 
-/** Something that can act whenever the schedule wants: a lane with messages on their way, a guest that runs. */
+/** Something that can act whenever the schedule wants: a lane with messages in flight, a guest that runs. */
 export type ActionSource = () => Action | readonly Action[] | null;
 
 /** An action, and the host that would do it. */
@@ -74,8 +75,8 @@ export class World {
   }
 
   /**
-   * One step of a schedule: a random action, each of which takes up to `slowest` ms, or the next timer when it is due
-   * before. False if nothing can happen any more.
+   * One step of a schedule: a random action, which takes up to `slowest` ms, or the next timer if it is due earlier.
+   * False if nothing can happen any more.
    */
   async step(slowest = 1): Promise<boolean> {
     const possible = this.possible();
