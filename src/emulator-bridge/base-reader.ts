@@ -1,6 +1,6 @@
 /**
- * Reads the immutable base image in chunks: keeps the last ones in memory, reads ahead of a sequential reader, and asks
- * again for what failed, for as long as somebody waits. Wrong or missing data is never handed out.
+ * Reads the immutable base image in chunks. It caches the last ones in memory, reads ahead for a sequential reader, and
+ * retries failed reads as long as a caller waits for them. It never returns wrong or missing data.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -22,10 +22,10 @@ export interface BaseReaderOptions {
   readonly readAheadBytes?: number;
 }
 
-/** One chunk somebody waits for. */
+/** A chunk that at least one caller waits for. */
 interface Wanted {
   readonly index: number;
-  /** When the first of those who wait began to. */
+  /** When the first caller began to wait. */
   readonly since: number;
   readonly receivers: Set<(chunk: Uint8Array) => void>;
 }
@@ -40,7 +40,7 @@ export class BaseReader implements Disposable {
   /** Least recently used first. */
   private readonly cache = new Map<number, Uint8Array>();
   private readonly wanted = new Map<number, Wanted>();
-  /** Chunks under way at the base disk, wanted or read ahead. */
+  /** Chunks that are being read from the base disk, wanted or read ahead. */
   private readonly reading = new Set<number>();
   /** Wanted chunks whose last attempt failed. */
   private readonly failed = new Set<number>();
@@ -61,7 +61,7 @@ export class BaseReader implements Disposable {
     this.mostReadAhead = Math.min(Math.floor((options.readAheadBytes ?? READ_AHEAD_BYTES) / this.chunkBytes), Math.floor(this.cachedChunks / 2));
   }
 
-  /** Sentences about reads that fail and are tried again. */
+  /** `listener` gets a sentence when a read fails and is retried. */
   onTrouble(listener: (sentence: string) => void): Disposable {
     return this.trouble.on(listener);
   }
@@ -85,7 +85,7 @@ export class BaseReader implements Disposable {
     const waiting = entry;
     const once = (chunk: Uint8Array): void => receiver(chunk);
     waiting.receivers.add(once);
-    // What failed waits for the next attempt, together with everything else that failed.
+    // A chunk that failed waits for the next retry, together with all other failed chunks.
     if (!this.failed.has(index)) this.read(index);
     return {
       dispose: () => {
@@ -94,7 +94,7 @@ export class BaseReader implements Disposable {
         this.wanted.delete(index);
         this.failed.delete(index);
         if (this.failed.size > 0) return;
-        // Nobody waits any more; whether the base can be read again is not known.
+        // No caller waits for a failed chunk any more. Whether the base can be read again is not known.
         this.retry?.dispose();
         this.retry = null;
       },
@@ -113,7 +113,7 @@ export class BaseReader implements Disposable {
     }
   }
 
-  /** Makes the next attempt at what failed at once. */
+  /** Retries all failed chunks at once. */
   retryNow(): void {
     this.retry?.dispose();
     this.retry = null;
@@ -168,7 +168,7 @@ export class BaseReader implements Disposable {
     const waiting = this.wanted.get(index);
     if (waiting === undefined) return;
     this.wanted.delete(index);
-    // One device callback that throws does not keep the others from their data.
+    // If one device callback throws, the others still get their data.
     let failure: { error: unknown } | null = null;
     for (const receiver of waiting.receivers) {
       try {
@@ -181,7 +181,7 @@ export class BaseReader implements Disposable {
   }
 
   private missed(index: number, reason: string): void {
-    // Read-ahead that nobody waits for is simply forgotten.
+    // A failed read-ahead that no caller waits for is ignored.
     if (this.closed || !this.wanted.has(index)) return;
     this.failed.add(index);
     this.failure = reason;

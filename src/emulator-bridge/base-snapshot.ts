@@ -36,7 +36,7 @@ const MAX_PAGES = 140_000;
 
 export interface BaseSnapshot {
   readonly devices: Uint8Array;
-  /** The stored pages, block by block: their numbers, and their data one behind the other; pages not given are zero. */
+  /** The stored pages, block by block: their numbers, and their data concatenated. All other pages are zero. */
   readonly blocks: readonly SnapshotBlock[];
   /** A stored page, 4096 bytes; null for any other. */
   page(number: number): Uint8Array | null;
@@ -120,7 +120,7 @@ export async function decodeBaseSnapshot(bytes: Uint8Array, space: PageSpace): P
     const pages = stored.subarray(index * BLOCK_PAGES, (index + 1) * BLOCK_PAGES);
     return { pages, data: unpack(block, pages.length * PAGE_SIZE) };
   });
-  /** For each page, how many are stored up to it; 0 for those that are not. */
+  /** For each stored page, the number of stored pages up to and including it; 0 for pages that are not stored. */
   const places = new Uint32Array(ramPages + videoPages);
   stored.forEach((page, index) => {
     places[page] = index + 1;

@@ -1,4 +1,4 @@
-/** Loads a known number of bytes over HTTP: never more, and never waiting without end. */
+/** Loads a known number of bytes over HTTP. It never loads more, and never waits forever. */
 import type { Clock } from '../shared/clock.ts';
 import { MachineError, type MachineErrorCode } from './machine-error.ts';
 
@@ -18,7 +18,7 @@ export interface BoundedRequest {
   readonly cache?: RequestCache;
   /** How the error messages call it, e.g. `The guest's BIOS`. */
   readonly what: string;
-  /** Exactly this many bytes, or at most so many. */
+  /** The exact number of bytes, or the maximum. */
   readonly bytes: { readonly exactly: number } | { readonly atMost: number };
   readonly codes: { readonly unreachable: MachineErrorCode; readonly silent: MachineErrorCode; readonly wrongLength: MachineErrorCode };
   /** Looks at status and headers before the body is read; throws MachineError to refuse it. */
@@ -41,7 +41,7 @@ export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array>
     `${what} does not come: ${url} has sent nothing for ${SILENCE_LIMIT_MS / 1000} s. Check that the server still runs and that the network reaches it.`,
   );
   let giveUp: (error: unknown) => void = () => undefined;
-  // A stream that hangs may ignore the abort: the limit ends the wait by itself.
+  // A stream that hangs may ignore the abort, so the limit also ends the wait itself.
   const ended = new Promise<never>((_, reject) => (giveUp = reject));
   ended.catch(() => undefined);
   abort.signal.addEventListener('abort', () => giveUp(abort.signal.reason), { once: true });

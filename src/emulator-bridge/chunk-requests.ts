@@ -11,14 +11,14 @@ export interface ChunkRequestOptions {
   readonly mostChunks: number;
   /** Runs loaded at once. */
   readonly parallel: number;
-  /** Resolves with one entry per chunk of the run; an Error stands for that chunk alone. */
+  /** Resolves with one entry per chunk of the run; an Error concerns only that chunk. */
   readonly load: (run: ChunkRun) => Promise<(Uint8Array | Error)[]>;
 }
 
 export interface ChunkRequests {
-  /** The same chunk asked for again while it is under way is the same request. */
+  /** If the chunk is already being loaded, this returns the same request. */
   want(index: number): Promise<Uint8Array>;
-  /** Rejects everything that has not been loaded, now and from now on. */
+  /** Rejects every chunk that has not been loaded, and every later request. */
   cancel(reason: Error): void;
 }
 

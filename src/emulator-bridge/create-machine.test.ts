@@ -34,7 +34,7 @@ async function started(parts: GuestParts, clocks = HERE): Promise<{ machine: Mac
   return { machine, console };
 }
 
-/** When the guest's clock showed `uptime` it was, on this host's clock, between these two times. */
+/** The guest's clock showed `uptimeMs` at some moment between these two times of this host's clock. */
 interface TimeReading {
   readonly uptimeMs: number;
   readonly notBefore: number;
@@ -48,8 +48,8 @@ async function readTime(console: GuestConsole): Promise<TimeReading> {
 }
 
 /**
- * Whether one constant distance between guest time and host time explains both readings; or one that grew between them,
- * as the guest's time stood still for up to `lostMs`.
+ * Whether a constant offset between guest time and host time explains both readings. The offset may also have grown
+ * between them, because the guest's time stood still for up to `lostMs`.
  */
 function sameDistance(one: TimeReading, other: TimeReading, lostMs = 0): boolean {
   /** /proc/uptime counts in hundredths. */
@@ -134,7 +134,7 @@ describe.skipIf(guest === null)('a machine', () => {
       expect(rtcNow.most).toBeGreaterThanOrEqual(rtc.least);
       const woke = await console.run('while [ ! -s /dev/shm/woke ]; do sleep 0.1; done; cat /dev/shm/woke');
       expect(Number.parseFloat(woke)).toBeGreaterThanOrEqual(first.uptimeMs / 1000 + 2);
-      // After all hops, the map of what differs from the base still leaves nothing out.
+      // After all hops, differsFromBase() still misses no page.
       await machine.pause();
       const differs = machine.differsFromBase();
       const unknown = differingPages(machine, await fresh(guest)).filter((page) => !differs.has(page));

@@ -1,6 +1,6 @@
 /**
- * Builds the emulated PC on v86: puts the parts together, and keeps the promises of SourceVm and TargetVm
- * (migration/ports.ts) about what may be called when.
+ * Builds the emulated PC on v86: connects the parts, and keeps the rules of SourceVm and TargetVm (migration/ports.ts)
+ * about what may be called when.
  */
 import { Emitter } from '../shared/emitter.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -53,7 +53,7 @@ interface PartDigests {
 export interface MachineOptions {
   /** Absent where nothing is ever migrated (the guest's recipe, tests): empty in the fingerprint. */
   readonly digests?: PartDigests;
-  /** How the CPU's turns are scheduled; the platform's way if absent. */
+  /** Schedules the CPU's turns; default: the platform's tasks. */
   readonly tasks?: TaskSource;
 }
 
@@ -93,7 +93,7 @@ class V86Pc implements Machine {
   private used = false;
   private countAtRun = 0;
   private lives = false;
-  /** Memory was written behind the emulator's back: its TLB and compiled code may be of what was there before. */
+  /** Memory was written without the emulator knowing: its TLB and compiled code may reflect the old content. */
   private stale = false;
   private base: BaseSnapshot | null = null;
   /** Nothing has happened since the base snapshot was loaded. */
@@ -185,7 +185,7 @@ class V86Pc implements Machine {
     await this.pacer.betweenTicks(() => {
       this.mustLive();
       this.memory.startDirtyLog();
-      // A rehearsal: in the pause, saving takes a tenth of the time once the host has compiled the code for it.
+      // A rehearsal: once the host has compiled the code that saves, saving in the pause takes a tenth of the time.
       encodeDeviceState({ ...EMPTY_STATE, v86: this.devices.save(), hidden: this.saveHidden() });
     });
   }
@@ -294,7 +294,7 @@ class V86Pc implements Machine {
   }
 
   resume(): Promise<void> {
-    // On the host where it stopped, the guest's clocks have gone on with the host's.
+    // On the host where the guest stopped, its clocks kept running with the host's.
     return this.run(0);
   }
 
@@ -376,7 +376,7 @@ class V86Pc implements Machine {
     for (const waiter of this.aliveWaiters.splice(0)) waiter.resolve();
   }
 
-  /** `hlt` with interrupts off: nothing can wake this CPU but a reset. With ACPI off, it is how Linux ends. */
+  /** `hlt` with interrupts off: only a reset can wake this CPU. With ACPI off, this is how Linux ends. */
   private isHalted(): boolean {
     return this.cpu.in_hlt[0] !== 0 && ((this.cpu.flags[0] ?? 0) & FLAG_INTERRUPT) === 0;
   }
@@ -388,7 +388,7 @@ class V86Pc implements Machine {
     this.powerOff(SWITCHED_OFF);
   }
 
-  /** Between ticks. Powers off once a panic is over; whether it did. `stops`: the CPU is about to. */
+  /** Call between ticks. Powers off once a panic is over, and returns whether it did. `stops`: the CPU is about to stop. */
   private panicEnds(stops = false): boolean {
     const sentence = this.now === 'running' ? this.panic.over(stops) : null;
     if (sentence === null) return false;
@@ -399,8 +399,8 @@ class V86Pc implements Machine {
   }
 
   private crashed(error: unknown): void {
-    // Without a table of interrupts, one of them is a triple fault, and that resets a PC: the last way in which Linux
-    // restarts. v86 gives up instead.
+    // Without an interrupt descriptor table, an interrupt causes a triple fault, which resets a PC: Linux's last way to
+    // restart. v86 gives up instead.
     if (this.cpu.idtr_size[0] === 0 && this.now === 'running') {
       void this.pacer.betweenTicks(() => {
         this.cpu.reboot_internal();
@@ -420,7 +420,7 @@ class V86Pc implements Machine {
     for (const waiter of this.aliveWaiters.splice(0)) waiter.reject(poweredOff(end));
   }
 
-  /** A reset sets the TSC to zero, which v86 only does right from an offset of zero, and the x87 control word. It ends a panic, too. */
+  /** A reset sets the x87 control word, and sets the TSC to zero, which v86 only does right from an offset of zero. It also ends a panic. */
   private resetRight(): void {
     const stock = this.cpu.reboot_internal.bind(this.cpu);
     this.cpu.reboot_internal = () => {
@@ -459,7 +459,7 @@ class V86Pc implements Machine {
   }
 }
 
-/** Runs `action` now; only its outcome is a promise's. Calls that change the machine take effect in the order they come. */
+/** Runs `action` now and returns its outcome as a promise. Calls that change the machine take effect in the order they are made. */
 function atOnce<T>(action: () => T): Promise<T> {
   return new Promise((resolve) => resolve(action()));
 }

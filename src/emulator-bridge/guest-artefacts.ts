@@ -1,6 +1,6 @@
 /**
- * Loads the guest set that a server offers: the manifest, then every artefact it names, each checked by size and
- * SHA-256. What differs is refused. Works on a page and in a worker, also over plain http.
+ * Loads the guest set from a server: the manifest, then every artefact it names. Size and SHA-256 of each artefact are
+ * checked, and one that differs is refused. Works on a page and in a worker, also over plain http.
  */
 import { createSHA256 } from 'hash-wasm';
 import * as v from 'valibot';
@@ -20,7 +20,7 @@ const ARTEFACT_LIMIT_BYTES = 256 * 1024 * 1024;
 
 export interface GuestLoadProgress {
   readonly receivedBytes: number;
-  /** What will be loaded in all; the disk image is read later, as the guest needs it. */
+  /** Total bytes to load; the disk image is not included, it is read later as the guest needs it. */
   readonly totalBytes: number;
 }
 
@@ -91,7 +91,7 @@ export async function loadGuestSet(options: GuestSetOptions): Promise<GuestSet> 
     diskUrl: artefactUrl(manifestUrl, manifest.disk),
     chunkDigests,
   };
-  // Says at once when the digests do not fit, not when the guest reads its disk.
+  // Digests that do not fit fail here, not later when the guest reads its disk.
   openGuestDisk(set, { fetch, clock }).dispose();
   return set;
 }
@@ -106,7 +106,7 @@ async function loadManifest(url: string, fetch: Fetch, clock: Clock): Promise<Gu
     fetch,
     clock,
     url,
-    // It names what everything else must be, so it is never taken from a cache without asking.
+    // The manifest decides what everything else must be, so a cached copy is always revalidated.
     cache: 'no-cache',
     what: "The list of the guest's files",
     bytes: { atMost: MANIFEST_LIMIT_BYTES },

@@ -8,13 +8,13 @@ class FakeHost {
   monotonic: number;
   wall: number;
   tscOffset = 0n;
-  /** What the clock goes on by at each reading, and in which steps it shows that. */
+  /** How far the clock advances at each reading, and the granularity in which it shows that. */
   tickMs = 1e-6;
   granularityMs = 0;
-  /** v86 guesses on when the clock shows the same again: by these, as in its read_tsc. */
+  /** When the clock shows the same value again, v86 extrapolates from these, as in its read_tsc. */
   private readonly guess = { last: 0n, same: 0n, resolution: 2n ** 64n - 1n, speed: 1n };
   readonly pit = { counter_start_time: new Float64Array(3) };
-  /** v86's real-time clock (its rtc.js), as far as it reckons with time. */
+  /** The parts of v86's real-time clock (its rtc.js) that deal with time. */
   readonly rtc = {
     rtc_time: 0,
     last_update: 0,
@@ -117,7 +117,7 @@ describe('GuestClock', () => {
           here.clock.stopped();
           const reading = here.clock.reading();
           const there = new FakeHost(hop.host.monotonic, hop.host.wall);
-          // The devices may be saved later than the CPU stopped, and on an instance whose TSC was set before.
+          // The devices may be saved later than the CPU stops, and the other instance's TSC may have been set before.
           here.pass(3);
           here.copyDevicesTo(there);
           there.tscOffset = 77_000_000_000n;

@@ -1,8 +1,8 @@
 /**
- * The guest's time across hosts. v86 keeps three clocks on the host's: the TSC and the interval timer (PIT) on
- * `performance.now()`, which starts anew in every tab, and the real-time clock (RTC) on `Date.now()`. When a machine
- * continues on another host, or from a snapshot, they are moved onto that host's clocks so that the guest sees nothing
- * but the time that passed. What the RTC shows is set from outside: a host's wall clock is nobody's but its own.
+ * The guest's time across hosts. v86 derives three guest clocks from the host's: the TSC and the interval timer (PIT)
+ * from `performance.now()`, which starts over in every tab, and the real-time clock (RTC) from `Date.now()`. When a
+ * machine continues on another host, or from a snapshot, its clocks are rebased onto that host's, so that the guest
+ * only sees the time that passed. What the RTC shows is set from outside: a host's wall clock is only that host's own.
  */
 import { hostClocks, type HostClocks } from './host-clocks.ts';
 import { RealTimeClock } from './real-time-clock.ts';
@@ -11,8 +11,8 @@ import type { V86Cpu } from './v86-api.ts';
 /** v86's TSC counts at 1 GHz. */
 const TSC_PER_MS = 1_000_000;
 /**
- * Readings of the host's clock for which it is given to move on: tens of milliseconds, if it never does. Browsers let it
- * stand for up to a millisecond.
+ * How often the host's clock is read at most while waiting for it to advance: tens of milliseconds if it never does.
+ * Browsers may let it stand still for up to a millisecond.
  */
 const LONGEST_WAIT = 200_000;
 
@@ -25,7 +25,7 @@ export interface ClockReading {
   readonly wallMs: number;
 }
 
-/** How the guest's real-time clock goes on: as a moved machine's, or as that of a PC that was switched off meanwhile. */
+/** How the guest's real-time clock continues: like that of a moved machine, or like that of a PC that was switched off in between. */
 type Continuation = 'moved' | 'switched-off';
 
 export class GuestClock {
@@ -47,12 +47,12 @@ export class GuestClock {
     this.stoppedAt = this.read();
   }
 
-  /** The guest's clocks at the moment the CPU stopped; or, not run since a restore, what was restored. */
+  /** The guest's clocks when the CPU stopped; if it has not run since a restore, the restored reading. */
   reading(): ClockReading {
     return this.restored?.from ?? this.stoppedAt;
   }
 
-  /** v86's devices were restored from a machine whose clocks stood so; run() makes them right. */
+  /** v86's devices were restored from a machine with this reading of its clocks; run() then corrects them. */
   continueFrom(reading: ClockReading, as: Continuation): void {
     this.restored = { from: reading, as };
   }
@@ -92,15 +92,15 @@ export class GuestClock {
   /** Makes v86's TSC the host's time since it started, in nanoseconds, less `offset`. */
   private setTscOffset(offset: bigint): void {
     const { exports } = this.cpu.wm;
-    // v86's set_tsc(value) makes the new offset from a reading that already contains the old one: reading - value. And
-    // to a reading it adds a guess if the host's clock shows what it showed before: hours, on an instance that has not
-    // seen it move yet. So each of the two readings is made when the clock has moved on.
+    // v86's set_tsc(value) computes the new offset as reading - value, and its reading already includes the old offset.
+    // When the host's clock shows the same value as before, v86 also adds a guess to the reading: hours, on an instance
+    // that has not yet seen the clock advance. So each of the two readings is taken just after the clock has advanced.
     const old = this.freshTime() - BigInt.asUintN(64, exports.read_tsc());
     const value = BigInt.asUintN(64, this.freshTime() - old - offset);
     exports.set_tsc(Number(value & 0xffffffffn), Number(value >> 32n));
   }
 
-  /** The host's time in nanoseconds, as v86 takes it, just after the clock has moved on. */
+  /** The host's time in nanoseconds, as v86 takes it, just after the clock has advanced. */
   private freshTime(): bigint {
     const before = this.host.monotonicMs();
     let now = this.host.monotonicMs();

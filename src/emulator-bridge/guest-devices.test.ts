@@ -93,7 +93,7 @@ describe.skipIf(guest === null)("the guest's devices", () => {
       const saved = await machine.saveDevices();
       for (let turn = 0; turn < 3; turn++) machine.restoreBaseDevices();
       const again = await machine.saveDevices();
-      // A checksum, and one number of 8 bytes that is the host's time at which it was saved.
+      // Only the checksum and one 8-byte number may differ: the host's time when the state was saved.
       expect([again.length, saved.filter((byte, at) => byte !== again[at]).length <= 4 + 8]).toEqual([saved.length, true]);
       expect(machine.differsFromBase().count()).toBe(0);
       const console = new GuestConsole(machine);

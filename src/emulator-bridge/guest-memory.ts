@@ -117,14 +117,14 @@ export class GuestMemory {
   }
 
   /**
-   * Zeroes what v86 has put into the RAM of a machine that never ran: its firmware, below 1 MiB. Fresh wasm memory is
-   * zero, and touching all of it would make the host find room for it.
+   * Zeroes the firmware that v86 has put below 1 MiB into the RAM of a machine that never ran. Fresh wasm memory is
+   * zero, and touching all of it would make the host allocate it.
    */
   clearFirmware(): void {
     this.ram().fill(0, 0, FIRMWARE_END);
   }
 
-  /** What is in memory now is the base snapshot: nothing differs from it. Only between ticks. */
+  /** Declares the current memory to be the base snapshot: no page differs from it. Only between ticks. */
   isBase(): void {
     this.video.forget();
     this.tracking.clear();

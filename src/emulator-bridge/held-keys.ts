@@ -1,7 +1,7 @@
-/** Which keys a stream of scan codes (set 1) leaves pressed, and the codes that let them go. */
+/** Tracks which keys a stream of scan codes (set 1) leaves pressed, and gives the codes that release them. */
 
 const PREFIX = 0xe0;
-/** Begins the one sequence without an end of its own, that of Pause: it says "down" and "up" at once. */
+/** Begins the sequence of Pause, the only one without a break code: it means "down" and "up" at once. */
 const PAUSE_PREFIX = 0xe1;
 const PAUSE_BYTES = 3;
 const BREAK = 0x80;
@@ -38,7 +38,7 @@ export class HeldKeys {
       .flatMap(({ bytes }) => bytes);
   }
 
-  /** Lets go of all that are down, the last one pressed first. */
+  /** The codes that release all keys that are down, the last one pressed first. */
   releases(): number[] {
     return [...this.breaks.values()].reverse().flat();
   }

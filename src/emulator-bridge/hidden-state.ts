@@ -1,6 +1,7 @@
 /**
- * What a guest can tell of v86's devices and v86's own state leaves out: it travels beside it, as one JSON object from
- * the field's place to its value. testing/unsaved-state.ts lists all that v86 does not save, and why the rest may be left.
+ * Device state that a guest can observe but v86's own state leaves out. It travels beside v86's state, as one JSON
+ * object that maps each field's place to its value. testing/unsaved-state.ts lists everything v86 does not save, and
+ * why the rest may be left out.
  */
 import * as v from 'valibot';
 import { MachineError } from './machine-error.ts';
@@ -11,7 +12,7 @@ import type { V86Cpu } from './v86-api.ts';
 const QUEUE_LIMIT = 1024;
 /** v86 lets a guest hand over as many bytes by VMware's clipboard. */
 const CLIPBOARD_LIMIT = 65_536;
-/** Fast A20 and reset: v86 keeps what was written, and only the port shows it. */
+/** Fast A20 and reset: v86 keeps the value written, but it can only be read through the port. */
 const SYSTEM_CONTROL_PORT = 0x92;
 
 const uint32 = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
@@ -25,12 +26,12 @@ const schema = v.strictObject({
   /** Firmware configuration: how much of the answer was read. */
   firmwareRead: uint32,
   systemControl: byte,
-  /** Bochs' display interface: its version, and where in the virtual screen the visible one begins. */
+  /** Bochs' display interface: its version, and the offset of the visible screen within the virtual one. */
   displayVersion: uint32,
   displayOffset: v.strictTuple([uint32, uint32]),
-  /** Why the last packet command failed, of each drive of each channel. */
+  /** For each drive of each channel: why its last packet command failed. */
   drives: v.strictTuple([drive, drive, drive, drive]),
-  /** The sound card: bytes that were written and await a command's rest, and answers not yet read. */
+  /** The sound card: bytes of a command that is not complete yet, and answers not yet read. */
   sound: v.strictObject({
     written: bytes(QUEUE_LIMIT),
     answers: bytes(QUEUE_LIMIT),
@@ -80,8 +81,8 @@ export function saveHiddenState(cpu: V86Cpu, panickedFor: number | null): Uint8A
 }
 
 /**
- * After v86 has restored its devices; answers what saveHiddenState() was told of a panic. Throws
- * MachineError('state-invalid'), and has changed nothing then.
+ * Call after v86 has restored its devices. Returns the `panickedFor` that saveHiddenState() was given. Throws
+ * MachineError('state-invalid'), and then has changed nothing.
  */
 export function restoreHiddenState(cpu: V86Cpu, saved: Uint8Array): number | null {
   const state = parse(saved);

@@ -1,4 +1,4 @@
-/** The two clocks of the host on which v86 keeps those of the guest. */
+/** The two clocks of the host from which v86 derives the guest's. */
 export interface HostClocks {
   /** `performance.now()`, which starts anew in every tab; in milliseconds. */
   monotonicMs(): number;

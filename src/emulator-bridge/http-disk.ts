@@ -1,6 +1,6 @@
 /**
  * The base image, read from a web server in chunks by HTTP Range requests. Every chunk is checked against its SHA-256
- * before anybody sees it. The address is immutable, so the browser's own cache keeps what was read.
+ * before it is returned. The content behind the address never changes, so the browser's own cache keeps what was read.
  */
 import { createSHA256 } from 'hash-wasm';
 import type { Clock } from '../shared/clock.ts';
@@ -41,7 +41,7 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
     );
   }
   const hasher = createSHA256();
-  /** Chunks that came wrong: a cached copy may be the reason, so they are asked for past the cache. */
+  /** Chunks with a wrong digest. A cached copy may be the reason, so the next request bypasses the cache. */
   const distrusted = new Set<number>();
   const closed = new AbortController();
 
@@ -108,7 +108,7 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
   };
 }
 
-/** `length` bytes from `offset` on of what `chunks` are in a row: a view where they lie in one chunk. */
+/** `length` bytes of the concatenated `chunks`, from `offset` on; a view if they lie in one chunk. */
 function cutOut(chunks: readonly Uint8Array[], chunkBytes: number, offset: number, length: number): Uint8Array {
   const [only] = chunks;
   if (chunks.length === 1 && only !== undefined) return only.subarray(offset, offset + length);

@@ -28,7 +28,7 @@ export interface MachineParts {
 
 /** A console byte stream; the guest's first serial port, or its agent's (the second). */
 export interface SerialPort {
-  /** So many bytes are taken by `write` now; what is beyond is dropped. */
+  /** The number of bytes that `write` accepts now; it drops the rest. */
   readonly room: number;
   write(bytes: Uint8Array): void;
   onData(listener: (bytes: Uint8Array) => void): Disposable;

@@ -88,8 +88,8 @@ export class VirtioNetworkCard implements NetworkCard, Disposable {
     this.scratch[HEADER_BUFFER_COUNT_AT] = 1;
     const send = (frame: Uint8Array): void => this.sent(frame);
     bus.register('net0-send', send, undefined);
-    // The driver writes to this port whenever it posts receive buffers; v86 itself does nothing then. The entry object
-    // stays the port's when the guest moves the region.
+    // The driver writes to this port whenever it posts receive buffers; v86 itself does nothing then. When the guest
+    // moves the region, the port keeps the same entry object.
     const original = notify.write16;
     notify.write16 = (value: number): void => {
       original.call(device.virtio, value);
@@ -201,7 +201,7 @@ export class VirtioNetworkCard implements NetworkCard, Disposable {
     if (this.receive.enabled) this.receive.flush_replies();
   }
 
-  /** In a microtask: never inside the instruction by which the guest posted its buffers. */
+  /** Runs in a microtask: never inside the instruction with which the guest posted its buffers. */
   private announce(): void {
     if (!this.refused || this.announcing) return;
     this.announcing = true;

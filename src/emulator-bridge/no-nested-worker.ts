@@ -1,6 +1,6 @@
 /**
- * v86 chooses its timers as it is loaded, and where there is `Worker` it starts one for each machine, only to time its
- * ticks. The pacer does that here, so inside a VM's worker v86 finds no `Worker`; a page keeps its own.
+ * v86 chooses its timers when it is loaded. If there is a `Worker`, it starts one per machine, only to time its ticks.
+ * Here the pacer times the ticks, so `Worker` is hidden from v86 inside a VM's worker; a page keeps its own.
  */
 const scope = globalThis as { Worker?: unknown; document?: unknown };
 if (scope.document === undefined) delete scope.Worker;

@@ -2,9 +2,9 @@
  * The guest's disk: an immutable base image, and over it the blocks the guest has written, kept in memory. It is handed
  * to v86 as `hda` and answers the calls v86's IDE controller makes. The overlay moves with the VM, block by block.
  *
- * What the guest sees is one disk: a read returns the disk's content at one moment between its start and its end, and
- * every write whose call came before that moment is in it. A write of part of a block that is not in the overlay is
- * visible at once; the rest of the block is fetched from the base, and until then the block is not part of the overlay.
+ * The guest sees one disk: a read returns the disk's content at one moment between its start and its end, including all
+ * writes called before that moment. A partial write to a block that is not in the overlay is visible at once. The rest
+ * of the block is fetched from the base, and until it arrives the block is not part of the overlay.
  */
 import { Bitmap } from '../shared/bitmap.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -78,7 +78,7 @@ export class OverlayDisk implements Disposable {
     this.dirty = new Bitmap(this.blocks);
   }
 
-  /** Sentences about base reads that fail and are tried again while the guest waits. */
+  /** `listener` gets a sentence when a base read fails and is retried while the guest waits. */
   onTrouble(listener: (sentence: string) => void): Disposable {
     return this.reader.onTrouble(listener);
   }
@@ -198,7 +198,7 @@ export class OverlayDisk implements Disposable {
     this.settle();
   }
 
-  /** Reads and writes the device has asked for and the base image has not yet made possible. */
+  /** Reads and writes of the device that still wait for the base image. */
   get inFlight(): number {
     return this.reads.size + this.partial.size;
   }
@@ -209,7 +209,7 @@ export class OverlayDisk implements Disposable {
    */
   drain(): Promise<void> {
     if (this.inFlight === 0) return Promise.resolve();
-    // The guest stands still meanwhile: what failed is not left waiting for its next turn.
+    // The guest is stopped while this waits, so failed reads are retried now, not at their next scheduled attempt.
     this.reader.retryNow();
     return new Promise((resolve, reject) => {
       const end = (error: MachineError | null): void => {

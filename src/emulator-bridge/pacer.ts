@@ -1,7 +1,7 @@
 /**
- * When the guest's CPU runs. v86 works in ticks of about a millisecond and asks for the next one with `yield(delay)`;
- * the pacer answers instead of v86's own nested worker, rests between ticks when the guest is throttled, and knows the
- * one thing write tracking depends on: whether a guest instruction is being executed right now.
+ * Schedules the guest's CPU. v86 works in ticks of about a millisecond and asks for the next one with `yield(delay)`.
+ * The pacer serves this call instead of v86's own nested worker, and rests between ticks when the guest is throttled.
+ * It also knows what write tracking depends on: whether a guest instruction is being executed right now.
  */
 import type { V86Machine } from './v86-api.ts';
 
@@ -15,7 +15,7 @@ const SMALLEST_FRACTION = 0.01;
 /** Below this, a delay is not worth a timer: the next tick comes as the next task. */
 const SHORTEST_TIMER_MS = 1;
 
-/** How the pacer gets called back; the platform's in the product (platform-tasks.ts), manual in tests. */
+/** Schedules the pacer's callbacks: with the platform's tasks in the product (platform-tasks.ts), manually in tests. */
 export interface TaskSource {
   /** Monotonic milliseconds. */
   now(): number;
@@ -72,7 +72,7 @@ export class Pacer {
       this.machine.stop();
       this.cancelTimer?.();
       this.cancelTimer = null;
-      // A tick asked for earlier finds another number and is ignored; this one sees `stopping` and ends the run.
+      // A tick requested earlier has an old number and is ignored. The tick started here sees `stopping` and ends the run.
       this.machine.tick_counter++;
       this.stockTick();
     });
@@ -86,8 +86,8 @@ export class Pacer {
   }
 
   /**
-   * Runs `action` when no guest instruction is being executed: at once, or, when called out of a callback of v86 (a
-   * byte on the console, say), as soon as the tick ends.
+   * Runs `action` when no guest instruction is being executed: usually at once, but as soon as the tick ends when
+   * called from a v86 callback (a byte on the console, say).
    */
   betweenTicks<T>(action: () => T): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -7,7 +7,7 @@ import type { Compressor, PageHash } from '../migration/ports.ts';
 const ZSTD_LEVEL = 1;
 const ZSTD_MAGIC = 0xfd2fb528;
 
-/** A second init() of the package would replace the memory under those who use the first one. */
+/** A second init() of the package would replace the memory that users of the first one still use. */
 let loaded: Promise<void> | null = null;
 
 /** Loads zstd, once. Works in Node, on a page and in a worker. */

@@ -1,16 +1,16 @@
 /**
- * The device by which a guest's kernel says that it panicked: QEMU's pvpanic as a PCI card (QEMU's docs/specs/pvpanic),
- * for which Linux has a driver. Its one register says what may be reported, and takes the report. It keeps nothing, so
- * there is nothing to move but its place on the PCI bus, which v86 saves.
+ * With this device, a guest's kernel reports that it panicked: QEMU's pvpanic as a PCI card (QEMU's
+ * docs/specs/pvpanic), for which Linux has a driver. Reading its only register gives the supported events; writing to
+ * it reports one. The device has no state, so only its place on the PCI bus has to move, and v86 saves that.
  */
 import type { V86Cpu } from './v86-api.ts';
 
-/** Events, one bit each. A kernel that another kernel takes over from (kexec) goes on, and reports nothing here. */
+/** Events, one bit each. When a kernel hands over to another one (kexec), the guest goes on, and nothing is reported here. */
 const PANICKED = 1;
 
 /** Free among v86's own cards. */
 const SLOT = 0x0d;
-/** Where the register is until the firmware gives it another place; free among v86's own ports. */
+/** The register's port until the firmware assigns another one; not used by v86's own ports. */
 const FIRST_PORT = 0xbc00;
 /** Smallest I/O region of a PCI card. */
 const PORTS = 4;

@@ -1,19 +1,19 @@
 /**
- * What becomes of a guest whose kernel reported a panic (panic-device.ts), by what it prints afterwards. Only a panic
- * that the device reported is looked at: the same text printed by a program means nothing.
+ * Decides from a kernel's output what happens to the guest after the kernel has reported a panic (panic-device.ts).
+ * Only a panic that the device reported counts: the same text printed by a program means nothing.
  */
 
 /**
- * Linux's words (kernel/panic.c): the reason as the first thing, the same again as the last. They are its last only
- * with the end of their line: a tick may end in the middle of it.
+ * Linux's messages (kernel/panic.c): it prints the reason first, and again in its last line. That line only counts once
+ * its line end is there: a tick may end in the middle of the line.
  */
 const REASON = /(?<!end )Kernel panic - not syncing: ([^\r\n]*)/g;
 const LAST_LINE = /---\[ end Kernel panic[^\n]*\n/;
 /** With `kernel.panic` set above 0, the kernel restarts the machine itself. */
 const RESTARTS = /Rebooting in \d+ seconds/;
-/** A kernel that has not printed its last words after so many instructions, about a second, never will. */
+/** A kernel that has not printed its last line after this many instructions, about a second, never will. */
 const PRINTING_LIMIT_INSTRUCTIONS = 100_000_000;
-/** A reason is a line of the kernel's; a longer one is no sentence. */
+/** A reason is one line of the kernel's output; a longer one is not a sentence. */
 const LONGEST_REASON = 200;
 
 export type PanicStage =

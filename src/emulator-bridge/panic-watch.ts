@@ -1,4 +1,4 @@
-/** A panic that the guest's kernel has reported and not finished printing: lets it print to its end, then says that it is over. */
+/** Watches a panic that the guest's kernel has reported but not finished printing: waits until it is printed, then says that it is over. */
 import { panicStage } from './panic-report.ts';
 
 export interface PanicWatchOptions {
@@ -10,7 +10,7 @@ export interface PanicWatchOptions {
 
 export class PanicWatch {
   private readonly options: PanicWatchOptions;
-  /** Where the instruction counter stood when the kernel reported it. */
+  /** The instruction counter when the kernel reported the panic. */
   private reportedAt: number | null = null;
 
   constructor(options: PanicWatchOptions) {
@@ -32,7 +32,10 @@ export class PanicWatch {
     this.reportedAt = since === null ? null : (this.options.instructionCount() - since) >>> 0;
   }
 
-  /** The sentence, once the kernel has nothing more to say; null: it has, or there is no panic, or the kernel restarts the machine. `stops`: the CPU does, so nothing will be printed any more. */
+  /**
+   * The sentence, once the kernel has nothing more to print. Null if it still prints, if there is no panic, or if the
+   * kernel restarts the machine. `stops`: the CPU stops, so nothing more will be printed.
+   */
   over(stops = false): string | null {
     const since = this.since();
     if (since === null) return null;

@@ -82,7 +82,7 @@ describe("Ps2Input on v86's keyboard controller", () => {
     expect(read().map(([, byte]) => byte)).toEqual([0x08, 0, 0]);
   });
 
-  /** The machine's state goes to a target, which is the same device in another state with an input of its own. */
+  /** Moves the machine's state to a target: the same device, first put into another state, with a new input. */
   function move(): void {
     input.setRunning(false);
     const saved = input.saveQueues();

@@ -1,7 +1,7 @@
 /**
  * Keyboard and mouse of the guest. Keys pressed while the machine is stopped, or faster than the guest reads, wait
- * here; the controller's own queues, which v86 does not save, travel with the VM. Fingers do not travel: a VM arrives
- * with every key and button let go, since nobody at the target would ever let them go.
+ * here. The controller's own queues, which v86 does not save, move with the VM. Held keys do not: a VM arrives with
+ * every key and button released, because nobody at the target would ever release them.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -12,7 +12,7 @@ import type { BusLike } from './v86-bus.ts';
 
 /** Scancodes waiting for the guest: two of the longest texts that the page types at once (20 kB each). */
 const WAITING_LIMIT_BYTES = 40 * 1024;
-/** The controller's queue wraps at 1024 bytes; it is kept well below, so that the guest's own answers fit. */
+/** The controller's queue wraps at 1024 bytes. It is kept far below that, so that the answers to the guest's commands fit. */
 const CONTROLLER_LIMIT_BYTES = 64;
 /** How often waiting scancodes are offered again. */
 const OFFER_MS = 5;
@@ -21,7 +21,7 @@ const LARGEST_MOTION = 127;
 const FLAG_READY = 1;
 const FLAG_FROM_MOUSE = 2;
 const QUEUE_LIMIT_BYTES = 1024;
-/** Break codes of every key there is, with and without the prefix: beyond what may wait, they fit. */
+/** Break codes of all possible keys, with and without the prefix. They fit in addition to the bytes that may wait. */
 const RELEASES_LIMIT_BYTES = 3 * 128;
 const NO_BUTTONS = [false, false, false] as const;
 
@@ -52,7 +52,7 @@ export class Ps2Input implements Disposable {
   private readonly held = new HeldKeys();
   private running = false;
   private timer: Disposable | null = null;
-  /** Left, middle, right: as they are, and as the guest was told. */
+  /** Left, middle, right: the actual state, and the state last reported to the guest. */
   private buttons: readonly [boolean, boolean, boolean] = NO_BUTTONS;
   private buttonsTold: readonly [boolean, boolean, boolean] = NO_BUTTONS;
 
@@ -62,7 +62,7 @@ export class Ps2Input implements Disposable {
     this.clock = clock;
   }
 
-  /** Whole sequences of set 1, make and break. If too much waits, they are dropped, but a key that is down goes up. */
+  /** Takes whole sequences of set 1, make and break. If too many bytes wait, they are dropped, but keys that are down are still released. */
   sendScancodes(codes: readonly number[]): void {
     const fits = this.waiting.length + codes.length <= WAITING_LIMIT_BYTES;
     const taken = fits ? codes : this.held.releasesIn(codes);
@@ -71,7 +71,7 @@ export class Ps2Input implements Disposable {
     this.offer();
   }
 
-  /** Lets go of every key and button: who pressed them will not do it. */
+  /** Releases every key and button: the person who pressed them cannot do it. */
   releaseAll(): void {
     this.sendScancodes(this.held.releases());
     this.sendMouse(0, 0, NO_BUTTONS);
@@ -106,9 +106,9 @@ export class Ps2Input implements Disposable {
   }
 
   /**
-   * flags:u8 wheel:i8 keyboard:(count:u16 bytes) mouse:(count:u16 bytes) waiting:(count:u16 bytes), little-endian. Behind
-   * what waits, the keys that are down are let go. That is so in the saved state only: if the machine runs on here, they
-   * are still down.
+   * flags:u8 wheel:i8 keyboard:(count:u16 bytes) mouse:(count:u16 bytes) waiting:(count:u16 bytes), little-endian.
+   * Break codes that release the keys still down are appended to the waiting bytes. This affects only the saved state:
+   * if the machine continues here, the keys are still down.
    */
   saveQueues(): Uint8Array {
     const waiting = Uint8Array.from([...this.waiting.toBytes(), ...this.held.releases()]);
@@ -142,7 +142,7 @@ export class Ps2Input implements Disposable {
     this.held.clear();
     this.buttons = NO_BUTTONS;
     this.buttonsTold = NO_BUTTONS;
-    // The mouse's packet depends on the mode that the guest set, which v86 knows.
+    // v86 makes the mouse packet, as its format depends on the mode that the guest set.
     if (this.ps2.mouse_clicks !== 0) this.bus.send('mouse-click', [...NO_BUTTONS]);
   }
 

@@ -1,6 +1,6 @@
 /**
- * The guest's real-time clock (RTC). v86 lets it go by the host's `Date.now()`, so it would take part whenever that
- * clock is set, and show what that clock shows. Here it goes by the host's monotonic clock, and is set from outside.
+ * The guest's real-time clock (RTC). v86 derives it from the host's `Date.now()`, so it would jump whenever that clock
+ * is set, and show that clock's time. Here it runs on the host's monotonic clock, and is set from outside.
  */
 import type { HostClocks } from './host-clocks.ts';
 import type { V86Cpu, V86Rtc } from './v86-api.ts';
@@ -19,7 +19,7 @@ const ALARM_ON = 0x20;
 export class RealTimeClock {
   private readonly rtc: V86Rtc;
   private readonly host: HostClocks;
-  /** The host's wall clock minus its monotonic one, as the times in v86's clock have it. */
+  /** The host's wall clock minus its monotonic clock; the times in v86's device are based on this offset. */
   private hostOffsetMs: number;
 
   /** Changes v86's device. Once per instance. */
@@ -50,13 +50,13 @@ export class RealTimeClock {
     this.rtc.rtc_time += wallMs - this.now();
   }
 
-  /** The device was restored from a host whose wall clock showed this much less. */
+  /** Call after the device was restored from another host. `wallShiftMs`: how far that host's wall clock was behind. */
   moved(wallShiftMs: number): void {
     this.shift(wallShiftMs);
     this.hostOffsetMs = this.host.wallMs() - this.host.monotonicMs();
   }
 
-  /** A host whose wall clock was set has shifted the times of the device, too. */
+  /** If the host's wall clock was set, shifts the device's times by the same amount. */
   private followHost(): void {
     const step = this.host.wallMs() - this.host.monotonicMs() - this.hostOffsetMs;
     if (Math.abs(step) < RESOLUTION_MS) return;
@@ -72,7 +72,7 @@ export class RealTimeClock {
     if (rtc.update_interrupt_time !== 0) rtc.update_interrupt_time += ms;
   }
 
-  /** v86 takes the alarm's time of day for one of the host's clock, and of today even if it is past. */
+  /** Sets the alarm right: v86 reads its time of day on the host's clock, and as today's even if it has passed. */
   private setAlarm(): void {
     const { rtc } = this;
     const field = (register: number): number => rtc.decode_time(rtc.cmos_data[register] ?? 0);

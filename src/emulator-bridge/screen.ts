@@ -1,6 +1,6 @@
 /**
- * The guest's screen, keyboard and mouse. v86's own screen needs a page; this one draws on an OffscreenCanvas wherever
- * it lives, and costs nothing while no canvas is attached.
+ * The guest's screen, keyboard and mouse. v86's own screen needs a page. This one draws on an OffscreenCanvas, on a
+ * page or in a worker, and costs nothing while no canvas is attached.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -87,7 +87,7 @@ export class GuestScreen implements Screen, Disposable {
   }
 
   attach(canvas: OffscreenCanvas | null): void {
-    // Keyboard and mouse belong to the picture: what was pressed at the old one is not let go at the new one.
+    // Keyboard and mouse belong to the canvas: a key pressed at the old one will not be released at the new one.
     this.input.releaseAll();
     this.canvas = canvas;
     this.context = canvas?.getContext('2d', { alpha: false }) ?? null;
@@ -105,7 +105,7 @@ export class GuestScreen implements Screen, Disposable {
     return this.graphical ? null : this.textScreen.lines();
   }
 
-  /** Pixels of the picture; what an attached canvas measures. */
+  /** The picture's size in pixels; an attached canvas has the same size. */
   get size(): { readonly width: number; readonly height: number } {
     return this.graphical ? { width: this.width, height: this.height } : this.textScreen.size;
   }
@@ -143,7 +143,7 @@ export class GuestScreen implements Screen, Disposable {
     this.input.dispose();
   }
 
-  /** Brings this screen to where the device is; it may have been set up before. */
+  /** Brings this screen to the device's state; the device may have been set up before. */
   private takeOver(): void {
     const vga = this.vga;
     this.setMode(vga.graphical_mode);
@@ -227,7 +227,7 @@ export class GuestScreen implements Screen, Disposable {
   private refresh(): void {
     const context = this.context;
     if (context === null) {
-      // It changes the device, so never while its state may be on its way to another host.
+      // This changes the device, so it must not happen while the device's state may be moving to another host.
       if (this.running) this.vga.update_vertical_retrace();
     } else if (this.graphical) this.vga.screen_fill_buffer();
     else {

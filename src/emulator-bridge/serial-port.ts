@@ -1,6 +1,6 @@
 /**
  * A serial port of the guest. Input waits here and enters the UART's small FIFO as the guest reads, so that a paste
- * comes whole; what has not been read travels with the VM, as v86 saves no input. Output comes in batches.
+ * arrives complete. Input that the guest has not read moves with the VM, because v86 saves no input. Output is batched.
  */
 import { disposable, type Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -10,11 +10,11 @@ import type { BusLike } from './v86-bus.ts';
 
 /** Bytes of console output kept for a terminal that opens later, and moved with the VM. */
 export const SCROLLBACK_BYTES = 64 * 1024;
-/** Input waiting for the guest; there is room for no more. A paste of 64 KiB fits many times. */
+/** Most input bytes that may wait for the guest. A paste of 64 KiB fits many times. */
 export const INPUT_LIMIT_BYTES = 1024 * 1024;
 /**
- * Depth of the UART's receive FIFO: what Linux's driver reads in one interrupt. A real UART's 16 bytes cost the guest
- * three times the instructions for the same paste; more would keep it in its interrupt handler.
+ * Depth of the UART's receive FIFO: as many bytes as Linux's driver reads in one interrupt. With a real UART's 16
+ * bytes, the guest needs three times the instructions for the same paste; more would keep it in its interrupt handler.
  */
 export const FIFO_BYTES = 256;
 /** Line status: there is a received byte. */
@@ -73,7 +73,7 @@ export class UartSerialPort implements SerialPort, Disposable {
     if (this.fifo.length === 0) this.refill();
   }
 
-  /** Output in the order it was sent, one batch for each turn of the guest's CPU. The batch is the listener's to keep. */
+  /** Output in the order it was sent, one batch per turn of the guest's CPU. The listener may keep the batch. */
   onData(listener: (bytes: Uint8Array) => void): Disposable {
     return this.data.on(listener);
   }
@@ -112,13 +112,13 @@ export class UartSerialPort implements SerialPort, Disposable {
     return all;
   }
 
-  /** After v86 has restored the UART, while stopped: the guest finds the input that saveQueue() saw. */
+  /** Call after v86 has restored the UART, while stopped. The guest then finds the input that saveQueue() returned. */
   restoreQueue(bytes: Uint8Array): void {
     this.fifo.clear();
     this.waiting.clear();
     this.waiting.pushAll(bytes);
     if ((this.uart.lsr & LSR_DATA_READY) === 0) return;
-    // The guest has been told of data already: it must be there without another interrupt.
+    // The guest has already been notified of this data, so the data must be there without another interrupt.
     while (this.fifo.length < FIFO_BYTES && this.waiting.length > 0) this.fifo.push(this.waiting.shift() ?? 0);
     if (this.fifo.length > 0) return;
     this.uart.lsr &= ~LSR_DATA_READY;
@@ -159,7 +159,7 @@ export class UartSerialPort implements SerialPort, Disposable {
     if (this.outputLength === 1) queueMicrotask(() => this.flush());
   }
 
-  /** In a microtask: the guest's driver leaves its interrupt handler before it finds more. */
+  /** Refills in a microtask, so that the guest's driver leaves its interrupt handler before it finds more input. */
   private scheduleRefill(): void {
     if (this.refilling || this.waiting.length === 0) return;
     this.refilling = true;
@@ -179,7 +179,7 @@ export class UartSerialPort implements SerialPort, Disposable {
   }
 }
 
-/** Stands in for the plain array v86's UART keeps its input in: the same three members, and it tells when it is empty. */
+/** Replaces the plain array in which v86's UART keeps its input: it has the same three members, and reports when it becomes empty. */
 class ReceiveFifo {
   private readonly bytes = new ByteQueue();
   private readonly emptied: () => void;

@@ -7,7 +7,7 @@ import { V86, type V86Cpu, type V86Instance, type V86Machine, type V86Options } 
 import { FRAME_BUFFER_BYTES } from './video-memory.ts';
 import { WriteTracking } from './write-tracking.ts';
 
-/** Devices whose state moves, as the fingerprint names them. No balloon and no 9p: they write RAM behind our back. */
+/** Devices whose state moves, with their names in the fingerprint. No balloon and no 9p: their writes to RAM bypass write tracking. */
 export const V86_DEVICES: readonly string[] = [
   'dma',
   'fdc',
@@ -63,12 +63,12 @@ export async function startV86(parts: MachineParts, overlay: OverlayDisk, panick
   const instance = new V86(options);
   const continueInit = instance.continue_init.bind(instance);
   return new Promise((resolve, reject) => {
-    // Called between the creation of the CPU and that of its devices: the only moment for what must be first.
+    // Called after the CPU is created and before its devices are: the only moment for steps that must come first.
     instance.continue_init = async (machine: V86Machine, given: V86Options) => {
       try {
         closeBiosAlias(machine.cpu);
         const init = machine.init.bind(machine);
-        // v86 calls it in a task of its own, where nobody would see it fail.
+        // v86 calls init in a separate task, where a failure would go unnoticed.
         machine.init = (settings) => {
           try {
             init(settings);
@@ -103,8 +103,8 @@ export async function startV86(parts: MachineParts, overlay: OverlayDisk, panick
 }
 
 /**
- * Firmware is read-only in the alias: v86's own handler would write RAM without telling anybody. v86 maps it whenever
- * it loads the BIOS, at the start and at each reset.
+ * Makes the firmware read-only in the alias: v86's own handler would write RAM without any notice. v86 maps the alias
+ * whenever it loads the BIOS, at the start and at each reset.
  */
 function closeBiosAlias(cpu: V86Cpu): void {
   const stock = cpu.load_bios.bind(cpu);

@@ -13,7 +13,7 @@ import { loadGuestParts, type GuestParts } from './testing/guest-parts.ts';
 import { differences, moveTo, runSlices, startPc, stop, type TwinPc } from './testing/twin.ts';
 import { mayDiffer } from './testing/unsaved-state.ts';
 
-/** Of workloads that compute with another word than the usual. */
+/** The word that a workload computes with, where it is not the usual one. */
 const PARAMETERS: Partial<Record<BareWorkload, number>> = { x87_rounding: 0x77f, sse_control: 0xff80, changing_code: 20 };
 /** Workloads whose results do not depend on time. */
 const COMPUTING: readonly BareWorkload[] = [
@@ -36,7 +36,7 @@ const [BEFORE, BETWEEN, COMPARED] = [8000, 331, FULL ? 2000 : 250];
 const TURNS = FULL ? 2000 : 60;
 /** How often devices are compared, which takes longer than registers. */
 const DEVICES_EVERY = 25;
-/** Turns of the real guest after which a Ctrl-C is typed again, and after which what is waited for will not come. */
+/** Turns of the real guest after which a Ctrl-C is typed again, and after which waiting is given up. */
 const [AGAIN_SLICES, MOST_SLICES] = [200, 20_000];
 /** Virtual milliseconds at each reading of the clock: an instruction is two, a turn of the CPU's loop more than its 1 ms. */
 const [INSTRUCTION_STEP_MS, TURN_STEP_MS] = [1 / 16, 17 / 16];
@@ -83,7 +83,7 @@ describe('a moved PC and its twin', () => {
         await go([source, target], 1);
       }
       expect(source.machine.state).toBe('running');
-      // The twin goes on; the PC it came from is its next target.
+      // The twin continues; the PC it was copied from becomes its next target.
       await stop(source);
       [source, target] = [target, source];
     }
@@ -114,7 +114,7 @@ describe('a moved PC and its twin', () => {
 
   describe.skipIf(guest === null)('with the real guest', () => {
     if (guest === null) return;
-    // One guest for all workloads: each moves it on, to the machine that it came from last.
+    // All workloads share one guest: each workload moves it back to the machine that it came from.
     let source: TwinPc;
     let target: TwinPc;
     beforeAll(async () => {
@@ -136,8 +136,8 @@ describe('a moved PC and its twin', () => {
       source.machine.console.write(new TextEncoder().encode(`${command}\n`));
       await runSlices(source, 120);
       await moveTo(source, target, false);
-      // Which code is compiled first depends on the emulator's hash tables, which are as old as the emulator is; and
-      // compiled code leaves out what nobody asks for.
+      // Which code is compiled first depends on the emulator's hash tables, and these depend on the emulator's age. Also,
+      // compiled code omits what nothing asks for.
       for (const { cpu } of [source, target]) cpu.set_jit_config(0, 1);
       const sent: string[][] = [];
       const listeners = [source, target].map(({ machine }) => {
@@ -193,12 +193,12 @@ function frameFor(number: number): Uint8Array {
   return frame;
 }
 
-/** `again`: done once more every `AGAIN_SLICES`. Throws what `done` throws, and when it has not come for far too long. */
+/** Calls `again` every `AGAIN_SLICES`. Throws what `done` throws, and also when `done` does not settle for far too long. */
 async function runUntil(pc: TwinPc, done: Promise<unknown>, again: () => void = () => undefined): Promise<void> {
   const end = { seen: false };
   const seen = (): void => void (end.seen = true);
   done.then(seen, seen);
-  // No timer gets its turn meanwhile, so neither does the runner's limit.
+  // No timer fires during this loop, so the test runner's time limit does not work either.
   for (let slices = 0; !end.seen; slices += 10) {
     if (slices >= MOST_SLICES) throw new Error(`It did not come in ${slices} slices, until ${pc.host.timeMs} ms of virtual time.`);
     if (slices % AGAIN_SLICES === 0) again();
@@ -207,19 +207,19 @@ async function runUntil(pc: TwinPc, done: Promise<unknown>, again: () => void = 
   await done;
 }
 
-/** Ends the shell's loop. A Ctrl-C that comes when the loop's command ends by itself ends nothing, as on any Linux. */
+/** Ends the shell's loop. A Ctrl-C that arrives just when the loop's command ends by itself has no effect, as on any Linux. */
 function interrupt(pc: TwinPc): Promise<void> {
   const console = new GuestConsole(pc.machine);
   return runUntil(pc, console.ready(), () => console.type('\x03')).finally(() => console.dispose());
 }
 
-/** Keys, mouse and typed bytes that come while the PC works, at the same moments for both twins. */
+/** Sends keys, mouse events and typed bytes while the PC works, at the same moments for both twins. */
 function disturb({ machine, cpu }: TwinPc, instruction: number): void {
   const bus = (cpu.devices.ps2 as unknown as { readonly bus: { readonly pair: { send(name: string, value: unknown): void } } }).bus;
   if (instruction % 211 === 100) bus.pair.send('keyboard-code', 0x10 + (instruction % 32));
   if (instruction % 307 === 150) bus.pair.send('mouse-delta', [(instruction % 50) - 25, instruction % 9]);
   if (instruction % 1009 === 500) {
-    // A button that is pressed when the PC moves is let go (ps2-input.ts), so none is.
+    // A button that is pressed when the PC moves gets released (ps2-input.ts), so none is pressed then.
     bus.pair.send('mouse-click', [true, false, instruction % 3 === 0]);
     bus.pair.send('mouse-click', [false, false, false]);
   }

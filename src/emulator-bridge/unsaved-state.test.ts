@@ -14,7 +14,7 @@ import { readWasmCode, type WasmCode } from './testing/wasm-code.ts';
 import { TRACKING_GLOBALS } from './tracking-globals.ts';
 import { V86_VERSION } from './v86-version.ts';
 
-/** What was read for the list: variables inside functions show nowhere, so a new v86 must be read again. */
+/** The sources that were read for the list. Variables inside functions are not visible from outside, so a new v86 must be read again. */
 const READ = {
   version: '0.5.462',
   'libv86.mjs': '581c169db27daad9d64679bd117f4a90c37c23c6ad9e660b7e89ee731eb2a446',
@@ -22,7 +22,7 @@ const READ = {
 };
 const REGISTER_BYTES = 4096;
 
-/** A member's names, as an object's own method finds and sets them. */
+/** The names of the members that an object's own method reads and writes. */
 interface Touched {
   readonly read: Set<string>;
   readonly written: Set<string>;
@@ -144,7 +144,7 @@ describe('the list of what v86 does not save', () => {
   });
 
   it("calls saved what v86's own state has", () => {
-    // The registers' views are where the list says, and get_state reads them.
+    // The registers' views are at the places in the list, and get_state reads them.
     const read = touched();
     stockMethod(pc.cpu as unknown as Stateful, 'get_state').call(watched(pc.cpu as unknown as Stateful, read));
     const views = [...read.read].map((name) => (pc.cpu as unknown as Record<string, unknown>)[name]).filter(isView);

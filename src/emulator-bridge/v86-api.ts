@@ -1,8 +1,8 @@
 /**
- * The only file that imports v86. It declares the few members of v86's inside that the bridge uses, as they are in
- * exactly the pinned version (package.json): most are not public, so a new version of v86 means reading this file again.
+ * The only file that imports v86. It declares the few internal members of v86 that the bridge uses, exactly as in the
+ * pinned version (package.json). Most are not public, so check this file again for every new version of v86.
  */
-// First: it decides which timers v86 takes.
+// Must come first: it decides which timers v86 uses.
 import './no-nested-worker.ts';
 import { V86 as V86Constructor } from 'v86';
 import type { VirtioNetLike } from './network-card.ts';
@@ -60,7 +60,7 @@ interface V86Vga extends VgaLike {
 /** One drive of a channel of the disk controller. */
 export interface V86Drive {
   readonly status_reg: number;
-  /** Of the transfer at hand: its bytes, of which the guest has read or written those before the pointer, and may go on to the end. */
+  /** The bytes of the current transfer. The guest has read or written those before data_pointer, and may continue up to data_end. */
   data: Uint8Array;
   data16: Uint16Array;
   data32: Int32Array;
@@ -219,7 +219,7 @@ export interface V86Options {
 /** One instance of v86. */
 export interface V86Instance {
   readonly v86: V86Machine;
-  /** The outside of the bus: listens to and sends what devices send and listen to. */
+  /** The outer end of the bus: receives what devices send, and sends what they listen to. */
   readonly bus: BusLike;
   /** Runs once, between the creation of the CPU and that of its devices. */
   continue_init(machine: V86Machine, options: V86Options): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * v86's own device state without RAM and video memory: v86's save_state and restore_state with the memories taken out,
- * and with what they get wrong put right.
+ * v86's own device state without RAM and video memory: v86's save_state and restore_state with these memories left out,
+ * and with their errors corrected.
  */
 import { MachineError } from './machine-error.ts';
 import type { V86Cpu, V86Drive, V86Instance } from './v86-api.ts';
@@ -34,7 +34,7 @@ export class V86Devices {
     return withLongInfo(new Uint8Array(this.instance.v86.save_state()));
   }
 
-  /** Throws MachineError('state-invalid') if `state` is damaged or of a machine of another make. */
+  /** Throws MachineError('state-invalid') if `state` is damaged or belongs to a machine with a different configuration. */
   check(state: Uint8Array): void {
     // Saving takes milliseconds, so that is done once; only kinds and sizes of the fields are compared.
     this.shape ??= readV86State(this.save());
@@ -60,8 +60,8 @@ export class V86Devices {
   }
 
   /**
-   * Makes the floating-point code round as the x87 control word says. How it rounds is kept in variables of its own,
-   * which v86 neither saves nor, at a reset of the CPU, sets.
+   * Makes the floating-point code round as the x87 control word says. That code keeps its rounding in separate
+   * variables. v86 does not save them, and does not set them at a reset of the CPU.
    */
   applyControlWord(): void {
     const { cpu } = this;
@@ -83,7 +83,7 @@ export class V86Devices {
   }
 }
 
-/** In the state of one of v86's drives: the bytes of its transfer. */
+/** Index of the transfer's bytes in the state of a v86 drive. */
 const DRIVE_DATA = 16;
 /** As large as v86 makes them. */
 const TRANSFER_BYTES = 64 * 1024;
@@ -91,7 +91,7 @@ const TRANSFER_BYTES = 64 * 1024;
 const DRIVE_BUSY = 0x80;
 const DRIVE_WANTS_DATA = 0x08;
 
-/** The bytes of a drive's transfer that the guest has not read or written to the end; none if it has no transfer at hand. */
+/** The bytes of a drive's current transfer, which the guest has not read or written to the end; empty if there is none. */
 export function transferAtHand(drive: V86Drive): Uint8Array {
   const { status_reg: status, data, data_pointer: pointer, data_end: end, data_length: length } = drive;
   const isOver = pointer >= end && (status & (DRIVE_BUSY | DRIVE_WANTS_DATA)) === 0;
@@ -101,7 +101,7 @@ export function transferAtHand(drive: V86Drive): Uint8Array {
 /** Prototypes that leaveOutOldTransfers() has changed. */
 const changed = new WeakSet<object>();
 
-/** v86 saves the bytes of a drive's last transfer for ever, four times 64 KiB in all. Its drives cannot be given methods of their own: `drives` is their prototype. */
+/** v86 keeps saving the bytes of each drive's last transfer, four times 64 KiB in all. Its drives cannot be patched one by one: `drives` is their prototype. */
 function leaveOutOldTransfers(drives: V86Drive): void {
   if (changed.has(drives)) return;
   changed.add(drives);

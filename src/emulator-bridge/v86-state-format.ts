@@ -43,12 +43,12 @@ export function readV86State(state: Uint8Array): V86Shape {
   return values.map((value) => toShape(value, buffers));
 }
 
-/** The description is made as long as a multiple of this. */
+/** The description's length is rounded up to a multiple of this. */
 const INFO_UNIT = 2048;
 
 /**
- * The same state with spaces behind its description, which is longer or shorter with every digit in it: the buffers then
- * begin where they do in other states of the same machine, and little differs between them.
+ * Returns the same state with its description padded with spaces, because the description's length changes with every
+ * digit in it. The buffers then begin at the same place in all states of a machine, so two states differ little.
  */
 export function withLongInfo(state: Uint8Array): Uint8Array {
   const view = new DataView(state.buffer, state.byteOffset, state.byteLength);
@@ -65,7 +65,7 @@ export function withLongInfo(state: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Places in v86's state (its cpu.js, get_state) that are not the same for every state of one machine. */
+/** Places in v86's state (its cpu.js, get_state) that can differ between states of the same machine. */
 const FIRMWARE_ANSWER = 62;
 const DISK_CONTROLLER = 85;
 /** Values that are a memory's size and never change. */

@@ -1,6 +1,6 @@
 /**
  * The pages of video memory: first the four VGA planes (text, fonts), then the linear frame buffer. Nothing tracks
- * writes to them, so they are compared with a shadow copy whenever somebody asks.
+ * writes to them, so compare() checks them against a shadow copy.
  */
 import { PAGE_SIZE } from '../shared/page.ts';
 import type { Bitmap } from '../shared/bitmap.ts';
@@ -42,7 +42,7 @@ export class VideoMemory {
     this.compareRegion(this.frameBuffer(), PLANE_PAGES, VIDEO_PAGES - PLANE_PAGES, changed, first);
   }
 
-  /** Takes what is there now as unchanged. */
+  /** Declares the current content unchanged. */
   forget(): void {
     this.shadow.set(words(this.planes()), 0);
     this.shadow.set(words(this.frameBuffer()), PLANE_PAGES * PAGE_WORDS);

@@ -1,4 +1,4 @@
-/** The emulated PC keeps the promises that the engine's models keep: PCs without software, each busy with something else. */
+/** The emulated PC keeps the same contract as the engine's models. The PCs have no software, and each is busy with something else. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { describeVmContract, type VmUnderTest } from '../migration/testing/vm-contract.ts';
@@ -22,7 +22,7 @@ let made: BareMetal | null = null;
 /** Compiled once. */
 const bareMetal = (): BareMetal => (made ??= prepareBareMetal(loadGuestParts()?.emulator));
 
-/** A PC that is busy with this, and another that stands at their common base snapshot. */
+/** A PC that runs this workload, and another one that is still at their common base snapshot. */
 async function pair(workload: BareWorkload): Promise<VmUnderTest> {
   const bare = bareMetal();
   const machines: Machine[] = [];

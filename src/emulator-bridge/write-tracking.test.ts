@@ -118,7 +118,7 @@ describe.skipIf(guest === null)('write tracking, against a copy of all memory', 
 });
 
 describe.skipIf(guest === null)('the oracle', () => {
-  // Each with work whose writes only pass that function: the program's own stores, and the disk's.
+  // Each function with a workload whose writes only go through it: the program's own stores, and the disk's.
   it.each([
     ['do_page_walk', 'writes ports'],
     ['jit_dirty_page_ctx', 'echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/sda of=/dev/null bs=64k count=256 2>&1'],

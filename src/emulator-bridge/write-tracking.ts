@@ -1,11 +1,11 @@
 /**
- * Which pages of RAM the guest wrote. v86 cannot tell, so the shipped v86.wasm is rewritten at build time
- * (build/rewrite-emulator.ts): a wrapper around each of the two functions that every write passes after the TLB was
- * cleared marks one byte per page. This file is the other half: it gives the rewritten emulator its byte map and reads it.
+ * Tracks which pages of RAM the guest writes. v86 cannot do this, so the shipped v86.wasm is rewritten at build time
+ * (build/rewrite-emulator.ts): after the TLB was cleared, every write goes through one of two functions, and a wrapper
+ * around each marks one byte per page. This file gives the rewritten emulator its byte map and reads it.
  *
- * A write whose TLB entry is older than the last clearing of the map goes unmarked; so the map is only ever cleared
+ * A write whose TLB entry is older than the last clearing of the map is not marked. So the map is only ever cleared
  * together with the TLB, and never while a guest instruction is being executed (`rep ins` keeps its target address over
- * many calls into JavaScript). The caller keeps that promise: see `Pacer.betweenTicks`.
+ * many calls into JavaScript). The caller must ensure that: see `Pacer.betweenTicks`.
  */
 import { PAGE_SIZE } from '../shared/page.ts';
 import type { Bitmap } from '../shared/bitmap.ts';

@@ -1,4 +1,4 @@
-/** The x87 control word: what a moved PC calculates with, not only what it reads back. */
+/** Tests the x87 control word with which a moved PC calculates, not only the one that it reads back. */
 import { VirtualHost } from './testing/virtual-time.ts';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { saveBaseSnapshot } from './base-snapshot.ts';
@@ -17,7 +17,7 @@ const DOWNWARD = 0x77f;
 const THIRD_DOWN = 0x3eaa_aaaa;
 /** Moves under each control word. */
 const MOVES = 4;
-/** More than the millisecond a tick lasts: each is some 100,003 instructions, fewer results than their ring holds. */
+/** More than the millisecond a tick lasts: each tick is then some 100,003 instructions, with fewer results than their ring holds. */
 const STEP_MS = 17 / 16;
 const WORDS = Array.from({ length: 16 }, (_, control) => MASKED | (control << 8));
 /** Words that x87_rounding (testing/bare-metal) leaves in each turn, and how many turns are looked at. */

@@ -1,6 +1,6 @@
 /**
- * A host without a page, in Node: a tab of a room like any other, that runs its VMs in workers of Node's. Its way to the
- * other hosts is the relay's.
+ * A host without a page, in Node: a tab of a room like any other, which runs its VMs in Node workers. It reaches the
+ * other hosts through the relay.
  */
 import { loadGuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { openTab, type OpenTab } from '../host/tab.ts';

@@ -1,7 +1,7 @@
-/** A worker of Node's in the shape of the browser's, as far as the page's handle of a VM uses it. */
+/** A Node worker with the interface of a browser's worker, as far as the page's handle of a VM uses it. */
 import { Worker as NodeThread } from 'node:worker_threads';
 
-/** A worker of Node's does not take over its process' loader of TypeScript. */
+/** A Node worker does not inherit the TypeScript loader of its process. */
 const ENTRY = `import('tsx/esm/api').then(({ register }) => {
   register();
   return import(${JSON.stringify(new URL('../vm-worker-node.ts', import.meta.url).href)});

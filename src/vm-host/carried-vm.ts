@@ -1,4 +1,4 @@
-/** What travels with a migration's offer beside the machine. The target checks it before it believes it. */
+/** Data that a migration's offer carries besides the machine. The target checks it before it uses it. */
 import * as v from 'valibot';
 import { MigrationError } from '../migration/migration-error.ts';
 import type { LeaseEpoch, MacAddress, VmId } from '../shared/ids.ts';

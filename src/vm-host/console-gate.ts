@@ -1,7 +1,8 @@
 /**
- * The VM worker's side of the console: output as bytes, in order and counted; input given to the guest once, and not
- * while the VM is stopped for a switchover: then it is not acknowledged, and reaches the guest wherever it runs next. Nor
- * is input for which the guest's serial port has no room; it is sent again until there is some.
+ * The VM worker's side of the console. Output is passed on as bytes, in order and counted. Input is given to the guest
+ * once. Input that comes while the VM is stopped for a switchover is not acknowledged, and reaches the guest wherever
+ * it runs next. Input that does not fit into the guest's serial port is not acknowledged either; it is sent again until
+ * it fits.
  */
 import type { Machine } from '../emulator-bridge/machine.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -9,7 +10,7 @@ import type { HostId } from '../shared/ids.ts';
 import { ConsoleInbox, type InputPiece } from './console-inbox.ts';
 import type { ConsoleLuggage } from './console-luggage.ts';
 
-/** Pieces kept while the VM is stopped, so that it need not wait for them to be sent again. */
+/** Most pieces that are kept while the VM is stopped, so that it need not wait until they are sent again. */
 export const MAX_HELD_PIECES = 64;
 
 export interface ConsoleInputHeard {
@@ -31,7 +32,7 @@ export class ConsoleGate implements Disposable {
   private printed: number;
   private held: ConsoleInputHeard[] | null = null;
 
-  /** `luggage`: of a VM that arrives; a new VM has printed what its snapshot kept. */
+  /** `luggage`: given for a VM that arrives. A new VM has already printed the scroll-back of its snapshot. */
   constructor(machine: Pick<Machine, 'console' | 'scrollback'>, events: ConsoleGateEvents, luggage: ConsoleLuggage | null = null) {
     this.machine = machine;
     this.events = events;
@@ -58,12 +59,12 @@ export class ConsoleGate implements Disposable {
     this.events.applied(heard.writer, applied);
   }
 
-  /** From now on the guest is given nothing. */
+  /** From now on, the guest gets no input. */
   hold(): void {
     this.held ??= [];
   }
 
-  /** The VM runs on here: it gets what was typed meanwhile. */
+  /** The VM continues here: it gets the input that was held back. */
   release(): void {
     const held = this.held ?? [];
     this.held = null;

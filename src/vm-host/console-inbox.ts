@@ -1,9 +1,10 @@
 /**
- * Console input as it reaches the VM, in numbered pieces. The inbox is with the VM and moves with it: it gives each byte of
- * a tab's stream to the guest once and in order, and says how far it is, so pieces may be lost, doubled or late.
+ * Console input as it reaches the VM, in numbered pieces. The inbox stays with the VM and moves with it. It gives each
+ * byte of a tab's stream to the guest once and in order, and reports its position, so pieces may be lost, doubled or
+ * late.
  */
 
-/** Tabs of which an inbox remembers how far it is, those that typed last. */
+/** Number of tabs whose position an inbox remembers: those that typed last. */
 export const MAX_WRITERS = 64;
 
 export interface InputPiece {
@@ -22,11 +23,11 @@ export class ConsoleInbox {
     this.applied = new Map(applied);
   }
 
-  /** What of a piece is new, at most `room` bytes, and how far the tab's stream is with the guest once it has been given that. */
+  /** `fresh`: the new bytes of a piece, at most `room`. `applied`: how many bytes of the tab's stream the guest has once it gets them. */
   take(writer: string, piece: InputPiece, room = Infinity): { readonly fresh: Uint8Array; readonly applied: number } {
-    // What was acknowledged and is not known here was given to a copy that is gone: it cannot come again.
+    // Bytes that were acknowledged but are not known here went to a copy that is gone: they are never sent again.
     const known = Math.max(this.applied.get(writer) ?? 0, piece.acknowledged);
-    // Without a gap: what is missing is sent again.
+    // A piece behind a gap is not used: the missing bytes are sent again.
     const fresh = piece.from > known ? new Uint8Array(0) : piece.data.subarray(known - piece.from).subarray(0, room);
     const applied = known + fresh.length;
     this.applied.delete(writer);
@@ -38,7 +39,7 @@ export class ConsoleInbox {
     return { fresh, applied };
   }
 
-  /** What a new inbox at another host is made of. */
+  /** The state from which another host makes its inbox. */
   state(): (readonly [writer: string, count: number])[] {
     return [...this.applied];
   }

@@ -1,6 +1,6 @@
 /**
- * What a VM's console has in the worker and the guest does not know of: it travels behind the machine's device state, so
- * that it arrives with the state it belongs to, or not at all.
+ * State of a VM's console that is in the worker and unknown to the guest. It is sent behind the machine's device state,
+ * so that it arrives together with the state it belongs to, or not at all.
  *
  *     +------------------+----------------------+--------+
  *     | device state ... | JSON in UTF-8        | length |     length: u32, little-endian, of the JSON
@@ -18,7 +18,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const luggageSchema = v.object({
   /** Bytes the console has printed since the VM began. */
   printed: count,
-  /** By host: how many bytes of what was typed there the guest has been given. */
+  /** By host: how many of the bytes typed there the guest has received. */
   applied: v.pipe(v.array(v.strictTuple([v.pipe(v.string(), v.maxLength(64)), count])), v.maxLength(MAX_WRITERS)),
 });
 

@@ -1,4 +1,4 @@
-/** What a VM's worker is made of, in any runtime: the emulator, the codecs, the system's time. */
+/** The parts of a VM's worker that are the same in any runtime: the emulator, the codecs, the system's time. */
 import { createMachine } from '../emulator-bridge/create-machine.ts';
 import { openGuestDisk } from '../emulator-bridge/guest-artefacts.ts';
 import { createCompressor, createPageHash } from '../emulator-bridge/page-codec-engines.ts';

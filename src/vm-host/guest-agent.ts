@@ -1,6 +1,7 @@
 /**
- * The host's side of the guest agent's line protocol (guest/AGENT.md), spoken over the VM's second serial port: gives a
- * restored snapshot its seed and its identity, sets its wall clock after a hop, and tells it the size of the console's terminal.
+ * The host's side of the guest agent's line protocol (guest/AGENT.md), on the VM's second serial port. It gives a
+ * restored snapshot its seed and its identity, sets its wall clock after a hop, and sends it the size of the console's
+ * terminal.
  */
 import type { SerialPort } from '../emulator-bridge/machine.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -16,11 +17,11 @@ const SEED_BYTES = 64;
 const SERVICES_UP = 'event services';
 const BOOTED = 'event ready';
 
-/** One moment on the two clocks by which the guest's is set. */
+/** One moment, on the two clocks that are used to set the guest's. */
 export interface Moment {
   /** Milliseconds since 1970. */
   readonly wallMs: number;
-  /** The guest's time-stamp counter then: the agent adds what has passed until it reads the line. */
+  /** The guest's time-stamp counter at that moment: the agent adds the time that passes until it reads the line. */
   readonly timeStamp: bigint;
 }
 
@@ -49,7 +50,7 @@ export class GuestAgent implements Disposable {
   private waiting: { readonly answer: string; readonly settle: (line: string | null) => void } | null = null;
   private queue: Promise<unknown> = Promise.resolve();
   private size: ConsoleSize | null = null;
-  /** It is in the queue and not sent. */
+  /** The size is queued and not yet sent. */
   private sizeQueued = false;
 
   constructor(port: Pick<SerialPort, 'write' | 'onData'>, clock: Clock) {
@@ -58,7 +59,7 @@ export class GuestAgent implements Disposable {
     this.listening = port.onData((bytes) => this.heard(bytes));
   }
 
-  /** Gives the VM a random seed of its own, and so its shells: the guest starts none before. Resolves as identity() does. */
+  /** Gives the VM a random seed of its own. The guest starts no shell before it has one. Resolves like identity(). */
   seed(): Promise<string | null> {
     return this.ask('ok seed', () => `seed seed=${randomSeed()}`);
   }
@@ -77,12 +78,12 @@ export class GuestAgent implements Disposable {
     return this.ask('ok clock', () => `clock ${timeFields(now())}`);
   }
 
-  /** The guest has booted or rebooted, or has its identity: its agent is there and its services answer. */
+  /** Called when the guest has booted or rebooted, or has its identity: its agent and its services then answer. */
   onServices(listener: () => void): Disposable {
     return this.services.on(listener);
   }
 
-  /** Sets the size of the console's terminal, now and whenever the guest begins anew; only the last one counts. */
+  /** Sets the size of the console's terminal, now and whenever the guest starts again; only the last size counts. */
   resize(size: ConsoleSize): void {
     this.size = size;
     if (this.sizeQueued) return;
@@ -99,7 +100,7 @@ export class GuestAgent implements Disposable {
     this.waiting?.settle(null);
   }
 
-  /** One question at a time; the line is made when it is sent, so that a time in it is fresh. */
+  /** Asks one question at a time. The line is built when it is sent, so that a time in it is current. */
   private ask(answer: string, line: () => string): Promise<string | null> {
     const asked = this.queue.then(
       () =>
@@ -129,7 +130,7 @@ export class GuestAgent implements Disposable {
         else if (line.startsWith('error ')) this.waiting?.settle(null);
         else if (line === BOOTED) void this.seed();
         else if (line === SERVICES_UP) {
-          // A boot has set a size of its own.
+          // The boot has set another size.
           if (this.size !== null) this.resize(this.size);
           this.services.emit(undefined);
         }

@@ -29,7 +29,7 @@ class World {
     this.clock.pass(end - this.clock.now());
   }
 
-  /** A host whose own clock is `aheadMs` ahead, and whose estimate of the server's is wrong by `errorMs`, or not there yet. */
+  /** A host whose own clock is `aheadMs` ahead. Its estimate of the server's clock is wrong by `errorMs`; null: it has none yet. */
   host(aheadMs: number, errorMs: number | null) {
     const onSet = new Emitter<undefined>();
     const onServices = new Emitter<undefined>();

@@ -1,7 +1,7 @@
 /**
- * The guest's wall clock: the server's, wherever the guest runs. Set when the guest begins or arrives, when it has
- * rebooted, when what is known of the server's clock changes, and from time to time, for the guest's own clock is as
- * good as the host's.
+ * The guest's wall clock: it shows the server's time, wherever the guest runs. It is set when the guest begins or
+ * arrives, when it has rebooted, when the estimate of the server's clock changes, and from time to time, because the
+ * guest's own clock is only as good as the host's.
  */
 import type { Machine } from '../emulator-bridge/machine.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -9,9 +9,9 @@ import type { ServerTime } from '../net-relay/client/server-time.ts';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { GuestAgent, Moment } from './guest-agent.ts';
 
-/** A computer's clock that is wrong by 200 ppm, far more than usual, is off by 6 ms then. */
+/** In this time a computer's clock with an error of 200 ppm, far more than usual, drifts by 6 ms. */
 const AGAIN_MS = 30_000;
-/** A new guest waits this long for the server's time; without an answer it has its host's until there is one. */
+/** A new guest waits this long for the server's time. Without an answer it uses its host's time until one comes. */
 const SERVER_LIMIT_MS = 2000;
 
 export interface GuestWallClockOptions {
@@ -43,7 +43,7 @@ export class GuestWallClock implements Disposable {
     return { wallMs, timeStamp: machine.timeStamp() };
   };
 
-  /** Resolves once the server's time is known, or will not be in time. */
+  /** Resolves once the server's time is known, or when the wait for it has timed out. */
   known(): Promise<void> {
     const { serverTime, clock } = this.options;
     if (serverTime.now() !== null) return Promise.resolve();
@@ -58,7 +58,7 @@ export class GuestWallClock implements Disposable {
     });
   }
 
-  /** The guest has its identity, or has arrived with it: sets its clock, and keeps it. Resolves with the agent's answer; null if there was none. */
+  /** Call when the guest has its identity or has arrived: sets its clock, and keeps it set. Resolves with the agent's answer; null if there was none. */
   begin(): Promise<string | null> {
     this.begun = true;
     return this.set();

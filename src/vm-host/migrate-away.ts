@@ -66,7 +66,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
   const sent = started.then(
     (sender) => sender.done,
     (error: unknown) => {
-      // Nothing was begun: the VM runs on.
+      // The migration has not begun: the VM keeps running.
       link.close();
       return notBegun(
         { id: migrationId, vmId: vm.identity.vmId, from: context.relay.hostId, to: order.to, link: kind, memoryBytes: vm.machine.fingerprint.memoryBytes },
@@ -74,7 +74,7 @@ export function migrateAway(order: Extract<ToVmWorker, { type: 'migrate' }>, vm:
       );
     },
   );
-  /** Does it once there is a sender; without one the end is told by `done`. */
+  /** Runs `work` once there is a sender. If there never is one, `done` reports the end. */
   const withSender = (work: (sender: SenderHandle) => void): void => void started.then(work, () => undefined);
   const done = sent.then((report) => {
     others.dispose();

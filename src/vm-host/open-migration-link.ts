@@ -30,7 +30,7 @@ export function openMigrationLink(
     openSocket,
     clock,
   });
-  // A relayed lane tells its end only after what was sent has left.
+  // A relayed lane reports its end only after everything sent has gone out.
   const closed = Promise.all([link.control, link.bulk].map((lane) => new Promise((resolve) => lane.onClose(resolve))));
   return { ...link, closed: closed.then(() => undefined) };
 }

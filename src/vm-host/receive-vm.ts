@@ -19,11 +19,11 @@ interface Arrival {
   readonly connected: Pick<ResidentVm, 'console' | 'agent'>;
 }
 
-/** How long the last words of a failed migration may take to leave before the worker is ended. */
+/** How long the last messages of a failed migration may take to be sent before the worker is ended. */
 const FAREWELL_LIMIT_MS = 1000;
 
 export interface Arriving {
-  /** Resolves with the VM once it runs here, or with null after the page was told why it does not. */
+  /** Resolves with the VM once it runs here. Resolves with null if it does not, after the page was told why. */
   readonly done: Promise<ResidentVm | null>;
   /** The source opened another link in place of one that died. */
   linkOpened(attempt: number, ends: MigrationEnds): void;
@@ -126,7 +126,7 @@ function settled({ identity }: CarriedVm, target: TargetPort | null, arrival: Ar
   return { machine, identity, port, agent, wallClock, console };
 }
 
-/** The machine as the engine sees it; `beforeRun` is called with all state restored and nothing executed yet. */
+/** The machine as the engine sees it; `beforeRun` is called when all state is restored and nothing has been executed yet. */
 function announced(machine: Machine, beforeRun: (luggage: ConsoleLuggage) => void): TargetVm {
   let luggage: ConsoleLuggage = { printed: 0, applied: [] };
   return {

@@ -1,6 +1,6 @@
 /**
- * Runs the code of a move over memory of a machine, with nobody at the other end: a browser compiles code well only
- * after it has run for a while, and a worker that has never moved a VM would do its first round at half the speed.
+ * Runs the code of a move on a machine's memory, without another host. A browser optimizes code only after it has run
+ * for a while, so a worker that has never moved a VM would do its first round at half the speed.
  */
 import type { Machine } from '../emulator-bridge/machine.ts';
 import { DeviceAssembly, serializeDevices } from '../migration/device-codec.ts';
@@ -12,13 +12,13 @@ import { PAGE_SIZE } from '../shared/page.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { MigrationEngines } from './worker-context.ts';
 
-/** Enough for what they run to be compiled well. */
+/** Enough turns for the browser to optimize the code. */
 const TURNS = 6;
 const PAGES_A_TURN = 400;
-/** Pages from all over the memory, others in each turn. */
+/** Picks pages from all over the memory, other ones in each turn. */
 const STRIDE = 7;
 const TURN_OFFSET = 3001;
-/** Between turns: the guest, or the page, has the processor. */
+/** Pause between turns, so that the guest or the page gets the processor. */
 const REST_MS = 30;
 
 export interface Stage {
@@ -28,11 +28,11 @@ export interface Stage {
   readonly nextTask: () => Promise<void>;
 }
 
-/** Ends early once `isWanted` says so. Rejects if the machine is gone. */
+/** Ends early once `isWanted` returns false. Rejects if the machine is gone. */
 export async function rehearse({ machine, engines, clock, nextTask }: Stage, isWanted: () => boolean): Promise<void> {
   const { compressor, pageHash } = engines;
   const { space } = machine;
-  // Takes in what comes and changes nothing.
+  // Accepts everything and changes nothing.
   const listener = { space, baseDevices: () => null, readPages: () => undefined, writePages: () => undefined } as Partial<TargetVm> as TargetVm;
   for (let turn = 0; turn < TURNS && isWanted(); turn++) {
     const sink = new PageSink(listener, compressor, pageHash);
@@ -48,7 +48,7 @@ export async function rehearse({ machine, engines, clock, nextTask }: Stage, isW
       space,
       readPages: (numbers, into) => machine.readPages(numbers, into),
       baseDevices: () => null,
-      // By turns pages travel whole, and as what has changed of them.
+      // Alternates per turn: pages are sent whole, or as their changes.
       basePage: (page) => (turn % 2 === 0 ? null : almost(machine, page)),
     };
     const stream = new PageStream(

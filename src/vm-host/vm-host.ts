@@ -1,7 +1,7 @@
 /**
- * What runs in a VM's worker: one machine, its port at the relay, its agent, its console, and its migrations. Composes
- * what the adapters offer; talks to its host in `vm-worker-messages.ts`. It runs in a browser's Worker and in one of
- * Node's: what differs between them is handed in (`VmHostPlatform`).
+ * Runs in a VM's worker: one machine, its port at the relay, its agent, its console, and its migrations. It combines
+ * the adapters, and talks to its host with the messages of `vm-worker-messages.ts`. It runs in a browser's Worker and
+ * in Node's; the differences between the two are passed in (`VmHostPlatform`).
  */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { Machine, MachineEnd } from '../emulator-bridge/machine.ts';
@@ -32,11 +32,11 @@ export interface VmHostPlatform {
   /** A machine without its base snapshot. */
   readonly createMachine: (guest: GuestSet) => Promise<Machine>;
   readonly createEngines: () => Promise<MigrationEngines>;
-  /** Runs the code of a move for its own sake (rehearsal.ts), until it is not wanted any more. */
+  /** Runs the code of a move as a rehearsal (rehearsal.ts), until it is not wanted any more. */
   readonly rehearse: (stage: Stage, isWanted: () => boolean) => Promise<void>;
 }
 
-/** A VM that has just come has other things to do with the processor. */
+/** A VM that has just started or arrived needs the processor for other things. */
 const REHEARSE_AFTER_MS = 2500;
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
 
@@ -110,7 +110,7 @@ export function runVmHost(platform: VmHostPlatform): void {
       case 'no-link':
         departure?.noLink(message.reason);
         break;
-      case 'cancel': // If there is none any more, its report is on its way to the page.
+      case 'cancel': // If the migration has already ended, its report is on its way to the page.
         departure?.cancel();
         break;
       case 'target-left':
@@ -122,7 +122,7 @@ export function runVmHost(platform: VmHostPlatform): void {
   });
 }
 
-/** What somebody sits at: screen, keyboard, mouse and console, which are there before the VM is. */
+/** A person's screen, keyboard, mouse and console; they exist before the VM does. */
 class Desk {
   private screen: OffscreenCanvas | null = null;
   private size: ConsoleSize | null = null;
@@ -162,12 +162,12 @@ class Desk {
 
 function enginesOf({ createEngines }: VmHostPlatform): Promise<MigrationEngines> {
   const engines = createEngines();
-  // A migration that needs them says why they are not there.
+  // A migration that needs the engines reports why they are missing.
   engines.catch(() => undefined);
   return engines;
 }
 
-/** What fails in it fails again, and is told, where it counts. */
+/** Ignores errors: in a real move they happen again, and are reported there. */
 function rehearse(platform: VmHostPlatform, machine: Promise<Machine>, engines: Promise<MigrationEngines> | null, isWanted: () => boolean): void {
   const { clock, nextTask } = platform;
   if (isWanted())
@@ -193,16 +193,16 @@ function guestEnd({ kind, sentence }: MachineEnd): GuestEnd {
   return { reason: sentence, orderly: kind === 'switched-off' };
 }
 
-/** Undefined for a guest that powered off: the engine has words for that. */
+/** Undefined for a guest that powered off: the engine has its own sentence for that. */
 function whyNotMoved({ kind, sentence }: MachineEnd): string | undefined {
   return kind === 'switched-off' ? undefined : `The VM ended before it could be moved. ${sentence}`;
 }
 
-/** The migration under way in this worker, in either direction, as what ends the VM sees it. */
+/** The migration under way in this worker, in either direction, as seen by the code that ends the VM. */
 interface Underway {
   /** There is nothing left to move. */
   vmEnded(reason?: string): void;
-  /** Resolves once it has told its own end; at once if there is none. */
+  /** Resolves once the migration has reported its end; at once if there is no migration. */
   settled(): Promise<unknown>;
 }
 
@@ -250,7 +250,7 @@ function makeContext(
             lost = false;
             post({ type: 'log', level: 'good', text: "The VM's network port is connected again." });
           } else if (state.kind === 'refused' && state.cause === 'unknown-vm') {
-            // Its address may be another VM's by now, so it can have no network again.
+            // Its address may already belong to another VM, so it can never get a network again.
             underway.vmEnded(FORGOTTEN);
             void underway.settled().then(() => post({ type: 'failed', reason: FORGOTTEN }));
           } else if (state.kind === 'refused') {
@@ -280,7 +280,7 @@ async function startVm(machine: Machine, identity: VmIdentity, epoch: LeaseEpoch
   context.post({ type: 'console', data: machine.scrollback() });
   await machine.run(0);
   const wallClock = new GuestWallClock({ machine, agent, serverTime: port.serverTime, clock: context.clock });
-  // The shell starts with the seed: it does not wait for the server's time, which the identity needs.
+  // The shell starts when the seed arrives. It does not wait for the server's time, which only the identity needs.
   void agent.seed();
   void wallClock
     .known()

@@ -1,4 +1,4 @@
-/** What the page and a VM's worker say to each other. Both are ours and of one build, so nothing is checked here. */
+/** The messages between the page and a VM's worker. Both are ours and come from one build, so nothing is checked here. */
 import type { LinkEnds } from '../link/lane-end.ts';
 import type { LinkKind, MigrationCause, MigrationProgress, MigrationReport } from '../migration/report.ts';
 import type { HostId, MacAddress, MigrationId, RoomName, VmId } from '../shared/ids.ts';
@@ -20,7 +20,7 @@ export interface RelayAccess {
   readonly hostToken: string;
 }
 
-/** What stays with a VM for life, wherever it runs; carried to the target in the migration's offer. */
+/** What a VM keeps for its whole life, wherever it runs; the migration's offer carries it to the target. */
 export interface VmIdentity {
   readonly vmId: VmId;
   readonly name: string;
@@ -84,23 +84,23 @@ export type FromVmWorker =
   /** The new VM runs and has its identity. */
   | { readonly type: 'running'; readonly epoch: number }
   | { readonly type: 'console'; readonly data: Uint8Array }
-  /** The guest has this many bytes of what this host typed. */
+  /** The guest has received this many bytes of what this host typed. */
   | { readonly type: 'console-applied'; readonly writer: HostId; readonly count: number }
   | { readonly type: 'progress'; readonly progress: MigrationProgress }
   /**
-   * Source: the migration ended. If it completed, the VM is gone from this worker. `guestEnd`: it did not complete,
-   * and the guest has ended as well.
+   * Source: the migration ended. If it completed, the VM is gone from this worker. `guestEnd`: set if the migration did
+   * not complete and the guest has ended as well.
    */
   | { readonly type: 'report'; readonly report: MigrationReport; readonly guestEnd: GuestEnd | null; readonly epoch: number }
-  /** Source: the migration's link died; another, preferably not of the kind `avoid`, is wanted. */
+  /** Source: the migration's link died. It needs another one, preferably not of the kind `avoid`. */
   | { readonly type: 'link-wanted'; readonly attempt: number; readonly avoid: LinkKind }
-  /** Target: the end of the `printed` bytes that the console has printed so far; from now on its output comes from here. */
+  /** Target: the last of the `printed` bytes that the console has printed so far. From now on its output comes from here. */
   | { readonly type: 'console-continues'; readonly scrollback: Uint8Array; readonly printed: number }
   /** Target: the VM runs here now. */
   | { readonly type: 'arrived'; readonly vm: VmIdentity; readonly epoch: number }
-  /** Target: it did not come, or was taken back. */
+  /** Target: the VM did not arrive, or was taken back. */
   | { readonly type: 'not-arrived'; readonly cause: MigrationCause; readonly reason: string }
-  /** The browser could not hand over an order of the page: it is not carried out. */
+  /** The browser could not deliver an order from the page: it is not carried out. */
   | { readonly type: 'unreadable' }
   | { readonly type: 'log'; readonly level: 'info' | 'good' | 'bad'; readonly text: string }
   /** For the trace: a change of a migration's state. */

@@ -31,7 +31,7 @@ export interface WorkerContext {
   readonly engines: Promise<MigrationEngines>;
   /** Connects a machine's console, agent and state to the page. */
   readonly connect: (machine: Machine, luggage?: ConsoleLuggage) => { readonly console: ConsoleGate; readonly agent: GuestAgent };
-  /** The port's state is told to the page. */
+  /** Reports the port's state to the page. */
   readonly watchPort: (port: OwnerPort) => Disposable;
 }
 

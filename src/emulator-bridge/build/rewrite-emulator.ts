@@ -1,9 +1,9 @@
 /**
  * Adds write tracking to v86.wasm; runs at build time only, the page never loads this file.
  *
- * Every guest write passes one of two functions first, once the TLB was cleared: a write by virtual address needs a TLB
- * entry made by `do_page_walk(for_writing)`, and a write by physical address (accessed/dirty bits of page tables, DMA)
- * calls `jit_dirty_page_ctx`. Each gets a wrapper under its own name, so that all its callers mark:
+ * After the TLB was cleared, every guest write goes through one of two functions first: a write by virtual address
+ * needs a TLB entry made by `do_page_walk(for_writing)`, and a write by physical address (accessed/dirty bits of page
+ * tables, DMA) calls `jit_dirty_page_ctx`. Each gets a wrapper under its own name, so that all its callers mark:
  *
  *     do_page_walk(addr, for_writing, user, jit, side_effects) -> entry
  *         entry = original(...);  page = ((entry ^ addr) & ~0xFFF) - ramBase >>> 12
@@ -11,7 +11,8 @@
  *     jit_dirty_page_ctx(ctx, page)
  *         if (page <u pageCount) map[page] = 1;  original(...)
  *
- * A page beyond RAM is a device's and is not marked. The map and its bounds are exported globals (tracking-globals.ts).
+ * A page beyond RAM belongs to a device and is not marked. The map and its bounds are exported globals
+ * (tracking-globals.ts).
  */
 import binaryen from 'binaryen';
 import { TRACKING_GLOBALS } from '../tracking-globals.ts';
@@ -25,8 +26,8 @@ interface Expected {
   readonly params: number;
   readonly result: binaryen.Type;
   /**
-   * Calls in v86 0.5.462. Fewer would mean that the compiler has inlined the function somewhere, and that writes pass
-   * by its wrapper; read v86's new sources, run the oracle test, and then change the number.
+   * Calls in v86 0.5.462. Fewer calls would mean that the compiler has inlined the function somewhere, so that writes
+   * bypass its wrapper. Then read v86's new sources, run the oracle test, and change the number.
    */
   readonly calls: number;
 }
@@ -36,7 +37,7 @@ const EXPECTED: Readonly<Record<TrackedFunction, Expected>> = {
   jit_dirty_page_ctx: { params: 2, result: none, calls: 171 },
 };
 
-/** v86.wasm is not the one that write tracking was made for. */
+/** Write tracking was made for another v86.wasm than this one. */
 export class EmulatorChangedError extends Error {
   override readonly name = 'EmulatorChangedError';
 

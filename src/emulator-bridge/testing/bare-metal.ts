@@ -58,7 +58,7 @@ const LINK = ['-Wl,-m,elf_i386', '-Wl,-T,link.ld', '-Wl,--oformat=binary', '-Wl,
 /** Where link.ld puts what the test chooses. */
 const CHOSEN_AT = 0xffd0;
 const BARE_MEMORY_BYTES = 2 * 2 ** 20;
-/** Where the workloads leave their results, a ring of words; behind it is how many there were so far. */
+/** Where the workloads write their results: a ring of words, followed by the number of results so far. */
 const RESULTS_AT = 0x10_0000;
 export const RESULT_WORDS = 0x4000;
 
@@ -101,7 +101,7 @@ export function prepareBareMetal(emulator?: Uint8Array): BareMetal {
   };
 }
 
-/** The newest results of a workload that leaves `perTurn` words each time round: of the last `turns` whole times, oldest first. */
+/** The newest results of a workload that writes `perTurn` words per turn: those of the last `turns` complete turns, oldest first. */
 export function latestResults(cpu: V86Cpu, perTurn: number, turns: number): number[] {
   const end = resultCount(cpu) - (resultCount(cpu) % perTurn);
   return Array.from({ length: perTurn * turns }, (_, at) => resultWord(cpu, end - perTurn * turns + at));

@@ -17,7 +17,7 @@ export interface FakePc {
   readonly overlay: OverlayDisk;
   readonly planes: Uint8Array;
   readonly frameBuffer: Uint8Array;
-  /** What the guest's CPU does when it writes a byte: changes RAM and marks the page, if its TLB is cold. */
+  /** Acts like the guest's CPU when it writes a byte: changes RAM, and marks the page if the TLB has no entry for it. */
   write(address: number, value: number): void;
   /** How often the TLB was cleared. */
   readonly clearings: () => number;

@@ -28,7 +28,7 @@ export function loadGuestParts(directory = GUEST_SET): GuestParts | null {
   const bios = read(manifest.bios);
   const vgaBios = read(manifest.vgaBios);
   const emulatorBytes = read(manifest.emulator);
-  // Opened now: a guest that is built anew meanwhile takes the place of the files.
+  // Opened now, because rebuilding the guest later replaces the files.
   const disk = fileDisk(path(manifest.disk), manifest.disk.bytes, manifest.diskChunkBytes);
   let module: WebAssembly.Module | null = null;
   return {

@@ -20,7 +20,7 @@ export class ManualClock implements Clock {
     return this.timers.size;
   }
 
-  /** Lets `ms` pass; promises that settle in between are given their turn after each timer. */
+  /** Lets `ms` pass. After each timer, promises that can settle do so. */
   async advance(ms: number): Promise<void> {
     const end = this.time + ms;
     await settled();

@@ -15,8 +15,8 @@ export interface MoveFigures {
 }
 
 /**
- * Copies `source`, running, to `target`, fresh from the same base snapshot and stopped; then stops the source and runs
- * the target. `meanwhile` is awaited in each pre-copy round. The source stays, stopped.
+ * Copies the running `source` to `target`, which is stopped and fresh from the same base snapshot. Then stops the
+ * source and runs the target. Awaits `meanwhile` in each pre-copy round. The source remains, stopped.
  */
 export async function move(source: Machine, target: Machine, meanwhile: () => Promise<void>, preCopyRounds = 3): Promise<MoveFigures> {
   const rounds: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * v86 itself with all its devices and its unmodified WebAssembly, whose CPU never runs: adapters are tested against the
- * real devices, and the test plays the guest's driver through ports and memory.
+ * v86 itself with all its devices and its unmodified WebAssembly. Its CPU never runs: adapters are tested against the
+ * real devices, and the test acts as the guest's driver through ports and memory.
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';

@@ -1,7 +1,6 @@
 /**
- * Hosts whose clocks differ, in one process: code run by a shifted host, and all it starts, sees other values of
- * performance.now() and Date.now(). Import this file before v86 is imported, which keeps the function it finds.
- * Node only.
+ * Hosts with different clocks in one process: code run by a shifted host, and everything it starts, sees other values
+ * of performance.now() and Date.now(). Import this file before v86, because v86 keeps the function it finds. Node only.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
@@ -29,7 +28,7 @@ export function onHost<T>(clocks: ClockShift, action: () => T): T {
   return shift.run(clocks, action);
 }
 
-/** `object`, with every method run on that host, and so are those of the objects it holds. */
+/** `object`, wrapped so that its methods, and those of the objects it holds, run on that host. */
 export function livingOn<T extends object>(clocks: ClockShift, object: T): T {
   return new Proxy(object, {
     get(target, name) {

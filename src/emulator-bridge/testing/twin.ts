@@ -1,4 +1,4 @@
-/** A PC on a virtual host, and its moved twin; both go on slice by slice, and everything in them is compared. Node only. */
+/** A PC on a virtual host, and its moved twin. Both run slice by slice, and everything in them is compared. Node only. */
 import type { VirtualHost } from './virtual-time.ts';
 import { PAGE_SIZE } from '../../shared/page.ts';
 import { createMachine } from '../create-machine.ts';
@@ -16,11 +16,11 @@ export interface TwinPc {
   readonly cpu: TwinCpu;
   /** Requests to the disk that are not answered yet. */
   readonly disk: { readonly waiting: number };
-  /** What takes effect between this slice and the next: compiled code, and what came from the disk. */
+  /** Actions that take effect between this slice and the next: installing compiled code, and completing disk requests. */
   readonly between: (() => void)[];
 }
 
-/** What the comparison uses of v86 besides the bridge's own part of it. */
+/** Members of v86 that the comparison uses in addition to those the bridge uses. */
 interface TwinCpu extends V86Cpu {
   readonly jit_imports: WebAssembly.ModuleImports;
   readonly wm: V86Cpu['wm'] & { readonly wasm_table: WebAssembly.Table };
@@ -32,7 +32,7 @@ interface TwinCpu extends V86Cpu {
 /** Where v86 puts compiled code in its table of functions. */
 const FIRST_COMPILED = 1024;
 
-/** A PC that is stopped. Its compiler and its disk take as long in every run: until the next slice. */
+/** Returns a stopped PC. Its compiler and its disk always take the same time: until the next slice. */
 export async function startPc(host: VirtualHost, parts: MachineParts): Promise<TwinPc> {
   const machine = await host.at(() => createMachine(parts, { tasks: host.tasks }));
   const { cpu, overlay } = machine as unknown as { readonly cpu: TwinCpu; readonly overlay: OverlayDisk };
@@ -62,11 +62,11 @@ export async function startPc(host: VirtualHost, parts: MachineParts): Promise<T
   return { host, machine, cpu, disk, between };
 }
 
-/** Runs `slices` tasks of the PC's host, each with all that follows from it. */
+/** Runs `slices` tasks of the PC's host, each with everything that it triggers. */
 export async function runSlices(pc: TwinPc, slices: number): Promise<void> {
   for (let slice = 0; slice < slices; slice++) {
     pc.host.step();
-    // Microtasks: what adapters do as soon as the CPU's turn is over.
+    // Runs the microtasks in which adapters work as soon as the CPU's turn is over.
     await Promise.resolve();
     while (pc.disk.waiting > 0) await afterTasks();
     for (const action of pc.between.splice(0)) pc.host.at(action);
@@ -84,8 +84,8 @@ export async function stop(pc: TwinPc): Promise<void> {
 }
 
 /**
- * Copies the source, which is stopped for that, to `target`, which does not run. Both run then, at the same time of
- * their clocks. `whole`: there is no base snapshot that both come from.
+ * Stops the source and copies it to `target`, which does not run. Then both run, with their clocks at the same time.
+ * `whole`: the two have no common base snapshot.
  */
 export async function moveTo(source: TwinPc, target: TwinPc, whole = true): Promise<void> {
   await stop(source);
@@ -102,7 +102,7 @@ export async function moveTo(source: TwinPc, target: TwinPc, whole = true): Prom
     target.machine.writePages(batch, data);
   }
   await target.host.at(async () => target.machine.restoreDevices(await source.host.at(() => source.machine.saveDevices())));
-  // The target has no compiled code and no TLB yet; nor has the source, so that both do the same.
+  // The target has no compiled code and an empty TLB. Both are cleared in the source too, so that both do the same.
   source.between.length = 0;
   target.between.length = 0;
   source.cpu.wm.exports.jit_clear_cache_js();
@@ -163,7 +163,7 @@ function bytesOf(pc: TwinPc, at: number, length: number): Buffer {
   return Buffer.from(pc.cpu.wasm_memory.buffer, at >>> 0, length);
 }
 
-/** Of a transfer that is over its bytes are not saved. */
+/** The bytes of a transfer that is over are not saved. */
 const DRIVE_DATA = /^data(?:16|32)?$/;
 
 function compareObjects(one: TwinPc, other: TwinPc, options: CompareOptions, found: string[]): void {
@@ -175,7 +175,7 @@ function compareObjects(one: TwinPc, other: TwinPc, options: CompareOptions, fou
       compareValues(transferAtHand(object as unknown as V86Drive), transferAtHand(twin as unknown as V86Drive), `${name}.data`, found, known);
     for (const field of new Set([...Object.keys(object), ...Object.keys(twin ?? {})])) {
       const value = object[field];
-      // The CPU's views of its registers are functions of sorts; they are compared as memory.
+      // The CPU's views of its registers look like functions; they are compared as memory.
       if (typeof value === 'function' || (kind === 'cpu' && typeof value === 'object' && field !== 'fw_value')) continue;
       if (kind === 'drive' && DRIVE_DATA.test(field)) continue;
       // The disk's blocks are compared as pages; ports hold functions.

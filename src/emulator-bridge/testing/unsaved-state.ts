@@ -1,13 +1,13 @@
 /**
- * The state of a PC that v86 0.5.462 leaves out of what it saves, whole: fields of its objects, variables of v86.wasm in
- * memory, and variables of functions. Each is carried by the bridge, made anew after a restore, or may be lost, for the
- * reason given. unsaved-state.test.ts compares the list with the emulator.
+ * The complete state of a PC that v86 0.5.462 does not save: fields of its objects, variables of v86.wasm in memory,
+ * and variables of functions. For each, the list says whether the bridge carries it, it is recomputed after a restore,
+ * or it may be lost, and gives the reason. unsaved-state.test.ts compares the list with the emulator.
  */
 import type { V86Kind } from './v86-objects.ts';
 
 export interface Unsaved {
   readonly becomes: 'carried' | 'recomputed' | 'harmless';
-  /** What carries it, what makes it anew, or why nobody misses it. */
+  /** What carries it, what recomputes it, or why it may be lost. */
   readonly how: string;
 }
 
@@ -192,12 +192,12 @@ export const UNSAVED_FIELDS: Readonly<Record<V86Kind, Readonly<Record<string, Un
 };
 
 /*
- * Variables inside v86's functions, which no object shows. Found by reading; a new v86 must be read again (the test says
- * when).
+ * Variables inside v86's functions, which no object exposes. They were found by reading; a new v86 must be read again
+ * (the test says when).
  *   CPU.init, a20_byte: carried by hidden-state.ts, by port 0x92
  *   CPU.init, settings: the same on every host
- *   ByteQueue, data, start and end: carried with the queue that they are of
- *   IDE and virtio, requests under way: none is, as drainDisk() waits for them and replies are made at once
+ *   ByteQueue, data, start and end: carried with the queue they belong to
+ *   IDE and virtio, requests under way: there are none, as drainDisk() waits for them and replies are made at once
  */
 
 /** A piece of v86.wasm's memory: where it begins, and how long it is. */
@@ -267,7 +267,7 @@ export const REGISTERS: readonly Piece[] = [
   saved('fpu_st', 1152, 128),
 ];
 
-/** Where v86.wasm's variables begin (what is below is constant), and its stack, whose content is of one call. */
+/** Where v86.wasm's variables begin (everything below is constant), and its stack, whose content only matters within one call. */
 export const STATICS_BEGIN = 35_408;
 export const STACK = { begin: 8_478_064, end: 9_526_640 } as const;
 

@@ -1,8 +1,7 @@
 /**
- * A host whose time stands still unless it is told to go on, and whose random numbers are none, so that what a PC does
- * is the same in every run. Code run on such a host, and all it starts, finds that in performance.now(), Date.now() and
- * crypto.getRandomValues(). Import this file before
- * v86 is imported, which keeps the function it finds. Node only.
+ * A host whose time only advances when it is told to, and whose random numbers are not random, so that a PC does the
+ * same in every run. Code run on such a host, and everything it starts, gets these from performance.now(), Date.now()
+ * and crypto.getRandomValues(). Import this file before v86, because v86 keeps the function it finds. Node only.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { TaskSource } from '../pacer.ts';
@@ -15,10 +14,10 @@ Date.now = () => host.getStore()?.wallMs ?? realWall();
 const realRandom = crypto.getRandomValues.bind(crypto);
 crypto.getRandomValues = <T extends ArrayBufferView | null>(array: T): T => host.getStore()?.random(array) ?? realRandom(array as never);
 
-/** Where Date.now() stands when performance.now() is zero. */
+/** The value of Date.now() when performance.now() is zero. */
 const WALL_START_MS = Date.UTC(2026, 0, 1);
 
-/** Readings in one action after which the clock goes on all the same, for those who wait for that. */
+/** After this many readings in one action the clock advances nevertheless, for code that waits for that. */
 const PATIENCE = 64;
 
 export class VirtualHost {
@@ -73,7 +72,7 @@ export class VirtualHost {
     this.queue.length = 0;
   }
 
-  /** Sets the clock, and what comes next of its random numbers, to another host's. */
+  /** Sets the clock and the state of the random numbers to another host's. */
   setLike(other: VirtualHost): void {
     this.monotonicMs = other.monotonicMs;
     this.seed = other.seed;
@@ -96,7 +95,7 @@ export class VirtualHost {
     return host.run(this, action);
   }
 
-  /** Runs `action` inside a task, but without its readings of the clock counting: of what is the host's, not the PC's. */
+  /** Runs `action` inside a task without counting its readings of the clock: for work of the host, not of the PC. */
   aside<T>(action: () => T): T {
     const { working, readings } = this;
     this.working = false;
@@ -109,7 +108,7 @@ export class VirtualHost {
     }
   }
 
-  /** Runs the task that is due next; time goes on to when it is due. Returns false if there is none. */
+  /** Advances the time to when the next task is due, and runs it. Returns false if there is none. */
   step(): boolean {
     const task = this.queue.shift();
     if (task === undefined) return false;

@@ -1,13 +1,13 @@
 /**
- * Reads the code of a WebAssembly module far enough to find which places in memory it names: LLVM reaches a variable of
- * the program by `i32.const 0; i32.load offset=PLACE`, or by a constant pointer.
+ * Reads the code of a WebAssembly module far enough to find the memory addresses it names: LLVM accesses a variable of
+ * the program with `i32.const 0; i32.load offset=PLACE`, or through a constant pointer.
  */
 
 interface MemoryUse {
   readonly kind: 'load' | 'store';
   /** The constant part of the address. */
   readonly offset: number;
-  /** The whole address is the offset: `i32.const 0` comes just before. Only told of loads. */
+  /** The offset is the whole address: `i32.const 0` comes just before. Only set for loads. */
   readonly absolute: boolean;
 }
 
@@ -94,7 +94,7 @@ function readFunctions(reader: Reader, uses: MemoryUse[]): void {
   }
 }
 
-/** Skips one instruction; answers what it does with memory. */
+/** Skips one instruction; returns what it does with memory. */
 function readInstruction(reader: Reader, opcode: number): Omit<MemoryUse, 'absolute'> | null {
   const memory = (kind: MemoryUse['kind']): Omit<MemoryUse, 'absolute'> => {
     reader.unsigned();

@@ -4,7 +4,7 @@ import type { GuestConsole } from './guest-console.ts';
 export interface Workload {
   readonly title: string;
   readonly command: string;
-  /** What its output must contain, as the sign that it did what it should. */
+  /** What its output must contain to show that it did what it should. */
   readonly expect?: RegExp;
   /** The command keeps its memory for the comparison and ends when this is typed; until then there is no prompt. */
   readonly end?: string;
@@ -15,7 +15,7 @@ export async function startWorkload(console: GuestConsole, workload: Workload): 
   if (workload.end === undefined) return console.run(workload.command);
   const from = console.text.length;
   console.type(`${workload.command}\n`);
-  // A prompt means that it could not do its work; what it said is then in the output.
+  // A prompt means that the workload failed; its message is then in the output.
   return console.until(/^writes [a-z]+: [^\n]*\n|\nguest# /m, from);
 }
 

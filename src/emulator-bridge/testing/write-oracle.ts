@@ -1,6 +1,6 @@
 /**
- * The judge of write tracking: it copies all of a machine's memory, lets the guest work, compares every page, and
- * wants each page that changed to have been reported as dirty. Works in Node and in a worker.
+ * Checks write tracking: it copies all of a machine's memory, lets the guest work, compares every page, and requires
+ * that each changed page was reported as dirty. Works in Node and in a worker.
  */
 import { Bitmap } from '../../shared/bitmap.ts';
 import { PAGE_SIZE } from '../../shared/page.ts';
@@ -17,7 +17,7 @@ export interface OracleVerdict {
   readonly dirty: number;
   /** Pages that changed and were not reported; must be empty. In the machine's PageSpace. */
   readonly missed: readonly number[];
-  /** How often the dirty log was taken meanwhile. */
+  /** How often the dirty log was taken in between. */
   readonly intervals: number;
 }
 
@@ -70,7 +70,7 @@ export class WriteOracle {
   }
 }
 
-/** Pages of RAM and video memory in which two machines of one make differ, and blocks that only one has or that differ. */
+/** Pages of RAM and video memory that differ between two machines of one configuration, and blocks that differ or that only one has. */
 export function differingPages(left: Machine, right: Machine): number[] {
   const [one, other] = [readFixed(left), readFixed(right)];
   const differing: number[] = [];

@@ -45,7 +45,7 @@ export class NodeHost implements AsyncDisposable {
     return vm;
   }
 
-  /** Moves a VM of this host's to another one. `arrived` is null unless it came. */
+  /** Moves a VM from this host to another one. `arrived` is null if it did not arrive. */
   async migrate(vm: NodeVm, target: NodeHost, options: MigrateOptions = {}): Promise<{ readonly report: MigrationReport; readonly arrived: NodeVm | null }> {
     const migrationId = `m-${crypto.randomUUID()}` as MigrationId;
     const copy = target.spawn();
@@ -74,11 +74,11 @@ export class NodeHost implements AsyncDisposable {
 
 type Heard<T extends FromVmWorker['type']> = Extract<FromVmWorker, { type: T }>;
 
-/** One VM, or the copy of one that is on its way, and its worker. */
+/** A VM, or the incoming copy of one, with its worker. */
 export class NodeVm {
   /** All that its console has printed here. */
   printed = '';
-  /** What went wrong, as its worker said. */
+  /** Problems that its worker reported. */
   readonly troubles: string[] = [];
   private readonly worker = spawnVmThread();
   private readonly messages = new Emitter<FromVmWorker>();
@@ -101,7 +101,7 @@ export class NodeVm {
     this.worker.postMessage(message);
   }
 
-  /** Rejects with the worker's own words if it fails before that. */
+  /** Rejects with the worker's own words if the worker fails before it sends such a message. */
   heard<T extends FromVmWorker['type']>(type: T): Promise<Heard<T>> {
     return new Promise((resolve, reject) => {
       const listening = this.messages.on((message) => {
@@ -120,7 +120,7 @@ export class NodeVm {
     this.typed += data.length;
   }
 
-  /** Resolves with what was printed once that matches. */
+  /** Resolves with the printed output as soon as it matches. */
   until(pattern: RegExp): Promise<string> {
     return new Promise((resolve) => {
       const look = (): boolean => {
