@@ -1,4 +1,4 @@
-/** The page's composition root: a tab of the address, drawn by the user interface, scripted by `window.tabmotion`. */
+/** The page's composition root: opens the tab for the address, with the user interface and `window.tabmotion`. */
 import { loadGuestSet } from './emulator-bridge/guest-artefacts.ts';
 import type { TabMotion } from './host/scripting-interface.ts';
 import { openTab } from './host/tab.ts';
@@ -38,7 +38,7 @@ const root = document.getElementById('app');
 if (root === null) throw new Error('index.html has no element with the id "app"');
 mountPage(root, tab);
 
-/** Private windows of some browsers throw at the mere mention of storage. */
+/** Private windows of some browsers throw as soon as storage is accessed. */
 function openStorage(open: () => Storage): Storage | null {
   try {
     return open();

@@ -49,7 +49,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 const say = (line: string): void => console.log(line);
 const complain = (line: string): void => console.error(line);
-/** For whatever others can cause. */
+/** For messages that others can cause. */
 const log = createTerminalLog(complain, systemClock);
 const silent = (): void => undefined;
 const ownErrors = new Counters<OwnError>();
@@ -57,10 +57,10 @@ const ownErrors = new Counters<OwnError>();
 async function run(options: ServerOptions): Promise<void> {
   const open = new DisposableBag();
   const arrivals = new Arrivals(systemClock);
-  /** Troubles that others cause. */
+  /** Logs problems that others cause. */
   const about = (topic: string): ((line: string) => void) => (options.log === 'error' ? silent : log.about(topic));
   const tls = options.tls === null ? null : { cert: await pemFile(options.tls.certFile), key: await pemFile(options.tls.keyFile) };
-  // Port, data directory and records come first: what is wrong with them should be known before a guest is built for a minute.
+  // Port, data directory and records come first: problems with them should show before the guest is built, which takes a minute.
   const listener = await listen({ host: options.host, port: options.port, tls, allowedHosts: options.allowedHosts, arrivals, log: about('connections') });
   open.add(log);
   const closing: Closing = { last: [] };
@@ -102,7 +102,7 @@ async function run(options: ServerOptions): Promise<void> {
     connections: { refusals: arrivals.refusals.toJSON() },
     ownErrors: ownErrors.toJSON(),
   });
-  // Asked anew each time: a laptop changes its network.
+  // Asked again each time: a laptop may change networks.
   const addresses = (): string[] => outsideOrigins(options.host, listener.port, tls !== null, outsideAddresses(networkInterfaces()));
   listener.serve(
     createRoutes({
@@ -139,7 +139,7 @@ function relayOptionsOf({ public: isPublic, openCode, log: level }: ServerOption
   };
 }
 
-/** Opens them at once, which throws if they cannot be read; what is returned gives them, and opens them anew from the second call on. */
+/** Opens the records at once; throws if they cannot be read. The first call of the returned function gives these; each later call opens them again. */
 function recordsOf({ dataDir, moveDamagedStoreAside }: ServerOptions): () => KeyValueStore {
   let records: KeyValueStore | null = openRelayRecords(dataDir, { moveDamagedAside: moveDamagedStoreAside, say: complain });
   return () => {
@@ -156,14 +156,14 @@ function gatewaysOf({ pingMs, forwards, outbound, outboundRooms, tap }: ServerOp
     forwards,
     outbound,
     outboundRooms,
-    // Always this machine alone, whoever may load the page: a guest's ports are not the network's business.
+    // Always only this machine, whoever may load the page: the network must not reach a guest's ports.
     forwardAddress: '127.0.0.1',
     learnNeighbours: (room) => tap !== null && room === DEFAULT_ROOM,
     log: said,
   });
 }
 
-/** A step of a room, for who looks on with --log trace: as it happens, however many they are. */
+/** Prints a step of a room as it happens, for people who watch with --log trace; the number of steps is not limited. */
 function sayStep(room: RoomName, { subject, step }: TraceEntry): void {
   say(printable(`${new Date().toISOString()} ${room}: ${subject}: ${step}`));
 }
@@ -185,7 +185,7 @@ function announce(options: ServerOptions, port: number, relay: Relay): void {
   say(`TabMotion is ready: ${origin(secure, displayHost(host), port)}${roomPath}`);
 }
 
-/** The rooms as the API tells and changes them. */
+/** The rooms as the API reads and changes them. */
 function roomsOf(relay: Relay, gateways: RoomGateways, addresses: () => readonly string[], figures: () => object): RoutesParts['rooms'] {
   return {
     describe: (name, key) => {
@@ -256,7 +256,7 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
     say('Stopping.');
     setTimeout(() => process.exit(0), SHUTDOWN_LIMIT_MS).unref();
     open.dispose();
-    // PeerServer keeps timers it has no way to stop, so the process is ended rather than left to run dry.
+    // PeerServer has timers that cannot be stopped, so the process exits explicitly instead of waiting for them to end.
     void listener
       .close()
       .then(() => Promise.all(closing.last.map((close) => close())))
@@ -264,7 +264,7 @@ function stopOnSignal(open: DisposableBag, listener: Listener, closing: Closing)
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
-  // Only when run by npm: a server started in the background by hand outlives its shell on purpose.
+  // Only when run by npm: a server that somebody starts in the background is meant to outlive its shell.
   if (process.env['npm_lifecycle_event'] !== undefined) open.add(watchParent(stop));
   return stopping.signal;
 }

@@ -9,7 +9,7 @@ const LINE_FEED = 0x0a;
 /** A character has at most three bytes after its first. */
 const MAX_CONTINUATION_BYTES = 3;
 
-/** `bytes` begin where something was cut off: what of them to show, from the next line on, or at least the next character. */
+/** The beginning of `bytes` was cut off somewhere. Returns what to show: from the next line on, or at least from the next character on. */
 export function fromWholeLine(bytes: Uint8Array): Uint8Array {
   const lineFeed = bytes.subarray(0, LINE_WITHIN_BYTES).indexOf(LINE_FEED);
   if (lineFeed >= 0) return bytes.subarray(lineFeed + 1);

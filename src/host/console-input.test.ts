@@ -12,7 +12,7 @@ import { systemClock } from '../shared/system-clock.ts';
 const VM = 'vm-1' as VmId;
 const [A, B, C] = ['a', 'b', 'c'] as [HostId, HostId, HostId];
 
-/** A room of three tabs whose relay delivers when told to, and loses what it is cut off from. The VM begins in A. */
+/** A room of three tabs. Its relay delivers when told to, and loses messages from and to tabs that are cut off. The VM begins in A. */
 class Room {
   readonly inputs = new Map<HostId, ConsoleInput>();
   readonly lost: string[] = [];
@@ -28,7 +28,7 @@ class Room {
   private queue: { from: HostId; to: HostId; message: HostMessage }[] = [];
   private home: { readonly host: HostId; readonly gate: ConsoleGate } | null;
   arrivingAt: HostId | null = null;
-  /** Bytes that the guest's serial port takes; it drops what is beyond. */
+  /** How many bytes the guest's serial port takes; it drops the rest. */
   space = Infinity;
 
   constructor() {
@@ -317,7 +317,7 @@ describe('ConsoleInput', () => {
     input.roomChanged();
     owner = A;
     input.write(VM, 'y');
-    // A stream that begins anew.
+    // A new stream.
     expect(sent.at(-1)).toMatchObject({ acknowledged: 0, from: 0 });
     input.dispose();
   });

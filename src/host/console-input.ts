@@ -1,7 +1,7 @@
 /**
- * What is typed into the consoles of the room's VMs, on its way to them: each tab's outbox sends to wherever the VM is,
- * its worker in this tab or the host that has it, and again until the VM's inbox has it (console-outbox.ts). So typing
- * outlives a lost relay, a lost message and a move; only a VM that is gone ends it.
+ * Delivers what is typed into the consoles of the room's VMs. Each tab's outbox sends to wherever the VM is (its worker
+ * in this tab, or the host that has it) and sends again until the VM's inbox has the input (console-outbox.ts). So typed
+ * input survives a lost relay, a lost message and a move; it is lost only when the VM is gone.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -11,7 +11,7 @@ import type { InputPiece } from '../vm-host/console-inbox.ts';
 import { ConsoleOutbox, MAX_WAITING_BYTES } from './console-outbox.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
 
-/** What is not acknowledged by then is sent again, and the page says that it waits. */
+/** Input that is not acknowledged after this time is sent again, and the page says that it waits. */
 const AGAIN_AFTER_MS = 1000;
 /** While nothing is acknowledged, each repetition waits twice as long as the one before, up to this. */
 const MAX_AGAIN_AFTER_MS = 8000;
@@ -24,15 +24,15 @@ export interface ConsoleInputOptions {
   readonly ownerNow: (vmId: VmId) => HostId | null;
   /** The VM, if its worker is here. */
   readonly local: (vmId: VmId) => LocalConsole | null;
-  /** How much waits is another number now. */
+  /** The amount of waiting input has changed. */
   readonly changed: () => void;
-  /** A VM is gone, and what was typed for it with it. */
+  /** A VM is gone, and the input typed for it is lost. */
   readonly lost: (vmId: VmId, characters: number) => void;
 }
 
 export interface LocalConsole {
   readonly state: { readonly kind: string };
-  /** The worker answers with how far the writer's input is with the guest: `applied`. */
+  /** The worker answers how much of the writer's input the guest has: `applied`. */
   input(writer: HostId, piece: InputPiece): void;
 }
 
@@ -71,24 +71,24 @@ export class ConsoleInput {
     );
   }
 
-  /** Characters typed here that have not reached the guest yet although it has been a while. */
+  /** Characters typed here a while ago that still have not reached the guest. */
   waitingFor(vmId: VmId): number {
     const typed = this.typed.get(vmId);
     return typed?.late === true ? typed.outbox.waitingCharacters : 0;
   }
 
-  /** From another tab, which takes this one for the VM's host. If it is not, that tab learns of the right one and sends there. */
+  /** Input from another tab, which thinks that this tab is the VM's host. If it is not, that tab will learn the right host and send there. */
   receive(from: HostId, { vmId, acknowledged, from: at, data }: HostMessageOf<'console-input'>): void {
     this.options.local(vmId)?.input(from, { acknowledged, from: at, data: fromBase64(data) });
   }
 
-  /** The VM's worker is here and has given the guest so many bytes of what this host typed. */
+  /** The VM's worker is here and has given the guest `count` bytes of what `writer` typed. */
   applied(vmId: VmId, writer: HostId, count: number): void {
     if (writer === this.options.self) this.acknowledged(writer, vmId, count);
     else this.options.send(writer, { type: 'console-applied', vmId, count });
   }
 
-  /** Only the host that it was sent to last knows; one that had the VM before is asked no more. */
+  /** Only the host that the input was last sent to counts; acknowledgements from a previous host are ignored. */
   acknowledged(from: HostId, vmId: VmId, count: number): void {
     const typed = this.typed.get(vmId);
     if (typed === undefined || typed.to !== from || !typed.outbox.acknowledge(count)) return;
@@ -98,7 +98,7 @@ export class ConsoleInput {
     if (wasLate) this.options.changed();
   }
 
-  /** The room is another: what was sent to a host that no longer has the VM goes to the one that has it. */
+  /** The room has changed: input sent to a host that no longer has the VM is sent to the host that has it now. */
   roomChanged(): void {
     for (const [vmId, typed] of this.typed) {
       const to = this.options.ownerNow(vmId);
@@ -135,7 +135,7 @@ export class ConsoleInput {
     this.pump(vmId, typed);
   }
 
-  /** There is hope again that it arrives: no long wait. */
+  /** Delivery is likely to work again: do not wait any longer. */
   private sendAgainSoon(vmId: VmId, typed: Typed): void {
     this.stopWaiting(typed);
     this.sendAgain(vmId, typed);

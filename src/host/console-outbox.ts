@@ -1,16 +1,16 @@
 /**
- * Console input on its way, as numbered bytes. What a tab types into one VM is a stream: its outbox keeps every byte
- * until it is known to be with the guest, and sends it again and again. The inbox, which is with the VM and moves with
- * it (vm-host/console-inbox.ts), takes each byte once, so messages may be lost, doubled or late, and sent to any host:
- * only the one that has the VM answers. Neither knows time or where the VM is.
+ * Console input in transit, as numbered bytes. What a tab types into one VM is a stream. Its outbox keeps every byte
+ * until the guest is known to have it, and sends it again until then. The inbox stays with the VM and moves with it
+ * (vm-host/console-inbox.ts); it takes each byte once. So messages may be lost, duplicated, late, or sent to any host:
+ * only the host that has the VM answers. Outbox and inbox know neither the time nor where the VM is.
  */
 import { ByteQueue } from '../emulator-bridge/byte-queue.ts';
 import type { InputPiece } from '../vm-host/console-inbox.ts';
 import { MAX_CONSOLE_BYTES } from './host-messages.ts';
 
-/** One message holds this much. */
+/** Most bytes in one message. */
 export const MAX_PIECE_BYTES = MAX_CONSOLE_BYTES;
-/** In flight at a time: enough for a round trip, little enough to be sent again as a whole. */
+/** Most bytes in flight: enough for a round trip, few enough to send all of them again. */
 const WINDOW_BYTES = 4 * MAX_PIECE_BYTES;
 /** A tab keeps this much unsent input and refuses more. Many pastes of 64 KiB fit. */
 export const MAX_WAITING_BYTES = 1024 * 1024;
@@ -22,7 +22,7 @@ export class ConsoleOutbox {
   /** The first half of a character that was cut in two; the other comes with the next text. */
   private half = '';
 
-  /** False if there is no room: then nothing of it is taken. */
+  /** Takes all of `text`; if there is no room for it, takes nothing and returns false. */
   write(text: string): boolean {
     const whole = this.half + text;
     const cut = /[\ud800-\udbff]$/.test(whole) ? whole.length - 1 : whole.length;
@@ -47,12 +47,12 @@ export class ConsoleOutbox {
     return piece;
   }
 
-  /** What was sent and is not acknowledged is sent again. */
+  /** Sends again everything that was sent and is not acknowledged. */
   again(): void {
     this.sent = this.acknowledged;
   }
 
-  /** The guest has the first `count` bytes of the stream. What is no news, or cannot be, is ignored; false then. */
+  /** The guest has the first `count` bytes of the stream. Ignores a count that is old or impossible, and then returns false. */
   acknowledge(count: number): boolean {
     const news = count - this.acknowledged;
     if (news <= 0 || news > this.waiting.length) return false;
@@ -62,7 +62,7 @@ export class ConsoleOutbox {
     return true;
   }
 
-  /** Typed, and not known to be with the guest. */
+  /** Characters that were typed and that the guest is not known to have. */
   get waitingCharacters(): number {
     return this.waiting.toBytes().reduce((sum, byte) => sum + ((byte & 0xc0) === 0x80 ? 0 : 1), 0);
   }

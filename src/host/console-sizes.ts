@@ -1,11 +1,11 @@
 /**
- * How many columns and rows each VM's console has. One tab holds the size: the one that last used the console (put the
- * focus into it, or typed); if none did, or that one has left, the tab where the VM runs. A VM that moves takes the size
- * over to its new tab if the one it left held it. The others show the console in the holder's size.
+ * How many columns and rows each VM's console has. One tab holds the size: the tab that last used the console (put the
+ * focus into it, or typed). If no tab did, or that tab has left, it is the tab where the VM runs. If the tab that a VM
+ * moves away from holds the size, the VM's new tab takes it over. The other tabs show the console in the holder's size.
  *
- * Every tab knows the newest claim of each VM. Claims are numbered by turns, and of two tabs that claim the same turn
- * all take the same one, so that they agree whatever the order in which they hear of them. A holder whose window changes
- * keeps its turn and counts its fittings: it never takes the console back from a tab that is used at that moment.
+ * Every tab knows the newest claim for each VM. Claims are numbered by turns. If two tabs claim the same turn, all tabs
+ * choose the same one of them, so they agree in whatever order the claims arrive. A holder whose window changes keeps
+ * its turn and counts its fittings: so it never takes the console back from a tab that is being used at that moment.
  */
 import type { HostId, VmId } from '../shared/ids.ts';
 import type { ConsoleSize } from '../vm-host/vm-worker-messages.ts';
@@ -20,11 +20,11 @@ export interface ConsoleSizesOptions {
   readonly self: HostId;
   readonly sendToRoom: (message: HostMessage) => void;
   readonly send: (to: HostId, message: HostMessage) => void;
-  /** It is in the room, or may still come back to it after the server was away. */
+  /** The host is in the room, or may still come back after a server outage. */
   readonly isExpected: (hostId: HostId) => boolean;
   /** The room lists the VM, or its worker is here. */
   readonly isKnown: (vmId: VmId) => boolean;
-  /** The VM's worker is here: it tells the guest. Otherwise null. */
+  /** The VM, if its worker is here; the worker tells the guest. Otherwise null. */
   readonly local: (vmId: VmId) => { resizeConsole(size: ConsoleSize): void } | null;
   readonly changed: () => void;
 }
@@ -39,13 +39,13 @@ export class ConsoleSizes {
     this.options = options;
   }
 
-  /** The size the console has now, and whose it is; null: nobody's. */
+  /** The console's size now, and the host that holds it; null: no host does. */
   of(vmId: VmId): ConsoleSize & { readonly holder: HostId | null } {
     const claim = this.claims.get(vmId);
     return claim === undefined ? { ...FIRST_SIZE, holder: null } : claim;
   }
 
-  /** This tab shows the console, and so much has room; null: it is not shown. */
+  /** This tab shows the console, and `size` fits into it; null: the console is not shown. */
   fits(vmId: VmId, size: ConsoleSize | null): void {
     if (size === null) this.fitting.delete(vmId);
     else this.fitting.set(vmId, bounded(size));
@@ -70,7 +70,7 @@ export class ConsoleSizes {
     for (const vmId of this.fitting.keys()) this.takeIfNobodyHolds(vmId);
   }
 
-  /** The relay has told its list of VMs: what was claimed for others is forgotten. */
+  /** The relay has sent its list of VMs: claims for VMs that are not known any more are forgotten. */
   listed(): void {
     for (const sizes of [this.claims, this.fitting]) {
       for (const vmId of sizes.keys()) if (!this.options.isKnown(vmId)) sizes.delete(vmId);

@@ -12,7 +12,7 @@ function record(stream: ConsoleStream): string[] {
   return heard;
 }
 
-/** What a terminal shows that begins with the scroll-back and goes on with what comes: it decodes all of it as one. */
+/** What a terminal shows: it begins with the scroll-back, continues with new output, and decodes all of it as one stream. */
 function terminalOn(stream: ConsoleStream): () => string {
   let decoder = new TextDecoder();
   let shown = decoder.decode(stream.bytes(), { stream: true });
@@ -93,7 +93,7 @@ describe('ConsoleStream', () => {
           }
           const piece = whole.subarray(at, at + size);
           at += piece.length;
-          // Another place shows its scroll-back, the beginning of which may be gone, though never all of it.
+          // Another place sends its scroll-back. Its beginning may be gone, but never all of it.
           if (index === movesAt % cuts.length) stream.continueWith(whole.subarray(Math.min(lost, Math.max(0, at - 8)), at), at);
           else stream.append(piece);
         });

@@ -1,6 +1,6 @@
 /**
- * What a VM's console printed, kept to a bound, with listeners for what comes next. Output is counted in bytes from the
- * VM's first on, so that a scroll-back read in another place is joined to what is kept without a gap or a repetition.
+ * The latest output of a VM's console, up to a limit, with listeners for what comes next. Output is counted from the
+ * VM's first byte on, so a scroll-back from another place can be joined to what is kept without a gap or a repetition.
  */
 import { ByteQueue } from '../emulator-bridge/byte-queue.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -24,7 +24,7 @@ export class ConsoleStream {
     return this.end;
   }
 
-  /** What is kept, from the beginning of a line; it may end in the middle of a character, which `onBytes` goes on with. */
+  /** What is kept, from the beginning of a line. It may end in the middle of a character; `onBytes` continues there. */
   bytes(): Uint8Array {
     const bytes = this.kept.toBytes();
     return this.end > bytes.length ? fromWholeLine(bytes) : bytes;
@@ -41,9 +41,9 @@ export class ConsoleStream {
   }
 
   /**
-   * The scroll-back arrives anew, because the VM's console is read from another place now; `printed` counts what the
-   * VM had printed at its end. If it continues what is kept, only the news is told; otherwise listeners see a terminal
-   * reset and all of it.
+   * The scroll-back arrives again because the VM's console is now read from another place. `printed` is how many bytes
+   * the VM had printed at the end of the scroll-back. If it continues what is kept, listeners get only the new part;
+   * otherwise they get a terminal reset and the whole scroll-back.
    */
   continueWith(scrollback: Uint8Array, printed: number): void {
     const known = this.end - (printed - scrollback.length);

@@ -1,7 +1,7 @@
 /**
- * One move of a VM away from this tab, from the wish to the report. While the way to the target is being opened, the
- * VM's worker knows nothing of it; from the hand-over on, the worker runs it. What is wished of the move belongs to it,
- * not to the worker, and `done` resolves once, however it ends.
+ * One move of a VM away from this tab, from the request to the report. While the link to the target is being opened,
+ * the VM's worker knows nothing of the move; once the link's ends are handed over, the worker runs it. Requests about
+ * the move (such as cancel) go to this object, not to the worker. `done` resolves once, however the move ends.
  */
 import { CAUSE_SENTENCES, MigrationError } from '../migration/migration-error.ts';
 import type { LinkKind, MigrationCause, MigrationPhase, MigrationProgress, MigrationReport } from '../migration/report.ts';
@@ -21,7 +21,7 @@ export interface DepartureOrder {
   readonly options: MigrateOptions;
 }
 
-/** Opens one of the migration's links and hands this tab's ends over; gives up, with MigrationError('cancelled'), when nobody waits any more. */
+/** Opens one of the migration's links and hands over this tab's ends; when nobody waits any more, rejects with MigrationError('cancelled'). */
 export type OpenLink = (handOver: HandOver, waiter: LinkWaiter, attempt?: LinkAttempt) => Promise<LinkKind>;
 
 export interface DeparturePort {
@@ -31,18 +31,18 @@ export interface DeparturePort {
   noLink(reason: string): void;
   cancel(): void;
   targetLeft(): void;
-  /** What there is to tell before the worker tells it. */
+  /** Progress from before the worker reports any. */
   progress(progress: MigrationProgress): void;
-  /** It ended before the worker knew of it: the VM runs on here. */
+  /** The move ended before the worker knew of it: the VM keeps running here. */
   notBegun(report: MigrationReport): void;
 }
 
-/** In these a commit may be on its way: only the relay knows whose the VM is. */
+/** In these phases a commit may be in flight: only the relay knows which host owns the VM. */
 const IN_DOUBT: readonly MigrationPhase[] = ['switchover', 'commit', 'done'];
 
 export class Departure {
   readonly order: DepartureOrder;
-  /** Resolves after the VM and the room know of the end. */
+  /** Resolves after the VM and the room know that the move has ended. */
   readonly done: Promise<MigrationReport>;
   private stage: 'opening' | 'in-worker' | 'over' = 'opening';
   private readonly openLink: OpenLink;
@@ -64,7 +64,7 @@ export class Departure {
     this.done = this.ending.promise;
   }
 
-  /** Opens the first link, and with its ends starts the worker's part. */
+  /** Opens the first link and starts the worker's part with its ends. */
   start(): void {
     this.waits();
     this.openLink(
@@ -98,12 +98,12 @@ export class Departure {
     else if (this.stage === 'in-worker') this.port.cancel();
   }
 
-  /** The room no longer has this host. The opening of a link ends by limits of its own (host-links.ts). */
+  /** `hostId` has left the room. Opening a link has time limits of its own (host-links.ts). */
   hostLeft(hostId: HostId): void {
     if (hostId === this.order.to && this.stage === 'in-worker') this.port.targetLeft();
   }
 
-  /** The worker could not read an order; was it the one to begin? */
+  /** The worker could not read an order; this checks whether it was the order to begin. */
   unreadable(): void {
     if (this.stage === 'in-worker' && this.newest === null)
       this.port.notBegun(this.report('link-failed', 'This browser could not hand the connection to the PC. Reload both tabs and try again.'));
@@ -114,12 +114,12 @@ export class Departure {
     this.doubtSince = IN_DOUBT.includes(progress.phase) ? (this.doubtSince ?? this.clock.now()) : null;
   }
 
-  /** What the worker told last leaves open whose the VM is. */
+  /** After the worker's latest report it is unclear which host owns the VM. */
   get inDoubt(): boolean {
     return this.doubtSince !== null;
   }
 
-  /** The end. Whatever waits for this move is told; anything that is still being opened is given up. */
+  /** Ends the move: settles `done` and stops opening links. */
   finish(report: MigrationReport): void {
     if (this.stage === 'over') return;
     this.stage = 'over';
@@ -127,12 +127,12 @@ export class Departure {
     this.ending.resolve(report);
   }
 
-  /** The report of a move that the worker did not report: it knew nothing of it yet, or it ended itself. */
+  /** The report of a move that the worker did not report, because it did not know of it yet or because the worker itself ended. */
   report(cause: MigrationCause, reason: string): MigrationReport {
     return { ...this.figures(), outcome: cause === 'cancelled' ? 'cancelled' : 'failed', cause, reason };
   }
 
-  /** The worker ended before it could tell that the target has the VM. The pause is what it was at most. */
+  /** The report if the worker ended before it could say that the target has the VM. The pause given is an upper bound. */
   arrivedUnseen(): MigrationReport {
     return { ...this.figures(), outcome: 'completed', pauseMs: this.clock.now() - (this.doubtSince ?? this.began) };
   }

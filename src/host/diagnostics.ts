@@ -1,4 +1,4 @@
-/** What somebody attaches to a report of a fault: all that this tab knows of what happened, without keys and passwords. */
+/** The attachment of a bug report: all that this tab knows about what happened, without keys and passwords. */
 import type { Diagnostics } from './scripting-interface.ts';
 import type { TabParts } from './tab-parts.ts';
 
@@ -9,7 +9,7 @@ export async function gatherDiagnostics({ options, access, self, room, views, mi
   return {
     made: new Date(platform.wallMs()).toISOString(),
     browser: platform.name,
-    // The part behind # has the keys.
+    // The part after # has the keys.
     address: `${address.origin}${address.pathname}${address.search}`,
     room: access.room,
     host: { id: self, name: room.hostNameOf(self) },

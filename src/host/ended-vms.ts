@@ -1,6 +1,6 @@
 /**
- * The room's ended VMs as this tab tells of them: each once in the log, and in the view until somebody dismisses it. A tab
- * that was reloaded knows its own by the id it had before.
+ * The room's ended VMs as this tab shows them: each once in the log, and in the view until somebody dismisses it. After a
+ * reload, a tab recognises its own VMs by the host id it had before.
  */
 import type { EndedVm } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
@@ -21,7 +21,7 @@ export interface EndedVmsOptions {
 
 export class EndedVms {
   private readonly options: EndedVmsOptions;
-  /** As last told by the room, oldest first. */
+  /** The room's latest list, oldest first. */
   private entries: readonly EndedVmView[] = [];
   private formerSelf: HostId | null;
   private hidden: readonly string[] = [];
@@ -35,7 +35,7 @@ export class EndedVms {
   /** The room's list, and who is in the room. */
   take(list: readonly EndedVm[], hosts: readonly HostId[]): void {
     const { self, log, now } = this.options;
-    // The copy of a tab has its memory, too; the tab it was copied from is still there.
+    // A copied tab has the memory of the original as well, and the original is still in the room.
     if (this.isFirst && this.formerSelf !== null && hosts.includes(this.formerSelf)) this.formerSelf = null;
     const known = new Map(this.entries.map((entry) => [entry.id, entry]));
     const news: LogLine[] = [];
@@ -44,7 +44,7 @@ export class EndedVms {
       if (view !== undefined) return view;
       const wasHere = vm.hostId === self || vm.hostId === this.formerSelf;
       const entry = { id: vm.id, name: vm.name, at: now() - vm.agoMs, text: endedText(vm, wasHere), wasHere };
-      // What ends in this page is in its log already.
+      // VMs that end in this page are in its log already.
       if (vm.hostId !== self) news.push({ at: entry.at, level: vm.how === 'failed' || vm.how === 'expired' ? 'bad' : 'info', vmId: vm.id, text: entry.text });
       return entry;
     });
@@ -58,14 +58,14 @@ export class EndedVms {
     return this.entries.filter(({ id }) => !this.hidden.includes(id) && !this.options.isShownHere(id as VmId));
   }
 
-  /** Of this tab, before it was reloaded. */
+  /** VMs of this tab from before its reload. */
   ownIds(): string[] {
     return this.views()
       .filter(({ wasHere }) => wasHere)
       .map(({ id }) => id);
   }
 
-  /** Not shown any more, before the room answers that it has forgotten them. */
+  /** Stops showing these VMs at once, before the room confirms that it has forgotten them. */
   hide(vmIds: readonly string[]): void {
     this.hidden = [...this.hidden.filter((id) => this.entries.some((entry) => entry.id === id)), ...vmIds];
   }

@@ -1,4 +1,4 @@
-/** Which host a tab was before it was reloaded: kept where a reload leaves it, and a copy of the tab gets it, too. */
+/** Which host a tab was before it was reloaded. It is stored where it survives a reload; a copy of the tab gets it as well. */
 import type { FormerHost } from '../net-relay/protocol/relay-protocol.ts';
 import type { KeyStorage } from './room-key.ts';
 
@@ -12,7 +12,7 @@ export function takeFormerSelf(room: string, self: Omit<FormerHost, 'gone'>, mem
   return hostId === undefined || hostToken === undefined ? null : { hostId, hostToken, gone: gone !== undefined };
 }
 
-/** The page goes, and says so: one whose process broke down does not. */
+/** Notes that the page is going away; a page whose process crashed leaves no such note. */
 export function leaveFormerSelf(room: string, self: Omit<FormerHost, 'gone'>, memory: KeyStorage | null): void {
   keep(room, { ...self, gone: true }, memory);
 }

@@ -9,7 +9,7 @@ const [A, B] = [
 ];
 const OTHER = B.id as HostId;
 
-/** The room of tab A, in which B was, too. */
+/** The room of tab A; B was in it, too. */
 function room() {
   const gathering = new Gathering([A, B], systemClock);
   const left: string[] = [];

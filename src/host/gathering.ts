@@ -1,6 +1,6 @@
 /**
- * Which hosts are in the room, for hosts that find each other again after the server was away: the first list of a
- * server that restarted names only those who are back. The others are not taken for gone until they had time to return.
+ * Which hosts are in the room, while hosts find each other again after a server outage. The first list of a restarted
+ * server names only the hosts that are back. The others count as gone only after they have had time to return.
  */
 import type { HostInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -72,7 +72,7 @@ export class Gathering implements Disposable {
     for (const { settle } of [...this.waiting]) settle(false);
   }
 
-  /** Resolves with true once the host is there and the server answers; with false when that is not to be expected any more. */
+  /** Resolves with true once the host is there and the server answers; with false when that can no longer be expected. */
   whenPresent(hostId: HostId): Promise<boolean> {
     if (this.isOver) return Promise.resolve(false);
     if (this.isReachable(hostId)) return Promise.resolve(true);

@@ -7,14 +7,14 @@ import { systemClock } from '../shared/system-clock.ts';
 const [A, B] = ['a', 'b'] as [HostId, HostId];
 const [MOVE, VM] = ['move-1' as MigrationId, 'vm-1' as VmId];
 
-/** Two tabs that have only the relay between them. What a tab sends while it is cut off comes back to it, as does what a host that is away is sent. */
+/** Two tabs connected only by the relay. Messages that a tab sends while it is cut off come back to it; so do messages to a host that is away. */
 function twoTabs() {
   const away = new Set<HostId>();
-  /** Cut off without knowing it yet: what it sends is lost. */
+  /** Tabs that are cut off and do not know it yet: what they send is lost. */
   const deaf = new Set<HostId>();
   const handedOver: string[] = [];
   const wanted = new AbortController();
-  /** What the target has loaded of the guest; null: all. */
+  /** The share of the guest that the target has loaded; null: all of it. */
   const loading: { share: number | null } = { share: null };
   const shares: number[] = [];
   const tab = (self: HostId): HostLinks =>
@@ -84,7 +84,7 @@ function twoTabs() {
       away.add(B);
       present();
     },
-    /** The relay goes on to list it for a while. */
+    /** The relay keeps listing the target for a while. */
     targetCutOff: () => void away.add(B),
     comesBack: () => {
       away.delete(B);

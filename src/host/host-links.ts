@@ -1,7 +1,7 @@
 /**
- * How this tab reaches the other hosts. Connections are tried when hosts meet, not when Migrate is pressed; opening a
- * migration's lanes is then one exchange through the relay. WebRTC first, else a direct channel between tabs of one
- * browser, else the relay itself.
+ * How this tab reaches the other hosts. Connections are tried when hosts meet, not when Migrate is pressed; so opening a
+ * migration's lanes takes one exchange through the relay. The first choice is WebRTC, then a direct channel between tabs
+ * of one browser, then the relay itself.
  */
 import { openDataChannelLane } from '../link/data-channel-lane.ts';
 import type { LocalPresence } from '../link/local-presence.ts';
@@ -21,28 +21,28 @@ import type { MigrationEnds } from '../vm-host/vm-worker-messages.ts';
 
 /** Hosts connected ahead of time; in a larger room the rest are connected when somebody migrates to them. */
 const MAX_CONNECTED_AHEAD = 8;
-/** How long the other host may take to open its ends. Begins anew when the server answers again. */
+/** How long the other host may take to open its ends. Starts again when the server answers again. */
 const OPEN_LIMIT_MS = 30_000;
 /** Either host may be cut off for a moment without noticing, so a request or its answer can be lost. */
 const ASK_AGAIN_MS = 500;
 const UNREACHABLE = 'The other host cannot be reached: its tab is closed, frozen or has lost its connection.';
 /** Links that other hosts opened to this one, and may ask for again. */
 const MAX_ANSWERED = 64;
-/** Before an attempt that failed is repeated by itself. */
+/** Pause before a failed attempt is repeated automatically. */
 const RETRY_MS = 30_000;
 /** Data channel ids: PeerJS uses the lowest ones; each migration takes two, and the two hosts never choose the same. */
 const FIRST_CHANNEL = 16;
 const CHANNEL_TURNS = 240;
 
 /**
- * Hands a link to a worker. Called with the ends as the browser prefers them; if it cannot transfer data channels
- * (DataCloneError), called again with the lanes bridged over message ports.
+ * Hands a link to a worker. It is called with data channels first; if the browser cannot transfer them (DataCloneError),
+ * it is called again with the lanes bridged over message ports.
  */
 export type HandOver = (ends: MigrationEnds) => void;
 
 /** Which of a migration's links is opened. */
 export interface LinkAttempt {
-  /** 0 for the first; later ones replace one that died. */
+  /** 0 for the first link; each later one replaces a link that died. */
   readonly attempt: number;
   /** The kind that died. */
   readonly avoid: LinkKind | null;
@@ -50,15 +50,15 @@ export interface LinkAttempt {
 
 const FIRST_LINK: LinkAttempt = { attempt: 0, avoid: null };
 
-/** Who waits for a link that is being opened. */
+/** The caller that waits for a link to open. */
 export interface LinkWaiter {
   /** Aborted: nobody waits any more. */
   readonly signal: AbortSignal;
-  /** The target still loads the guest, and has this share of it. */
+  /** The target is still loading the guest and has this share of it. */
   readonly targetLoading: (share: number) => void;
 }
 
-/** A target's answer: its end is open, or it still loads the guest, of which it has this share. */
+/** A target's answer: its end is open, or it is still loading the guest and has this share of it. */
 export type Acceptance = 'open' | { readonly loaded: number };
 
 interface Opening {
@@ -70,9 +70,9 @@ interface Opening {
   readonly reject: (error: MigrationError) => void;
   readonly again: Disposable;
   limit: Disposable;
-  /** This tab was cut off meanwhile: that the other one is not in the room yet does not mean that it left. */
+  /** This tab was cut off while opening. If the other host is not in the room yet, that does not mean that it left. */
   wasCutOff: boolean;
-  /** A request came back. */
+  /** A request came back as undeliverable. */
   undelivered: boolean;
 }
 
@@ -85,7 +85,7 @@ export interface HostLinksOptions {
   readonly send: (to: HostId, message: HostMessage) => void;
   /** This tab is the target: hand the ends to a new VM worker in this task, or say what is missing. Throws a sentence to refuse. */
   readonly accept: (from: HostId, migrationId: MigrationId, vmId: VmId, attempt: number, hand: (handOver: HandOver) => void) => Acceptance;
-  /** This tab was to be the target, and the source has given up before anything came. */
+  /** This tab should have become the target, but the source gave up before it sent anything. */
   readonly abandoned: (from: HostId, migrationId: MigrationId) => void;
 }
 
@@ -147,7 +147,7 @@ export class HostLinks implements Disposable {
     }
   }
 
-  /** The server has refused this tab for good, with this sentence: no other host can be asked any more. */
+  /** The server has refused this tab for good, with this sentence: this tab can no longer ask other hosts. */
   refused(reason: string): void {
     this.refusal = reason;
     for (const migrationId of [...this.openings.keys()]) this.giveUp(migrationId, new MigrationError('relay-lost', reason));
@@ -162,9 +162,9 @@ export class HostLinks implements Disposable {
   }
 
   /**
-   * Opens the lanes of a migration to `targetId` and hands this tab's ends over. Resolves with the link's kind; rejects
-   * with a MigrationError, and at once with 'cancelled' when the waiter's signal aborts. A target that still loads the
-   * guest is waited for as long as it says so.
+   * Opens the lanes of a migration to `targetId` and hands over this tab's ends. Resolves with the link's kind; rejects
+   * with a MigrationError, and at once with 'cancelled' when the waiter's signal aborts. If the target is still loading
+   * the guest, this waits for as long as the target says so.
    */
   async open(
     targetId: HostId,
@@ -236,7 +236,7 @@ export class HostLinks implements Disposable {
     const opening = this.openings.get(message.migrationId);
     if (opening?.targetId !== to) return;
     opening.undelivered = true;
-    // The relay goes on to list a host that was cut off for a while: it may be back any moment.
+    // The relay keeps listing a host for a while after it was cut off: it may be back any moment.
     if (this.isCutOff || opening.wasCutOff || this.known.has(to)) return;
     this.giveUp(message.migrationId, new MigrationError('unknown-host', UNREACHABLE));
   }
@@ -266,7 +266,7 @@ export class HostLinks implements Disposable {
     );
   }
 
-  /** Waits for a link that is tried for the first time; every attempt is settled within a limit of its own. */
+  /** Waits while a link is tried for the first time; every attempt has a time limit of its own. */
   private async ready(hostId: HostId): Promise<LinkKind> {
     const { connections } = this.options;
     if (connections?.state(hostId) === 'none') this.connect(hostId);
@@ -282,7 +282,7 @@ export class HostLinks implements Disposable {
     return kind === 'trying' ? 'relay' : kind;
   }
 
-  /** What works now and is not what has just died, if there is such a link. */
+  /** A link that works now, of another kind than the one that just died if there is such a link. */
   private otherThan(avoid: LinkKind, hostId: HostId): LinkKind {
     const { connections, presence } = this.options;
     if (avoid !== 'webrtc' && connections?.state(hostId) === 'open') return 'webrtc';
@@ -337,7 +337,7 @@ export class HostLinks implements Disposable {
     }
   }
 
-  /** It lives, and is asked again. */
+  /** The target is alive; this tab keeps asking. */
   private targetWaits(from: HostId, { migrationId, attempt, loaded }: HostMessageOf<'link-waits'>): void {
     const opening = this.openings.get(migrationId);
     if (opening?.targetId !== from || opening.message.attempt !== attempt) return;
@@ -349,7 +349,7 @@ export class HostLinks implements Disposable {
   private finish(from: HostId, message: HostMessageOf<'link-opened' | 'link-refused'>): void {
     const { migrationId, attempt } = message;
     const asked = this.openings.get(migrationId);
-    // An answer may come late, when the link it is about has died and the next one is being opened.
+    // A late answer may be about a link that has died, while the next one is being opened.
     if (asked?.targetId !== from || asked.message.attempt !== attempt) return;
     const opening = this.settle(migrationId);
     if (opening === null) return;
@@ -366,7 +366,7 @@ export class HostLinks implements Disposable {
     }
   }
 
-  /** The other host may have opened its end; of a first link it then need not wait for anything to come. */
+  /** The other host may have opened its end. If this was the first link, it is told not to wait for anything. */
   private giveUp(migrationId: MigrationId, error: MigrationError): void {
     const opening = this.settle(migrationId);
     if (opening === null) return;

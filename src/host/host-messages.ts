@@ -20,25 +20,25 @@ const migrationId = v.pipe(
   v.transform((value) => value as MigrationId),
 );
 const sentence = v.pipe(v.string(), v.maxLength(2000));
-/** As the relay bounds the names of hosts and VMs. */
+/** The same limits as the relay has for names of hosts and VMs. */
 const displayName = v.pipe(v.string(), v.minLength(1), v.maxLength(64));
 const number = v.pipe(v.number(), v.finite());
 const share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
 const count = v.pipe(v.number(), v.finite(), v.minValue(0));
-/** A piece of console input or output; the relay bounds the whole message. */
+/** Most bytes in a piece of console input or output; the relay limits the whole message. */
 export const MAX_CONSOLE_BYTES = 48 * 1024;
 /** The guest's agent takes no more (guest/AGENT.md). */
 export const MAX_COLUMNS = 1000;
 export const MAX_ROWS = 1000;
-/** Migrations that a tab remembers, and tells a newcomer of. */
+/** How many migrations a tab remembers and tells a newcomer about. */
 export const MAX_PAST_REPORTS = 50;
-/** A century: any clock that was set meanwhile, and still a date. */
+/** A century: covers any clock that was set in between, and still gives a valid date. */
 export const LONGEST_AGO_MS = 100 * 365 * 24 * 3_600_000;
-/** At most more than the engine tries in one migration. */
+/** The limit is higher than the number of links that the engine tries in one migration. */
 const linkAttempt = v.pipe(count, v.integer(), v.maxValue(16));
 /** Four characters for three bytes. */
 const consoleBytes = v.pipe(v.string(), v.maxLength((MAX_CONSOLE_BYTES / 3) * 4), v.base64());
-/** With a piece behind it, a place is still a whole number that can travel with the VM (vm-host/console-luggage.ts). */
+/** Even after a piece is added to it, a place is still a safe integer, so it can travel with the VM (vm-host/console-luggage.ts). */
 const place = v.pipe(count, v.safeInteger(), v.maxValue(Number.MAX_SAFE_INTEGER - MAX_CONSOLE_BYTES));
 
 const linkKindSchema = v.picklist(['webrtc', 'relay', 'local']);
@@ -131,7 +131,7 @@ export const hostMessageSchema = v.variant('type', [
   }),
   v.object({ type: v.literal('link-opened'), migrationId, attempt: linkAttempt }),
   v.object({ type: v.literal('link-refused'), migrationId, attempt: linkAttempt, reason: sentence }),
-  /** The sender is to be the target and still loads the guest, of which it has this share: ask again. */
+  /** The sender should become the target, but is still loading the guest and has this share of it: ask again. */
   v.object({ type: v.literal('link-waits'), migrationId, attempt: linkAttempt, loaded: share }),
   /** The source gave the migration up before its first link was open at both ends: nothing will come. */
   v.object({ type: v.literal('link-abandoned'), migrationId }),
@@ -139,7 +139,7 @@ export const hostMessageSchema = v.variant('type', [
   /** To the VM's owner, from any tab of the room; repeated until answered (host-requests.ts). */
   v.object({ type: v.literal('migrate'), requestId: id, vmId, targetId: hostId, options: migrateOptionsSchema }),
   v.object({ type: v.literal('migrated'), requestId: id, report: reportSchema }),
-  /** `migrateRequestId`: the sender's own request that is meant, which may not have come yet. */
+  /** `migrateRequestId`: the sender's own migrate request that this cancels; it may not have arrived yet. */
   v.object({ type: v.literal('cancel'), requestId: id, vmId, migrateRequestId: v.nullable(id) }),
   v.object({ type: v.literal('cancelled'), requestId: id, refusal: v.nullable(sentence) }),
   v.object({ type: v.literal('progress'), progress: progressSchema }),
@@ -148,14 +148,14 @@ export const hostMessageSchema = v.variant('type', [
   /** Watch a VM's console from another tab. */
   v.object({ type: v.literal('console-open'), vmId }),
   v.object({ type: v.literal('console-close'), vmId }),
-  /** Output; `printed` counts all that the VM has printed, up to the end of `data`. `reset`: the scroll-back, asked for or because something was missed. */
+  /** Output; `printed` counts all that the VM has printed, up to the end of `data`. `reset`: the scroll-back, sent on request or because output was missed. */
   v.object({ type: v.literal('console-data'), vmId, reset: v.boolean(), printed: v.pipe(count, v.safeInteger()), data: consoleBytes }),
-  /** To the host that runs the VM, in places of the sender's own stream of input; repeated until applied (console-outbox.ts). */
+  /** To the host that runs the VM. Places count bytes of the sender's own input stream; repeated until applied (console-outbox.ts). */
   v.object({ type: v.literal('console-input'), vmId, acknowledged: place, from: place, data: consoleBytes }),
   /** The guest has the first `count` bytes of what the receiver typed. */
   v.object({ type: v.literal('console-applied'), vmId, count: v.pipe(count, v.safeInteger()) }),
 
-  /** To the room: the size of a VM's console, and whose it is (console-sizes.ts). `turn` counts the claims, `fitting` what the holder's window made of its own since. */
+  /** To the room: size of a VM's console, and who holds it (console-sizes.ts). `turn` counts claims, `fitting` the holder's size changes since its claim. */
   v.object({
     type: v.literal('console-size'),
     vmId,
@@ -168,11 +168,11 @@ export const hostMessageSchema = v.variant('type', [
   /** The sender has loaded the guest. */
   v.object({ type: v.literal('host-ready') }),
 
-  /** What only the room knows of a VM. */
+  /** What only the room's hosts know about a VM. */
   v.object({ type: v.literal('vm-details'), vmId, password: v.nullable(v.pipe(v.string(), v.maxLength(64))), waitingFor: v.nullable(sentence) }),
   /** From a tab that joined, or was cut off for a while, to everybody; answered by `vm-details` of one's own VMs, by `host-ready` and by `past-reports`. */
   v.object({ type: v.literal('details-wanted') }),
-  /** What the sender remembers, whoever's migrations they were. Changes the asker's history; what the sender itself ran is over for the asker then. */
+  /** The migrations that the sender remembers, of all hosts. They go into the asker's history; those that the sender itself ran are then over for the asker. */
   v.object({ type: v.literal('past-reports'), reports: v.pipe(v.array(pastReportSchema), v.maxLength(MAX_PAST_REPORTS)) }),
 ]);
 

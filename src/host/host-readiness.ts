@@ -1,4 +1,4 @@
-/** Which hosts have loaded the guest: only there can a VM start, and arrive without waiting. Each host tells of itself. */
+/** Which hosts have loaded the guest: only there can a VM start, or arrive without waiting. Each host reports for itself. */
 import type { HostId } from '../shared/ids.ts';
 import type { HostMessage } from './host-messages.ts';
 

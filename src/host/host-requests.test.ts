@@ -27,7 +27,7 @@ describe('a request to another host', () => {
         let outcome: Outcome<string> | null = null;
         const ask = (id: string): void => performed.perform(A, id, action, (answer) => pass(() => asked.answered(B, id, answer)));
         void asked.ask(B, (id) => pass(() => ask(id))).then((came) => (outcome = came));
-        // Every message may be lost as often as the schedule says; then one comes through.
+        // The schedule says how often each message is lost; then one gets through.
         await vi.advanceTimersByTimeAsync(10_000 + 3000 * (lost.length + 2));
         expect(outcome).toEqual({ answer: 'done' });
         expect(times).toBe(1);

@@ -1,6 +1,6 @@
 /**
- * Requests from one host to another, over a relay that loses messages while either is cut off: the asker repeats a
- * request until it is answered, and the host that was asked performs it once and gives the same answer again.
+ * Requests from one host to another, over a relay that loses messages while either host is cut off. The asker repeats a
+ * request until it is answered; the other host performs it once and gives the same answer to each repetition.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -13,8 +13,8 @@ const REPEAT_EVERY_MS = 3000;
 const MAX_PERFORMED = 256;
 
 /**
- * `not-delivered`: it never got there. `host-left`: it may have got there, but nobody is left to answer.
- * `left-the-room`: the asker itself has left, or was turned away for good.
+ * `not-delivered`: the request never arrived. `host-left`: it may have arrived, but nobody is left to answer.
+ * `left-the-room`: the asker itself has left, or the server refused it for good.
  */
 export type Outcome<Answer> = { readonly answer: Answer } | { readonly lost: 'not-delivered' | 'host-left' | 'left-the-room' };
 
@@ -67,7 +67,7 @@ export class AskedRequests<Answer> implements Disposable {
     for (const [requestId, { to }] of [...this.pending]) if (to === hostId) this.settle(requestId, { lost: 'host-left' });
   }
 
-  /** What is asked afterwards is settled at once. */
+  /** Requests after this settle at once. */
   dispose(): void {
     this.isOver = true;
     for (const requestId of [...this.pending.keys()]) this.settle(requestId, { lost: 'left-the-room' });
@@ -87,8 +87,8 @@ export class PerformedRequests<Answer> {
   private readonly answers = new Map<string, { readonly answer: Answer } | null>();
 
   /**
-   * Performs the request and tells its answer. Of the same request of the same host again, only the answer is told, if
-   * there is one yet. `action` does not reject.
+   * Performs the request and calls `tell` with its answer. If the same host repeats the request, this only tells the
+   * answer again, if there is one yet. `action` does not reject.
    */
   perform(from: HostId, requestId: string, action: () => Promise<Answer>, tell: (answer: Answer) => void): void {
     const key = `${from} ${requestId}`;
@@ -109,7 +109,7 @@ export class PerformedRequests<Answer> {
     return known === undefined ? 'unknown' : (known ?? 'being-performed');
   }
 
-  /** Answers a request that has not arrived yet, so that it is not performed when it does. */
+  /** Answers a request before it arrives, so that it is not performed when it does. */
   answerAhead(from: HostId, requestId: string, answer: Answer): void {
     this.remember(`${from} ${requestId}`, { answer });
   }

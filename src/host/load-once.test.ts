@@ -21,7 +21,7 @@ it('loads at the first wish, once for all who wish, and says how much is here', 
   const both = [once.load(), once.load()];
   expect([loads.length, once.share()]).toEqual([1, 0]);
   progress(0.4);
-  // What is sent may be more than was announced.
+  // More may be sent than was announced.
   progress(1.2);
   expect([told, once.share()]).toEqual([[0.4, 1.2], 1]);
   loads[0]!.resolve(GUEST);

@@ -1,4 +1,4 @@
-/** Loads on first use; a failed load may be tried again. `share`: what is here of a load that has not failed, 0 to 1; otherwise null. */
+/** Loads on first use; a failed load may be tried again. `share`: how much is loaded, 0 to 1; null before the first load and after a failed one. */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 
 export function loadOnce(

@@ -1,7 +1,7 @@
 /**
- * A VM whose worker lives in this tab: one that runs here, or one that is arriving. Owns the worker and its own state;
- * what the worker says is told to the tab through `LocalVmEvents`. Whatever waits for the worker is settled by the
- * worker's end, in `end()`.
+ * A VM whose worker lives in this tab: it runs here, or it is arriving. Owns the worker and its own state; passes on what
+ * the worker says to the tab through `LocalVmEvents`. When the worker ends, `end()` settles everything that waits for
+ * the worker.
  */
 import { CAUSE_SENTENCES } from '../migration/migration-error.ts';
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
@@ -16,23 +16,23 @@ import type { ConsoleSize, FromVmWorker, GuestEnd, RelayAccess, VmIdentity } fro
 
 export interface LocalVmEvents {
   output(vm: LocalVm, data: Uint8Array): void;
-  /** The guest has been given so many bytes of what this host typed. */
+  /** The guest has been given `count` bytes of what `writer` typed. */
   inputApplied(vm: LocalVm, writer: HostId, count: number): void;
   running(vm: LocalVm): void;
   consoleContinues(vm: LocalVm, scrollback: Uint8Array, printed: number): void;
   arrived(vm: LocalVm, from: HostId | null): void;
   progress(vm: LocalVm, progress: MigrationProgress): void;
-  /** A migration of this VM did not take place, and it runs on here. Told before those who wait for the migration. */
+  /** A migration of this VM did not take place, and it keeps running here. Told before those who wait for the migration. */
   stayed(vm: LocalVm, report: MigrationReport): void;
   log(vm: LocalVm, level: 'info' | 'good' | 'bad', text: string): void;
   waiting(vm: LocalVm, what: string | null): void;
-  /** For the trace: a change of state here, or one that the worker told. */
+  /** For the trace: a change of state here, or one that the worker reported. */
   stepped(vm: LocalVm, step: string): void;
   /**
    * The worker has ended; `was` is the state it ended in. Told before those who wait for the VM. Resolves with whether another host has the VM now, as the relay says.
    */
   ended(vm: LocalVm, was: LocalVmState, end: LocalVmEnd): Promise<boolean>;
-  /** How the migration ended that this VM was in when its worker ended. Told before those who wait for the migration. */
+  /** The VM's worker ended during a migration; `report` says how that migration ended. Told before those who wait for the migration. */
   endedMoving(vm: LocalVm, report: MigrationReport): void;
 }
 
@@ -62,7 +62,7 @@ export class LocalVm {
   /** Resolves with null once the VM runs here, or with the sentence why it will not. */
   private readonly here = settlable<string | null>();
 
-  /** `worker`: prepared, and nobody's so far. */
+  /** `worker`: prepared, and not used by any VM so far. */
   constructor(vmId: VmId, state: LocalVmState, worker: VmHandle, relay: RelayAccess, events: LocalVmEvents, clock: Clock) {
     this.vmId = vmId;
     this.clock = clock;
@@ -246,7 +246,7 @@ export class LocalVm {
     departure.finish(report);
   }
 
-  /** The worker's end, whatever brought it: everything that waits for the worker is settled here, once. */
+  /** The worker has ended, for whatever reason: settles everything that waits for the worker, once. */
   private end(end: LocalVmEnd): void {
     const was = this.state;
     if (was.kind === 'gone') return;

@@ -1,6 +1,6 @@
 /**
  * The VMs whose workers live in this tab, and what each worker event means for them: starting, arriving, moving away,
- * ending. The room is told through `RoomPort`; the page hears through `changed` and the log.
+ * ending. News goes to the room through `RoomPort`, and to the page through `changed` and the log.
  */
 import type { MigrationProgress, MigrationReport } from '../migration/report.ts';
 import { MAX_ENDING_CHARACTERS, type CreatedVm, type Ending, type LastWord, type VmInfo, type VmState } from '../net-relay/protocol/relay-protocol.ts';
@@ -37,21 +37,21 @@ export interface LocalVmsOptions {
   readonly self: HostId;
   readonly clock: Clock;
   readonly spawn: () => Worker;
-  /** VMs run at other hosts of the room, and may come here: a machine may stand ready for them. */
+  /** VMs run at other hosts of the room and may come here: it is worth keeping a machine ready for them. */
   readonly mayReceive: () => boolean;
-  /** As it is at the time: the room's key may change. */
+  /** The current value: the room's key may change. */
   readonly relay: () => RelayAccess;
   /** The guest's parts. A load that failed is tried anew. */
   readonly loadGuest: () => Promise<GuestSet>;
-  /** They are here, whoever asked for them: VMs may arrive. Called once. */
+  /** The guest's parts are loaded, for whatever reason: VMs may arrive. Called once. */
   readonly guestLoaded: () => void;
-  /** The share of them that is here while they are loaded, 0 to 1; null if they are not being loaded. */
+  /** How much of the guest's parts is loaded, 0 to 1; null if they are not being loaded. */
   readonly loadedShare: () => number | null;
   readonly room: RoomPort;
   readonly log: RoomLog;
   readonly consoles: RemoteConsoles;
   readonly input: ConsoleInput;
-  /** The view of a VM as it stands, to keep after it ended. */
+  /** The current view of a VM, to keep after it ended. */
   readonly viewOf: (vmId: VmId) => VmView | undefined;
   readonly changed: () => void;
 }
@@ -61,13 +61,13 @@ export class LocalVms {
   readonly movedTo = new Map<VmId, HostId>();
   readonly ended = new Map<VmId, VmView>();
   readonly details = new Map<VmId, VmDetails>();
-  /** A VM runs here now that came from another host. */
+  /** A VM from another host now runs here. */
   readonly arrived = new Emitter<{ readonly vmId: VmId; readonly from: HostId | null }>();
-  /** A migration of a VM of this tab goes on. */
+  /** Progress of a migration of a VM of this tab. */
   readonly progressed = new Emitter<MigrationProgress>();
   /** For the trace. */
   readonly stepped = new Emitter<{ readonly vmId: VmId; readonly step: string }>();
-  /** One has ended. */
+  /** Such a migration has ended. */
   readonly reported = new Emitter<MigrationReport>();
   private readonly options: LocalVmsOptions;
   private readonly vms = new Map<VmId, LocalVm>();
@@ -110,7 +110,7 @@ export class LocalVms {
     return states;
   }
 
-  /** The room no longer has this host; VMs on their way there may have to stay. */
+  /** `hostId` has left the room; VMs on their way there may have to stay. */
   hostLeft(hostId: HostId): void {
     for (const vm of this.vms.values()) vm.departure?.hostLeft(hostId);
   }
@@ -171,7 +171,7 @@ export class LocalVms {
       return { loaded };
     }
     const present = this.vms.get(vmId);
-    // An earlier attempt that is still dying makes way: the source decides, and it runs the VM.
+    // An earlier attempt that is still ending is removed: the source runs the VM, so it decides.
     if (present?.state.kind === 'arriving' && present.state.from === from) present.remove('The other host begins anew.');
     else if (present !== undefined) throw new Error('This host runs that VM already.');
     const vm = this.spawn(vmId, { kind: 'arriving', migrationId, from }, this.loaded);
@@ -198,7 +198,7 @@ export class LocalVms {
     this.options.changed();
   }
 
-  /** Another host sends a VM's details; for VMs that run here, this tab's own are right. */
+  /** Another host sends a VM's details; for VMs that run here, this tab's own details are the right ones. */
   heardDetails({ vmId, password, waitingFor }: HostMessageOf<'vm-details'>): void {
     if (this.get(vmId) === null) this.details.set(vmId, { password, waitingFor });
     this.options.changed();
@@ -212,22 +212,22 @@ export class LocalVms {
     }
   }
 
-  /** The relay came back: it may have forgotten what the VMs do. */
+  /** The relay is back: it may have forgotten the VMs' states. */
   tellStates(): void {
     for (const vm of this.vms.values()) this.tellState(vm);
   }
 
-  /** A machine stands ready for the next VM. */
+  /** A machine is ready for the next VM. */
   get hasStandby(): boolean {
     return this.standby.isThere;
   }
 
-  /** The room's hosts or VMs are others now, or this tab is in it no more. */
+  /** The room's hosts or VMs have changed, or this tab is no longer in the room. */
   roomChanged(): void {
     this.standby.reconsider();
   }
 
-  /** The relay has told its list of VMs: what is kept of those that are neither on it nor here is forgotten. */
+  /** The relay has sent its list of VMs: forgets what is kept about VMs that are neither on the list nor here. */
   listed(): void {
     this.endings.tellAgain();
     for (const news of [this.movedTo, this.details]) {
@@ -235,7 +235,7 @@ export class LocalVms {
     }
   }
 
-  /** The tab goes, and its VMs with it: the relay need not wait for them to come back. Returns what it has not confirmed. */
+  /** The tab goes away and its VMs end: the relay need not wait for them to come back. Returns the endings that the relay has not confirmed. */
   dispose(): LastWord['vms'] {
     this.endings.dispose();
     for (const vm of [...this.vms.values()]) vm.remove('The tab that ran it was closed.');
@@ -284,7 +284,7 @@ export class LocalVms {
     return over === null || end.kind === 'moved' ? false : this.endings.tell(vmId, over.epoch, endingOf(end));
   }
 
-  /** The view of a VM of this tab that the room has forgotten already. */
+  /** A view of a VM of this tab, made here because the room has forgotten the VM already. */
   private unlisted(state: LocalVmState): VmView | null {
     if (state.kind === 'arriving' || state.kind === 'gone') return null;
     const {

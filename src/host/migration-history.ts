@@ -1,6 +1,6 @@
 /**
- * The migrations that ended in the room: those this tab heard of as they ended and, before them, what other hosts
- * remembered when it joined, or returned. Knows nothing of messages or of VMs.
+ * The migrations that ended in the room: those whose end this tab heard as it happened and, before them, those that other
+ * hosts remembered when this tab joined or returned. Knows nothing about messages or VMs.
  */
 import type { MigrationReport } from '../migration/report.ts';
 import type { HostId } from '../shared/ids.ts';
@@ -8,8 +8,8 @@ import { LONGEST_AGO_MS, MAX_PAST_REPORTS, type HostMessageOf } from './host-mes
 import type { EndedMigration } from './scripting-interface.ts';
 
 /**
- * What one host tells a newcomer, as JSON. In a full room (128 hosts) all answers together stay below the 8 MiB that the
- * relay lets a host fall behind.
+ * Most bytes of JSON that one host sends to a newcomer. In a full room (128 hosts), all answers together stay below the
+ * 8 MiB that the relay lets a host fall behind.
  */
 export const MAX_PAST_BYTES = 32 * 1024;
 
@@ -26,7 +26,7 @@ export class MigrationHistory {
     return this.entries;
   }
 
-  /** Whether this tab heard of the migration's end as it came. What others tell of the past does not count. */
+  /** Whether this tab heard the migration's end as it happened. What other hosts remember does not count. */
   heardEndOf(id: MigrationReport['id']): boolean {
     return this.entries.some((entry) => entry.known !== 'past' && entry.report.id === id);
   }
@@ -53,16 +53,16 @@ export class MigrationHistory {
     for (const { agoMs, vmName, toName, report } of reports) {
       if (known.has(report.id)) continue;
       known.add(report.id);
-      // Of what came after the question this tab hears itself.
+      // This tab itself hears of whatever ended after it asked.
       added.push({ at: Math.min(this.askedAt, now - agoMs), known: 'past', vmName, toName, report });
     }
-    // What was heard as it came is behind what was told of the same moment.
+    // For the same moment, what this tab heard itself comes after what others remembered.
     const past = [...this.entries.filter((entry) => entry.known === 'past'), ...added];
     this.keep([...past, ...this.entries.filter((entry) => entry.known !== 'past')].sort((a, b) => a.at - b.at));
     return added.filter((entry) => this.entries.includes(entry));
   }
 
-  /** For a newcomer: the newest that fit MAX_PAST_BYTES, oldest first. What was told to this page alone is left out. */
+  /** For a newcomer: the newest migrations that fit into MAX_PAST_BYTES, oldest first. Leaves out what was told only to this page. */
   past(now: number): PastReport[] {
     const told: PastReport[] = [];
     let bytes = 0;

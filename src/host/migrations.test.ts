@@ -19,9 +19,9 @@ interface TabModel {
   here: boolean;
   arrival: Promise<void> | null;
   movedTo: HostId | null;
-  /** Cut off from the relay: what it sends and what is sent to it is lost. */
+  /** The tab is cut off from the relay: everything it sends and everything sent to it is lost. */
   cutOff: boolean;
-  /** Whether the other hosts are there; pending while they may be on their way back. */
+  /** Whether the other hosts are there; pending while they may still come back. */
   present: Promise<boolean>;
   onSend: ((message: HostMessage) => void) | null;
   /** What the tab was told as news, and what as the past. */
@@ -187,7 +187,7 @@ describe('Migrations', () => {
     expect(await report).toMatchObject({ outcome: 'completed', from: A, to: B });
     c.present = Promise.resolve(false);
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({ cause: 'unknown-host', reason: expect.stringContaining('is away') as string });
-    // A tab that is cut off itself knows nothing of the other one.
+    // If this tab itself is cut off, it knows nothing about the other one.
     c.migrations.cutOff();
     expect(await c.migrations.migrate(VM, B, {})).toMatchObject({
       cause: 'unknown-host',
@@ -210,7 +210,7 @@ describe('Migrations', () => {
     expect(b.migrations.reports()).toEqual(b.recalled);
     expect(b.news).toEqual([]);
 
-    // B ran nothing of it, but remembers it when A is gone.
+    // B did not run the migration, but remembers it when A is gone.
     c.migrations.askPast([B, C]);
     b.migrations.tellPast(C);
     await Promise.resolve();
@@ -330,7 +330,7 @@ describe('a tab that is cut off while a migration runs', () => {
     await vi.advanceTimersByTimeAsync(5000);
     expect(report).toMatchObject({ outcome: 'completed', from: A, to: B });
     expect(moves()).toBe(1);
-    // Once only, however often it was told; the tab that was away has it from those who were not.
+    // Only once, however often it was told. The tab that was away heard it from the tabs that were not.
     for (const tab of which === 'runs it' ? [a, b, c] : [a, b]) expect(tab.news.map(({ report: news }) => news)).toEqual([report]);
   });
 });

@@ -17,7 +17,7 @@ import type { EndedMigration, MigrateOptions } from './scripting-interface.ts';
 
 /** A lost connection is noticed only after a while; what was sent in between did not arrive. */
 const UNNOTICED_LOSS_MS = 30_000;
-/** A wish to cancel may cross the news of the end. */
+/** A cancel request and the news of the end may cross. */
 const JUST_NOW_MS = 5000;
 const OWNER_AWAY = 'The tab that runs this VM is away: it is closed, frozen or has lost its connection.';
 const LOST_TEXTS = {
@@ -41,9 +41,9 @@ export interface MigrationsOptions {
   readonly memoryBytesOf: (vmId: VmId) => number;
   readonly vmNameOf: (vmId: VmId) => string;
   readonly hostNameOf: (hostId: HostId) => string;
-  /** The host is in the room, or may be on its way back after the server was away. */
+  /** The host is in the room, or may still come back after a server outage. */
   readonly isExpected: (hostId: HostId) => boolean;
-  /** Resolves with true once it can be reached; with false when that is not to be expected any more. */
+  /** Resolves with true once the host can be reached; with false when that can no longer be expected. */
   readonly whenPresent: (hostId: HostId) => Promise<boolean>;
   /** The VM, if it runs, starts or migrates from here. */
   readonly localVm: (vmId: VmId) => LocalVm | null;
@@ -63,12 +63,12 @@ export class Migrations implements Disposable {
   private readonly cancelsAsked: AskedRequests<string | null>;
   private readonly performed = new PerformedRequests<MigrationReport>();
   private readonly cancelsPerformed = new PerformedRequests<string | null>();
-  /** Moves asked for in this tab, by its page or by another tab, that have not ended. */
+  /** Moves that this tab's page or another tab asked this tab for, and that have not ended. */
   private readonly wishes = new Set<MoveWish>();
   private readonly current = new Map<VmId, MigrationProgress>();
   private readonly history = new MigrationHistory();
   private cutOffAt: number | null = null;
-  /** Why this tab is in the room no longer; null while it is. */
+  /** Why this tab is no longer in the room; null while it is. */
   private whyNot: string | null = null;
 
   constructor(options: MigrationsOptions) {
@@ -92,13 +92,13 @@ export class Migrations implements Disposable {
     this.cutOffAt ??= this.options.wallMs();
   }
 
-  /** The server has refused this tab for good, with this sentence: what waits for another host ends. */
+  /** The server has refused this tab for good, with this sentence: requests that wait for another host end. */
   refused(reason: string): void {
     this.whyNot = reason;
     this.dispose();
   }
 
-  /** It answers again: the room may have missed how migrations of this tab's VMs ended. */
+  /** The server answers again: the room may have missed how migrations of this tab's VMs ended. */
   returned(): void {
     const since = (this.cutOffAt ?? this.options.wallMs()) - UNNOTICED_LOSS_MS;
     this.cutOffAt = null;
@@ -107,7 +107,7 @@ export class Migrations implements Disposable {
     }
   }
 
-  /** This tab has joined, or returned, and is about to send `details-wanted`: the hosts it found may tell what they remember. */
+  /** This tab has joined or returned and is about to send `details-wanted`: `hosts`, which it found in the room, may answer with what they remember. */
   askPast(hosts: readonly HostId[]): void {
     this.history.ask(
       hosts.filter((host) => host !== this.options.self),
@@ -115,7 +115,7 @@ export class Migrations implements Disposable {
     );
   }
 
-  /** Another host joined; this one may be the only one that remembers. */
+  /** Another host joined; this tab may be the only one that remembers. */
   tellPast(to: HostId): void {
     const reports = this.history.past(this.options.wallMs());
     if (reports.length > 0) this.options.send(to, { type: 'past-reports', reports });
@@ -175,11 +175,11 @@ export class Migrations implements Disposable {
         if (this.options.ownerOf(message.progress.vmId) === from) this.noted(message.progress);
         break;
       case 'report':
-        // A host that was cut off tells again what others may have missed.
+        // A host that was cut off sends reports again that others may have missed.
         if (message.report.from === from && !this.history.heardEndOf(message.report.id)) this.remember(message.report, 'news');
         break;
       case 'past-reports': {
-        // Only the host that ran a migration is believed that it is over.
+        // Only the host that ran a migration is trusted to say that it is over.
         for (const { report } of message.reports) if (report.from === from) this.noMore(report);
         const recalled = this.history.recall(from, message.reports, this.options.wallMs());
         if (recalled.length > 0) this.options.recalled(recalled);
@@ -209,7 +209,7 @@ export class Migrations implements Disposable {
     this.cancelsAsked.dispose();
   }
 
-  /** Resolves with null once the VM's migration has ended and did not move it, otherwise with what is true. */
+  /** Resolves with null once the VM's migration has ended without moving it, otherwise with a sentence that says why not. */
   private async tryToCancel(vmId: VmId): Promise<string | null> {
     const departure = this.options.localVm(vmId)?.departure ?? null;
     if (departure !== null) {
@@ -221,7 +221,7 @@ export class Migrations implements Disposable {
     for (const wish of waiting) wish.cancel();
     const asked = wishes.flatMap((wish) => wish.asked ?? []);
     if (asked.length > 0) {
-      // Whoever pressed Migrate twice means both; and if one has moved the VM, it was too late.
+      // Somebody who pressed Migrate twice wants to cancel both; if one of them has moved the VM, it was too late.
       const refusals = await Promise.all(asked.map(({ owner, requestId }) => this.askToCancel(owner, vmId, requestId)));
       return refusals.find((refusal) => refusal !== null) ?? null;
     }
@@ -231,13 +231,13 @@ export class Migrations implements Disposable {
   }
 
   private async askToCancel(owner: HostId, vmId: VmId, migrateRequestId: string | null): Promise<string | null> {
-    // Of a host that is gone already nobody will say that it leaves.
+    // If the host has left already, no `hostLeft` event will end the request.
     if (!(await this.options.whenPresent(owner))) return this.ownerAwayText();
     const outcome = await this.cancelsAsked.ask(owner, (requestId) => this.options.send(owner, { type: 'cancel', requestId, vmId, migrateRequestId }));
     return 'answer' in outcome ? outcome.answer : this.lostText(outcome.lost);
   }
 
-  /** Another tab asks to cancel. If the migrate request that it means has not arrived yet, that one is answered as cancelled when it arrives. */
+  /** Another tab asks to cancel. If the migrate request that it wants to cancel has not arrived yet, it is answered as cancelled when it arrives. */
   private async cancelAsked(from: HostId, { vmId, migrateRequestId }: HostMessageOf<'cancel'>): Promise<string | null> {
     if (migrateRequestId !== null) {
       const known = this.performed.state(from, migrateRequestId);
@@ -250,7 +250,7 @@ export class Migrations implements Disposable {
     return this.tryToCancel(vmId);
   }
 
-  /** Why a wish to cancel was not fulfilled; null if it was: the migration ended, and the VM is where it was. */
+  /** Why a cancel request failed; null if it succeeded: the migration ended, and the VM is where it was. */
   private refusalBy({ outcome, cause, reason, vmId, to }: MigrationReport): string | null {
     if (outcome === 'completed') return `It was too late to cancel: ${this.options.vmNameOf(vmId)} has moved to ${this.options.hostNameOf(to)}.`;
     return cause === 'vm-ended' ? (reason ?? CAUSE_SENTENCES[cause]) : null;
@@ -274,7 +274,7 @@ export class Migrations implements Disposable {
     const present = await Promise.race([this.options.whenPresent(owner), wish.cancelled]);
     if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
     if (present !== true) return this.refuse(vmId, targetId, 'unknown-host', this.ownerAwayText());
-    // It may have moved, or ended, while this tab waited.
+    // The VM may have moved or ended while this tab waited.
     if (this.options.ownerNow(vmId) !== owner) return this.fulfil(wish, targetId, options);
     const outcome = await this.asked.ask(owner, (requestId) => {
       wish.asked = { owner, requestId };
@@ -283,7 +283,7 @@ export class Migrations implements Disposable {
     return 'answer' in outcome ? outcome.answer : this.refuse(vmId, targetId, 'unknown-host', this.lostText(outcome.lost));
   }
 
-  /** A tab that is cut off itself knows nothing of the other one. */
+  /** If this tab itself is cut off, it knows nothing about the owner. */
   private ownerAwayText(): string {
     return this.whyNot ?? (this.cutOffAt === null ? OWNER_AWAY : LOST_TEXTS['not-delivered']);
   }
@@ -295,7 +295,7 @@ export class Migrations implements Disposable {
   /** Runs a migration of a VM of this tab. */
   private async run(wish: MoveWish, targetId: HostId, options: MigrateOptions): Promise<MigrationReport> {
     const { vmId } = wish;
-    // The relay, or the former host, may have told of a move before the VM's worker has told this tab.
+    // The relay or the former host may have announced a move before the VM's worker has told this tab.
     await Promise.race([this.options.arrival(vmId), wish.cancelled]);
     if (wish.isCancelled) return this.refuse(vmId, targetId, 'cancelled', CAUSE_SENTENCES.cancelled);
     const vm = this.options.localVm(vmId);
@@ -309,7 +309,7 @@ export class Migrations implements Disposable {
     const { self, links, memoryBytesOf } = this.options;
     const order = { id: randomId() as MigrationId, vmId, from: self, to: targetId, memoryBytes: memoryBytesOf(vmId), options };
     const departure = vm.depart(order, async (handOver, waiter, attempt) => {
-      // Links have their own patience with a server that is away.
+      // Links have their own time limit for a server that is away.
       if (attempt === undefined && !(await this.options.whenPresent(targetId)) && !this.options.isExpected(targetId)) throw new MigrationError('unknown-host');
       return links.open(targetId, order.id, vmId, handOver, waiter, attempt);
     });
@@ -337,7 +337,7 @@ export class Migrations implements Disposable {
     };
   }
 
-  /** A request that cannot even begin. It is told to this page alone. */
+  /** A request that cannot even begin. Only this page hears of it. */
   private refuse(vmId: VmId, to: HostId, cause: MigrationCause, reason: string): MigrationReport {
     const report = this.failure(vmId, to, cause, reason);
     this.remember(report, 'refusal');

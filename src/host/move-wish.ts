@@ -4,7 +4,7 @@ import type { HostId, VmId } from '../shared/ids.ts';
 
 export class MoveWish {
   readonly vmId: VmId;
-  /** The tab that was asked, and as what; null while nobody was. */
+  /** The tab that was asked, and the id of that request; null while nobody was asked. */
   asked: { readonly owner: HostId; readonly requestId: string } | null = null;
   isCancelled = false;
   private readonly cancelling = settlable<null>();

@@ -59,7 +59,7 @@ describe('RemoteConsoles', () => {
     vi.advanceTimersByTime(1000);
     b.open(VM);
     expect(queue).toHaveLength(2);
-    // The list of the room is another one.
+    // The room's list has changed.
     b.followAll();
     expect(queue).toHaveLength(3);
   });
@@ -70,7 +70,7 @@ describe('RemoteConsoles', () => {
     a.output(VM, bytes('tick 1\n'));
     deliver();
     a.output(VM, bytes('tick 2\n'));
-    // The VM's scroll-back is here before what the source gathered for its watchers.
+    // The VM's scroll-back arrives before the output that the source gathered for its watchers.
     state.printsAt = 'b' as HostId;
     b.continueHere(VM, bytes('tick 1\ntick 2\n'), 14);
     b.output(VM, bytes('tick 3\n'));
@@ -116,7 +116,7 @@ describe('RemoteConsoles', () => {
     state.arrivingAt = 'b' as HostId;
     b.continueHere(VM, bytes('tick 1\n'), 7);
     b.output(VM, bytes('tick 2\n'));
-    // The room changes while the relay still takes the source for the owner.
+    // The room changes while the relay still names the source as the owner.
     b.follow(VM);
     deliver();
     state.owner = 'b' as HostId;
@@ -194,7 +194,7 @@ class LosableRelay {
   readonly b: RemoteConsoles;
   private readonly tabs: Readonly<Record<string, RemoteConsoles>>;
   private readonly connected = new Set(['a', 'b']);
-  /** Hosts that the relay lists; and those that each tab was told of last. */
+  /** Hosts that the relay lists, and those that each tab was last told about. */
   private listed = new Set(['a', 'b']);
   private readonly told: Record<string, ReadonlySet<string>> = { a: new Set(['a', 'b']), b: new Set(['a', 'b']) };
   private queue: { from: string; to: string; message: HostMessage }[] = [];
@@ -220,7 +220,7 @@ class LosableRelay {
     this.queue = this.queue.filter(({ to }) => to !== id);
   }
 
-  /** A tab that stays away long enough is listed no more. */
+  /** A tab that stays away long enough is no longer listed. */
   longAway(): void {
     this.listed = new Set(this.connected);
     this.tell();

@@ -1,6 +1,6 @@
 /**
- * Consoles across tabs: every VM of the room has one ConsoleStream here. A VM that runs in this tab feeds it directly
- * and is shown to the tabs that watch it; one that runs elsewhere is watched through the relay once somebody asks.
+ * Consoles across tabs: every VM of the room has one ConsoleStream here. A VM that runs in this tab feeds it directly,
+ * and its output goes to the tabs that watch it. A VM that runs elsewhere is watched through the relay once somebody asks.
  */
 import type { Disposable } from '../shared/disposable.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -11,7 +11,7 @@ import { MAX_CONSOLE_BYTES, type HostMessage, type HostMessageOf } from './host-
 
 /** Output for watchers is gathered for this long, so that a busy console costs the relay few messages. */
 const GATHER_MS = 30;
-/** However often a console is opened, its host is not asked more often than this until it has answered. */
+/** While a console's host has not answered, it is asked at most this often, however often the console is opened. */
 const ASK_AGAIN_MS = 1000;
 
 export interface RemoteConsolesOptions {
@@ -20,7 +20,7 @@ export interface RemoteConsolesOptions {
   /** Who runs the VM now; null when nobody is known to. */
   readonly ownerOf: (vmId: VmId) => HostId | null;
   readonly self: HostId;
-  /** The VM's output comes from this tab, as `output` and `continueHere` tell it. */
+  /** The VM's output comes from this tab, through `output` and `continueHere`. */
   readonly printsHere: (vmId: VmId) => boolean;
   /** The VM is on its way to this tab and will print here. */
   readonly isArriving: (vmId: VmId) => boolean;
@@ -30,7 +30,7 @@ interface Watched {
   readonly stream: ConsoleStream;
   /** Other tabs that watch a VM of ours. */
   readonly watchers: Set<HostId>;
-  /** Output that the watchers have not been sent yet. */
+  /** Output that has not been sent to the watchers yet. */
   pending: Uint8Array[];
   pendingBytes: number;
   gathering: Disposable | null;
@@ -38,7 +38,7 @@ interface Watched {
   askedFrom: HostId | null;
   /** When, by the clock. */
   askedAt: number;
-  /** It did, from the beginning; a piece of output before that would have a gap before it. */
+  /** The host has sent the scroll-back. A piece of output that comes before that would leave a gap. */
   shown: boolean;
   /** Somebody in this tab looks at it. */
   wanted: boolean;
@@ -61,7 +61,7 @@ export class RemoteConsoles {
     return watched.stream;
   }
 
-  /** Its console was looked at, or printed here. */
+  /** The VM's console was opened here, or it printed here. */
   has(vmId: VmId): boolean {
     return this.consoles.has(vmId);
   }
@@ -77,7 +77,7 @@ export class RemoteConsoles {
     watched.gathering ??= this.options.clock.setTimeout(() => this.flush(vmId, watched), GATHER_MS);
   }
 
-  /** A VM is about to run here; this is the end of what its console printed so far. What its former host still sends is part of it. */
+  /** A VM is about to run here; `scrollback` is the end of what its console has printed. It includes whatever the former host still sends. */
   continueHere(vmId: VmId, scrollback: Uint8Array, printed: number): void {
     const watched = this.entry(vmId);
     watched.askedFrom = null;
@@ -89,9 +89,9 @@ export class RemoteConsoles {
   follow(vmId: VmId): void {
     const watched = this.entry(vmId);
     const listed = this.options.printsHere(vmId) ? null : this.options.ownerOf(vmId);
-    // One that is on its way here will speak for itself.
+    // A VM that is on its way here will print here.
     const owner = listed === this.options.self ? null : listed;
-    // As long as nothing was shown, the question may have been lost.
+    // Until the host has sent the scroll-back, our request may have been lost.
     if (!watched.wanted || (owner === watched.askedFrom && (owner === null || watched.shown))) return;
     watched.askedFrom = owner;
     watched.askedAt = this.options.clock.now();
@@ -104,8 +104,8 @@ export class RemoteConsoles {
   }
 
   /**
-   * The relay answers again: what was printed meanwhile has reached neither this tab nor those that watch its VMs. The
-   * list of the room follows, and with it `followAll`.
+   * The relay answers again: output printed during the outage reached neither this tab nor the tabs that watch its VMs.
+   * The room's list follows, and with it `followAll`.
    */
   returned(): void {
     for (const [vmId, watched] of this.consoles) {
@@ -114,7 +114,7 @@ export class RemoteConsoles {
     }
   }
 
-  /** A host left: it watches nothing any more. */
+  /** A host left: it no longer watches anything. */
   forgetHost(hostId: HostId): void {
     for (const watched of this.consoles.values()) {
       watched.watchers.delete(hostId);
@@ -126,7 +126,7 @@ export class RemoteConsoles {
     const vmId = message.vmId;
     switch (message.type) {
       case 'console-open': {
-        // The relay may have told the others before this tab's worker has told this tab.
+        // The relay may have told other tabs of the move before the VM's worker has told this tab.
         const printsHere = this.options.printsHere(vmId);
         if (!printsHere && !this.options.isArriving(vmId)) return;
         const watched = this.entry(vmId);
@@ -147,7 +147,7 @@ export class RemoteConsoles {
         } else if (watched.shown && message.printed - data.length === watched.stream.printed) {
           watched.stream.append(data);
         } else if (watched.shown) {
-          // Something between is missing here.
+          // Output in between is missing here.
           watched.shown = false;
           this.follow(vmId);
         }
@@ -158,7 +158,7 @@ export class RemoteConsoles {
 
   /** Shows a watcher the console as it is now. */
   private show(watcher: HostId, vmId: VmId, watched: Watched): void {
-    // What is gathered for the others is in the text already: the new watcher must not get it twice.
+    // The scroll-back already contains the output gathered for the others: the new watcher must not get it twice.
     this.flush(vmId, watched);
     const data = toBase64(watched.stream.bytes().slice(-MAX_CONSOLE_BYTES));
     this.options.send(watcher, { type: 'console-data', vmId, reset: true, printed: watched.stream.printed, data });
@@ -171,7 +171,7 @@ export class RemoteConsoles {
     const whole = concatenated(watched.pending);
     watched.pending = [];
     watched.pendingBytes = 0;
-    // The CPU prints a few kilobytes in one turn; more than a message holds only when it is not looked at for long.
+    // The CPU prints a few kilobytes in one turn; more than fits into a message only if the output is not flushed for long.
     for (let at = 0; at < whole.length; at += MAX_CONSOLE_BYTES) {
       const piece = whole.subarray(at, at + MAX_CONSOLE_BYTES);
       const printed = watched.stream.printed - whole.length + at + piece.length;

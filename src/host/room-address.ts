@@ -5,7 +5,7 @@ import { isLoopback } from '../shared/loopback.ts';
 
 export interface RoomAddressOptions {
   readonly access: RoomAccess;
-  /** The page's, as it was opened. */
+  /** The page's address when it was opened. */
   readonly address: URL;
   readonly storage: KeyStorage | null;
   /** The address bar should show this one. */
@@ -13,7 +13,7 @@ export interface RoomAddressOptions {
 }
 
 export class RoomAddress {
-  /** Of the room's owner, if that is who opened the page. */
+  /** The owner's secret, if the room's owner opened the page. */
   readonly ownerSecret: string;
   private readonly options: RoomAddressOptions;
   private roomKey: string;
@@ -27,18 +27,18 @@ export class RoomAddress {
     this.ownerSecret = (access.ok ? access.ownerSecret : undefined) ?? ownerSecretFor(access.room, storage);
   }
 
-  /** As far as it is known here; '' without access. */
+  /** The room's key as far as this tab knows it; '' without access. */
   get key(): string {
     return this.roomKey;
   }
 
-  /** Of the room, where this page is. */
+  /** The room's address at this page's origin. */
   get here(): string {
     const { access, address } = this.options;
     return access.ok ? invitation(address, access.room, this.roomKey) : address.href;
   }
 
-  /** Of the room, for others. */
+  /** The room's address for others. */
   get invitation(): string {
     const { access, address } = this.options;
     return this.outside === null ? this.here : invitation(new URL(address.pathname, this.outside), access.room, this.roomKey);
@@ -48,7 +48,7 @@ export class RoomAddress {
     return this.outside !== null || !isLoopback(this.options.address.hostname);
   }
 
-  /** Who opens this one is the room's owner. */
+  /** Anybody who opens this address is the room's owner. */
   get owners(): string {
     return ownersAddress(this.invitation, this.ownerSecret);
   }
@@ -62,7 +62,7 @@ export class RoomAddress {
     if (access.made || access.openCode !== undefined || access.ownerSecret !== undefined) show(this.here);
   }
 
-  /** True if that is news. */
+  /** The room has this key now. True if that is new. */
   changed(key: string): boolean {
     const { access, storage, show } = this.options;
     if (!access.ok || key === this.roomKey) return false;
@@ -75,7 +75,7 @@ export class RoomAddress {
   /** Asks the server for an address for others, where this page cannot know one. True if there is one. */
   async learnOutside(api: Pick<RoomApi, 'addresses'>): Promise<boolean> {
     if (!isLoopback(this.options.address.hostname)) return false;
-    // What cannot be learned stays as it is: then the page says how to invite others.
+    // If the server gives no address, the page says how to invite others.
     const [outside] = await api.addresses().catch(() => []);
     this.outside = outside ?? null;
     return this.outside !== null;

@@ -1,4 +1,4 @@
-/** The server's API of this room: what is asked for seldom, and needs no socket. Every call carries the room's key. */
+/** The server's API for this room: rare requests that need no socket. Every call carries the room's key. */
 import * as v from 'valibot';
 import type { LastWord } from '../net-relay/protocol/relay-protocol.ts';
 import type { TraceAt } from '../shared/trace.ts';
@@ -15,9 +15,9 @@ export interface RoomApiOptions {
   /** Root of the server. */
   readonly base: URL;
   readonly room: string;
-  /** The room's key, as it is at the time. */
+  /** The room's current key. */
   readonly key: () => string;
-  /** Of the room's owner, if this tab has it. */
+  /** The secret of the room's owner, if this tab has it. */
   readonly ownerSecret: string;
   readonly fetch?: typeof fetch;
 }
@@ -36,10 +36,10 @@ export interface RoomApi {
   stopCapture(): Promise<void>;
   /** A pcap file. */
   captured(): Promise<Blob>;
-  /** The owner's; each resolves with the room's new key. */
+  /** For the owner; each resolves with the room's new key. */
   changeKey(): Promise<string>;
   removeHost(hostId: string): Promise<string>;
-  /** Null: the room is no more. */
+  /** Null: the room does not exist any more. */
   closeRoom(): Promise<string | null>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The room's key: in the address' fragment when somebody was invited, remembered by this browser when it was here
- * before, made anew by the tab that opens a room first. The default room's key is made by the server.
+ * The room's key. An invited person has it in the address' fragment; a browser that was in the room before remembers it;
+ * the first tab that opens a room makes a new one. The server makes the default room's key.
  */
 import { OPEN_CODE } from '../net-relay/protocol/relay-protocol.ts';
 import { randomToken } from './random.ts';
@@ -61,7 +61,7 @@ function readFragment(hash: string): { readonly key: string; readonly open?: str
   const named = /^(open|owner)=/;
   const values = Object.fromEntries((named.test(first) ? [first, ...others] : others).map((part) => part.split('=') as [string, string | undefined]));
   const unknown = Object.keys(values).some((name) => name !== 'open' && name !== 'owner');
-  // What is not understood is part of a broken key.
+  // If a part is not understood, the whole fragment counts as a broken key.
   if (unknown) return { key: hash.slice(1) };
   return { key: named.test(first) ? '' : first, ...values };
 }
@@ -72,7 +72,7 @@ export function rememberKey(room: string, key: string, storage: KeyStorage | nul
   if (openCode !== undefined) storage?.setItem(REMEMBERED_CODE, openCode);
 }
 
-/** The secret of a room's owner that this browser has; a new one if it has none, for a room that is about to open. */
+/** The owner's secret that this browser has for the room; if it has none, a new one for a room that is about to open. */
 export function ownerSecretFor(room: string, storage: KeyStorage | null): string {
   const known = storage?.getItem(rememberedOwner(room)) ?? '';
   return KEY.test(known) ? known : randomToken();
@@ -83,12 +83,12 @@ export function rememberOwner(room: string, secret: string, storage: KeyStorage 
   storage?.setItem(rememberedOwner(room), secret);
 }
 
-/** Who opens this address is the room's owner. */
+/** Anybody who opens this address is the room's owner. */
 export function ownersAddress(link: string, secret: string): string {
   return `${link}&owner=${secret}`;
 }
 
-/** The whole address of the room, at the origin of `address`: who has it, is invited. */
+/** The whole address of the room, at the origin of `address`: anybody who has it is invited. */
 export function invitation(address: URL, room: string, key: string): string {
   const link = new URL(address.pathname, address);
   if (room !== DEFAULT_ROOM) link.searchParams.set('room', room);

@@ -24,7 +24,7 @@ export class RoomLog {
     this.changed();
   }
 
-  /** What happened before this tab was here takes its place by time. It is no news. */
+  /** Adds what happened before this tab was here, sorted by time. It is not news. */
   addPast(lines: readonly LogLine[]): void {
     this.lines = [...lines, ...this.lines].sort((a, b) => a.at - b.at).slice(-MAX_LINES);
     this.changed();

@@ -5,12 +5,12 @@ import { CURES } from './testing/room-cures.ts';
 import { RoomSchedule } from './testing/room-schedule.ts';
 
 const SCHEDULES = QUICK ? 500 : FULL ? 20_000 : 5000;
-/** Within so many schedules a missing cure is found out. */
+/** A missing cure must be noticed within this many schedules. */
 const SEARCHED = 400;
-/** One schedule alone, by its seed; for looking into it. */
+/** Runs only the schedule with this seed, to debug it. */
 const ONLY = process.env['TABMOTION_SEED'];
 
-/** What is random in a tab is drawn by the seed, too. Not by a spy: that keeps every call, and there are millions. */
+/** Random values inside a tab also come from the seed. Math.random is not a vitest spy: a spy would record millions of calls. */
 function drawBy(seed: number): void {
   const random = new SeededRandom(seed);
   Math.random = () => random.next();

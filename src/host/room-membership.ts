@@ -1,6 +1,6 @@
 /**
  * The room as this tab knows it: who is here, which VMs there are, and what the hosts say to one another. Joining is a
- * step of its own, so that everything that listens is in place before the first word comes. Decides nothing.
+ * separate step, so that all listeners are in place before the first message arrives. Decides nothing.
  */
 import * as v from 'valibot';
 import { connectHost, type HostClient } from '../net-relay/client/host-client.ts';
@@ -25,20 +25,20 @@ export interface RoomMembershipOptions {
 }
 
 export class RoomMembership implements Disposable {
-  /** The lists of hosts and VMs are the room's from now on. */
+  /** From now on, the lists of hosts and VMs are those of the room. */
   readonly joined = new Emitter<void>();
-  /** The server does not answer; with the reason. It is tried again until `returned`. */
+  /** The server does not answer; with the reason. This tab keeps trying until `returned`. */
   readonly lost = new Emitter<string>();
   readonly returned = new Emitter<void>();
   /** The room has another key; null: nobody can tell which. */
   readonly keyChanged = new Emitter<string | null>();
-  /** For good; with a sentence. */
+  /** The server has refused this tab for good; with a sentence. */
   readonly refused = new Emitter<string>();
-  /** The relay has told its list of VMs; `changed` follows. What another tab says of a VM is about one that the next list has, or that is gone. */
+  /** The relay has sent its list of VMs; `changed` follows. If another tab mentions a VM that is not on it, the next list has that VM, or it is gone. */
   readonly listed = new Emitter<void>();
-  /** The list of hosts or of VMs is another one. */
+  /** The list of hosts or of VMs has changed. */
   readonly changed = new Emitter<void>();
-  /** A host has left. After an outage of the server, hosts get time to return before they count as gone. */
+  /** A host has left. After a server outage, hosts get time to return before they count as gone. */
   readonly hostLeft = new Emitter<HostId>();
   readonly heard = new Emitter<{ readonly from: HostId; readonly message: HostMessage }>();
   /** A host sent a message that this page does not understand; `reason` says what is wrong with it. */
@@ -110,7 +110,7 @@ export class RoomMembership implements Disposable {
     });
   }
 
-  /** This tab is in no room, or no longer; every request of it fails with this sentence. */
+  /** This tab is not in a room, or no longer; all its requests fail with this sentence. */
   refuse(reason: string): void {
     this.whyNot = reason;
     this.gathering.refused();
@@ -135,7 +135,7 @@ export class RoomMembership implements Disposable {
     return this.vmList;
   }
 
-  /** VMs that are no more, as the room remembers them. */
+  /** VMs that have ended, as the room remembers them. */
   get ended(): readonly EndedVm[] {
     return this.endedList;
   }
@@ -148,7 +148,7 @@ export class RoomMembership implements Disposable {
     return this.hosts.map((host) => host.id as HostId);
   }
 
-  /** The hosts that were here before the server was away, and may still come back. */
+  /** The hosts that were here before a server outage and may still come back. */
   expectedHostIds(): HostId[] {
     return this.gathering.expected.map((host) => host.id as HostId);
   }
@@ -157,7 +157,7 @@ export class RoomMembership implements Disposable {
     return this.gathering.isPresent(hostId);
   }
 
-  /** Resolves with true once the host is here and the server answers; with false when that is not to be expected any more. */
+  /** Resolves with true once the host is here and the server answers; with false when that can no longer be expected. */
   whenPresent(hostId: HostId): Promise<boolean> {
     return this.gathering.whenPresent(hostId);
   }
@@ -200,7 +200,7 @@ export class RoomMembership implements Disposable {
     this.client?.setVmState(vmId, epoch, state);
   }
 
-  /** What cannot be delivered comes back as `undeliverable`, if the relay or this tab knows. */
+  /** A message that the relay or this tab knows it cannot deliver comes back as `undeliverable`. */
   sendToHost(hostId: HostId, message: HostMessage): void {
     this.client?.sendToHost(hostId, message);
   }

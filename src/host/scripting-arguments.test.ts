@@ -60,7 +60,7 @@ async function sentence(call: () => unknown): Promise<string> {
     await call();
   } catch (error) {
     expect(error).toBeInstanceOf(Error);
-    // A sentence is no mistake of ours that a browser words.
+    // The message is our own sentence, not a browser's text for a mistake of ours.
     expect((error as Error).name).toBe('Error');
     return (error as Error).message;
   }
@@ -152,7 +152,7 @@ describe('window.tabmotion and what does not fit', () => {
   it('passes on what fits', async () => {
     await tab.start();
     await tab.start({ name: 'web', memoryMiB: 128 });
-    // Of a VM or a host that is not there, the report tells.
+    // If the VM or the host does not exist, the report says so.
     await tab.migrate('vm-9', HOST, { maxPauseMs: 1, bandwidthBytesPerSecond: 1024, verify: true, mode: 'pre-copy' });
     await tab.cancel(VM);
     tab.console(VM).write('ls\n');

@@ -1,6 +1,6 @@
 /**
- * What scripts may pass to `window.tabmotion`. Whatever does not fit is answered with an Error whose message is a sentence
- * that says what is wanted; calls that give a promise reject with it. Behind this, arguments are what their types say.
+ * What scripts may pass to `window.tabmotion`. A wrong argument causes an Error whose message is a sentence that says what
+ * is wanted; calls that return a promise reject with it. Behind this check, arguments have the types they declare.
  */
 import type { MigrateOptions, RoomCapture, TabMotion, TabMotionEvents, VmConsole } from './scripting-interface.ts';
 
@@ -22,7 +22,7 @@ const MIN_BANDWIDTH = 1024;
 const MAX_PORT = 65_535;
 const MAX_QUOTED_CHARACTERS = 40;
 
-/** `tab` with its arguments checked; everything else of it is as it was. */
+/** `tab` with its arguments checked, and otherwise unchanged. */
 export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(vmId: string): VmConsole }>(tab: T, known: KnownThings): T {
   const vm = (given: unknown, member: string): string => {
     const value = vmId(given, member);
@@ -39,7 +39,7 @@ export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(
   };
   return {
     ...tab,
-    // Not as it is now: the relay may put a number behind the name.
+    // Read at each use, not copied now: the relay may add a number to the name.
     get host() {
       return tab.host;
     },
@@ -53,7 +53,7 @@ export function checkArguments<T extends Omit<TabMotion, 'console'> & { console(
       optional(memoryMiB, 'memoryMiB', 1, Infinity, 'of MiB');
       return tab.start(options);
     },
-    // Of a VM or a host that is not there, the report tells.
+    // If the VM or the host does not exist, the report says so.
     migrate: async (movedVm, target, given) => {
       joined();
       const options = optionsOf(given, 'migrate', ['maxPauseMs', 'bandwidthBytesPerSecond', 'verify', 'mode']);
@@ -128,7 +128,7 @@ function hostId(value: unknown, member: string): string {
   throw new Error(`${member} takes the id of a host, as hosts() tells it, not ${quoted(value)}.`);
 }
 
-/** The options as an object that has no others. */
+/** The options as an object; throws if it has any other options. */
 function optionsOf<Options extends object>(given: Options | undefined, member: string, names: readonly (string & keyof Options)[]): Options {
   if (given === undefined) return {} as Options;
   const value: unknown = given;

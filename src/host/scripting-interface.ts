@@ -1,4 +1,4 @@
-/** `window.tabmotion`: the promise to demo scripts, exercises and tests. Documented in README.md; kept stable. */
+/** `window.tabmotion`: the stable interface for demo scripts, exercises and tests. Documented in README.md. */
 import type { MigrateOptions } from '../vm-host/vm-worker-messages.ts';
 import type { TraceAt } from '../shared/trace.ts';
 import type { LinkKind, MigrationProgress, MigrationReport } from '../migration/report.ts';
@@ -7,7 +7,7 @@ export interface TabMotionHost {
   readonly id: string;
   readonly name: string;
   readonly self: boolean;
-  /** It has loaded the guest. A move to a host that has not waits for that. */
+  /** The host has loaded the guest. A move to a host that has not loaded it waits until it has. */
   readonly ready: boolean;
   /** VMs this host runs. */
   readonly vms: number;
@@ -35,13 +35,13 @@ export interface PingSample {
   readonly rttMs: number | null;
 }
 
-/** A TCP port of the server's machine (its loopback) that leads to a port of a VM. */
+/** A TCP port on the server's machine (its loopback) that is forwarded to a port of a VM. */
 export interface PortForward {
   readonly guestPort: number;
   readonly hostPort: number;
 }
 
-/** What passed a VM's port on the room's switch since it was made, or the server started. Told at most once a second. */
+/** What passed a VM's port on the room's switch since the port was made, or since the server started. Sent at most once a second. */
 export interface VmTraffic {
   readonly vmId: string;
   readonly framesFromGuest: number;
@@ -54,28 +54,28 @@ export interface VmTraffic {
 
 export interface CaptureState {
   readonly running: boolean;
-  /** Frames the file would hold now, and older ones that made room for them. */
+  /** Frames that the file would hold now, and older frames that were dropped to make room. */
   readonly frames: number;
   readonly lost: number;
 }
 
-/** The frames of the room's network, kept by the server. Whoever has the room's key may read them. */
+/** The frames of the room's network, kept by the server. Everybody who has the room's key may read them. */
 export interface RoomCapture {
   state(): Promise<CaptureState>;
-  /** Starts, anew if there is one. */
+  /** Starts a capture, or restarts it if there is one. */
   start(): Promise<CaptureState>;
   /** What was captured so far, as a pcap file. */
   download(): Promise<Blob>;
-  /** Ends it and forgets the frames. */
+  /** Ends the capture and deletes its frames. */
   stop(): Promise<void>;
 }
 
 /** For a report of a fault: what this tab and the server know of what happened. Without keys and passwords. */
 export interface Diagnostics {
-  /** When, as ISO 8601 writes it. */
+  /** When it was made, in ISO 8601 format. */
   readonly made: string;
   readonly browser: string;
-  /** Of the page, without what only the room knows. */
+  /** The page's address, without what only the room knows. */
   readonly address: string;
   readonly room: string;
   readonly host: { readonly id: string; readonly name: string };
@@ -97,7 +97,7 @@ export interface VmConsole {
   write(text: string): void;
   /** The scroll-back as text, as far as it is kept. */
   text(): string;
-  /** Console output as it comes, in whole characters and with the terminal's controls; returns the function that stops it. */
+  /** Console output as it comes, in whole characters and with terminal control sequences; returns a function that stops it. */
   onData(callback: (text: string) => void): () => void;
 }
 
@@ -125,12 +125,12 @@ export interface TabMotion {
   addForward(vmId: string, guestPort: number, hostPort?: number): Promise<PortForward>;
   removeForward(hostPort: number): Promise<void>;
   readonly capture: RoomCapture;
-  /** What to attach to a report of a fault. */
+  /** What to attach to a bug report. */
   diagnostics(): Promise<Diagnostics>;
   on<E extends keyof TabMotionEvents>(event: E, callback: (value: TabMotionEvents[E]) => void): () => void;
 }
 
-/** What the page draws beside the scripting interface. */
+/** What the page draws in addition to the scripting interface. */
 export interface LogLine {
   /** Date.now() of the line. */
   readonly at: number;
@@ -143,7 +143,7 @@ export interface LogLine {
 export interface EndedMigration {
   /** Date.now() of its end, by this tab's clock. */
   readonly at: number;
-  /** `news`: heard as it ended. `past`: told by another host when this tab joined, or returned. `refusal`: told to this page alone. */
+  /** `news`: heard as it ended. `past`: sent by another host when this tab joined or returned. `refusal`: told only to this page. */
   readonly known: 'news' | 'past' | 'refusal';
   /** Names at that time; VM and host may be gone. */
   readonly vmName: string;
@@ -158,7 +158,7 @@ export interface VmView extends TabMotionVm {
   readonly movedAway: boolean;
   readonly ownerPresent: boolean;
   readonly forwards: readonly PortForward[];
-  /** null: nothing heard of yet. */
+  /** null: not heard yet. */
   readonly traffic: VmTraffic | null;
   /** Root password of this VM, known to the room only. */
   readonly password: string | null;
@@ -168,7 +168,7 @@ export interface VmView extends TabMotionVm {
   readonly ended: boolean;
 }
 
-/** A VM that is no more, as the room remembers it until somebody dismisses it. */
+/** A VM that has ended, as the room remembers it until somebody dismisses it. */
 export interface EndedVmView {
   readonly id: string;
   readonly name: string;
@@ -184,11 +184,11 @@ export interface TabView {
   readonly room: string;
   /** The whole address with its key: the invitation. */
   readonly invitation: string;
-  /** The room's address where this page is; on the server's own computer it differs from the invitation. */
+  /** The room's address at this page's origin; on the server's own computer it differs from the invitation. */
   readonly address: string;
   /** Other computers can open the invitation. False where the server listens on its own computer only. */
   readonly othersCanJoin: boolean;
-  /** This tab has the rights of the room's owner; whoever opens `address` has them too. */
+  /** This tab has the rights of the room's owner; anybody who opens `address` has them too. */
   readonly owner: { readonly address: string } | null;
   readonly secure: boolean;
   /** What the tab is doing before it is ready ("Loading the guest, 40 %"), or null. */
@@ -205,21 +205,21 @@ export interface TabView {
   readonly log: readonly LogLine[];
   /** Which link reaches each other host. */
   readonly links: Readonly<Record<string, LinkKind | 'trying'>>;
-  /** A machine stands ready here for the VM that comes next. */
+  /** A machine is ready here for the next VM. */
   readonly standby: boolean;
 }
 
 /** A console as the page's terminal reads it. */
 export interface TerminalConsole extends VmConsole {
   writeBytes(bytes: Uint8Array): void;
-  /** Characters typed in this tab that have not reached the VM for a while; they are sent again until they do. Changes come as changes of the view. */
+  /** Characters typed in this tab a while ago that have not reached the VM; they are sent again until they do. A change is reported as a change of the view. */
   waiting(): number;
-  /** The scroll-back; `onBytes` goes on where it ends, be that in the middle of a character. */
+  /** The scroll-back; `onBytes` continues where it ends, even in the middle of a character. */
   bytes(): Uint8Array;
   onBytes(callback: (data: Uint8Array) => void): () => void;
-  /** The size it has, and the host it has it from (console-sizes.ts); changes come as changes of the view. */
+  /** The console's size, and the host that holds it (console-sizes.ts). A change is reported as a change of the view. */
   size(): { readonly cols: number; readonly rows: number; readonly holder: string | null };
-  /** So much has room in this page; null: it is not shown. */
+  /** `size` fits into this page; null: the console is not shown. */
   fits(size: { readonly cols: number; readonly rows: number } | null): void;
   /** Somebody put the focus into it here, or typed: from now on it has the size that fits this page. */
   used(): void;
@@ -235,16 +235,16 @@ export interface Tab extends TabMotion {
   attachScreen(vmId: string, canvas: OffscreenCanvas | null): void;
   sendScancodes(vmId: string, codes: readonly number[]): void;
   sendMouse(vmId: string, dx: number, dy: number, buttons: readonly [boolean, boolean, boolean]): void;
-  /** Lets the relay forget a VM whose tab is away for good, as of the epoch seen. Rejects with a sentence. */
+  /** Makes the relay forget a VM whose tab is away for good; `epoch` is the VM's epoch as the page saw it. Rejects with a sentence. */
   forget(vmId: string, epoch: number): Promise<void>;
   /** Forgets a VM that ended or moved away. */
   dismiss(vmId: string): void;
-  /** Lets the room forget ended VMs. Rejects with a sentence. */
+  /** Makes the room forget ended VMs. Rejects with a sentence. */
   dismissEnded(vmIds: readonly string[]): Promise<void>;
-  /** The owner's, each rejects with a sentence. Who is in the room stays; who comes needs the new invitation. */
+  /** For the owner, as are the next two; each rejects with a sentence. Those in the room stay; newcomers need the new invitation. */
   changeKey(): Promise<void>;
-  /** Ends its VMs, and changes the key. */
+  /** Ends the host's VMs and changes the key. */
   removeHost(hostId: string): Promise<void>;
-  /** Ends all VMs and lets everybody go, this tab too. */
+  /** Ends all VMs and disconnects everybody, this tab too. */
   closeRoom(): Promise<void>;
 }

@@ -37,7 +37,7 @@ beforeEach(() => {
   });
 });
 
-/** Everything that waits for time. */
+/** Runs everything that waits for time to pass. */
 function passTime(): void {
   while (clock.fireNext());
 }

@@ -1,13 +1,13 @@
 /**
- * A worker whose machine stands ready at the base snapshot, for the next VM of this tab: building it takes longer than
- * anything else in a move. There is at most one, and only while `wanted`.
+ * A worker whose machine is ready at the base snapshot, for the next VM of this tab: building a machine takes longer
+ * than anything else in a move. There is at most one such worker, and only while `wanted`.
  */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { VmHandle } from './vm-handle.ts';
 
-/** It is built this long after it was first wanted: whatever made it so is done with the processor by then. */
+/** The worker is built this long after it was first wanted: by then, whatever caused that no longer needs the processor. */
 const BUILD_AFTER_MS = 1500;
 
 export interface StandbyOptions {
@@ -22,14 +22,14 @@ export class Standby implements Disposable {
   private guest: GuestSet | null = null;
   private ready: VmHandle | null = null;
   private timer: Disposable | null = null;
-  /** One could not be built: it is not tried again. A VM that needs its worker says why. */
+  /** A worker could not be built: that is not tried again. A VM that needs a worker says why. */
   private hasFailed = false;
 
   constructor(options: StandbyOptions) {
     this.options = options;
   }
 
-  /** A worker stands ready, or is being built. */
+  /** A worker is ready, or is being built. */
   get isThere(): boolean {
     return this.ready !== null;
   }
@@ -52,7 +52,7 @@ export class Standby implements Disposable {
     }
   }
 
-  /** A worker with this guest's machine: the one that stands ready, or a new one that begins to build it. Throws if no worker can be made. */
+  /** A worker with this guest's machine: the one that is ready, or a new one that begins to build it. Throws if no worker can be made. */
   take(guest: GuestSet): VmHandle {
     const { ready } = this;
     this.ready = null;

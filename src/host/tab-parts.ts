@@ -1,4 +1,4 @@
-/** What a tab is made of. Nothing happens before it joins its room; what then follows from what: tab-wiring.ts. */
+/** The parts of a tab. Nothing happens before it joins its room; tab-wiring.ts says what each event then causes. */
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { FormerHost } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -35,15 +35,15 @@ export interface TabOptions {
   /** Root of the server that serves page, guest and relay. */
   readonly base: URL;
   readonly storage: KeyStorage | null;
-  /** Outlives a reload of this tab, and nothing else. */
+  /** Storage that survives a reload of this tab, and nothing else. */
   readonly tabMemory: KeyStorage | null;
   readonly spawnVmWorker: () => Worker;
   readonly loadGuest: (onProgress: (fraction: number) => void) => Promise<GuestSet>;
-  /** The room's key is another one than the address says: this one should be shown. */
+  /** The room's key differs from the one in the address: this address should be shown. */
   readonly showAddress: (address: string) => void;
 }
 
-/** What scripts listen to. */
+/** The events that scripts can listen to. */
 export type TabEvents = { readonly [E in keyof TabMotionEvents]: Emitter<TabMotionEvents[E]> };
 
 const MAX_NAME_CHARACTERS = 40;

@@ -1,4 +1,4 @@
-/** What a tab needs of the runtime it is in: time, the ways to its server, the direct ways to other tabs. */
+/** What a tab needs from its runtime: time, connections to its server, direct connections to other tabs. */
 import { LocalPresence } from '../link/local-presence.ts';
 import { PeerConnections } from '../link/peer-connections.ts';
 import { PeerSignalling } from '../link/peer-signalling.ts';
@@ -7,7 +7,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { HostId } from '../shared/ids.ts';
 import { systemClock } from '../shared/system-clock.ts';
 
-/** Memory of a device on which a machine may stand ready: it takes about 0.1 of them. */
+/** A device needs this much memory to keep a machine ready, which takes about 0.1 GiB. */
 const STANDBY_GIB = 4;
 
 export interface TabPlatform {
@@ -16,14 +16,14 @@ export interface TabPlatform {
   readonly clock: Clock;
   /** The computer's own clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
-  /** The device has memory for a machine that only stands ready. */
+  /** The device has enough memory to keep a machine ready for the next VM. */
   readonly hasRoomForStandby: boolean;
   readonly openSocket: OpenSocket;
   readonly fetch: typeof fetch;
   readonly openDirectWays: (room: string, self: HostId, hostToken: string, base: URL) => DirectWays;
 }
 
-/** Ways to other tabs that do not lead through the server; null where there is none of the kind. */
+/** Connections to other tabs that do not go through the server; null where the runtime does not have that kind. */
 interface DirectWays {
   readonly connections: PeerConnections | null;
   readonly presence: LocalPresence | null;
@@ -36,7 +36,7 @@ export const browserPlatform: TabPlatform = {
   clock: systemClock,
   wallMs: () => Date.now(),
   get hasRoomForStandby() {
-    // Not all browsers tell, and none does on a page that is not secure.
+    // Not all browsers tell this, and none does on an insecure page.
     const { deviceMemory = STANDBY_GIB } = navigator as { readonly deviceMemory?: number };
     return deviceMemory >= STANDBY_GIB;
   },

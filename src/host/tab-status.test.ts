@@ -12,7 +12,7 @@ beforeEach(() => {
   status.viewChanged.on(() => void toldAt.push(clock.now()));
 });
 
-/** Lets time pass, with everything that is due in it. */
+/** Lets time pass and runs everything that is due in it. */
 function pass(ms: number): void {
   const end = clock.now() + ms;
   while ((clock.nextAt ?? Number.POSITIVE_INFINITY) <= end) clock.fireNext();

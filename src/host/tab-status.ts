@@ -1,20 +1,20 @@
-/** How far a tab has come, what stops it, and the news that its view has changed. */
+/** How far a tab has started up, what stops it, and the event that its view has changed. */
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { TabView } from './scripting-interface.ts';
 
-/** What changes together is told together: a screen shows no more. */
+/** Changes within this time are reported together: a screen cannot show more. */
 const VIEW_AFTER_MS = 16;
-/** The view is told at most this often: drawing it takes time that the VMs have then not. */
+/** View changes are reported at most this often: drawing takes time away from the VMs. */
 const VIEW_EVERY_MS = 100;
-/** No view is told for so long after a move has begun: an idle PC has arrived by then, and sooner if nothing is drawn. */
+/** No view change is reported for this long after a move has begun: an idle PC has arrived by then, and arrives sooner if nothing is drawn. */
 const QUICK_MOVE_MS = 250;
 
 export class TabStatus implements Disposable {
-  /** Settled once: the tab has joined its room, or is refused. */
+  /** Settles once the tab has joined its room or was refused. */
   readonly ready: Promise<void>;
-  /** The view has changed; several changes are told together. */
+  /** The view has changed; several changes are reported together. */
   readonly viewChanged = new Emitter<void>();
   starting: TabView['starting'] = { text: 'Joining the room', fraction: null };
   trouble: string | null = null;
@@ -29,7 +29,7 @@ export class TabStatus implements Disposable {
     this.ready = new Promise<void>((resolve, reject) => {
       this.settleReady = { resolve, reject };
     });
-    // Nobody has to wait for it.
+    // It is no error if nobody waits for it.
     this.ready.catch(() => undefined);
   }
 
@@ -57,7 +57,7 @@ export class TabStatus implements Disposable {
     this.settleReady?.resolve();
   }
 
-  /** For good, with a sentence. */
+  /** The tab was refused for good; `reason` is a sentence. */
   refused(reason: string): void {
     this.trouble = reason;
     this.starting = null;
@@ -70,7 +70,7 @@ export class TabStatus implements Disposable {
     this.changed();
   }
 
-  /** `failure`: with a sentence. */
+  /** `failure`: a sentence that says why the start failed. */
   hasStarted(failure: string | null = null): void {
     this.starting = null;
     if (failure !== null) this.trouble = failure;

@@ -1,4 +1,4 @@
-/** What scripts and the page see of a tab, as it stands. */
+/** What scripts and the page see of a tab, in its current state. */
 import type { HostId } from '../shared/ids.ts';
 import type { EndedVms } from './ended-vms.ts';
 import type { HostLinks } from './host-links.ts';
@@ -16,7 +16,7 @@ import { hostViews, publicVm, vmViews } from './vm-views.ts';
 export interface ViewSources {
   readonly self: HostId;
   readonly roomName: string;
-  /** Nobody on the way can read along. */
+  /** Nobody on the network path can read along. */
   readonly secure: boolean;
   readonly room: RoomMembership;
   readonly address: RoomAddress;

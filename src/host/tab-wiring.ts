@@ -1,9 +1,9 @@
-/** What follows from what in a tab: each event of one part, and which others hear of it, in this order. */
+/** Connects the parts of a tab: for each event of one part, which other parts hear of it, in this order. */
 import type { HostMessage } from './host-messages.ts';
 import { routeMessage, routeUndeliverable } from './message-routing.ts';
 import type { TabParts } from './tab-parts.ts';
 
-/** Of other tabs: many, and each tells little. */
+/** Messages from other tabs that are too frequent to trace, and each of which says little. */
 const FREQUENT_MESSAGES: ReadonlySet<HostMessage['type']> = new Set(['progress', 'console-data', 'console-input', 'console-applied']);
 
 export function wireTab(parts: TabParts): void {
@@ -14,7 +14,7 @@ export function wireTab(parts: TabParts): void {
   wireMessages(parts);
 }
 
-/** What of all that a tab does is noted, for reports of faults (diagnostics.ts). */
+/** Which of a tab's events are traced, for bug reports (diagnostics.ts). */
 function wireTrace({ options, trace, room, localVms }: TabParts): void {
   const { note } = trace;
   localVms.stepped.on(({ vmId, step }) => note(room.vm(vmId)?.name ?? vmId, step));
@@ -37,7 +37,7 @@ function wireVms({ localVms, consoles, migrations, links, status }: TabParts): v
   links.changed.on(() => status.changed());
 }
 
-/** The server is away, is back, lets this tab in no more. */
+/** The server is away, is back, or no longer lets this tab in. */
 function wireServer(parts: TabParts): void {
   const { room, links, migrations, consoles, localVms, log, status, address } = parts;
   room.refused.on((reason) => {

@@ -16,7 +16,7 @@ const DEFAULT_MEMORY_MIB = 128;
 const MIB = 1024 * 1024;
 
 export interface OpenTab extends Tab {
-  /** This tab runs VMs that would be lost with it. */
+  /** This tab runs VMs that would be lost if it closed. */
   runsVms(): boolean;
   dispose(): void;
 }
@@ -30,7 +30,7 @@ export function openTab(options: TabOptions): OpenTab {
     ...scriptVerbs(parts),
     ...pageVerbs(parts),
     get host() {
-      // The room may have put a number behind it.
+      // The room may have added a number to the name.
       return { id: parts.self, name: room.hostNameOf(parts.self) };
     },
     runsVms: () => localVms.hasAny(),
@@ -58,14 +58,14 @@ function join(parts: TabParts): void {
     void address.learnOutside(api).then((isNews) => {
       if (isNews) status.changed();
     });
-    // What this tab ran before its reload may still be listed. If its old page is still here, this is a copy of that tab.
+    // VMs that this tab ran before its reload may still be listed. If its old page is still in the room, this tab is a copy of that one.
     const others = room.vms.filter(({ hostId }) => hostId !== former?.hostId || room.isPresent(hostId as HostId));
     void begin(parts, room.hosts.length === 1 && !others.some((vm) => vm.ownerPresent));
   });
   room.join(access.room as RoomName, access.key, { openCode: access.openCode, ownerSecret: address.ownerSecret, former: former ?? undefined });
 }
 
-/** Loads the guest; in a room where nobody else is and nothing runs, starts a VM. */
+/** Loads the guest; starts a VM if nobody else is in the room and nothing runs there. */
 async function begin({ status, localVms, log, options }: TabParts, emptyRoom: boolean): Promise<void> {
   try {
     status.isStarting('Loading the PC', 0);
@@ -93,7 +93,7 @@ function scriptVerbs(parts: TabParts): Omit<TabMotion, 'host' | 'console'> {
     async start(wanted = {}) {
       const vmId = await localVms.start(wanted.name, (wanted.memoryMiB ?? DEFAULT_MEMORY_MIB) * MIB);
       const vm = await whenListed(parts, vmId);
-      // Who starts a new one knows that the old one is gone.
+      // A person who starts a new VM knows that the old one is gone.
       void dismissEnded(parts, endedVms.ownIds()).catch(() => undefined);
       return vm;
     },
@@ -112,7 +112,7 @@ function scriptVerbs(parts: TabParts): Omit<TabMotion, 'host' | 'console'> {
   };
 }
 
-/** What the page asks for beside. */
+/** What the page needs in addition. */
 function pageVerbs(parts: TabParts): Omit<Tab, Exclude<keyof TabMotion, 'console'>> {
   const { room, localVms, consoles, api, views, status, endedVms, log } = parts;
   return {
@@ -185,7 +185,7 @@ function leave({ options, access, status, consoles, localVms, api, self, hostTok
   status.dispose();
   consoles.input.dispose();
   const vms = localVms.dispose();
-  // The room's socket tells the same; but Firefox closes it before a page hears that it goes.
+  // The room's socket carries the same news, but Firefox closes it before a page hears that it is going away.
   if (vms.length > 0) api.lastWord({ hostId: self, hostToken, vms });
   links.dispose();
   migrations.dispose();

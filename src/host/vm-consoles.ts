@@ -1,4 +1,4 @@
-/** The consoles of the room's VMs as this tab has them: what they print, what is typed, and how large they are. */
+/** The consoles of the room's VMs in this tab: what they print, what is typed, and how large they are. */
 import type { Clock } from '../shared/clock.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import { ConsoleInput, type LocalConsole } from './console-input.ts';
@@ -17,12 +17,12 @@ export interface VmConsolesOptions {
   readonly ownerOf: (vmId: VmId) => HostId | null;
   /** The host that has the VM now (vm-owner.ts); null when nobody is known to. */
   readonly ownerNow: (vmId: VmId) => HostId | null;
-  /** It is in the room, or may still come back to it after the server was away. */
+  /** The host is in the room, or may still come back after a server outage. */
   readonly isExpected: (hostId: HostId) => boolean;
   /** The VM, if its worker is here; `arriving` until it runs. */
   readonly local: (vmId: VmId) => (LocalConsole & { readonly printsHere: boolean; resizeConsole(size: ConsoleSize): void }) | null;
   readonly changed: () => void;
-  /** A VM is gone, and with it this many characters that were typed for it here. */
+  /** A VM is gone; this many characters typed for it here are lost. */
   readonly inputLost: (vmId: VmId, characters: number) => void;
 }
 
@@ -82,7 +82,7 @@ export class VmConsoles {
   ): void {
     switch (message.type) {
       case 'console-open':
-        // Before the scroll-back, which was drawn for it.
+        // The size goes before the scroll-back, which was drawn for that size.
         this.sizes.tell(from);
         this.output.receive(from, message);
         break;
@@ -102,12 +102,12 @@ export class VmConsoles {
     }
   }
 
-  /** The relay has told its list of VMs. */
+  /** The relay has sent its list of VMs. */
   listed(): void {
     this.sizes.listed();
   }
 
-  /** The lists of hosts or VMs are others now. */
+  /** The lists of hosts or VMs have changed. */
   roomChanged(): void {
     this.output.followAll();
     this.input.roomChanged();

@@ -1,4 +1,4 @@
-/** Tells the relay which VMs of this tab are over, again if need be: it may have been away, or give one back to this tab afterwards. */
+/** Tells the relay which VMs of this tab are over, and repeats it if needed: the relay may be away, or may give such a VM back to this tab later. */
 import { wasRefused } from '../net-relay/client/host-client.ts';
 import type { Ending, LastWord, VmInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -18,7 +18,7 @@ export interface EndingsPort {
 export class VmEndings implements Disposable {
   private readonly self: HostId;
   private readonly room: EndingsPort;
-  /** What the relay has not confirmed. */
+  /** Endings that the relay has not confirmed. */
   private readonly open = new Map<VmId, { readonly ending: Ending; readonly epoch: LeaseEpoch | null; asking: boolean }>();
   private readonly clock: Clock;
   private again: Disposable | null = null;
@@ -30,7 +30,7 @@ export class VmEndings implements Disposable {
     this.room = room;
   }
 
-  /** The VM is over as of this epoch. Resolves with true if it is another host's by now, so that it is not over. Never rejects. */
+  /** The VM is over as of this epoch. Resolves with true if another host owns it by now, so it is not over. Never rejects. */
   async tell(vmId: VmId, epoch: LeaseEpoch, ending: Ending): Promise<boolean> {
     const entry = { ending, epoch, asking: true };
     this.open.set(vmId, entry);
@@ -42,18 +42,18 @@ export class VmEndings implements Disposable {
       entry.asking = false;
       this.tellAgainLater();
       const listed = this.room.vm(vmId);
-      // What is listed as this tab's at the epoch that was refused is an older list.
+      // If the list still names this tab at the refused epoch, the list is outdated.
       return wasRefused(error) && listed !== undefined && (listed.hostId !== this.self || listed.epoch === (epoch as number));
     }
   }
 
-  /** It was on its way here, and is over if the relay lists it as this tab's, now or later. */
+  /** The VM was on its way here; it is over if the relay lists it as this tab's, now or later. */
   isOverIfHere(vmId: VmId, ending: Ending): void {
     this.open.set(vmId, { ending, epoch: null, asking: false });
     this.tellAgain();
   }
 
-  /** It is on its way here again, alive: the relay will list it as this tab's, and be right. */
+  /** The VM is on its way here again, alive: if the relay lists it as this tab's, the relay is right. */
   isComing(vmId: VmId): void {
     this.open.delete(vmId);
   }
@@ -63,12 +63,12 @@ export class VmEndings implements Disposable {
     for (const [vmId, ending, listed] of this.untold()) void this.tell(vmId, listed.epoch as LeaseEpoch, ending);
   }
 
-  /** What the relay has not confirmed, of VMs that were this tab's at the epochs. */
+  /** The endings that the relay has not confirmed, of VMs that this tab owned at these epochs. */
   unconfirmed(): LastWord['vms'] {
     return [...this.open].flatMap(([vmId, { ending, epoch }]) => (epoch === null ? [] : [{ vmId, epoch, ending }]));
   }
 
-  /** What is told from now on is told once. */
+  /** From now on, endings are told only once. */
   dispose(): void {
     this.isDisposed = true;
     this.again?.dispose();
@@ -83,7 +83,7 @@ export class VmEndings implements Disposable {
     }, TELL_AGAIN_MS);
   }
 
-  /** What is not confirmed, nor asked for now, while the relay lists the VM as this tab's. */
+  /** Endings that are neither confirmed nor being told now, while the relay lists the VM as this tab's. */
   private untold(): [VmId, Ending, VmInfo][] {
     return [...this.open].flatMap(([vmId, { ending, asking }]) => {
       const listed = this.room.vm(vmId);

@@ -26,7 +26,7 @@ export class VmHandle implements Disposable {
       this.messages.emit({ type: 'failed', reason: "The VM's worker said something this page could not read. Reload the page to start again." });
   }
 
-  /** It is a VM's from now on, whose tab the browser is not to freeze. */
+  /** From now on the worker belongs to this VM; the browser must not freeze its tab. */
   isFor(vmId: VmId): void {
     this.releaseLock = holdLock(`tabmotion-vm-${vmId}`);
   }

@@ -3,7 +3,7 @@ import type { HostId } from '../shared/ids.ts';
 
 export interface OwnerNews {
   readonly self: HostId;
-  /** The lease's holder, as far as the relay has told; null if it has told of no such VM. */
+  /** The lease's holder in the relay's latest list; null if the list has no such VM. */
   readonly listed: HostId | null;
   /** The VM's worker in this tab, if there is one; `arriving` until it runs here. */
   readonly here: 'arriving' | 'settled' | null;

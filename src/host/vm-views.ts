@@ -1,4 +1,4 @@
-/** What the page shows of the room's VMs: the relay's list, with what only this tab knows of each. Pure. */
+/** What the page shows of the room's VMs: the relay's list, plus what only this tab knows about each VM. Pure. */
 import type { HostInfo, VmInfo } from '../net-relay/protocol/relay-protocol.ts';
 import type { HostId, VmId } from '../shared/ids.ts';
 import type { TabMotionHost, TabMotionVm, TabMotionVmState, VmTraffic, VmView } from './scripting-interface.ts';

@@ -1,7 +1,7 @@
 /**
  * A lane between two tabs of one browser, over a BroadcastChannel: no network is involved, so it works on a laptop with
- * no connection at all. Both ends greet until each has seen the other; what is sent before waits. The receiver
- * acknowledges, because a BroadcastChannel has no backpressure of its own.
+ * no connection at all. Both ends send greetings until each has seen the other; messages sent before that wait. The
+ * receiver acknowledges, because a BroadcastChannel has no backpressure of its own.
  */
 import type { Lane } from '../migration/ports.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -9,9 +9,9 @@ import type { Disposable } from '../shared/disposable.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import { LaneCore } from './lane-core.ts';
 
-/** Bytes not yet acknowledged above which sending waits: a few blocks, so that neither tab's memory grows. */
+/** With more unacknowledged bytes than this, sending waits: a few blocks, so that neither tab's memory grows. */
 const WINDOW_BYTES = 1024 * 1024;
-/** What was sent before a close still reaches an end that is opened within this time. */
+/** Messages sent before a close still reach an end that opens within this time. */
 const CLOSE_LIMIT_MS = 10_000;
 
 type Side = 'source' | 'target';
@@ -25,14 +25,14 @@ type LocalMessage = { readonly from: Side } & (
 export function openBroadcastLane(name: string, side: Side, clock: Clock = systemClock): Lane {
   const channel = new BroadcastChannel(name);
   let open = true;
-  // A message that arrives may make its receiver close the lane, before it could be acknowledged.
+  // An arriving message may make its receiver close the lane before the message is acknowledged.
   const post = (message: LocalMessage): void => {
     if (open) channel.postMessage(message);
   };
   let peerSeen = false;
   let underWay = 0;
   const beforePeer: Uint8Array[] = [];
-  /** Closed here, while what was sent still waits for the other end. */
+  /** This end is closed, but sent messages still wait for the other end. */
   let closing: Disposable | null = null;
   const end = (): void => {
     post({ from: side, type: 'closed' });

@@ -2,9 +2,9 @@
 import type { Lane } from '../migration/ports.ts';
 import { LaneCore } from './lane-core.ts';
 
-/** Bytes queued in the channel above which sending waits: keeps control latency low (18 ms at p99, against seconds). */
+/** With more bytes than this queued in the channel, sending waits: keeps control latency low (18 ms at p99, instead of seconds). */
 const HIGH_WATER_BYTES = 256 * 1024;
-/** Bytes queued at which sending goes on; below the high-water mark so that the channel never runs dry. */
+/** Sending continues when this many bytes are queued; it is below the high-water mark so that the channel never runs dry. */
 const LOW_WATER_BYTES = 64 * 1024;
 
 export function openDataChannelLane(channel: RTCDataChannel): Lane {
@@ -25,7 +25,7 @@ export function openDataChannelLane(channel: RTCDataChannel): Lane {
         channel.close();
         return;
       }
-      // What was sent before still leaves. If the channel never opens, it ends with its connection.
+      // The waiting messages are still sent. If the channel never opens, it ends with its connection.
       channel.onopen = () => {
         sendWaiting();
         channel.close();

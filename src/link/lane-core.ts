@@ -1,6 +1,6 @@
 /**
- * What every lane has in common: listeners, early messages kept until somebody listens, one close with one reason, and
- * waiting for room. A lane file supplies how bytes leave and how much is still queued.
+ * The part that all lanes share: listeners, early messages that are kept until somebody listens, one close with one
+ * reason, and waiting for room. A lane file supplies how bytes are sent and how much is still queued.
  */
 import type { Lane } from '../migration/ports.ts';
 import { MigrationError } from '../migration/migration-error.ts';

@@ -48,7 +48,7 @@ function openLane(end: LaneEnd): Lane {
   }
 }
 
-/** A link that tells when what was sent before its close has left this tab. */
+/** A link that also tells when everything sent before its close has left this tab. */
 export interface OpenedLink extends Link {
   readonly closed: Promise<void>;
 }
@@ -69,7 +69,7 @@ export function openLink(ends: LinkEnds): OpenedLink {
   };
 }
 
-/** A data channel sends what it has queued before it closes; the other kinds hand over at once. */
+/** A data channel sends its queue before it closes; the other kinds hand messages over at once. */
 function closedEnd(end: LaneEnd): Promise<void> {
   if (end.type !== 'data-channel') return Promise.resolve();
   return new Promise((resolve) => end.channel.addEventListener('close', () => resolve(), { once: true }));

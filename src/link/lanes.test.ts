@@ -1,4 +1,4 @@
-/** Every kind of lane that a page opens keeps the same promises. The relay's: net-relay/client/relay-lane.test.ts. */
+/** Every kind of lane that a page opens fulfils the same contract. For the relay's lanes: net-relay/client/relay-lane.test.ts. */
 import { describe, expect, it } from 'vitest';
 import type { Lane, Link } from '../migration/ports.ts';
 import type { LinkKind } from '../migration/report.ts';

@@ -87,7 +87,7 @@ class FakeHost {
   readonly id: HostId;
   readonly signalling: FakeSignalling;
   readonly connections: PeerConnections;
-  /** When the last message that is on its way to here arrives. */
+  /** When the last message that is on its way here arrives. */
   arrival = 0;
 
   constructor(id: HostId, server: FakeServer) {
@@ -97,7 +97,7 @@ class FakeHost {
   }
 }
 
-/** Two hosts, and the relay between them, whose messages take as long as the test says but keep their order. */
+/** Two hosts with the relay between them. Its messages take as long as the test says, but keep their order. */
 function twoHosts({ signallingMs, relayMs }: { signallingMs: () => number; relayMs: () => number }) {
   const server = new FakeServer(signallingMs);
   const a = new FakeHost(A, server);

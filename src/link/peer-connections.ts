@@ -4,8 +4,8 @@
  * agreed moment and handed to a worker in the task that created them.
  *
  * A connection is accepted only from a host that announced it, with this nonce, through the relay (which has checked
- * the room's key): knowing a peer id is not enough. Announcement and connection travel by two servers' sockets, and
- * either may be the faster one; so a host dials only when the other has answered that it waits for this nonce:
+ * the room's key): knowing a peer id is not enough. Announcement and connection travel over the sockets of two servers,
+ * and either may arrive first. So a host dials only when the other has answered that it waits for this nonce:
  *
  *   A: invite, tells B the nonce ──► B: expect, tells A so ──► A: expected, dials ──► B: accepts
  */
@@ -16,7 +16,7 @@ import { DisposableBag } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
 import type { PeerConnection, Signalling } from './peer-signalling.ts';
 
-/** An attempt counts as failed for the time being after this; the browser may never say so. */
+/** After this time an attempt counts as failed for now, because the browser may never say so. */
 const OPEN_LIMIT_MS = 3000;
 
 /** `retrying`: tried again after an attempt that failed; nobody should wait for that. */
@@ -93,7 +93,7 @@ export class PeerConnections implements Disposable {
   createLanes(hostId: HostId, base: number): LaneChannels | null {
     const attempt = this.attempts.get(hostId);
     const rtc = attempt?.state === 'open' ? (attempt.connection?.rtc ?? null) : null;
-    // Any other state may still become, or be again, a connection; a lane that stays silent is replaced by another link.
+    // In any other state the connection may still open or recover; a lane that stays silent is replaced by another link.
     if (rtc === null || rtc.connectionState === 'closed' || rtc.connectionState === 'failed') return null;
     return {
       control: rtc.createDataChannel('control', { negotiated: true, id: base }),
@@ -157,7 +157,7 @@ export class PeerConnections implements Disposable {
 
   private settle(hostId: HostId, attempt: Attempt, state: 'open' | 'failed'): void {
     if (this.attempts.get(hostId) !== attempt || attempt.state === state) return;
-    // A connection that opens late is used all the same; one that failed stays listed, so that a retry is a decision.
+    // A connection that opens late is still used. A failed one stays listed, so that a retry is a deliberate decision.
     attempt.state = state;
     if (attempt.limit !== null && state === 'open') {
       attempt.limit.dispose();

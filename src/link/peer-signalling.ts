@@ -18,22 +18,22 @@ export interface PeerServerAddress {
 /** A WebRTC connection to another host, being made or open. */
 export interface PeerConnection {
   readonly hostId: HostId;
-  /** What the side that dialled sent along; from outside, so it may be anything. */
+  /** The nonce that the dialling side sent along; it comes from outside, so it may be anything. */
   readonly nonce: unknown;
-  /** Null before it was made and after it was given up. */
+  /** Null before the connection is made and after it is given up. */
   readonly rtc: RTCPeerConnection | null;
   readonly opened: Emitter<void>;
-  /** Failed or closed; may be told more than once. */
+  /** The connection failed or closed; may be emitted more than once. */
   readonly ended: Emitter<void>;
   close(): void;
 }
 
-/** What makes WebRTC connections known to the other side: a server that passes offers and answers on by host id. */
+/** Announces WebRTC connections to the other side: a server that forwards offers and answers by host id. */
 export interface Signalling extends Disposable {
   /** The server knows this host; only then can it dial. */
   readonly registered: boolean;
   readonly onRegistered: Emitter<void>;
-  /** Another host opens a connection. Who does not want it closes it. */
+  /** Another host opens a connection. A listener that does not want it closes it. */
   readonly onConnection: Emitter<PeerConnection>;
   dial(hostId: HostId, nonce: string): PeerConnection;
 }

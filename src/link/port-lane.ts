@@ -5,7 +5,7 @@
 import type { Lane } from '../migration/ports.ts';
 import { LaneCore } from './lane-core.ts';
 
-/** Bytes on their way to the page's lane above which sending waits. */
+/** With more bytes than this on their way to the page's lane, sending waits. */
 const WINDOW_BYTES = 256 * 1024;
 
 type PortMessage =

@@ -1,6 +1,6 @@
 import { disposable, type Disposable } from './disposable.ts';
 
-/** A typed event with any number of listeners. A listener that throws does not keep the others from hearing. */
+/** A typed event with any number of listeners. If one listener throws, the others still hear the event. */
 export class Emitter<T> implements Disposable {
   private readonly listeners = new Set<(value: T) => void>();
 

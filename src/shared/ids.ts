@@ -1,4 +1,4 @@
-/** Branded identifiers: a string of one kind is never taken for one of another. */
+/** Branded identifiers: a string of one kind cannot be used as one of another kind. */
 declare const brand: unique symbol;
 type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 

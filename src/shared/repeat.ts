@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 import { disposable, type Disposable } from './disposable.ts';
 
-/** Calls `action` every `ms` milliseconds, the first time after as many, until it is disposed of. */
+/** Calls `action` every `ms` milliseconds, for the first time after `ms`, until the result is disposed. */
 export function repeat(clock: Clock, ms: number, action: () => void): Disposable {
   let timer: Disposable;
   const wait = (): void => {

@@ -1,12 +1,12 @@
 /**
- * What happened inside, step by step: the states that a machine passed through, the changes of a lease, who came and
- * went. The last of it is kept, for a report of a fault, and can be listened to.
+ * What happened inside, step by step: the states that a state machine went through, the changes of a lease, who joined
+ * and left. The latest entries are kept for bug reports; listeners hear each entry as it is added.
  */
 import type { Clock } from './clock.ts';
 import { Emitter } from './emitter.ts';
 
 export interface TraceEntry {
-  /** Milliseconds of the clock of whoever keeps the trace. */
+  /** Milliseconds, by the clock of the process that keeps the trace. */
   readonly at: number;
   /** What it happened to: a VM's name, a room. */
   readonly subject: string;
@@ -14,11 +14,11 @@ export interface TraceEntry {
   readonly step: string;
 }
 
-/** A trace as it is at one moment. */
+/** A snapshot of a trace. */
 export interface TraceAt {
-  /** That moment, in milliseconds of the same clock. */
+  /** When the snapshot was taken, in milliseconds of the same clock. */
   readonly now: number;
-  /** Oldest first, as far as they are kept. */
+  /** The entries that are kept, oldest first. */
   readonly entries: readonly TraceEntry[];
 }
 
@@ -30,7 +30,7 @@ export class Trace {
   private readonly clock: Pick<Clock, 'now'>;
   private readonly capacity: number;
   private readonly ring: TraceEntry[] = [];
-  /** Where the oldest is once the ring is full. */
+  /** Index of the oldest entry once the ring is full. */
   private oldest = 0;
 
   /** Keeps the last `capacity` entries. */

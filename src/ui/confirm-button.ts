@@ -3,10 +3,10 @@ import { el, listen, setAttribute, setText } from './dom.ts';
 
 export interface ConfirmButtonOptions {
   readonly label: string;
-  /** What the second press answers. */
+  /** The question that the second press answers. */
   readonly question: string;
   readonly testId: string;
-  /** Its second press. */
+  /** What the second press does. */
   readonly act: () => void;
   /** False: a press does nothing now. */
   readonly ready?: () => boolean;
@@ -32,7 +32,7 @@ export function confirmButton({
   ask(false);
 
   listen(bag, element, 'click', (event) => {
-    // The second half of a double click is no answer.
+    // The second half of a double click does not count as an answer.
     if (!ready() || event.detail > 1) return;
     if (asks) act();
     ask(!asks);

@@ -7,7 +7,7 @@ export type ConsoleMode = 'console' | 'screen';
 
 export interface ConsoleHead extends Disposable {
   readonly element: HTMLElement;
-  /** What the VM waits for, in a line of its own. */
+  /** What the VM waits for, on a line of its own. */
   readonly waiting: HTMLElement;
   /** `typedWaiting`: characters that have not reached the VM shown. */
   update(scene: Scene, shown: { readonly mode: ConsoleMode; readonly hasScreen: boolean; readonly typedWaiting: number }): void;
@@ -22,7 +22,7 @@ export function consoleHead(choose: (mode: ConsoleMode) => void): ConsoleHead {
   const screenTab = el('button', { type: 'button', class: 'tab', 'data-testid': 'screen-tab' }, 'Screen');
   const tabs = el('div', { class: 'tabs', role: 'group', 'aria-label': 'Show' }, consoleTab, screenTab);
   const waiting = el('p', { class: 'waiting' });
-  // Always there: a screen reader hears only of what changes in a region it knows.
+  // Always present: a screen reader only reports changes in a region that it already knows.
   const typed = el('span', { class: 'typed-waiting', role: 'status', 'data-testid': 'typed-waiting' });
   const element = el('div', { class: 'console-head' }, title, where, typed, tabs);
   listen(bag, consoleTab, 'click', () => choose('console'));
@@ -37,7 +37,7 @@ export function consoleHead(choose: (mode: ConsoleMode) => void): ConsoleHead {
       show(tabs, hasScreen);
       setAttribute(consoleTab, 'aria-pressed', String(mode === 'console'));
       setAttribute(screenTab, 'aria-pressed', String(mode === 'screen'));
-      // While it migrates, the panel of the migration says what is waited for.
+      // While the VM migrates, the migration panel says what it waits for.
       setText(waiting, vm === null || migrationOf(scene.view, vm.id) !== null ? '' : (vm.waitingFor ?? ''));
       setText(typed, vm === null || vm.ended ? '' : typedWaitingText(typedWaiting));
       show(waiting, waiting.textContent !== '');

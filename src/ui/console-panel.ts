@@ -15,11 +15,11 @@ import { attemptToType } from './typing.ts';
 import { hueOf } from './vm-chip.ts';
 
 export interface ConsolePanel extends Component<Scene> {
-  /** The console shown is where somebody types. */
+  /** Somebody types into the console that is shown. */
   hasFocus(): boolean;
 }
 
-/** The console of the VM shown, large; its VGA screen beside it as a second tab when the VM runs here. */
+/** The console of the shown VM, large; if the VM runs here, its VGA screen is a second tab beside it. */
 export function consolePanel(actions: Actions): ConsolePanel {
   const bag = new DisposableBag();
   let mode: ConsoleMode = 'console';
@@ -43,7 +43,7 @@ export function consolePanel(actions: Actions): ConsolePanel {
   const body = el('div', { class: 'console-body' }, overlay.element);
   const terminals = bag.add(consoleTerminals(body, actions, refused));
   const screen = bag.add(screenPlace(body, actions));
-  // Tab belongs to the guest: a keyboard's way past the console, and what a screen reader hears of it.
+  // Tab belongs to the guest: this is the keyboard's way past the console, and what a screen reader hears of it.
   const after = el('span', { tabindex: '-1' });
   const skip = el('button', { type: 'button', class: 'skip', 'data-testid': 'skip-console' }, 'Skip the console');
   listen(bag, skip, 'click', () => after.focus());

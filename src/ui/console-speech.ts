@@ -1,14 +1,15 @@
 /**
- * What a screen reader is told of a console: when it has been quiet for a moment, the last lines that were printed.
- * Programs that draw with cursor movements are left alone, as is a console that never stops. Pure; the caller has the clock.
+ * What a screen reader says of a console: when the console has been quiet for a moment, the last lines that it printed.
+ * Nothing is said for programs that draw with cursor movements, nor for a console that never stops. Pure; the caller has
+ * the clock.
  */
 
-/** More is not listened to; the rest is a matter of reading the screen. */
+/** Nobody listens to more lines; the rest can be read on the screen. */
 const MAX_LINES = 5;
 const MAX_LINE_CHARACTERS = 200;
 /** Enough for the last lines, however long. */
 const MAX_KEPT_CHARACTERS = 4096;
-/** Moves of the cursor and clearing: the text is a picture, not lines. */
+/** Cursor movements and clearing: the text is a picture, not lines. */
 const DRAWING = /\u001b(\[[0-9;?]*[A-HJKSTdf]|c)/;
 const CONTROLS = /\u001b(\[[0-9;?]*[ -/]*[@-~]|\][^\u0007]*\u0007|.)|[\u0000-\u0008\u000b-\u001f]/g;
 
@@ -23,7 +24,7 @@ export class ConsoleSpeech {
   take(): string {
     const { printed } = this;
     this.printed = '';
-    // The shell clears the rest of the line behind a prompt that it draws anew.
+    // The shell clears the rest of the line after a prompt that it redraws.
     if (DRAWING.test(printed.replaceAll('\u001b[J', ''))) return '';
     const lines = printed
       .replaceAll(CONTROLS, '')

@@ -5,14 +5,14 @@ import type { Actions } from './scene.ts';
 import { consoleTerminal, type ConsoleTerminal } from './terminal.ts';
 
 export interface ConsoleTerminals extends Disposable {
-  /** Opened once for each VM. */
+  /** The VM's console; it is opened once for each VM. */
   consoleOf(vmId: string): TerminalConsole;
   of(vmId: string): ConsoleTerminal | undefined;
-  /** Shows the terminal of the VM that is selected, if terminals are shown at all, and forgets those of VMs that are not known any more. */
+  /** Shows the terminal of the selected VM, if terminals are shown at all, and removes those of VMs that are not known any more. */
   draw(vms: readonly VmView[], selected: VmView | null, visible: boolean): void;
 }
 
-/** The terminals of all VMs whose console was looked at, of which one is shown at most. */
+/** The terminals of all VMs whose console was looked at; at most one of them is shown. */
 export function consoleTerminals(body: HTMLElement, actions: Actions, refused: (error: Error) => void): ConsoleTerminals {
   const terminals = new Map<string, ConsoleTerminal>();
   const opened = new Map<string, TerminalConsole>();

@@ -3,7 +3,7 @@ import type { VmConsole } from '../host/scripting-interface.ts';
 import { ConsoleSpeech } from './console-speech.ts';
 import { el, setText } from './dom.ts';
 
-/** Quiet for so long, a console has finished what it was asked for. */
+/** If a console is quiet for this long, it has finished what it was asked for. */
 const QUIET_MS = 500;
 
 export interface ConsoleVoice extends Disposable {
@@ -12,7 +12,7 @@ export interface ConsoleVoice extends Disposable {
   listenTo(console: Pick<VmConsole, 'onData'> | null, key: string): void;
 }
 
-/** A region that nobody sees: a screen reader says what is written into it. */
+/** An invisible region: a screen reader says what is written into it. */
 export function consoleVoice(): ConsoleVoice {
   const bag = new DisposableBag();
   const element = el('div', { class: 'console-voice', role: 'log', 'aria-live': 'polite', 'aria-label': 'Console output', 'data-testid': 'console-voice' });

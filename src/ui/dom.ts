@@ -1,4 +1,4 @@
-/** The few DOM helpers the page is drawn with; every one is typed and does nothing clever. */
+/** The few DOM helpers that draw the page; each is typed and does nothing clever. */
 import { disposable, type Disposable, type DisposableBag } from '../shared/disposable.ts';
 
 export type Child = Node | string | null;

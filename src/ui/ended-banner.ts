@@ -5,7 +5,7 @@ import { endedWords } from './ended-model.ts';
 import { formatTime } from './format.ts';
 import type { Actions, Scene } from './scene.ts';
 
-/** The VMs of the room that are no more, and why, until somebody has read it. */
+/** The room's ended VMs and why they ended, until somebody has read it. */
 export function endedBanner(actions: Actions): Component<Scene> {
   const bag = new DisposableBag();
   const list = el('ul', { class: 'ended-list' });

@@ -1,4 +1,4 @@
-/** What the page says of VMs that are no more. */
+/** What the page says about VMs that have ended. */
 import type { EndedVmView } from '../host/scripting-interface.ts';
 import { plural } from './format.ts';
 import type { Scene } from './scene.ts';
@@ -6,7 +6,7 @@ import type { Scene } from './scene.ts';
 export interface EndedWords {
   /** Newest first. */
   readonly shown: readonly EndedVmView[];
-  /** A sentence behind them, or ''. */
+  /** Text after these VMs, or ''. */
   readonly also: string;
   /** This tab's own VM is gone and none took its place. */
   readonly offersStart: boolean;
@@ -28,7 +28,7 @@ export function endedWords({ view, selected }: Pick<Scene, 'view' | 'selected'>)
       ...(more > 0 ? [`The log has ${plural(more, 'more that ended', 'more that ended')}.`] : []),
       ...(lostHere && runsHere ? ['The PC in this tab now is a new one.'] : []),
     ].join(' '),
-    // Where no VM is shown, the button lies over the empty console.
+    // If no VM is shown, the panel over the empty console has the button.
     offersStart: lostHere && !runsHere && starting === null && selected !== null,
   };
 }

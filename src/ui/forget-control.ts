@@ -16,7 +16,7 @@ export function forgetControl(actions: Actions): Component<Pick<Scene, 'selected
     element: button.element,
     update({ selected: vm }) {
       const next = vm === null || vm.ended || vm.here || vm.ownerPresent ? null : { vmId: vm.id, epoch: vm.epoch };
-      // The question was about another VM, or about what this one was then.
+      // The question was about another VM, or about an earlier epoch of this one.
       if (next?.vmId !== shown?.vmId || next?.epoch !== shown?.epoch) button.reset();
       shown = next;
       show(button.element, next !== null);

@@ -8,7 +8,7 @@ const SHIFT: Flags = { shiftKey: true };
 const CTRL: Flags = { ctrlKey: true };
 const ALT: Flags = { altKey: true };
 const ALTGR: Flags = { altGraph: true };
-/** As Windows says AltGr. */
+/** How Windows reports AltGr. */
 const WINDOWS_ALTGR: Flags = { ctrlKey: true, altKey: true, altGraph: true };
 
 class Person {

@@ -1,15 +1,15 @@
 /**
- * A PC keyboard in the American layout, played by whatever keyboard the person has. A character is typed by the keys
- * that give it in the guest, wherever it is on the person's keyboard; every other key is itself. A key stays down while
- * the finger does, where that is possible.
+ * Simulates a PC keyboard in the American layout with whatever keyboard the person has. A character is typed with the
+ * keys that produce it in the guest, wherever it is on the person's keyboard; every other key is sent as itself. A key
+ * stays down as long as the person holds it, where that is possible.
  *
- * Which modifiers the guest takes for pressed is known here and nowhere else; a character that needs others gets them
- * for its moment. CapsLock and NumLock stay with the person: what they change is in what is typed.
+ * Only this file knows which modifiers are pressed in the guest; a character that needs others gets them just while it is
+ * typed. The guest never gets CapsLock and NumLock: the typed characters already show their effect.
  */
 import { scancodes } from './scancodes.ts';
 import { tap, typeCharacter, usKey } from './us-layout.ts';
 
-/** What is used of a KeyboardEvent. */
+/** The used properties of a KeyboardEvent. */
 export interface KeyStroke {
   readonly code: string;
   readonly key: string;
@@ -23,32 +23,32 @@ export interface KeyStroke {
 }
 
 /**
- * `guest`: the guest has it, and the browser must not act on it. `text`: the browser makes text of it, which then comes
- * to type(). `browser`: it is the browser's. `leave`: the person asks for the keyboard back.
+ * `guest`: the guest gets the key, and the browser must not act on it. `text`: the browser makes text of it, which then
+ * goes to type(). `browser`: the browser handles it. `leave`: the person asks for the keyboard back.
  */
 export type Verdict = 'guest' | 'text' | 'browser' | 'leave';
 
 export interface KeyboardOptions {
-  /** Option, which is Alt elsewhere, types characters on a Mac. */
+  /** On a Mac, Option (elsewhere Alt) types characters. */
   readonly mac?: boolean;
 }
 
-/** Whole sequences; a sequence goes in one piece. */
+/** Gets whole sequences; each is sent in one piece. */
 export type SendScancodes = (codes: readonly number[]) => void;
 
 type Modifier = 'Shift' | 'Control' | 'Alt';
 const MODIFIERS: readonly Modifier[] = ['Shift', 'Control', 'Alt'];
 
-/** Names of keys of which the browser, or an input method, still makes a character. */
+/** Names of keys from which the browser or an input method still makes a character. */
 const NOT_YET_TEXT = new Set(['Dead', 'Process', 'Unidentified']);
 
-/** Most bytes that may be typed at once: the guest's terminal keeps 4,095 that nobody reads yet. */
+/** Most bytes that may be typed at once: the guest's terminal holds 4,095 unread bytes. */
 export const TYPE_LIMIT_BYTES = 4_000;
 
 export class GuestKeyboard {
   private readonly send: SendScancodes;
   private readonly mac: boolean;
-  /** Keys that are down in the guest, by the code of the person's key: the guest's key. */
+  /** Keys that are down in the guest: from the code of the person's key to the guest's key. */
   private readonly down = new Map<string, string>();
   private afterDeadKey = false;
   /** Ctrl and Alt are down and nothing else was pressed since. */
@@ -69,7 +69,7 @@ export class GuestKeyboard {
     }
     this.letGoOfModifiers(stroke, modifier);
     if (stroke.key === 'AltGraph') {
-      // Windows says Ctrl before AltGr, which nobody pressed.
+      // Windows reports Ctrl before AltGr, although nobody pressed Ctrl.
       this.letGo('ControlLeft');
       return 'guest';
     }
@@ -102,7 +102,7 @@ export class GuestKeyboard {
     return known || modifierOf(stroke) !== null ? 'guest' : 'browser';
   }
 
-  /** A key by itself, e.g. of a bar of keys on the screen; `control`: with Ctrl. */
+  /** Presses and releases one key, e.g. from a bar of keys on the screen; `control`: with Ctrl. */
   tap(code: string, control = false): void {
     this.without(MODIFIERS, control ? [...scancodes('ControlLeft', 'down'), ...tap(code), ...scancodes('ControlLeft', 'up')] : tap(code));
   }
@@ -121,14 +121,14 @@ export class GuestKeyboard {
     return [...missing];
   }
 
-  /** The focus is gone, and with it every key-up. */
+  /** The focus is gone, so no key-up will arrive. */
   releaseAll(): void {
     for (const code of [...this.down.keys()].reverse()) this.letGo(code);
     this.afterDeadKey = false;
     this.leaving = false;
   }
 
-  /** A key without a character: itself, by its name where that says more than its place (the keypad's Home, Escape on CapsLock). */
+  /** A key without a character is sent as itself: by its name where that says more than its position (the keypad's Home, Escape on CapsLock). */
   private namedKey(stroke: KeyStroke): Verdict {
     const byName = scancodes(stroke.key, 'down').length > 0 && !stroke.code.endsWith(stroke.key);
     const code = byName ? stroke.key : stroke.code;
@@ -138,13 +138,13 @@ export class GuestKeyboard {
     return 'guest';
   }
 
-  /** Ctrl or Alt with a character: the key that has it in the guest; one that the guest's keyboard lacks, by its place. */
+  /** Ctrl or Alt with a character: presses the guest's key for that character; if the guest's keyboard has none, the key at the same position. */
   private shortcut(stroke: KeyStroke): void {
     this.holdModifiers(stroke);
     const keypad = stroke.altKey && !stroke.ctrlKey && stroke.code.startsWith('Numpad');
     const key = keypad ? null : usKey(stroke.key);
     if (key === null) this.press(stroke.code, stroke.code);
-    // CapsLock does not make another shortcut of a letter.
+    // CapsLock does not turn a letter into another shortcut.
     else if (key.shift === this.held('Shift') || isLetterOrDigit(stroke.key)) this.press(stroke.code, key.code);
     else if (key.shift) this.send([...scancodes('ShiftLeft', 'down'), ...tap(key.code), ...scancodes('ShiftLeft', 'up')]);
     else this.without(['Shift'], tap(key.code));
@@ -159,27 +159,27 @@ export class GuestKeyboard {
 
   /** Whether Ctrl and Alt are meant for the program, or only helped to type the character. */
   private isShortcut({ key, code, ctrlKey, altKey, altGraph }: KeyStroke): boolean {
-    // With AltGr, Windows says Ctrl and Alt as well.
+    // With AltGr, Windows also reports Ctrl and Alt.
     if (altGraph) return ctrlKey && !altKey;
-    // Ctrl and Alt are AltGr on Windows, and Option types on a Mac, if that gives what the key by itself does not.
+    // Ctrl+Alt is AltGr on Windows, and Option types characters on a Mac, if the result is a character that the key alone does not give.
     if (altKey && (ctrlKey || this.mac)) return isLetterOrDigit(key) || usKey(key)?.code === code;
     return ctrlKey || altKey;
   }
 
-  /** `codes` with these modifiers up, which are then as they were. */
+  /** Sends `codes` with these modifiers up, then restores the modifiers. */
   private without(modifiers: readonly Modifier[], codes: readonly number[]): void {
     const held = [...this.down.values()].filter((code) => modifiers.some((modifier) => code.startsWith(modifier)));
     this.send([...held.flatMap((code) => scancodes(code, 'up')), ...codes, ...held.flatMap((code) => scancodes(code, 'down'))]);
   }
 
-  /** The person holds a modifier that the guest has not got: it was pressed before the focus came. */
+  /** If the person holds a modifier that is not down in the guest, it was pressed before this got the focus: presses it there. */
   private holdModifiers(stroke: KeyStroke): void {
     for (const modifier of MODIFIERS) {
       if (isOn(stroke, modifier) && !this.held(modifier)) this.press(`${modifier}Left`, `${modifier}Left`);
     }
   }
 
-  /** The guest has a modifier that the person neither holds nor presses: its key-up went elsewhere. */
+  /** If a modifier is down in the guest that the person neither holds nor presses, its key-up went elsewhere: releases it there. */
   private letGoOfModifiers(stroke: KeyStroke, pressed: string | null): void {
     for (const modifier of MODIFIERS) {
       if (isOn(stroke, modifier) || pressed?.startsWith(modifier) === true) continue;
@@ -191,7 +191,7 @@ export class GuestKeyboard {
     return [...this.down.values()].some((code) => code.startsWith(modifier));
   }
 
-  /** Presses the guest's key until the person's key goes up; a key without a place (a phone's) is let go at once. */
+  /** Presses the guest's key until the person's key goes up; a key without a position (a phone's) is released at once. */
   private press(code: string, guestCode: string): void {
     if (code === '') {
       this.send(tap(guestCode));
@@ -207,7 +207,7 @@ export class GuestKeyboard {
     const guestCode = this.down.get(code);
     if (guestCode === undefined) return false;
     this.down.delete(code);
-    // Two keys may have given the same one.
+    // Two of the person's keys may hold the same guest key.
     if (![...this.down.values()].includes(guestCode)) this.send(scancodes(guestCode, 'up'));
     return true;
   }
@@ -228,7 +228,7 @@ function isOn(stroke: KeyStroke, modifier: Modifier): boolean {
   return modifier === 'Shift' ? stroke.shiftKey : modifier === 'Control' ? stroke.ctrlKey : stroke.altKey;
 }
 
-/** Ctrl+V is the guest's; these are how terminals paste. */
+/** The shortcuts with which terminals paste; Ctrl+V belongs to the guest. */
 function isPaste({ key, ctrlKey, shiftKey, altKey }: KeyStroke): boolean {
   return shiftKey && !altKey && ((ctrlKey && key.toLowerCase() === 'v') || (!ctrlKey && key === 'Insert'));
 }

@@ -4,7 +4,7 @@ import { invitation } from './invitation.ts';
 import { ownerDialog } from './owner-dialog.ts';
 import type { Actions, Scene } from './scene.ts';
 
-/** Product name, room, invitation, what its owner may do; and, over plain http, what that means. */
+/** Product name, room, invitation, what the room's owner may do; and, over plain http, what that means. */
 export function header(actions: Actions): Component<Scene> {
   const room = el('strong', {});
   const invite = invitation();

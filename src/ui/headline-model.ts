@@ -57,7 +57,7 @@ export function headline(scene: Pick<Scene, 'view' | 'selfId' | 'selected'>, now
         tone: 'good',
       };
     }
-    // The report comes before the room's list does without the VM.
+    // The report arrives before the room's list without the VM does.
     if (report.cause === 'vm-ended') return { text: `${vm.name} is off.`, detail: report.reason ?? '', tone: 'calm' };
     if (report.outcome !== 'completed') {
       return {

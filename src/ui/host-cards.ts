@@ -23,7 +23,7 @@ interface HostRow {
   readonly scene: Scene;
 }
 
-/** The hosts of the room side by side, each with its VMs; a VM that moves is seen to move. */
+/** The hosts of the room side by side, each with its VMs; a VM's move is visible. */
 export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Scene): void } {
   const list = el('div', { class: 'host-list' });
   const invite = inviteCard();
@@ -81,7 +81,7 @@ export function hostCards(actions: Actions): Component<Scene> & { tick(scene: Sc
       count = hosts.length;
       fit();
       show(invite.element, view.hosts.length <= 1 && view.invitation !== '');
-      // Until the others are known its place is kept empty, so that nothing jumps.
+      // Until the other hosts are known, the invitation's place stays empty, so that nothing jumps.
       setAttribute(invite.element, 'data-pending', !scene.joined);
       invite.update(view);
       for (const { chip, from } of flights) if (from !== null) land(chip.element, from);
@@ -234,7 +234,7 @@ function hostCard(hostId: string, actions: Actions): Component<HostRow> {
   };
 }
 
-/** The place that is kept for a VM on its way; fills as its pages come in. */
+/** The placeholder for a VM on its way; it fills as the VM's pages arrive. */
 function arrivalSlot(vmId: string): { readonly slot: HTMLElement; update(vmName: string, fraction: number | null): void } {
   const fill = el('span', { class: 'arrival-fill' });
   const word = el('span', { class: 'arrival-word' });

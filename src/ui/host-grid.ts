@@ -4,15 +4,15 @@ type CardSize = 'large' | 'small' | 'tiny';
 
 export interface HostGrid {
   readonly size: CardSize;
-  /** As many as make the rows alike. */
+  /** Chosen so that all rows have about the same number of cards. */
   readonly columns: number;
 }
 
 /** In rem, the page's unit of length. */
 export interface GridRoom {
-  /** Of the place for the cards. */
+  /** Width of the area for the cards. */
   readonly width: number;
-  /** Of the window. */
+  /** Height of the window. */
   readonly height: number;
   /** The page is one column (a phone), which scrolls. */
   readonly narrow: boolean;
@@ -33,7 +33,7 @@ export function hostGrid(hosts: number, room: GridRoom): HostGrid {
   for (const [size, width, narrowWidth, height, gap] of SIZES) {
     const most = Math.max(1, Math.floor((room.width + gap) / ((room.narrow ? narrowWidth : width) + gap)));
     const rows = Math.max(1, Math.ceil(hosts / most));
-    // One row has room in any window, and the smallest cards must do.
+    // One row fits into any window, and the smallest cards are the last resort.
     if (rows === 1 || size === 'tiny' || rows * height + (rows - 1) * gap <= free) return { size, columns: Math.max(1, Math.ceil(hosts / rows)) };
   }
   throw new RangeError('There is no smallest card.');

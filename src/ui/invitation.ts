@@ -5,7 +5,7 @@ import { el, setText, show } from './dom.ts';
 import { modal } from './modal.ts';
 import { qrCode } from './qr-code.ts';
 
-/** What is shown of the room's address. */
+/** The parts of the view that show the room's address. */
 export type Invitation = Pick<TabView, 'invitation' | 'address' | 'othersCanJoin'>;
 
 /** How to let other computers in, where the server listens on its own only. */

@@ -5,13 +5,13 @@ import { loopbackAdvice, type Invitation } from './invitation.ts';
 import { isPlainClick } from './plain-click.ts';
 import { qrCode } from './qr-code.ts';
 
-/** Stands where the second host will be: says how to get one. */
+/** Takes the place of the second host: says how to get one. */
 export function inviteCard(): { readonly element: HTMLElement; update(shown: Invitation): void } & Disposable {
   const bag = new DisposableBag();
   let address = '';
   let openedHere = '';
   const link = el('a', { class: 'address', target: '_blank', rel: 'noopener', 'data-copy': true });
-  // A click opens the room here, where the address of this page is the better one: it is a secure context.
+  // A click opens the room on this computer, where this page's address is the better one: it is a secure context.
   listen(bag, link, 'click', (event) => {
     if (!isPlainClick(event)) return;
     event.preventDefault();
@@ -36,7 +36,7 @@ export function inviteCard(): { readonly element: HTMLElement; update(shown: Inv
       openedHere = next.address;
       if (next.invitation === address) return;
       address = next.invitation;
-      // What the browser's menu copies is what stands there.
+      // The browser's menu copies the href, so it is the address that is shown.
       setAttribute(link, 'href', address);
       setText(link, address);
       picture.replaceChildren(qrCode(address));

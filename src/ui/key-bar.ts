@@ -28,7 +28,7 @@ export function keyBar(press: (key: BarKey) => void): { readonly element: HTMLEl
   const element = el('div', { class: 'key-bar', role: 'group', 'aria-label': 'Keys' });
   for (const barKey of KEYS) {
     const key = el('button', { type: 'button', class: 'key', 'aria-label': barKey.name }, barKey.label);
-    // Where the person types keeps the focus, so that the keyboard on the screen stays open.
+    // The focus stays where the person types, so that the on-screen keyboard stays open.
     listen(bag, key, 'pointerdown', (event) => event.preventDefault());
     listen(bag, key, 'click', () => press(barKey));
     element.append(key);

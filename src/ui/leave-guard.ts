@@ -1,6 +1,6 @@
 import { disposable, type Disposable } from '../shared/disposable.ts';
 
-/** Long enough that a page which does go away has gone. */
+/** If the page really goes away, it is gone by then. */
 const STAYED_MS = 300;
 
 /**

@@ -1,4 +1,4 @@
-/** The room's story as the page lists it, and the final figures of a migration. */
+/** The room's log as the page lists it, and the final figures of a migration. */
 import type { LogLine } from '../host/scripting-interface.ts';
 import type { MigrationReport } from '../migration/report.ts';
 import { formatBytes, formatMs, plural } from './format.ts';
@@ -9,7 +9,7 @@ export interface StoryEntry extends LogLine {
   readonly key: string;
 }
 
-/** More than anybody reads; the page stays light in a session of days. */
+/** More than anybody reads, yet few enough to keep the page light in a session of days. */
 const MAX_ENTRIES = 200;
 
 /** Newest first, at most MAX_ENTRIES. */

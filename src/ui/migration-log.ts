@@ -42,7 +42,7 @@ export function migrationLog(actions: Actions): Component<Scene> {
   return {
     element,
     update({ view }) {
-      // Drawn many times a second while a VM moves; the log is another array when a line was added.
+      // This runs many times a second while a VM moves; the log is a new array when a line was added.
       if (view.log === drawn) return;
       drawn = view.log;
       show(nothing, view.log.length === 0);

@@ -1,7 +1,7 @@
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import { listen } from './dom.ts';
 
-/** A dialog over the page: `open` shows it, `close` and a click beside it put it away. `opens`: just before it is shown. */
+/** A dialog over the page: `open` shows it; `close` or a click outside hides it. `opens` is called just before it is shown. */
 export function modal(dialog: HTMLDialogElement, open: HTMLElement, close: HTMLElement, opens: () => void = () => undefined): Disposable {
   const bag = new DisposableBag();
   listen(bag, open, 'click', () => {

@@ -102,7 +102,7 @@ function captureRow(bag: DisposableBag, actions: Actions): { readonly element: H
     show(download, running);
     show(stop, running);
   }
-  /** Answers may overtake each other; what was asked last counts. */
+  /** Answers may overtake each other; only the answer to the last request counts. */
   let asked = 0;
   async function drawAnswer(answer: Promise<boolean>): Promise<void> {
     const mine = ++asked;

@@ -7,7 +7,7 @@ export interface Notice extends Disposable {
   clear(): void;
 }
 
-/** One sentence about something that was asked for and refused; stays until it is put away or replaced. */
+/** One sentence about a request that was refused; stays until it is dismissed or replaced. */
 export function notice(): Notice {
   const bag = new DisposableBag();
   const words = el('p', {});

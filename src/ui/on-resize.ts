@@ -1,9 +1,9 @@
 import { disposable, type Disposable } from '../shared/disposable.ts';
 
-/** A window that is being dragged larger is followed in these steps. */
+/** While a window is being dragged larger, its size is followed in steps of this length. */
 const PAUSE_MS = 100;
 
-/** Calls `resized` a little after the element has another size, however often that changes meanwhile. */
+/** Calls `resized` a little after the element's size has changed, once however often it changes until then. */
 export function onResize(element: HTMLElement, resized: () => void): Disposable {
   let waiting: ReturnType<typeof setTimeout> | null = null;
   const observer = new ResizeObserver(() => {

@@ -1,4 +1,4 @@
-/** What lies over the console when there is more to say than the console itself does. */
+/** What is shown over the console when the console itself does not say enough. */
 import type { LogLine, VmView } from '../host/scripting-interface.ts';
 import { migrationOf, type Scene } from './scene.ts';
 

@@ -6,7 +6,7 @@ import { el, keyedList, setText, show, type Component } from './dom.ts';
 import { modal } from './modal.ts';
 import type { Actions } from './scene.ts';
 
-/** What is shown of a room to its owner. */
+/** The parts of the view that the owner's dialog shows. */
 export type OwnedRoom = Pick<TabView, 'owner' | 'hosts' | 'room'>;
 
 /** What the owner of the room may do with it: a button, and the dialog behind it. */

@@ -14,7 +14,7 @@
  *   [data-testid=migration-log]                           the log
  *   [data-testid=migration-result][data-outcome][data-migration-id]  how the last migration of the VM shown went
  *   [data-testid=console][data-vm-id][data-cols][data-rows]  a VM's terminal; [data-testid=console-tab], [data-testid=screen-tab]
- *   [data-testid=skip-console], [data-testid=console-voice]  a keyboard's way past it; what a screen reader hears
+ *   [data-testid=skip-console], [data-testid=console-voice]  the keyboard's way past the console; what a screen reader hears
  *   [data-testid=typed-waiting]                           how much of what was typed has not reached the VM shown
  *   [data-testid=ping-strip][data-vm-id][data-lost][data-answered]  counts of the last minute
  *   [data-testid=invitation][data-address]                the whole invitation
@@ -23,7 +23,7 @@
  *   [data-testid=start-vm], [data-testid=dismiss]         of a VM that ended, or an empty room
  *   [data-testid=ended]                                   VMs that are no more, with [data-testid=dismiss-ended], [data-testid=start-new]
  *   [data-testid=forget-button][data-asks]                of a VM whose tab is away; `data-asks`: the next press does it
- *   [data-testid=start-another]                           a further VM in this tab (on its own card)
+ *   [data-testid=start-another]                           another VM in this tab (on its own card)
  *   [data-testid=network]                                 traffic, forwards and capture of the VM shown (a <details>), with
  *   [data-testid=traffic][data-to-guest][data-from-guest][data-dropped]   bytes, bytes, frames
  *   [data-testid=forward-row][data-host-port], [data-testid=forward-form]
@@ -55,7 +55,7 @@ import { nextSelection, NOTHING_SELECTED } from './selection.ts';
 import { troublePanel } from './trouble-panel.ts';
 import { vmPanel } from './vm-panel.ts';
 
-/** Beat at which ping strips move on and outcomes age; nothing else depends on it. */
+/** Interval at which ping strips advance and outcomes age; nothing else depends on it. */
 const TICK_MS = 250;
 
 /** Draws `tab` into `root` (which is emptied) until the result is disposed; disposing empties `root` again. */
@@ -164,7 +164,7 @@ function layOut(bag: DisposableBag, actions: Actions, told: Notice) {
     el(
       'div',
       { class: 'work' },
-      // Before the console in the order of the keyboard: Shift+Tab leads from the console to "Skip the console".
+      // Before the console in keyboard order: Shift+Tab leads from the console to "Skip the console".
       el('div', { class: 'side' }, panel.element, pinged.element, network.element, log.element),
       consoles.element,
     ),
@@ -175,7 +175,7 @@ function layOut(bag: DisposableBag, actions: Actions, told: Notice) {
   return { page, stage, components, sentence, hosts, consoles, pinged };
 }
 
-/** What the tab is asked for; why it could not be done is said in the page's notice. */
+/** Passes requests to the tab; if one fails, the page's notice says why. */
 function verbs(
   tab: Tab,
   told: Notice,
@@ -203,7 +203,7 @@ function verbs(
   };
 }
 
-/** Tells the tabs of one browser apart: the dot is where a PC runs. */
+/** Makes the tabs of one browser distinguishable: the dot marks a tab where a PC runs. */
 function pageTitle(vms: readonly VmView[]): string {
   const here = vms.filter((vm) => vm.here && !vm.ended).map((vm) => vm.name);
   return here.length === 0 ? 'TabMotion' : `● ${here.join(', ')} – TabMotion`;

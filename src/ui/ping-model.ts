@@ -2,14 +2,14 @@
 import type { PingSample } from '../host/scripting-interface.ts';
 
 export const PING_WINDOW_MS = 60_000;
-/** A beat of 10 ms for the whole window; beyond that the oldest go. */
+/** Enough for a ping every 10 ms over the whole window; beyond that the oldest are dropped. */
 const MAX_SAMPLES = 6_000;
 /** The strip's scale never magnifies below this, so that a quiet network looks quiet. */
 const SMALLEST_SCALE_MS = 10;
-/** A guest that has just started has no network yet: what it leaves unanswered before its first answer is not lost, but only this long. */
+/** A guest that has just started has no network yet: pings unanswered before its first answer do not count as lost, but only for this long. */
 const START_GRACE_MS = 15_000;
 
-/** One bar: the slowest answer in its slice of time, and how many got none. Null: nothing was asked in that time. */
+/** One bar: the slowest answer in its slice of time, and how many pings got no answer. Null: no ping in that time. */
 export interface PingBar {
   readonly worstMs: number | null;
   readonly lost: number;
@@ -32,7 +32,7 @@ export class PingHistory {
   add({ seq, rttMs }: Pick<PingSample, 'seq' | 'rttMs'>, at: number): void {
     this.firstAt ??= at;
     if (rttMs !== null) this.firstAnsweredSeq ??= seq;
-    // A loss is told late, so it may come after the first answer and yet be older.
+    // A loss is reported late, so it may arrive after the first answer although its ping is older.
     else if (at - this.firstAt < START_GRACE_MS && seq < (this.firstAnsweredSeq ?? Infinity)) return;
     this.samples.push({ at, rttMs });
     if (this.samples.length > MAX_SAMPLES) this.samples.splice(0, this.samples.length - MAX_SAMPLES);
@@ -66,7 +66,7 @@ export class PingHistory {
   }
 }
 
-/** The value at the strip's upper edge: the worst in sight, rounded up to 1, 2 or 5 of its decade. */
+/** The value at the strip's upper edge: the worst visible value, rounded up to 1, 2 or 5 of its decade. */
 export function pingScale(worstMs: number | null): number {
   const needed = Math.max(SMALLEST_SCALE_MS, worstMs ?? 0);
   const decade = 10 ** Math.floor(Math.log10(needed));
@@ -74,7 +74,7 @@ export function pingScale(worstMs: number | null): number {
   return step * decade;
 }
 
-/** Those of all VMs. */
+/** The ping histories of all VMs. */
 export class PingHistories {
   private readonly histories = new Map<string, PingHistory>();
 
@@ -86,7 +86,7 @@ export class PingHistories {
     return made;
   }
 
-  /** Forgets those of all others. */
+  /** Forgets the histories of all other VMs. */
   keep(vms: readonly { readonly id: string }[]): void {
     const known = new Set(vms.map((vm) => vm.id));
     for (const id of this.histories.keys()) if (!known.has(id)) this.histories.delete(id);

@@ -34,7 +34,7 @@ export function progressFraction(progress: Pick<MigrationProgress, 'phase' | 'pa
 /** A distance that costs less is not worth a word. */
 const NOTABLE_DISTANCE_MS = 10;
 
-/** The pause to be expected, and what of it no waiting makes shorter. */
+/** The expected pause, and the part of it that waiting does not shorten. */
 export function pauseWords({ expectedPauseMs, distanceMs = 0 }: Pick<MigrationProgress, 'expectedPauseMs' | 'distanceMs'>): string {
   if (expectedPauseMs <= 0) return '–';
   const whole = formatMs(expectedPauseMs);

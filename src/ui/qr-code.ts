@@ -1,7 +1,7 @@
 import { encode } from 'uqr';
 import { svg } from './dom.ts';
 
-/** White modules around the code; scanners want four, a dark page needs them most. */
+/** White modules around the code; scanners want four, most of all on a dark page. */
 const QUIET_ZONE = 4;
 
 /** Draws `text` as a QR code: always dark on white, since many scanners cannot read the inverse. */

@@ -6,7 +6,7 @@ import type { Scene } from './scene.ts';
 const SSH_PORT = 22;
 const HTTP_PORT = 80;
 
-/** How a TCP port of the guest is reached on the server's machine, as a command where there is an obvious one. */
+/** How to reach a TCP port of the guest on the server's machine, as a command where there is an obvious one. */
 function reachCommand(forward: { readonly guestPort: number; readonly hostPort: number }): string {
   if (forward.guestPort === HTTP_PORT) return `curl http://localhost:${forward.hostPort}/`;
   if (forward.guestPort === SSH_PORT) return `ssh -p ${forward.hostPort} root@localhost`;

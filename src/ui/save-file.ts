@@ -4,6 +4,6 @@ import { el } from './dom.ts';
 export function saveFile(file: Blob, name: string): void {
   const address = URL.createObjectURL(file);
   el('a', { href: address, download: name }).click();
-  // The download has its own hold on the file once it has begun.
+  // Once the download has begun, it keeps its own reference to the file.
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

@@ -97,7 +97,7 @@ const PLAIN: ReadonlyMap<string, number> = new Map(
   }),
 );
 
-/** Keys that came with the larger keyboards: the same, behind the prefix 0xE0. */
+/** Keys that came with the larger keyboards: make codes as above, with the prefix 0xE0. */
 const EXTENDED: ReadonlyMap<string, number> = new Map(
   Object.entries({
     NumpadEnter: 0x1c,

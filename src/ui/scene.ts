@@ -30,7 +30,7 @@ export interface Actions {
   /** `hostPort` 0: any free one. */
   addForward(vmId: string, guestPort: number, hostPort: number): void;
   removeForward(hostPort: number): void;
-  /** Does it and says in the page's notice why it could not. */
+  /** Does the work; if it fails, the page's notice says why. */
   attempt(work: () => Promise<unknown>): void;
   readonly tab: Tab;
 }

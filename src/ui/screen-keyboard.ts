@@ -1,6 +1,6 @@
 /**
- * Where the person types for the guest's screen: a text field that is not seen. It has the focus in the screen's place,
- * because only a text field raises a phone's keyboard, gets pasted text, and lets an input method compose.
+ * Where the person types for the guest's screen: an invisible text field. It has the focus instead of the screen,
+ * because only a text field opens a phone's keyboard, gets pasted text, and lets an input method compose.
  */
 import { DisposableBag, disposable, type Disposable } from '../shared/disposable.ts';
 import { el, listen } from './dom.ts';
@@ -19,13 +19,13 @@ export interface ScreenKeyboard extends Disposable {
 /** The browser corrects nothing. */
 const UNCHANGED = { autocapitalize: 'none', autocomplete: 'off', autocorrect: 'off', spellcheck: 'false' };
 
-/** `onLeave`: the focus is gone, and every key is let go. `say`: a sentence about what could not be typed. */
+/** `onLeave`: the focus is gone, and all keys are released. `say`: shows a sentence about what could not be typed. */
 export function screenKeyboard(label: string, send: SendScancodes, onLeave: () => void, say: (sentence: string) => void): ScreenKeyboard {
   const bag = new DisposableBag();
   const keys = new GuestKeyboard(send, { mac: navigator.platform.startsWith('Mac') });
   const element = el('textarea', { class: 'screen-keyboard', 'aria-label': label, 'data-testid': 'screen-keyboard', ...UNCHANGED, rows: '1' });
   let known = FILLING;
-  /** An input method of a keyboard with keys composes: its text counts when it is done. A phone's composes every word. */
+  /** An input method on a physical keyboard is composing: its text counts when it is done. A phone's keyboard composes every word. */
   let composing = false;
   let keyHadPlace = false;
 
@@ -100,7 +100,7 @@ export function screenKeyboard(label: string, send: SendScancodes, onLeave: () =
   };
 }
 
-/** A window in the background hears no key go up, whether or not it said so with a blur. */
+/** A window in the background gets no key-up, whether or not there was a blur event. */
 function onWindowLeft(leave: () => void): Disposable {
   const hidden = (): void => {
     if (document.visibilityState === 'hidden') leave();

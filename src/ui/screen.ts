@@ -10,7 +10,7 @@ const HINT = 'Click to type and point; Ctrl+Alt gives the keyboard back.';
 export interface VmScreen extends Disposable {
   readonly element: HTMLElement;
   focus(): void;
-  /** Presses a key of the guest and lets it go; `control`: with Ctrl. */
+  /** Presses and releases a key of the guest; `control`: with Ctrl. */
   tap(code: string, control: boolean): void;
 }
 
@@ -54,13 +54,13 @@ export function vmScreen(vmId: string, vmName: string, tab: Tab): VmScreen {
     keyboard.element.focus({ preventScroll: true });
     point(0, 0, buttonsOf(event));
   });
-  // A phone whose keyboard was put away raises it for a focus that is new.
+  // A phone whose keyboard was closed opens it again only for a new focus.
   listen(bag, canvas, 'touchend', () => keyboard.element.blur());
   listen(bag, canvas, 'mousemove', (event) => {
     if (document.activeElement === keyboard.element) point(event.movementX, event.movementY, buttonsOf(event));
   });
   listen(bag, canvas, 'contextmenu', (event) => event.preventDefault());
-  // Wherever the pointer is by then.
+  // Listens on the window, because the pointer may be anywhere by then.
   const mouseUp = (event: MouseEvent): void => {
     if (pressed.includes(true)) point(0, 0, buttonsOf(event));
   };

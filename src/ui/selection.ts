@@ -3,15 +3,15 @@ import type { VmView } from '../host/scripting-interface.ts';
 
 export interface Selection {
   readonly vmId: string | null;
-  /** VMs that were here when last looked at; one that is new among them has just arrived. */
+  /** VMs that were here at the last look; a VM here that is not among them has just arrived. */
   readonly hereBefore: readonly string[];
 }
 
 export const NOTHING_SELECTED: Selection = { vmId: null, hereBefore: [] };
 
 /**
- * The next selection. What was selected stays, also when it moved away (its place shows "Moved to …"), with one
- * exception: a VM that arrives here takes the console, unless the one shown runs here too or somebody types into it.
+ * The next selection. The selected VM stays selected, even when it moved away (its place shows "Moved to …"), with one
+ * exception: a VM that arrives here takes the console, unless the VM shown runs here too or somebody types into it.
  */
 export function nextSelection(previous: Selection, vms: readonly VmView[], consoleHasFocus = false): Selection {
   const here = vms.filter((vm) => vm.here).map((vm) => vm.id);

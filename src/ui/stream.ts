@@ -1,6 +1,6 @@
 import { el, show } from './dom.ts';
 
-/** The stream starts and ends this far inside its two ends, so that it touches them. */
+/** The stream starts and ends this far inside the two elements, so that it touches them. */
 const OVERLAP_PX = 3;
 
 export interface Stream {
@@ -35,7 +35,7 @@ interface Point {
   readonly y: number;
 }
 
-/** Where the straight line between the middles of two boxes leaves the first. */
+/** Where the straight line between the centres of two boxes leaves the first box. */
 export function edgeTowards(box: Pick<DOMRect, 'left' | 'top' | 'width' | 'height'>, other: Pick<DOMRect, 'left' | 'top' | 'width' | 'height'>): Point {
   const x = box.left + box.width / 2;
   const y = box.top + box.height / 2;

@@ -3,18 +3,18 @@ import type { Terminal } from '@xterm/xterm';
 import { setAttribute } from './dom.ts';
 import { fontSizeFor, scaledFontSizeFor, smallerFontSize } from './terminal-size.ts';
 
-/** After a change of size the newest lines stay in view for so long, if they were. */
+/** After a change of size, the newest lines are kept in view for this long if they were in view before. */
 const FOLLOW_MS = 2000;
 
 export interface DrawnTerminal {
-  /** It fills this one. */
+  /** The element that the terminal fills. */
   readonly element: HTMLElement;
   readonly terminal: Terminal;
   readonly fitting: FitAddon;
   readonly selfId: string;
 }
 
-/** How a terminal is drawn in its place: at its own size if this tab holds that, else scaled until all of it fits. */
+/** How a terminal is drawn in its place: unscaled if this tab holds the console's size, else scaled until all of it fits. */
 export class TerminalDrawing {
   private readonly shown: DrawnTerminal;
   /** What is drawn now: columns, rows and holder. */
@@ -25,7 +25,7 @@ export class TerminalDrawing {
     this.shown = shown;
   }
 
-  /** Columns and rows that have room here. What is drawn must be adapted then. */
+  /** How many columns and rows fit here. Call `adapt` afterwards. */
   room(): { readonly cols: number; readonly rows: number } | undefined {
     const { element, fitting } = this.shown;
     this.setFontSize(fontSizeFor(element.clientWidth, element.clientHeight));
@@ -49,7 +49,7 @@ export class TerminalDrawing {
     setAttribute(element, 'data-rows', String(size.rows));
   }
 
-  /** A new size rewraps lines, and the terminal's scroll bar, some frames later, may take the view to older ones. */
+  /** A new size rewraps lines; some frames later, the terminal's scroll bar may move the view to older lines. */
   follow(): void {
     if (performance.now() < this.followsUntil && !this.isAtBottom()) this.shown.terminal.scrollToBottom();
   }

@@ -10,9 +10,9 @@ export interface KeyPress {
 }
 
 export type KeyMeaning =
-  /** The terminal's business. */
+  /** The terminal handles the key. */
   | { readonly kind: 'terminal' }
-  /** The browser's: Shift+Tab leads out of the console, so that nobody is caught inside; Ctrl+V pastes, but on a Mac, where Cmd+V does. */
+  /** The browser handles the key: Shift+Tab leads out of the console, so that nobody is trapped inside; Ctrl+V pastes, except on a Mac, where Cmd+V does. */
   | { readonly kind: 'browser' }
   | { readonly kind: 'copy' }
   /** A character that AltGr gives, or a Mac's Option. */
@@ -20,11 +20,11 @@ export type KeyMeaning =
 
 const TERMINAL: KeyMeaning = { kind: 'terminal' };
 
-/** What a pressed key means; for another event than `keydown`, the browser's or the terminal's business. */
+/** What a pressed key means; for events other than `keydown`, the browser or the terminal handles it. */
 export function keyMeaning(event: KeyPress, hasSelection: boolean, isMac: boolean): KeyMeaning {
   const { key, ctrlKey, altKey, shiftKey, metaKey } = event;
   if (key === 'Tab' && shiftKey) return { kind: 'browser' };
-  // Option is Meta; but on many layouts only Option gives @ | [ ] { }, and where it does not, no ASCII sign comes of it.
+  // Option is Meta. But on many layouts only Option types @ | [ ] { }; on the others it types no ASCII symbol.
   if (isMac && altKey && !ctrlKey && !metaKey && event.type === 'keydown' && /^[!-/:-@[-`{-~]$/.test(key)) return { kind: 'character', text: key };
   if (!ctrlKey || metaKey || event.type !== 'keydown') return TERMINAL;
   if (altKey) {
@@ -32,7 +32,7 @@ export function keyMeaning(event: KeyPress, hasSelection: boolean, isMac: boolea
     return Array.from(key).length === 1 && !/^[a-z0-9 ]$/i.test(key) ? { kind: 'character', text: key } : TERMINAL;
   }
   const letter = key.toLowerCase();
-  // With nothing selected Ctrl+C interrupts, and Ctrl+Shift+C, which would open the browser's tools, does nothing.
+  // With nothing selected, Ctrl+C interrupts. Ctrl+Shift+C then does nothing; otherwise it would open the browser's tools.
   if (letter === 'c' && (shiftKey || hasSelection)) return { kind: 'copy' };
   if (letter === 'v' && !isMac) return { kind: 'browser' };
   return TERMINAL;

@@ -1,15 +1,15 @@
-/** How large the console's letters may be. */
+/** How large the console's font may be. */
 
-/** What programs on a serial line take for granted. */
+/** The width that programs on a serial line assume. */
 const COLUMNS = 80;
-/** Fewer than 24 are bearable (the rest is a turn of the wheel away), letters too small for the last row of a hall are not. */
+/** Fewer than 24 rows are acceptable (the wheel scrolls to the rest); letters too small for the last row of a hall are not. */
 const ROWS = 15;
-/** Of a monospace letter, as shares of the font size. */
+/** Size of a monospace letter, relative to the font size. */
 const LETTER_WIDTH = 0.605;
 const LINE_HEIGHT = 1.18;
 const SMALLEST_PX = 13;
 const LARGEST_PX = 22;
-/** A console in another tab's size is shown whole, as a picture that is small rather than cut. */
+/** A console in another tab's size is shown whole: a small picture is better than a cut one. */
 const SMALLEST_SCALED_PX = 3;
 /** Steps in which a scaled font is made smaller until everything fits. */
 const SCALE_STEP_PX = 0.5;

@@ -19,17 +19,17 @@ export interface ConsoleTerminal extends Disposable {
   focus(): void;
   /** Fits the terminal into its place; to be called when it is shown or its place changes. */
   fit(): void;
-  /** Takes the size the console has now, if that is another one. */
+  /** Adopts the console's size, if it has changed. */
   adapt(): void;
   /** It is no longer shown. */
   away(): void;
-  /** Whether this tab answers the guest's questions to its terminal (where is the cursor?): one tab only may. */
+  /** Whether this tab answers the guest's questions to its terminal (where is the cursor?): only one tab may. */
   setAnswers(answers: boolean): void;
 }
 
 export interface TerminalPlace {
   readonly selfId: string;
-  /** What was asked for was not done, with a sentence. */
+  /** A request was refused; the error's message is a sentence. */
   readonly refused: (error: Error) => void;
 }
 
@@ -39,7 +39,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   const element = el('div', { class: 'terminal', 'data-testid': 'console', 'data-vm-id': vmId });
   const { cols, rows } = source.size();
   const terminal = new Terminal({
-    // What is shown again was drawn for this size.
+    // The scroll-back that is shown again was drawn for this size.
     cols,
     rows,
     cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
@@ -62,7 +62,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   giveKeysMeaning(terminal, refused);
   const send = (write: () => void): void => attemptToType(write, refused);
   bag.add(terminal.onData((text) => send(() => source.write(text))));
-  // Reports of the mouse: each character stands for a byte.
+  // Mouse reports: each character stands for a byte.
   bag.add(terminal.onBinary((text) => send(() => source.writeBytes(Uint8Array.from(text, (character) => character.charCodeAt(0))))));
   bag.add({ dispose: source.onBytes((data) => terminal.write(data)) });
 
@@ -83,7 +83,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     const { textarea } = terminal;
     if (textarea === undefined) return;
     textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it, Enter then skips it.`);
-    // The focus may have been here all the time, and another tab was used meanwhile.
+    // The focus may have stayed here while another tab was used.
     listen(bag, element, 'pointerdown', used);
     for (const type of ['focus', 'keydown', 'input'] as const) listen(bag, textarea, type, used);
   }

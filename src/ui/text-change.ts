@@ -1,10 +1,10 @@
-/** What was done to a text at its end: so many characters erased, then these typed. Characters are code points. */
+/** A change at the end of a text: `erased` characters are removed, then `typed` is added. Characters are code points. */
 export interface TextChange {
   readonly erased: number;
   readonly typed: string;
 }
 
-/** The shortest change at the end that makes `after` of `before`. */
+/** The shortest change at the end that turns `before` into `after`. */
 export function textChange(before: string, after: string): TextChange {
   const old = Array.from(before);
   const now = Array.from(after);

@@ -2,7 +2,7 @@ import { DisposableBag } from '../shared/disposable.ts';
 import { el, listen, setText, show, type Component } from './dom.ts';
 import type { Scene } from './scene.ts';
 
-/** In place of everything else: why this page cannot go on, and the way out. */
+/** Replaces everything else: why this page cannot continue, and what to do. */
 export function troublePanel(): Component<Scene> {
   const words = el('p', { class: 'trouble-words' });
   const again = el('button', { type: 'button', class: 'button primary' }, 'Try again');

@@ -1,4 +1,4 @@
-/** Types into a console; that it was not taken is told with a sentence. */
+/** Types into a console; if the text is refused, calls `refused` with a sentence. */
 export function attemptToType(write: () => void, refused: (error: Error) => void): void {
   try {
     write();

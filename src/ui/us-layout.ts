@@ -1,11 +1,11 @@
 /**
- * What a PC keyboard must do so that the guest reads a character. The guest's layout is the kernel's own, the American
- * one; characters it lacks go in by their number, as Linux reads Alt and digits of the keypad (k_ascii in its keyboard
- * driver: the number in decimal is a Unicode code point, and the terminal gets it as UTF-8).
+ * What a PC keyboard must do so that the guest reads a character. The guest uses the kernel's own layout, the American
+ * one. Characters that it lacks are typed by their number: Linux reads Alt with digits of the keypad as a number
+ * (k_ascii in its keyboard driver: the decimal number is a Unicode code point, and the terminal gets it as UTF-8).
  */
 import { scancodes } from './scancodes.ts';
 
-/** A key of the American layout, and whether Shift belongs to the character. */
+/** A key of the American layout, and whether the character needs Shift. */
 export interface UsKey {
   readonly code: string;
   readonly shift: boolean;

@@ -11,7 +11,7 @@ export interface ChipScene {
   readonly scene: Scene;
 }
 
-/** A VM as it stands on its host's card; the same element goes along when the VM moves. */
+/** A VM on its host's card; the same element moves to another card when the VM moves. */
 export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & { tick(scene: Scene): void } {
   const bag = new DisposableBag();
   const name = el('span', { class: 'chip-name' });
@@ -43,7 +43,7 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
       setAttribute(element, 'title', `${vm.name}, ${vm.ip}: ${vmStateWord(vm)}. Click to see its console; drag it to another tab's card to move it.`);
       const migration = migrationOf(scene.view, vm.id);
       const fraction = migration === null ? null : progressFraction(migration);
-      // What has left already pales.
+      // The part that has already been sent turns pale.
       fill.style.transform = `scaleX(${fraction ?? 0})`;
     },
     tick: (scene) => strip.draw(scene.pings(vmId)),
@@ -54,7 +54,7 @@ export function vmChip(vmId: string, actions: Actions): Component<ChipScene> & {
 /** Drag-and-drop type of a VM; a host's card accepts only this. */
 export const VM_MIME = 'application/x-tabmotion-vm';
 
-/** Colours by which several VMs are told apart. */
+/** Number of colours that distinguish several VMs. */
 const HUES = 5;
 
 /** Always the same for a VM, in every tab. */

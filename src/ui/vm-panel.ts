@@ -7,7 +7,7 @@ import { migrationProgress } from './migration-progress.ts';
 import { migrationResult } from './migration-result.ts';
 import { migrationOf, type Actions, type Scene } from './scene.ts';
 
-/** The VM shown: what and where it is, Migrate, Forget, and how a migration goes and went. */
+/** The VM shown: what and where it is, Migrate, Forget, and a migration's progress and result. */
 export function vmPanel(actions: Actions): Component<Scene> {
   const bag = new DisposableBag();
   const name = el('h2', { class: 'vm-name' });

@@ -3,7 +3,7 @@ import type { LinkKind, MigrationProgress } from '../migration/report.ts';
 import type { VmView } from '../host/scripting-interface.ts';
 import { assertNever } from '../shared/assert-never.ts';
 
-/** Beside the console's title: what was typed and is not there yet; empty for nothing. */
+/** Shown beside the console's title: how much typed input has not arrived yet; empty for none. */
 export function typedWaitingText(characters: number): string {
   if (characters === 0) return '';
   return characters === 1 ? '1 typed character is on its way' : `${characters} typed characters are on their way`;
@@ -13,7 +13,7 @@ export function typedWaitingText(characters: number): string {
 export function vmStateWord(vm: VmView): string {
   if (vm.ended) return 'off';
   if (!vm.ownerPresent) return 'its tab is away';
-  // A migration that waits for something leaves the VM running; only a VM that stands still is said to wait.
+  // During a migration that waits for something, the VM still runs; "waiting" is only for a VM that is stopped.
   if (vm.waitingFor !== null && vm.state !== 'migrating') return 'waiting';
   switch (vm.state) {
     case 'starting':
@@ -52,7 +52,7 @@ export function phaseSentence({ phase, round, targetLoaded }: Pick<MigrationProg
   }
 }
 
-/** Of a host: a PC that is sent there waits until it has loaded what it needs. */
+/** About a host: a PC that moves there waits until the host has loaded what it needs. */
 export const STILL_LOADING = 'loading the PC …';
 
 /** How two tabs reach each other. */

@@ -1,6 +1,7 @@
 /**
- * A VM's worker in the process of a test: what really runs in one (vm-host.ts), with a model machine. What is said
- * between it and its page takes time, in order; when it ends, its sockets break and nothing of it happens any more.
+ * A VM's worker inside a test's process: the real code of a worker (vm-host.ts) with a model machine. Messages between
+ * the worker and its page take time and keep their order; when the worker ends, its sockets break and it does nothing
+ * any more.
  */
 import { runLengthCompressor, testPageHash } from '../../migration/testing/codecs.ts';
 import type { SeededRandom } from '../../migration/testing/seeded-random.ts';
@@ -11,7 +12,7 @@ import type { FromVmWorker, ToVmWorker } from '../../vm-host/vm-worker-messages.
 import { ModelMachine } from '../../vm-host/testing/model-machine.ts';
 
 export interface ModelWorkerOptions {
-  /** The page's computer: what freezes or dies with it. */
+  /** The page's computer: the page freezes or dies with it. */
   readonly page: Host;
   /** The worker's own thread, on the same computer. */
   readonly thread: Host;
@@ -25,7 +26,7 @@ export class ModelWorker {
   onmessage: ((event: { data: FromVmWorker }) => void) | null = null;
   onerror: ((event: { message: string; preventDefault: () => void }) => void) | null = null;
   onmessageerror: (() => void) | null = null;
-  /** Of the VM that it runs, or has run; null before it is known. */
+  /** The id of the VM that the worker runs or has run; null before it is known. */
   vmId: string | null = null;
   readonly machines: ModelMachine[] = [];
   private readonly options: ModelWorkerOptions;

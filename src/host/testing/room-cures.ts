@@ -1,6 +1,6 @@
 /**
- * Cures against lost, late and repeated messages, by name, and how each is taken away: what the room machine must find
- * out. A cure is taken away for as long as Vitest does not restore its mocks.
+ * The cures against lost, late and repeated messages, by name, and how to disable each: the room machine must notice
+ * when one is missing. A cure stays disabled until Vitest restores its mocks.
  */
 import { vi } from 'vitest';
 import { RelaySourceLease } from '../../net-relay/client/source-lease.ts';
@@ -11,7 +11,7 @@ import { VmEndings } from '../vm-endings.ts';
 
 type Method = (this: unknown, ...args: never[]) => unknown;
 
-/** `change` makes of the method what is there instead. */
+/** Replaces the method with what `change` makes of it. */
 function replace(type: { readonly prototype: object }, name: string, change: (method: Method) => Method): void {
   const methods = type.prototype as Record<string, Method>;
   const method = methods[name];

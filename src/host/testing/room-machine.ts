@@ -1,7 +1,7 @@
 /**
- * Whole tabs and the real relay in one process and in virtual time: each tab is what `openTab` opens, each VM's worker
- * what really runs in one (with a model machine), and between them sockets on which a message arrives when the schedule
- * says so. Tabs freeze, break their connections, die, leave and are opened anew; the relay crashes and is started again.
+ * Whole tabs and the real relay in one process and in virtual time. `openTab` opens each tab; each VM's worker runs the
+ * real worker code with a model machine. Between them are sockets, on which a message arrives when the schedule says so.
+ * Tabs freeze, lose their connections, die, leave and are opened again; the relay crashes and restarts.
  */
 import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
 import { World, type Action, type Host } from '../../migration/testing/world.ts';
@@ -16,7 +16,7 @@ import { repeatedBytes } from '../../net-relay/testing/repeated-bytes.ts';
 
 const MEMORY_BYTES = 128 * 1024 * 1024;
 const GUEST = { manifest: { memoryBytes: MEMORY_BYTES } } as unknown as GuestSet;
-/** The longest that a tab loads the guest. */
+/** The longest time that a tab takes to load the guest. */
 const LOAD_MS = 3000;
 
 /** A tab from its opening to its end. */
@@ -25,9 +25,9 @@ export interface ModelTab {
   readonly host: Host;
   readonly tab: OpenTab;
   readonly workers: ModelWorker[];
-  /** It was told of these migrations' ends, as often. */
+  /** How often the tab heard the end of each migration. */
   readonly reportsHeard: Map<string, number>;
-  /** Nothing of it happens any more. */
+  /** The tab does nothing any more. */
   gone: boolean;
 }
 
@@ -102,7 +102,7 @@ export class RoomMachine {
     return model;
   }
 
-  /** The connections of a tab, or of one of its workers, break. What is under way is lost in the directions named. */
+  /** The connections of a tab, or of one of its workers, break. Messages in flight in the directions `lost` are lost. */
   breakSockets(tab: ModelTab, ...lost: readonly Direction[]): void {
     this.world.note(`the connections of ${tab.name} break`);
     for (const socket of this.socketsOf(tab)) socket.break(...lost);
@@ -126,7 +126,7 @@ export class RoomMachine {
     tab.tab.dispose();
   }
 
-  /** The tab's process is gone; nobody says so but its connections, if those are `noticed`. */
+  /** The tab's process dies without a goodbye. If `noticed`, the relay sees its connections close. */
   kill(tab: ModelTab, noticed: boolean): void {
     tab.gone = true;
     for (const worker of tab.workers) worker.thread.kill();
@@ -134,7 +134,7 @@ export class RoomMachine {
     for (const socket of this.socketsOf(tab)) socket.die('client', noticed);
   }
 
-  /** The process dies, and everything that it had not stored. */
+  /** The relay's process dies and loses everything that it had not stored. */
   crashRelay(noticed: boolean): void {
     this.process.kill();
     this.network.relay = null;
@@ -150,7 +150,7 @@ export class RoomMachine {
     return this.live.flatMap(({ workers }) => workers.filter((worker) => worker.vmId === vmId && worker.running !== null));
   }
 
-  /** Closes everything, lets it end, and says what is left. */
+  /** Closes everything, waits for it to end, and returns what is left over. */
   async leftovers(): Promise<string[]> {
     for (const tab of this.live) this.close(tab);
     await this.pass(30_000);
@@ -212,7 +212,7 @@ export class RoomMachine {
     return [process, relay];
   }
 
-  /** At the sockets of this name; null: at the relay's ends of all. */
+  /** Arrivals at the sockets with this name; null: at the relay's ends of all sockets. */
   private arrivals(direction: Direction, name: string | null): Action[] {
     return this.network
       .arrivals(direction, name)

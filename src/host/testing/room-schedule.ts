@@ -1,21 +1,21 @@
 /**
- * One schedule of the room machine, drawn by a seed: what people do in a room, and what goes wrong meanwhile. Once
- * everything works again and has had time, every tab must tell the same, true story.
+ * One schedule of the room machine, drawn from a seed: what people do in a room, and what goes wrong at the same time.
+ * Once everything works again and some time has passed, every tab must tell the same true story.
  */
 import { SeededRandom } from '../../migration/testing/seeded-random.ts';
 import type { MigrationReport } from '../../migration/report.ts';
 import { RoomMachine, type ListedVm, type ModelTab } from './room-machine.ts';
 
-/** Between two events, at most. Most of what goes wrong goes wrong while something is under way. */
+/** Upper limits of the time between two events. Most faults happen while something is in progress. */
 const SOON_MS = 250;
 const LATER_MS = 4000;
-/** The longest that a computer sleeps, or the relay is away. */
+/** The longest time that a computer sleeps or the relay is away. */
 const AWAY_MS = 25_000;
-/** Within this time after everything works again the story is true, and stays so. */
+/** Within this time after everything works again, the story must be true; it must stay true. */
 const SETTLE_MS = 75_000;
-/** How often that is looked at; most schedules are true at once. */
+/** How often the story is checked; in most schedules it is true at once. */
 const LOOK_MS = 5000;
-/** The part of them that is watched to the end. */
+/** The share of schedules that are watched to the end. */
 const WATCHED = 0.1;
 const EVENTS = 8;
 
@@ -36,7 +36,7 @@ export class RoomSchedule {
   readonly asked: Asked[] = [];
   /** What happened, for a failure's message. */
   readonly told: string[] = [];
-  /** What ends a VM by itself happened: one that is not listed any more need not be lost. */
+  /** VMs for which something happened that ends a VM: if one of these is no longer listed, that is not a loss. */
   private readonly mayHaveEnded = new Set<string>();
   private readonly everyVm = new Set<string>();
   private readonly random: SeededRandom;
@@ -88,7 +88,7 @@ export class RoomSchedule {
     this.told.push(`${Math.round(this.now)} ${what}`);
   }
 
-  /** Lets time pass; who sleeps, or is away, comes back when it is time. */
+  /** Lets time pass; sleeping tabs and an absent relay come back when it is time. */
   private async pass(ms: number): Promise<void> {
     const { clock } = this.room.world;
     const until = clock.now() + ms;
@@ -152,7 +152,7 @@ export class RoomSchedule {
           .filter((worker) => worker.running !== null && !this.asleep.has(room.live.find((one) => one.workers.includes(worker))!));
         if (workers.length === 0) break;
         const worker = random.pick(workers);
-        // One that has just arrived has not told yet which it is.
+        // A VM that has just arrived has not yet said which one it is.
         for (const id of worker.vmId === null ? this.vmsAsSeen() : [worker.vmId]) this.mayHaveEnded.add(id);
         if (random.chance(0.7)) {
           this.note('a guest powers off');
@@ -223,9 +223,9 @@ export class RoomSchedule {
     return listed;
   }
 
-  /** The VMs of a tab that goes are over, or were about to be. */
+  /** A tab goes away: its VMs are over, or were about to be. */
   private endsWith(tab: ModelTab): void {
-    // Notes them all: those of others must not be lost with it.
+    // Notes all VMs: those of other tabs must not be lost with this tab.
     this.vmsAsSeen();
     for (const { vmId, machines } of tab.workers) if (vmId !== null && machines.length > 0) this.mayHaveEnded.add(vmId);
     for (const { id, ownerHostId } of this.room.listed()) if (ownerHostId === tab.tab.host.id) this.mayHaveEnded.add(id);
@@ -243,14 +243,14 @@ export class RoomSchedule {
     this.room.restartRelay();
   }
 
-  /** Whatever somebody asked for who is still here has ended, once. */
+  /** Every request of a tab that is still here must have been settled exactly once. */
   private unsettled(): string[] {
     return this.asked
       .filter(({ by, settled }) => settled === 'twice' || (settled === 'no' && !by.gone))
       .map(({ what, settled }) => `${what}: ${settled === 'no' ? 'never settled' : 'settled twice'}`);
   }
 
-  /** Each tab tells what the relay tells, and each VM executes where its lease is, and nowhere else. */
+  /** Each tab must list what the relay lists; each VM must execute where its lease is, and nowhere else. */
   private untrueVms(): string[] {
     const { room } = this;
     const faults: string[] = [];
@@ -295,7 +295,7 @@ export class RoomSchedule {
     return faults;
   }
 
-  /** A migration is told to have ended at most once to each tab, and the same to all. */
+  /** Each tab must hear the end of a migration at most once, and all tabs must hear the same. */
   private untrueReports(): string[] {
     const faults: string[] = [];
     const outcomes = new Map<string, string>();
@@ -311,7 +311,7 @@ export class RoomSchedule {
     return faults;
   }
 
-  /** What somebody was answered is what became of it. */
+  /** The answer to a request must match what really happened. */
   private untrueAnswers(): string[] {
     const faults: string[] = [];
     for (const { kind, vmId, what, by, at, settledAt, answer } of this.asked) {
@@ -326,7 +326,7 @@ export class RoomSchedule {
         if (one.answer !== null && (one.answer as MigrationReport).outcome === 'completed' && (one.settledAt ?? 0) <= settledAt)
           faults.push(`${what} was obeyed, and ${one.what} completed`);
     }
-    // Without a tab that is gone, everything that was told can be put together.
+    // Only if no tab is gone are all reports available.
     if (this.room.tabs.some(({ gone }) => gone)) return faults;
     for (const { id, epoch, ownerHostId } of this.room.listed()) {
       const moves = [...this.endedMigrations(id)].filter(({ outcome }) => outcome === 'completed');
@@ -338,7 +338,7 @@ export class RoomSchedule {
     return faults;
   }
 
-  /** Each once, whoever tells of it. */
+  /** Each migration once, however many tabs report it. */
   private endedMigrations(vmId: string): Iterable<MigrationReport> {
     const reports = this.room.live.flatMap(({ tab }) => tab.view().reports).filter(({ known, report }) => known !== 'refusal' && report.vmId === vmId);
     return new Map(reports.map(({ report }) => [report.id, report])).values();

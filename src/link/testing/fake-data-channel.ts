@@ -1,9 +1,9 @@
 /**
- * Two ends of an RTCDataChannel for tests in Node, which has none: what W3C's description of `send`, `bufferedAmount` and
- * `close` says of one that is reliable and ordered. Real channels are in the end-to-end tests.
+ * Two ends of an RTCDataChannel for tests in Node, which has none. They follow W3C's description of `send`,
+ * `bufferedAmount` and `close` for a reliable, ordered channel. The end-to-end tests use real channels.
  */
 
-/** What leaves in one task. */
+/** Bytes that are sent in one task. */
 const BYTES_A_TASK = 256 * 1024;
 
 export class FakeDataChannel {
@@ -53,7 +53,7 @@ export class FakeDataChannel {
     this.pumping = true;
     setImmediate(() => {
       this.pumping = false;
-      // An end that is not open yet takes nothing in.
+      // An end that is not open yet receives nothing.
       if (this.peer?.readyState === 'connecting') {
         this.pump();
         return;

@@ -1,4 +1,4 @@
-/** A Tab that pretends: believable hosts, a VM that counts, pings, and migrations that take their time. */
+/** A fake Tab: believable hosts, a VM that counts, pings, and migrations that take their time. */
 import type {
   CaptureState,
   Diagnostics,
@@ -30,7 +30,7 @@ export interface FakeOptions {
   readonly slowness?: number;
   /** The server listens on its own computer only. */
   readonly loopback?: boolean;
-  /** The room is this tab's. */
+  /** This tab owns the room. */
   readonly owner?: boolean;
   readonly ended?: readonly EndedVmView[];
 }

@@ -1,6 +1,6 @@
 /**
- * Reads scan codes as the guest's kernel does with its own keymap (Linux 6.1, drivers/tty/vt): for tests of what reaches
- * the guest. Written from the codes' side, so that it shares no table with what is tested.
+ * Reads scan codes as the guest's kernel does with its own keymap (Linux 6.1, drivers/tty/vt), for tests of what reaches
+ * the guest. It starts from the scan codes, so it shares no table with the code under test.
  */
 const UNSHIFTED = "\0\x1b1234567890-=\b\tqwertyuiop[]\n\0asdfghjkl;'`\0\\zxcvbnm,./";
 const SHIFTED = '\0\x1b!@#$%^&*()_+\b\tQWERTYUIOP{}\n\0ASDFGHJKL:"~\0|ZXCVBNM<>?';

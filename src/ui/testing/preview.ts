@@ -1,4 +1,4 @@
-/** Draws the page over a pretended room: `npx vite`, then /src/ui/testing/preview.html?scene=NAME or ?hosts=COUNT. */
+/** Draws the page with a fake room: `npx vite`, then /src/ui/testing/preview.html?scene=NAME or ?hosts=COUNT. */
 import { hostNameFor } from '../../host/host-name.ts';
 import { mountPage } from '../page.ts';
 import { FakeTab, type FakeOptions } from './fake-tab.ts';
