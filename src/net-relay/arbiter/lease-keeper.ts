@@ -1,6 +1,7 @@
 /**
- * Keeps the lease of one VM, in memory and in the store: a change of owner is stored before anybody hears of it, or it
- * has not taken place (NR25). A commit is then refused; a sign of life or a give-back waits until the store takes it.
+ * Keeps the lease of one VM, in memory and in the store. A change of owner is stored before anybody hears of it; if the
+ * store refuses it, the change has not taken place (NR25). A commit is then refused; a sign of life or a give-back
+ * waits until the store takes it.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -9,18 +10,18 @@ import { stepLease, type Lease, type LeaseEffect, type LeaseEvent, type Unconfir
 import type { StoredLease } from '../store/relay-store.ts';
 import { StoreRefusal } from '../store/key-value-store.ts';
 
-/** What the store did not take is offered again after this time. */
+/** What the store refused is offered again after this time. */
 const STORE_AGAIN_MS = 250;
 
-/** All but the commit that waited, which is a step of the lease's own. */
+/** All effects except the commit that waited, which is a step of the lease itself. */
 export type WorldEffect = Exclude<LeaseEffect, { type: 'commit-waited' }>;
 
 export interface LeaseKeeperWorld {
   readonly clock: Clock;
-  /** Durable when it returns. Throws StoreRefusal: then what was stored before still is. */
+  /** Durable when it returns. Throws StoreRefusal: then the previous record is still stored. */
   store(lease: StoredLease, hosts: readonly HostId[]): void;
   perform(effect: WorldEffect): void;
-  /** A step was made, and is about to be performed. */
+  /** The lease has made a step; its effects are about to be performed. */
   stepped(event: LeaseEvent, before: Lease, after: Lease, effects: readonly LeaseEffect[]): void;
   ownerChanged(): void;
   /** The source of an unconfirmed move is attached. */
@@ -30,7 +31,7 @@ export interface LeaseKeeperWorld {
 export class LeaseKeeper implements Disposable {
   private readonly world: LeaseKeeperWorld;
   private present: Lease;
-  /** The record is not what the lease is, in something that a restart may forget. */
+  /** The stored record lags behind the lease, but only in something that a restart may forget. */
   private behind = false;
   /** A sign of life that came but is not stored yet, and whether its host asked for an answer. */
   private unstoredLife: { readonly hostId: HostId; readonly epoch: LeaseEpoch; asked: boolean } | null = null;
@@ -50,9 +51,9 @@ export class LeaseKeeper implements Disposable {
     this.timer = null;
   }
 
-  /** False if the change could not be stored: then it has not taken place, and is refused, or tried again with each beat. */
+  /** False if the change could not be stored. Then it has not taken place: it is refused, or tried again with each beat. */
   apply(event: LeaseEvent): boolean {
-    // Once a sign of life has come, nobody takes the VM back, whether it is stored yet or not.
+    // Once a sign of life has arrived, nobody takes the VM back, whether it is stored yet or not.
     if (this.unstoredLife !== null && (event.type === 'confirm-expired' || event.type === 'source-returned')) return false;
     const before = this.present;
     const { lease, effects } = stepLease(before, event);
@@ -72,8 +73,9 @@ export class LeaseKeeper implements Disposable {
   }
 
   /**
-   * Stores the lease before anybody hears of it. That a migration ended with the source may be stored later: a restart
-   * forgets the hold together with it, and without a hold that migration cannot commit either.
+   * Stores the lease before anybody hears of it. Only one fact may be stored later: that a migration ended with the
+   * source as owner. A restart that forgets this fact also forgets the hold, and without a hold that migration cannot
+   * commit either.
    */
   private store(before: Lease, lease: Lease): StoreRefusal | null {
     const unconfirmed = (of: Lease): boolean => of.state === 'committed-unconfirmed';
@@ -100,9 +102,9 @@ export class LeaseKeeper implements Disposable {
     this.storeLater();
   }
 
-  /** A sign of life of the port's. True once it is stored, or if none was awaited. */
+  /** The port gave a sign of life. True once it is stored, or if none was awaited. */
   signOfLife(hostId: HostId, epoch: LeaseEpoch, asked: boolean): boolean {
-    // The disk is not asked with every frame.
+    // Do not ask the disk again with every frame.
     if (this.unstoredLife !== null) this.unstoredLife.asked ||= asked;
     else if (!this.apply({ type: 'alive', hostId, epoch })) this.unstoredLife = { hostId, epoch, asked };
     return this.unstoredLife === null;
@@ -141,7 +143,7 @@ export function hostsOf(lease: Lease): HostId[] {
   return lease.state === 'committed-unconfirmed' ? [lease.ownerHostId, lease.sourceHostId] : [lease.ownerHostId];
 }
 
-/** A hold is a matter of this process' memory: after a restart the lease is the owner's, undisturbed. */
+/** A hold exists only in this process's memory: after a restart the owner has the lease, as if there had been no hold. */
 export function storedLease(lease: Lease): StoredLease {
   const base = { ownerHostId: lease.ownerHostId, epoch: lease.epoch, ended: [...lease.ended] };
   if (lease.state !== 'committed-unconfirmed') return { state: 'owned', ...base };

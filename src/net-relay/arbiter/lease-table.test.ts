@@ -147,7 +147,7 @@ const migrations = fc.constantFrom('m1', 'm2', 'm3') as fc.Arbitrary<MigrationId
 /** Offsets from the lease's epoch at the time: mostly right, sometimes stale or invented. */
 const offsets = fc.constantFrom(0, 0, 0, 0, -1, -2, 1);
 type Move = { readonly make: (lease: Lease) => LeaseEvent };
-/** Mostly by those who may; `by` null = the present owner. */
+/** Mostly sent by a host that may; `by` null: the current owner. */
 const moves: fc.Arbitrary<Move> = fc
   .record({
     kind: fc.constantFrom(
@@ -219,7 +219,7 @@ describe('the lease of a VM, whatever happens in whatever order', () => {
           seen.add(after.state);
           const moved = effects.filter((effect) => effect.type === 'move-port');
           const back = effects.filter((effect) => effect.type === 'give-back');
-          // The owner changes by a commit or a give-back and by nothing else, and the epoch with it, by one.
+          // Only a commit or a give-back changes the owner; each of them raises the epoch by one.
           expect(after.epoch - before.epoch).toBe(moved.length + back.length);
           expect(after.ownerHostId !== before.ownerHostId).toBe(moved.length + back.length === 1);
           for (const move of moved) {

@@ -1,6 +1,6 @@
 /**
  * The arbiter: who owns a VM, as a pure state machine. One lease per VM; `(lease, event) → lease + effects`. No I/O, no
- * clock: the relay performs the effects in the order given and tells when time ran out.
+ * clock: the relay performs the effects in the order given, and sends an event when time has run out.
  *
  *              hold                drained              commit
  *   owned ───────────► holding ───────────► drained ───────────────► committed-unconfirmed
@@ -10,13 +10,14 @@
  *     └──── given back: the source has it again (epoch + 2) ◄── silent for too long ─┘
  *
  * The epoch rises with every change of owner and never falls. `commit` is the one commit point: it is a compare-and-set
- * on (owner, epoch, state, migration, target). One that comes while the lease is still holding waits for `drained`. A migration that was aborted, or that moved the VM, is remembered and can
- * never commit again; one that was released may hold again.
+ * on (owner, epoch, state, migration, target). A commit that arrives while the lease is still holding waits for
+ * `drained`. A migration that was aborted, or that moved the VM, is remembered and can never commit again; one that was
+ * released may hold again.
  */
 import { assertNever } from '../../shared/assert-never.ts';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../../shared/ids.ts';
 
-/** How a migration ended at the arbiter: the source kept the VM, the target has it, or it had it and gave no sign of life. */
+/** How a migration ended at the arbiter: the source kept the VM, the target has it, or the target had it but gave no sign of life. */
 interface EndedMigration {
   readonly migrationId: MigrationId;
   readonly sourceHostId: HostId;
@@ -40,10 +41,10 @@ interface HoldingLease extends LeaseBase {
   readonly state: 'holding';
   readonly migrationId: MigrationId;
   readonly targetHostId: HostId;
-  /** The target has asked for the commit already: its way was shorter than that of `drained`. */
+  /** The target has already asked for the commit: its request arrived before the source's `drained`. */
   readonly commitWaits: boolean;
 }
-/** The source's CPU is stopped and everything it had to say was said: a commit is allowed. */
+/** The source's CPU is stopped, and it has sent everything it had to send: a commit is allowed. */
 interface DrainedLease extends LeaseBase {
   readonly state: 'drained';
   readonly migrationId: MigrationId;
@@ -55,13 +56,13 @@ export interface UnconfirmedLease extends LeaseBase {
   readonly migrationId: MigrationId;
   readonly sourceHostId: HostId;
   readonly sourceEpoch: LeaseEpoch;
-  /** The time for the sign of life is over, but the source was away too: it gets the VM as it returns. */
+  /** The time for the sign of life is over, but the source was away too: it gets the VM when it returns. */
   readonly expired: boolean;
 }
 export type Lease = OwnedLease | HoldingLease | DrainedLease | UnconfirmedLease;
 export type LeaseState = Lease['state'];
 
-/** `hostId` and `epoch` are those of the port that speaks, as the relay admitted it, not what a message claims. */
+/** `hostId` and `epoch` are those under which the relay admitted the sending port, not what a message claims. */
 export type LeaseEvent =
   | { readonly type: 'hold'; readonly hostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId; readonly targetHostId: HostId }
   | { readonly type: 'drained'; readonly hostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
@@ -71,13 +72,13 @@ export type LeaseEvent =
   /** A sign of life: the message, or the first frame, of the port at (hostId, epoch). */
   | { readonly type: 'alive'; readonly hostId: HostId; readonly epoch: LeaseEpoch }
   | { readonly type: 'who-owns'; readonly hostId: HostId; readonly migrationId: MigrationId }
-  /** The port of a target is gone: what it waits for, it asks for again as it comes back. */
+  /** A target's port is gone. When it comes back, it asks again for what it was waiting for. */
   | { readonly type: 'target-left'; readonly hostId: HostId; readonly migrationId: MigrationId }
   /** CONFIRM_LIMIT of relay uptime passed since the commit. */
   | { readonly type: 'confirm-expired'; readonly sourcePresent: boolean }
   /** The port of the former owner is attached again. */
   | { readonly type: 'source-returned'; readonly hostId: HostId }
-  /** The relay lost its memory except what it stored: holds are gone, the wait for a sign of life starts anew. */
+  /** The relay lost everything that it had not stored: holds are gone, the wait for a sign of life starts over. */
   | { readonly type: 'relay-restarted' };
 
 type EventOf<T extends LeaseEvent['type']> = Extract<LeaseEvent, { type: T }>;
@@ -85,21 +86,21 @@ type EventOf<T extends LeaseEvent['type']> = Extract<LeaseEvent, { type: T }>;
 export type LeaseEffect =
   /** Buffer frames for the VM from now on, then tell the source `held`. */
   | { readonly type: 'begin-hold'; readonly migrationId: MigrationId }
-  /** Tell the source again; it lost its connection in between. Frames it gives back count afresh. */
+  /** Tell the source `held` again: it lost its connection in between. It gives its frames back again from the start. */
   | { readonly type: 'repeat-held'; readonly migrationId: MigrationId }
   | { readonly type: 'tell-drained'; readonly migrationId: MigrationId }
-  /** The commit that waited has its turn, as if it came now. */
+  /** Process the commit that waited, as if it arrived now. */
   | { readonly type: 'commit-waited'; readonly commit: EventOf<'commit'> }
-  /** Deliver what waited to the owner, who is the source. */
+  /** Deliver the frames that waited to the owner, which is the source. */
   | { readonly type: 'end-hold' }
   | { readonly type: 'tell-released'; readonly migrationId: MigrationId }
-  /** Cut the source's port and let the target's take its place; deliver what waited, keeping it until confirmed. */
+  /** Cut the source's port and put the target's in its place; deliver the frames that waited, and keep them until confirmed. */
   | { readonly type: 'move-port'; readonly toHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
   | { readonly type: 'tell-committed'; readonly toHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
   | { readonly type: 'await-sign-of-life'; readonly afterRestart: boolean }
-  /** The target lives: drop what was kept, stop waiting. */
+  /** The target lives: drop the frames that were kept, stop waiting. */
   | { readonly type: 'confirm' }
-  /** Cut the target's port, let the source's take its place, deliver again what the target was given. */
+  /** Cut the target's port, put the source's in its place, deliver the frames again that the target got. */
   | { readonly type: 'give-back'; readonly toHostId: HostId; readonly fromHostId: HostId; readonly epoch: LeaseEpoch; readonly migrationId: MigrationId }
   | {
       readonly type: 'tell-outcome';
@@ -126,12 +127,12 @@ export function newLease(vmId: VmId, ownerHostId: HostId): OwnedLease {
   return { state: 'owned', vmId, ownerHostId, epoch: 1 as LeaseEpoch, ended: [] };
 }
 
-/** The lease's own account of a migration that ended, if it is remembered. */
+/** The lease's record of a migration that ended, if it is still remembered. */
 function endedMigration(lease: Lease, migrationId: MigrationId): EndedMigration | undefined {
   return lease.ended.find((entry) => entry.migrationId === migrationId);
 }
 
-/** What a port may be that asks for the owner's place with this epoch. */
+/** The role of a port that asks to attach as owner at this epoch. */
 export function admitOwner(lease: Lease, hostId: HostId, epoch: LeaseEpoch): 'owner' | 'former-owner' | 'stale-epoch' | 'not-owner' {
   const givenBack = lease.ended.some((entry) => entry.how === 'given-back' && entry.sourceEpoch === epoch && lease.epoch === epoch + 2);
   if (lease.ownerHostId === hostId && (lease.epoch === epoch || givenBack)) return 'owner';
@@ -139,7 +140,7 @@ export function admitOwner(lease: Lease, hostId: HostId, epoch: LeaseEpoch): 'ow
   return lease.ownerHostId === hostId || epoch < lease.epoch ? 'stale-epoch' : 'not-owner';
 }
 
-/** What a port may be that asks for a target's place; `owner`: its commit was done already. */
+/** The role of a port that asks to attach as target; `owner`: its commit was already done. */
 export function admitTarget(lease: Lease, hostId: HostId, epoch: LeaseEpoch, migrationId: MigrationId): 'owner' | 'target' | 'stale-epoch' {
   const past = endedMigration(lease, migrationId);
   if (lease.ownerHostId === hostId) {
@@ -261,18 +262,18 @@ function drained(lease: Lease, event: EventOf<'drained'>): LeaseStep {
   return { lease: next, effects: [tell, { type: 'commit-waited', commit: waited }] };
 }
 
-/** Whether the target may commit at any moment. */
+/** Whether a commit by the target may succeed at any moment. */
 export function mayCommit(lease: Lease): boolean {
   return lease.state === 'drained' || (lease.state === 'holding' && lease.commitWaits);
 }
 
-/** The answer to a commit that waited in vain. */
+/** Refuses a commit that waited in vain. */
 function refuseWaiting(lease: Lease, reason: string): LeaseEffect[] {
   if (lease.state !== 'holding' || !lease.commitWaits) return [];
   return [{ type: 'refuse', request: 'commit', toHostId: lease.targetHostId, migrationId: lease.migrationId, reason }];
 }
 
-/** Unlike an abort, it does not end the migration: the source copies on, and may hold again. */
+/** Unlike an abort, a release does not end the migration: the source goes on copying, and may hold again. */
 function release(lease: Lease, event: EventOf<'release'>): LeaseStep {
   if (!holds(lease, event.hostId, event.epoch)) return refuse(lease, event, 'Too late: this host does not own the VM any more.');
   const tell: LeaseEffect = { type: 'tell-released', migrationId: event.migrationId };
@@ -288,7 +289,7 @@ function abort(lease: Lease, event: EventOf<'abort'>): LeaseStep {
     const next = kept(lease, event.migrationId);
     return { lease: next, effects: [{ type: 'end-hold' }, outcomeFor(next, event.hostId, event.migrationId), ...refuseWaiting(lease, ENDED_BY_SOURCE)] };
   }
-  // Not in its switchover (its hold never arrived, or was lost with the relay's memory): now it can never begin one.
+  // The migration is not in its switchover (its hold never arrived, or was lost with the relay's memory): from now on it can never begin one.
   const next = lease.state === 'owned' && endedMigration(lease, event.migrationId) === undefined ? kept(lease, event.migrationId) : lease;
   return { lease: next, effects: [outcomeFor(next, event.hostId, event.migrationId)] };
 }

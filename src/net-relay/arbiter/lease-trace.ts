@@ -1,6 +1,6 @@
 import type { Lease, LeaseEffect, LeaseEvent } from './lease-table.ts';
 
-/** A step of a lease in words, for a trace; null if nothing came of it: repeated requests are many. */
+/** Describes a step of a lease for a trace; null if the step changed nothing: repeated requests are frequent. */
 export function describeLeaseStep(event: LeaseEvent, before: Lease, after: Lease, effects: readonly LeaseEffect[]): string | null {
   const refusal = effects.find((effect) => effect.type === 'refuse');
   const changed = before.state !== after.state || before.epoch !== after.epoch || before.ownerHostId !== after.ownerHostId;

@@ -1,4 +1,4 @@
-/** A promise settled from outside; settling it again does nothing, and nobody has to listen to its rejection. */
+/** A promise settled from outside; settling it again does nothing, and its rejection may go unhandled. */
 export class Deferred<T> {
   readonly promise: Promise<T>;
   private settle: { resolve: (value: T) => void; reject: (error: Error) => void } | null = null;

@@ -33,11 +33,11 @@ export interface HostClientOptions {
   /** Secret of this host id: nobody else can act as this host. */
   readonly hostToken: string;
   readonly name: string;
-  /** Opens new rooms, on a server that asks for it. */
+  /** Code that opens new rooms, on a server that asks for one. */
   readonly openCode?: string | undefined;
   /** Of the room's owner, if this is a room that opens for this host. */
   readonly ownerSecret?: string | undefined;
-  /** The host that this tab was before it was reloaded, which the relay may still take for present. */
+  /** The host that this tab was before it was reloaded; the relay may still think that it is present. */
   readonly former?: FormerHost | undefined;
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
@@ -46,7 +46,7 @@ export interface HostClientOptions {
 
 const REFUSED = 'refused';
 
-/** Whether a request failed because the relay refused it for what it is, rather than did not answer or could not store it. */
+/** True if the relay refused the request itself; false if it did not answer, or could not store the change. */
 export function wasRefused(error: unknown): boolean {
   return error instanceof Error && error.cause === REFUSED;
 }
@@ -59,7 +59,7 @@ export interface HostMessageEvent {
 interface RoomView {
   readonly hosts: readonly HostInfo[];
   readonly vms: readonly VmInfo[];
-  /** VMs that are no more and not yet dismissed, oldest first. */
+  /** VMs that have ended and are not dismissed yet, oldest first. */
   readonly ended: readonly EndedVm[];
 }
 interface PingEvent {
@@ -71,13 +71,13 @@ interface PingEvent {
 export interface HostClient extends Disposable {
   readonly state: HostClientState;
   onState(listener: (state: HostClientState) => void): Disposable;
-  /** The room's key as far as it is known: the one given, or the one it was changed to. */
+  /** The room's key as this host knows it: the one given, or the one it was changed to. */
   readonly key: string;
-  /** The room has another key than was known here; null: nobody can tell which (it was changed while this host was away). */
+  /** The room's key is not the one known here; null: nobody can tell the new one (it was changed while this host was away). */
   onKey(listener: (key: string | null) => void): Disposable;
-  /** The secret that was given is that of the room's owner. */
+  /** The given secret is that of the room's owner. */
   readonly isOwner: boolean;
-  /** The room as last told, or null. */
+  /** The room as the relay last described it, or null. */
   readonly room: RoomView | null;
   onRoom(listener: (room: RoomView) => void): Disposable;
   onMessage(listener: (message: HostMessageEvent) => void): Disposable;
@@ -87,20 +87,20 @@ export interface HostClient extends Disposable {
   onTraffic(listener: (traffic: readonly VmTraffic[]) => void): Disposable;
   /** Survives a lost connection; rejects with a sentence if the server refuses or does not answer within 10 s. */
   createVm(wanted: { readonly name?: string | undefined; readonly memoryBytes: number }): Promise<CreatedVm>;
-  /** With its ending, the room remembers the VM. Refused (see wasRefused) if the VM is not this host's at this epoch. */
+  /** With `ending`, the room remembers the VM. Refused (see wasRefused) if this host does not own the VM at this epoch. */
   destroyVm(vmId: VmId, epoch: LeaseEpoch, ending?: Ending): Promise<void>;
   dismissEnded(vmIds: readonly string[]): Promise<void>;
-  /** Of a VM whose owner is gone for good. Rejects with a sentence if it is present, or the lease is not at this epoch any more. */
+  /** For a VM whose owner is gone for good. Rejects with a sentence if the owner is present, or the lease is no longer at this epoch. */
   forgetVm(vmId: VmId, epoch: LeaseEpoch): Promise<void>;
-  /** Told again after a reconnect, as long as this host may own the VM. */
+  /** Sent again after a reconnect, as long as this host may own the VM. */
   setVmState(vmId: VmId, epoch: LeaseEpoch, state: VmState): void;
   /** Throws RangeError if the body is larger than MAX_TEXT_MESSAGE_BYTES as JSON. */
   sendToHost(hostId: HostId, body: unknown): void;
-  /** To all others; lost without a word while the server is away. */
+  /** To all other hosts; silently lost while the server is away. */
   sendToRoom(body: unknown): void;
 }
 
-/** Nothing waits longer without saying so. */
+/** No request waits longer than this without an error. */
 const REQUEST_LIMIT_MS = 10_000;
 
 type Request = Extract<HostToRelay, { requestId: number }>;
@@ -127,12 +127,12 @@ class RelayHostClient implements HostClient {
   private readonly traffic = new Emitter<readonly VmTraffic[]>();
   private readonly keys = new Emitter<string | null>();
   private readonly pending = new Map<number, Pending>();
-  /** What this host last said of its VMs. */
+  /** What this host last reported about its VMs. */
   private readonly vmStates = new Map<VmId, { epoch: LeaseEpoch; state: VmState }>();
   private view: RoomView | null = null;
   private roomKey: string;
   private owns = false;
-  // A host that reloads must not repeat the numbers of its former life: the relay remembers the answers.
+  // A reloaded host must not reuse the request numbers from before the reload: the relay remembers the answers to them.
   private nextRequest = Math.floor(Math.random() * 2 ** 40);
 
   constructor(options: HostClientOptions) {
@@ -238,7 +238,7 @@ class RelayHostClient implements HostClient {
 
   sendToHost(hostId: HostId, body: unknown): void {
     if (!this.send({ type: 'to-host', hostId, body })) {
-      // Not before the caller has finished with the call that failed.
+      // Only after the call that failed has returned to its caller.
       queueMicrotask(() => this.undeliverable.emit({ hostId, body }));
     }
   }
@@ -324,7 +324,7 @@ class RelayHostClient implements HostClient {
   private settle(reply: Extract<RelayToHost, { type: 'reply' }>): void {
     const pending = this.pending.get(reply.requestId);
     if (pending === undefined) {
-      // Given up long ago: a VM that was made all the same would stand in the list for ever.
+      // This request was given up long ago: if its VM was made all the same, it would stay in the list for ever.
       const late = reply.ok ? v.safeParse(createdVmSchema, reply.value) : null;
       if (late?.success === true) this.request({ type: 'destroy-vm', vmId: late.output.vmId, epoch: late.output.epoch }).catch(() => undefined);
       return;
@@ -338,7 +338,7 @@ class RelayHostClient implements HostClient {
   private forgetMovedVms(vms: readonly VmInfo[]): void {
     for (const [vmId, { epoch }] of this.vmStates) {
       const info = vms.find((vm) => vm.id === vmId);
-      // An older list than what this host knows of its own VM says nothing.
+      // A list that is older than what this host knows of its own VM proves nothing.
       if (info !== undefined && info.epoch > epoch) this.vmStates.delete(vmId);
     }
   }

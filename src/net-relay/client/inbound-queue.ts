@@ -46,7 +46,7 @@ export class InboundQueue implements Disposable {
     }
   }
 
-  /** Gives the guest what it takes. */
+  /** Gives the guest as many frames as it takes. */
   pump(): void {
     // deliver() may make room and say so at once.
     if (this.pumping) return;
@@ -67,7 +67,7 @@ export class InboundQueue implements Disposable {
     }
   }
 
-  /** Empties the queue: what the guest has not been given, oldest first. */
+  /** Empties the queue and returns the frames that the guest has not been given, oldest first. */
   take(): Uint8Array[] {
     const left = this.frames.slice(this.head);
     this.frames = [];

@@ -3,7 +3,7 @@ export interface ClientSocketEvents {
   opened(): void;
   text(text: string): void;
   binary(bytes: Uint8Array): void;
-  /** Once, whether it had opened or not. */
+  /** Called once, whether the socket had opened or not. */
   closed(): void;
 }
 
@@ -12,13 +12,13 @@ export interface ClientSocket {
   readonly backlogBytes: number;
   /** Only after `opened`. */
   send(data: string | Uint8Array<ArrayBuffer>): void;
-  /** Also before it opened; `closed` follows. */
+  /** Allowed before the socket has opened, too; `closed` follows. */
   close(): void;
 }
 
 export type OpenSocket = (url: string, events: ClientSocketEvents) => ClientSocket;
 
-/** The constructor's standard interface, as browsers and `ws` have it. */
+/** Takes the standard WebSocket constructor, as browsers and `ws` have it. */
 export function socketOpener(WebSocketClass: typeof WebSocket): OpenSocket {
   return (url, events) => {
     const socket = new WebSocketClass(url);
@@ -28,7 +28,7 @@ export function socketOpener(WebSocketClass: typeof WebSocket): OpenSocket {
       if (typeof data === 'string') events.text(data);
       else if (data instanceof ArrayBuffer) events.binary(new Uint8Array(data));
     };
-    // An error says nothing that a page may know; `close` follows.
+    // The error event tells a page nothing; `close` follows.
     socket.onerror = () => undefined;
     socket.onclose = () => events.closed();
     return {

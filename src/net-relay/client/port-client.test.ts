@@ -57,7 +57,7 @@ describe('the connection of a port', () => {
     const port = lan.own('a', vm, new TestNic());
     await lan.pass(20);
     const seen = states(port);
-    // The relay stands still: nothing is answered, nothing is closed.
+    // The relay hangs: it answers nothing and closes nothing.
     const relay = lan.network.relay;
     lan.relay.dispose();
     for (const socket of lan.network.sockets) socket.toClient.length = 0;
@@ -143,7 +143,7 @@ describe('a switchover through the clients', () => {
     lan.startRelay();
     await lan.pass(5000);
     expect(waits.at(-1)).toBeNull();
-    // The source drained anew by itself, so that the migration can still be completed (NR16).
+    // The source drained again by itself, so that the migration can still be completed (NR16).
     expect(await lan.settled(target.targetLease().commit())).toBe(2);
   });
 
@@ -154,7 +154,7 @@ describe('a switchover through the clients', () => {
       const target = lan.target('b', vm, nicB, M, 'a');
       await lan.pass(20);
       const lease = source.sourceLease(M, B);
-      // The CPU stands, and has not taken one frame.
+      // The CPU is stopped and has not taken one frame.
       nicA.running = false;
       lan.lans
         .at(-1)!
@@ -209,7 +209,7 @@ describe('a switchover through the clients', () => {
       sender.send(ipFrame(gateway, vm, ++sent));
       await lan.pass(20);
       expect(sent).toBeGreaterThan(5);
-      // What is announced to the guest's neighbours has no number.
+      // Announcements to the guest's neighbours have no number.
       expect(received.received.map(numberOf).filter((number) => number <= sent)).toEqual(Array.from({ length: sent + 1 }, (_, index) => index));
     });
   }
@@ -300,7 +300,7 @@ describe('a switchover through the clients', () => {
     await lan.settled(source.hold());
     await lan.settled(source.drained());
     await lan.settled(target.targetLease().commit());
-    // Every connection breaks as soon as it is attached, the one that finds the VM given back as the last.
+    // Every connection breaks as soon as it is attached; the last one to break is the one that finds the VM given back.
     let givenBack = false;
     port.onState(({ kind }) => {
       if (kind !== 'connected' || givenBack) return;

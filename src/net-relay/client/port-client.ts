@@ -20,14 +20,14 @@ interface VmNetworkPort extends Disposable {
   dropped(): Partial<Record<PortClientDrop, number>>;
   /** Frames that wait for room in the guest. */
   readonly queuedFrames: number;
-  /** The wall clock that guests go by. */
+  /** The wall clock that guests use. */
   readonly serverTime: ServerTime;
 }
 
 export interface OwnerPort extends VmNetworkPort {
-  /** Rises by two when a VM that was on its way comes back. */
+  /** Rises by two when the VM is given back after a move. */
   readonly epoch: LeaseEpoch;
-  /** One per migration, to be disposed of at its end unless the port is. */
+  /** One per migration; dispose of it when the migration ends, unless the port itself is disposed of. */
   sourceLease(migrationId: MigrationId, targetHostId: HostId): SourceLease & Disposable;
 }
 

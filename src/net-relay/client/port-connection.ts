@@ -1,6 +1,6 @@
 /**
  * One VM's port at the relay, seen from the VM's worker: frames both ways, the attachment as owner or target, and the
- * messages of the leases that use it. Which of them mean what is the leases' business.
+ * messages of the leases that use it. The leases decide what those messages mean.
  */
 import type { Clock } from '../../shared/clock.ts';
 import { Emitter } from '../../shared/emitter.ts';
@@ -45,7 +45,7 @@ export interface PortConnectionOptions {
 export type PortState = RelaySocketState;
 export type Attached = Extract<RelayToPort, { type: 'attached' }>;
 
-/** A lease that hears what its port hears. */
+/** A lease that receives what its port receives. */
 export interface PortListener {
   attached(message: Attached): void;
   message(message: RelayToPort): void;
@@ -53,7 +53,7 @@ export interface PortListener {
   disposed(): void;
 }
 
-/** More than this waiting to leave: the guest's frames are dropped, as a full cable would. At 20 MB/s, 0.2 s. */
+/** With more than this waiting to be sent, the guest's frames are dropped, as on a saturated cable. At 20 MB/s, 0.2 s. */
 const MAX_OUTBOUND_BACKLOG_BYTES = 4 * 1024 * 1024;
 
 export class PortConnection implements Disposable {
@@ -73,7 +73,7 @@ export class PortConnection implements Disposable {
   private outbound: Uint8Array[] = [];
   private helloAt = 0;
 
-  /** `target`: the migration this port waits to receive the VM by; null for its owner. */
+  /** `target`: the migration through which this port waits to receive the VM; null for the owner's port. */
   constructor(options: PortConnectionOptions, target: MigrationId | null) {
     this.vmId = options.vmId;
     this.hostId = options.credentials.hostId;
@@ -107,7 +107,7 @@ export class PortConnection implements Disposable {
     return this.socket.state;
   }
 
-  /** Of the lease as this host last knew it. */
+  /** The epoch of the lease, as this host last knew it. */
   get epoch(): LeaseEpoch {
     return this.leaseEpoch;
   }
@@ -127,7 +127,7 @@ export class PortConnection implements Disposable {
     return this.socket.send(JSON.stringify(message));
   }
 
-  /** Takes the frames that the guest was not given. */
+  /** Removes and returns the frames that the guest was not given. */
   takeUndelivered(): Uint8Array[] {
     return this.queue.take();
   }
@@ -143,14 +143,14 @@ export class PortConnection implements Disposable {
     this.leaseEpoch = epoch;
   }
 
-  /** The VM is another host's: nothing goes in or out here any more. */
+  /** Another host has the VM: nothing goes in or out here any more. */
   becomeFormerOwner(): void {
     this.role = 'former-owner';
     this.outbound = [];
     this.queue.take();
   }
 
-  /** The end of this port, with a sentence why. */
+  /** Ends this port; `reason` is a sentence. */
   refuse(cause: string, reason: string): void {
     this.socket.refuse(cause, reason);
   }
@@ -179,7 +179,7 @@ export class PortConnection implements Disposable {
     this.serverTime.answered(this.helloAt, message.wallMs);
     this.role = message.as;
     if (message.as === 'owner') this.leaseEpoch = message.epoch as LeaseEpoch;
-    // Behind the change of state to `connected`, so that listeners can send.
+    // After the state has changed to `connected`, so that listeners can send.
     queueMicrotask(() => {
       if (this.socket.state.kind !== 'connected') return;
       for (const listener of [...this.listeners]) listener.attached(message);
@@ -205,7 +205,7 @@ export class PortConnection implements Disposable {
     else if (this.state.kind !== 'connected') this.drops.add('not-connected');
     else if (frame.length === 0 || frame.length > MAX_FRAME_BYTES) this.drops.add('oversized');
     else {
-      // Frames of one task leave as one message.
+      // Frames that are sent in one task leave as one message.
       if (this.outbound.push(frame) === 1) queueMicrotask(() => this.flush());
       if (this.outbound.length === MAX_BATCH_FRAMES) this.flush();
     }

@@ -1,7 +1,7 @@
 /**
  * A lane of a migration through the relay, for two hosts that cannot reach each other: a WebSocket of its own, and a
- * window so that neither the relay nor the other side has to keep more than LANE_WINDOW_BYTES. It does not come back
- * by itself when it is lost: the migration goes on over another link.
+ * window so that neither the relay nor the other side has to keep more than LANE_WINDOW_BYTES. A lane that is lost does
+ * not reconnect: the migration goes on over another link.
  */
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { Lane, Link } from '../../migration/ports.ts';
@@ -33,15 +33,15 @@ export interface RelayLaneOptions {
   readonly openSocket?: OpenSocket;
 }
 
-/** Queued or on its way: more than this is not writable. Below the window by more than what may be unacknowledged. */
+/** With more than this queued or in flight, the lane is not writable. The gap to the window is larger than what may be unacknowledged. */
 const HIGH_WATER_BYTES = 768 * 1024;
-/** What was taken in is told in pieces of this size. */
+/** Consumed bytes are reported in steps of this size. */
 const TELL_CONSUMED_BYTES = 128 * 1024;
-/** Not open within this time: the other link is tried. The relay itself gives up after ten seconds. */
+/** If the lane is not open within this time, the other link is tried. The relay itself gives up after ten seconds. */
 const OPEN_LIMIT_MS = 10_000;
-/** What was sent before close() still leaves within this time. */
+/** After close(), what was sent before may still leave for this long. */
 const CLOSE_LIMIT_MS = 5000;
-/** Silence is looked for this often, and five silent looks in a row are a loss. */
+/** How often the lane checks for silence; five silent checks in a row count as a loss. */
 const LOOK_MS = 1000;
 const SILENT_LOOKS = 5;
 

@@ -1,6 +1,6 @@
 /**
- * A connection to the relay that comes back: says hello whenever it opens, answers heartbeats, notices silence, tries
- * again with growing pauses. It knows neither hosts nor ports.
+ * A connection to the relay that reconnects by itself: says hello whenever it opens, answers heartbeats, detects
+ * silence, tries again with growing pauses. It knows neither hosts nor ports.
  */
 import type * as v from 'valibot';
 import type { Clock } from '../../shared/clock.ts';
@@ -15,9 +15,9 @@ import { systemClock } from '../../shared/system-clock.ts';
 export type RelaySocketState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'connected' }
-  /** Tried again by itself; the reason is a sentence. */
+  /** Reconnects by itself; the reason is a sentence. */
   | { readonly kind: 'lost'; readonly reason: string }
-  /** The end; the reason is the relay's own sentence. */
+  /** Final; the reason is the relay's own sentence. */
   | { readonly kind: 'refused'; readonly cause: string; readonly reason: string };
 
 /** What every message from the relay may be, besides its own. */
@@ -32,7 +32,7 @@ export interface RelaySocketOptions<S extends v.GenericSchema<unknown, Incoming>
   accepts(message: v.InferOutput<S>): boolean;
   onMessage(message: v.InferOutput<S>): void;
   onBinary?(bytes: Uint8Array): void;
-  /** It has been sent back already. */
+  /** Called after the heartbeat has been sent back. */
   onHeartbeat?(heartbeat: v.InferOutput<S>): void;
   readonly clock?: Clock;
   readonly openSocket?: OpenSocket;
@@ -44,10 +44,10 @@ export interface RelaySocketOptions<S extends v.GenericSchema<unknown, Incoming>
 const FIRST_RETRY_MS = 100;
 /** A relay that is back is found within this time. */
 const LONGEST_RETRY_MS = 3000;
-/** Silence is looked for this often, and is a loss after SILENT_LOOKS looks in a row; a late timer counts once. */
+/** How often it checks for silence; SILENT_LOOKS silent checks in a row count as a loss; a late timer counts once. */
 const LOOK_MS = 1000;
 const SILENT_LOOKS = 5;
-/** Refusals that pass by themselves. */
+/** Temporary refusals. */
 const PASSING_REFUSALS: readonly string[] = ['relay-full', 'address-full', 'too-many-tries', 'too-slow'];
 
 export class RelaySocket<S extends v.GenericSchema<unknown, Incoming>> implements Disposable {

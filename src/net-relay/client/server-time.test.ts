@@ -7,10 +7,10 @@ import { VirtualLan } from '../testing/virtual-lan.ts';
 import { ServerTime, type TimedHeartbeat } from './server-time.ts';
 
 const WALL = 1_900_000_000_000;
-/** The server tells whole milliseconds. */
+/** The server sends whole milliseconds. */
 const EXACT_MS = 1;
 
-/** A server and a client, each with its clock, and a way between them whose delays the test gives. */
+/** A server and a client, each with its clock, and a connection between them whose delays the test sets. */
 class Pair {
   readonly clock = new VirtualClock();
   readonly time: ServerTime;
@@ -41,7 +41,7 @@ class Pair {
     this.time.answered(helloAt, wallMs);
   }
 
-  /** A heartbeat, its way back, and the rest of its second. */
+  /** A heartbeat, its echo, and the rest of its second. */
   beat(thereMs: number, backMs: number): void {
     const at = this.clock.now();
     const wallMs = Math.floor(this.wall);
@@ -76,7 +76,7 @@ describe("the server's time", () => {
         for (const [there, back] of delays) {
           pair.beat(there, back);
           pair.offset += 1000 * drift;
-          // What a heartbeat is worth is known with the next.
+          // How accurate a heartbeat is becomes known with the next one.
           best = Math.min(best, round) + 0.2;
           round = (there + back) / 2;
           if (pair.time.now() !== null) expect(pair.error).toBeLessThanOrEqual(best + 0.2 + 2 * EXACT_MS);

@@ -1,20 +1,21 @@
 /**
- * The server's wall clock, known here by what its relay tells: the one wall clock of all hosts. The relay says what it
- * shows when it answers a hello and with each heartbeat, and after the heartbeat came back, how long that took. So each
- * is known to be from a certain span of time; it is taken for the middle and is wrong by half of it at most. The one
- * that can be least wrong counts, and what it can be wrong by grows with its age, for two clocks never go quite alike.
+ * The server's wall clock, the one wall clock of all hosts, as known here from what the relay sends. The relay sends
+ * its clock's reading when it answers a hello and with each heartbeat; after a heartbeat came back, it also sends how
+ * long that took. So each reading was taken within a known span of time. We assume the middle of the span, and are
+ * wrong by half of it at most. The reading with the smallest possible error counts. Its possible error grows with its
+ * age, because two clocks never run at quite the same rate.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import { Emitter } from '../../shared/emitter.ts';
 
-/** Two computers' clocks part by less than this, in milliseconds per millisecond. */
+/** Two computers' clocks drift apart by less than this, in milliseconds per millisecond. */
 const DRIFT = 200e-6;
-/** The server tells whole milliseconds. */
+/** The server sends whole milliseconds. */
 const RESOLUTION_MS = 1;
 /** Heartbeats that may be on their way back at a time; an echo of an older one tells nothing new. */
 const BEATS_KEPT = 8;
-/** A change of the estimate that is worth telling: the server's clock was set, or this computer slept. */
+/** A change of the estimate that is worth reporting: the server's clock was set, or this computer slept. */
 const STEP_MS = 20;
 
 interface Estimate {
@@ -25,7 +26,7 @@ interface Estimate {
   readonly at: number;
 }
 
-/** The relay's, as it arrives. */
+/** A heartbeat of the relay, as it arrives. */
 export interface TimedHeartbeat {
   /** When it was sent, on a clock of the relay's own. */
   readonly at: number;
@@ -34,7 +35,7 @@ export interface TimedHeartbeat {
 }
 
 export class ServerTime implements Disposable {
-  /** The time is known for the first time, or what was known of it was wrong. */
+  /** The time has become known for the first time, or the previous estimate was wrong. */
   readonly onSet = new Emitter<undefined>();
   private readonly clock: Clock;
   private beats: readonly { readonly at: number; readonly wallMs: number; readonly heardAt: number }[] = [];
@@ -53,7 +54,7 @@ export class ServerTime implements Disposable {
   /** The server's clock showed `wallMs` between `askedAt` and now. */
   answered(askedAt: number, wallMs: number): void {
     const at = this.clock.now();
-    // What a connection that was lost had under way comes back no more.
+    // Heartbeats that were under way on a lost connection never come back.
     this.beats = [];
     this.take(wallMs, (askedAt + at) / 2, at - askedAt);
   }

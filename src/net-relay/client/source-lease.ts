@@ -1,7 +1,7 @@
 /**
  * The source's side of one switchover. Every request is repeated, in order, whenever the port is attached again, until
- * the relay answers: it takes a repeated request for what it is. Behind a hold the rest waits for its answer, for frames
- * still come until then (rule NR16). Nothing here decides by time who owns the VM.
+ * the relay answers; the relay recognises repeated requests. After a hold, all later requests wait for its answer,
+ * because frames still arrive until then (rule NR16). Nothing here decides by time who owns the VM.
  */
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { LeaseOutcome, SourceLease } from '../../migration/ports.ts';
@@ -13,7 +13,7 @@ import type { RelayToPort } from '../protocol/relay-protocol.ts';
 import { Deferred } from './deferred.ts';
 import type { Attached, PortConnection, PortListener, PortState } from './port-connection.ts';
 
-/** The relay knows for certain that another host has the VM. */
+/** With these causes, the relay knows for certain that another host has the VM. */
 const ANOTHERS: readonly string[] = ['stale-epoch', 'not-owner'];
 
 export class RelaySourceLease implements SourceLease, PortListener, Disposable {
@@ -28,9 +28,9 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   private draining: Deferred<undefined> | null = null;
   private releasing: Deferred<undefined> | null = null;
   private aborting: Deferred<LeaseOutcome> | null = null;
-  /** The relay has answered the hold over the present socket: no frame comes any more. */
+  /** The relay has answered the hold over the current socket: no more frames arrive. */
   private holdAnswered = false;
-  /** Given back once the CPU had stopped; sent again with `drained`. */
+  /** Frames given back after the CPU stopped; sent again with `drained`. */
   private returned: Uint8Array[] = [];
   private settled: LeaseOutcome | null = null;
   private told: string | null = null;
@@ -88,11 +88,11 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   attached(message: Attached): void {
     if (this.isOver) return;
     if (message.as === 'owner' && message.epoch > this.epoch) {
-      // Given back. An `outcome` says so as well, once; if that was lost with an earlier socket, nothing else will.
+      // The VM was given back. An `outcome` says so too, but only once; if it was lost with an earlier socket, nothing else will say it.
       this.settle({ owner: 'source', epoch: message.epoch as LeaseEpoch }, true);
       return;
     }
-    // As the former owner: the relay says by itself, in an `outcome`, how this switchover ended.
+    // As the former owner: the relay sends an `outcome` by itself, which says how this switchover ended.
     if (message.as !== 'owner' || message.epoch !== this.epoch) return;
     if (this.holding !== null) this.sendHold();
     this.sendEnd();
@@ -149,7 +149,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     this.waiting.dispose();
   }
 
-  /** The migration has ended. A hold that the relay has not ended yet is seen to its end before the port is left alone. */
+  /** The migration has ended. If the relay has not ended the hold yet, keep listening until it has. */
   dispose(): void {
     this.isDisposed = true;
     if (this.holding === null && this.aborting === null) this.listening.dispose();
@@ -172,7 +172,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     this.sendEnd();
   }
 
-  /** Release or abort, whichever was asked for; behind `drained`, so that the frames given back are where they belong. */
+  /** Sends the release or abort that was asked for, after `drained`, so that the frames given back keep their place. */
   private sendEnd(): void {
     if (this.draining !== null && !this.holdAnswered) return;
     if (this.releasing !== null) this.port.send({ type: 'release', migrationId: this.migrationId });
@@ -180,7 +180,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
   }
 
   private sendDrained(): void {
-    // What came meanwhile, e.g. between a restart of the relay and the repeated hold, belongs behind the rest.
+    // Frames that arrived since, e.g. between a restart of the relay and the repeated hold, go after the others.
     this.returned.push(...this.port.takeUndelivered());
     if (this.port.state.kind !== 'connected') return;
     this.port.sendReturned(this.returned);
@@ -189,7 +189,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
 
   private refused(request: string, reason: string): void {
     if (request === 'release') this.releasing?.reject(new MigrationError('commit-refused', reason));
-    // On its way to an end anyway: the answer to that is what counts.
+    // A release or abort is already under way: only the answer to that counts.
     if (this.releasing !== null || this.aborting !== null) return;
     if (request === 'hold') this.holding?.reject(new MigrationError('hold-failed', reason));
     if (request === 'drained') this.draining?.reject(new MigrationError('hold-failed', reason));
@@ -200,7 +200,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     if (message.ownerHostId !== this.port.hostId) {
       const outcome: LeaseOutcome = { owner: 'target', epoch };
       if (message.alive) this.settle(outcome, true);
-      // Committed, and not yet known to live: the frozen copy may still be needed.
+      // Committed, but the target has given no sign of life yet: the frozen copy may still be needed.
       else this.aborting?.resolve(outcome);
     } else if (epoch > this.epoch) {
       this.port.becomeOwner(epoch);
@@ -222,7 +222,7 @@ export class RelaySourceLease implements SourceLease, PortListener, Disposable {
     if (told) this.outcomes.emit(outcome);
   }
 
-  /** As if the hold had never been; the source may hold again. */
+  /** Back to the state before the hold; the source may hold again. */
   private released(): void {
     const { releasing } = this;
     if (releasing === null) return;

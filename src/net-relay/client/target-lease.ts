@@ -1,4 +1,4 @@
-/** The target's side of one switchover: the commit, the sign of life, and being told that the VM was taken back. */
+/** The target's side of one switchover: the commit, the sign of life, and the message that the VM was taken back. */
 import { MigrationError } from '../../migration/migration-error.ts';
 import type { TargetLease } from '../../migration/ports.ts';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -14,8 +14,8 @@ import type { Attached, PortConnection, PortListener, PortState } from './port-c
  */
 const COMMIT_LIMIT_MS = 30_000;
 /**
- * An answer to a commit older than this is not acted upon: this host stood still meanwhile, and the relay may have given
- * the VM back (after 2 s without a sign of life). It is asked again who owns the VM.
+ * An answer to a commit that took longer than this is not trusted: this host was frozen in between, and the relay may
+ * have given the VM back (after 2 s without a sign of life). The target asks again who owns the VM.
  */
 const FRESH_ANSWER_MS = 1000;
 const GIVEN_BACK = 'The relay gave the VM back to its source, because no sign of life came in time.';
@@ -28,12 +28,12 @@ export class RelayTargetLease implements TargetLease, PortListener {
   private readonly revocations = new Emitter<undefined>();
   private committing: Deferred<LeaseEpoch> | null = null;
   private committed: LeaseEpoch | null = null;
-  /** When the relay was asked last for what a commit came to. */
+  /** When this host last asked the relay how the commit ended. */
   private askedAt = Number.NEGATIVE_INFINITY;
   private probing: Deferred<number> | null = null;
   private probeSentAt = 0;
   private living: Deferred<undefined> | null = null;
-  /** Why nothing can come of it any more. */
+  /** Why this lease can no longer succeed. */
   private failure: MigrationError | null = null;
   private limit: Disposable | null = null;
 
@@ -45,7 +45,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
     port.listen(this);
   }
 
-  /** The VM is this host's, as far as it knows. */
+  /** This host owns the VM, as far as it knows. */
   get ownsVm(): boolean {
     return this.committed !== null && this.failure === null;
   }
@@ -84,7 +84,7 @@ export class RelayTargetLease implements TargetLease, PortListener {
     return this.revocations.on(listener);
   }
 
-  /** A port that owns the VM by now stays: its owner disposes of it. */
+  /** If the port owns the VM by now, it stays: its owner disposes of it. */
   dispose(): void {
     if (!this.ownsVm) this.port.dispose();
   }
@@ -158,16 +158,16 @@ export class RelayTargetLease implements TargetLease, PortListener {
     this.port.send({ type: 'who-owns', migrationId: this.migrationId });
   }
 
-  /** The relay says that the VM is this host's; true as long as the relay waits for its sign of life. */
+  /** The relay says that this host owns the VM; that is true only as long as the relay waits for its sign of life. */
   private answered(epoch: LeaseEpoch): void {
     if (this.committed !== null) return;
-    // Frames for the guest come behind the relay's answer: they wait here for what it turns out to mean.
+    // Frames for the guest follow the relay's answer: they wait here until it is clear what the answer means.
     this.port.becomeOwner(epoch);
     if (this.port.clock.now() - this.askedAt > FRESH_ANSWER_MS) this.askOwner();
     else this.succeed(epoch);
   }
 
-  /** Sent again over a socket that takes the place of a broken one: what is asked is whether this one leads there and back. */
+  /** Sent again over the socket that replaces a broken one: the probe asks whether this socket works in both directions. */
   private sendProbe(): void {
     if (this.probing === null) return;
     this.probeSentAt = this.port.clock.now();

@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { Capture, parsePcap, pcapRecord, type CapturedFrame, type CaptureFile } from './capture.ts';
 import { noise } from './testing/tcp-host.ts';
 
-/** The frames of a file; it must be as long as it says. */
+/** Returns the frames of a file, which must be as long as it says. */
 function framesOf({ bytes, pieces }: CaptureFile): CapturedFrame[] {
   const whole = Buffer.concat(pieces);
   expect(whole.length).toBe(bytes);
   return parsePcap(whole)!;
 }
 
-/** Memory goes back one segment a turn. */
+/** Memory is freed one segment per turn. */
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -4,7 +4,7 @@
  *   file   := magic:u32=0xa1b2c3d4 major:u16=2 minor:u16=4 zone:u32=0 sigfigs:u32=0 snaplen:u32 linktype:u32=1 record*
  *   record := seconds:u32 microseconds:u32 captured:u32 original:u32 frame
  *
- * Big-endian throughout; the magic tells. Whoever may read a capture reads everything the guests say unencrypted.
+ * Big-endian throughout, as the magic says. Anyone who may read a capture reads everything the guests send unencrypted.
  */
 import type { Disposable } from '../../shared/disposable.ts';
 import { MAX_FRAME_BYTES } from '../protocol/relay-protocol.ts';
@@ -15,7 +15,7 @@ const RECORD_HEADER_BYTES = 16;
 const LINKTYPE_ETHERNET = 1;
 /** About 1 s of a download at full speed, or hours of an idle room. */
 const CAPTURE_BYTES = 32 * 1024 * 1024;
-/** Many rooms are quiet, and memory that nobody has touched yet takes a millisecond for each MiB. */
+/** Many rooms are quiet, and the first access to memory costs a millisecond per MiB. */
 const SEGMENT_BYTES = 256 * 1024;
 
 function pcapHeader(): Uint8Array {
@@ -74,17 +74,17 @@ export function parsePcap(bytes: Uint8Array): CapturedFrame[] | null {
 export interface CaptureOptions {
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
-  /** Memory for frames; the oldest go first. Default CAPTURE_BYTES. */
+  /** Memory for frames; the oldest are dropped first. Default CAPTURE_BYTES. */
   readonly bytes?: number;
-  /** What it is taken in, and given up in, at a time. Default SEGMENT_BYTES. */
+  /** The unit in which memory is allocated and freed. Default SEGMENT_BYTES. */
   readonly segmentBytes?: number;
   /** Called with every record as it is made, to stream a capture that no memory bounds. */
   readonly onRecord?: (record: Uint8Array) => void;
 }
 
-/** A capture as it was at one moment: a pcap file in pieces, that stay as they are until this is disposed. */
+/** A snapshot of a capture: a pcap file in pieces, which do not change until this is disposed. */
 export interface CaptureFile extends Disposable {
-  /** Of all pieces. */
+  /** The sum of all pieces. */
   readonly bytes: number;
   readonly pieces: readonly Uint8Array[];
 }
@@ -95,9 +95,9 @@ class Segment {
   readonly view: DataView;
   filled = 0;
   frames = 0;
-  /** Files that consist of it. */
+  /** How many files use this segment. */
   files = 0;
-  /** A resizable buffer is mapped, and never malloc's: a large block that was freed there once makes it keep as much for good (the threshold from which glibc maps blocks grows with them). */
+  /** A resizable buffer is mapped, never malloc'ed: malloc keeps the size of a freed large block for good (glibc's threshold for mapping grows with it). */
   private readonly memory: ArrayBuffer;
 
   constructor(bytes: number) {
@@ -111,15 +111,16 @@ class Segment {
     this.frames = 0;
   }
 
-  /** Gives its memory back now, not when the engine next looks for garbage. */
+  /** Frees the memory now, not at the engine's next garbage collection. */
   free(): void {
     this.memory.resize(0);
   }
 }
 
 /**
- * Keeps the last frames of a room. Plug it into the switch as a listener (`{ tap: 'copy' }`); it never sends. Frames lie
- * as pcap records in segments, so that many small ones cost no more than they are, and a file takes no copy of them.
+ * Keeps the last frames of a room. Plug it into the switch as a listener (`{ tap: 'copy' }`); it never sends. Frames
+ * are stored as pcap records in segments, so that many small frames cost no more than their own size, and a file needs
+ * no copy of them.
  */
 export class Capture implements Station, Disposable {
   private readonly options: CaptureOptions;
@@ -154,17 +155,17 @@ export class Capture implements Station, Disposable {
     segment.frames++;
   }
 
-  /** Frames held, and frames that made room for later ones. */
+  /** Frames held, and frames that were dropped to make room for later ones. */
   get frames(): { readonly held: number; readonly lost: number } {
     return { held: this.segments.reduce((sum, { frames }) => sum + frames, 0), lost: this.lost };
   }
 
-  /** What it takes now, beside what files still hold. */
+  /** The memory it uses now, without what only files still hold. */
   get memoryBytes(): number {
     return this.segments.length * this.segmentBytes;
   }
 
-  /** Everything held now. Until it is disposed it keeps its memory, up to the capture's own, whatever comes meanwhile. */
+  /** A file of everything held now. Until the file is disposed, it keeps its memory, at most as much as the capture's own, whatever frames arrive later. */
   toPcap(): CaptureFile {
     const held = [...this.segments];
     for (const segment of held) segment.files++;
@@ -180,12 +181,12 @@ export class Capture implements Station, Disposable {
     };
   }
 
-  /** Forgets the frames. What a file still holds goes with the file. */
+  /** Forgets the frames. Memory that a file still uses is freed with the file. */
   dispose(): void {
     void free(this.segments.splice(0).filter(({ files }) => files === 0));
   }
 
-  /** The oldest's memory if there may be no more. */
+  /** Reuses the oldest segment's memory if there may be no more segments. */
   private nextSegment(): Segment {
     if (this.segments.length < this.limit) return new Segment(this.segmentBytes);
     const oldest = this.segments.shift();
@@ -196,7 +197,7 @@ export class Capture implements Station, Disposable {
   }
 }
 
-/** Segments of no capture and no file: one a turn, for each takes a third of a millisecond. */
+/** Frees segments that no capture and no file uses: one per turn, because each takes a third of a millisecond. */
 async function free(segments: readonly Segment[]): Promise<void> {
   for (const segment of segments) {
     segment.free();

@@ -40,7 +40,7 @@ export interface DhcpMessage {
   readonly yourIp: number;
   readonly relayIp: number;
   readonly mac: number;
-  /** By number. One that is split over several pieces is joined (RFC 3396). */
+  /** By option number. An option that is split over several pieces is joined (RFC 3396). */
   readonly options: ReadonlyMap<number, Uint8Array>;
 }
 

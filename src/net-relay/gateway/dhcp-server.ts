@@ -33,7 +33,7 @@ export class DhcpServer {
     this.options = options;
   }
 
-  /** `payload` of a datagram to port 67 that came from `sourceMac`. Null: nothing is to be said. */
+  /** Answers the `payload` of a datagram to port 67 from `sourceMac`; null: no answer is to be sent. */
   answer(payload: Uint8Array, sourceMac: number): DhcpAnswer | null {
     const { counters, guestByMac, serverIp } = this.options;
     const message = parseDhcp(payload);

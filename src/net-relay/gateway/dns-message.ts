@@ -80,7 +80,7 @@ export function serializeDnsQuery(id: number, name: string, type: number): Uint8
 
 export interface DnsAnswer {
   readonly code: number;
-  /** The name is of this LAN, and we are its authority. */
+  /** The name belongs to this LAN, and we are its authority. */
   readonly authoritative: boolean;
   readonly addresses: readonly number[];
   readonly ttlSeconds: number;

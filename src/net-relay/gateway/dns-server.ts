@@ -1,6 +1,6 @@
 /**
- * DNS for the guests: the names of the room answered from the lease table; every other name by the system's resolver if
- * guests may reach the outside, else refused at once. IPv4 addresses only.
+ * DNS for the guests. The names of the room are answered from the lease table; every other name by the system's
+ * resolver if guests may reach the outside, otherwise it is refused at once. IPv4 addresses only.
  */
 import { parseIpv4Address } from './address.ts';
 import type { GatewayCounters } from './gateway-counters.ts';
@@ -9,9 +9,9 @@ import { DnsClass, DnsCode, DnsType, parseDnsQuery, serializeDnsAnswer, type Dns
 export const DNS_PORT = 53;
 /** A VM may come and go at any time. */
 const LOCAL_TTL_SECONDS = 5;
-/** The system's resolver does not say how long an answer holds. */
+/** The system's resolver does not say how long an answer is valid. */
 const OUTSIDE_TTL_SECONDS = 60;
-/** Lookups under way, of all guests and of one: the system works on few at a time, and a guest may ask without end. */
+/** Lookups in progress, of all guests and of one guest: the system works on few at a time, and a guest may send queries without end. */
 const MAX_LOOKUPS = 64;
 const MAX_LOOKUPS_PER_GUEST = 16;
 

@@ -28,7 +28,7 @@ interface Stream {
   readonly onSample: (sample: PingSample) => void;
   /** By number on the wire, in the order sent. */
   readonly waiting: Map<number, { readonly seq: number; readonly sentAt: number }>;
-  /** Lowest beat that has not been reported; what is answered below it is a duplicate or late. */
+  /** Lowest beat that has not been reported; an answer to a lower one is a duplicate or late. */
   lostBelow: number;
   sent: number;
 }
@@ -56,13 +56,13 @@ export class EchoProber implements Disposable {
     const tick = (): void => {
       this.probe(identifier, stream);
       const beat = Math.max(SHORTEST_BEAT_MS, beatMs, (this.streams.size * 1000) / MAX_PROBES_PER_SECOND);
-      // Missed beats (a busy process) are left out, not made up for.
+      // Beats that a busy process missed are skipped, not made up for.
       due += beat * Math.max(1, Math.ceil((this.clock.now() - due) / beat));
       this.timers.set(identifier, this.clock.setTimeout(tick, due - this.clock.now()));
     };
     tick();
     return disposable(() => {
-      // The number may be another's by now.
+      // Another stream may have this identifier by now.
       if (this.streams.get(identifier) === stream) this.end(identifier);
     });
   }

@@ -44,7 +44,7 @@ export type CounterName =
   | 'tcp-timeouts' // TCP retransmission timeouts
   | 'tcp-spurious-timeouts' // timeouts after which the original turned out to have arrived
   | 'tcp-window-probes' // probes of a closed window
-  | 'tcp-challenged' // segments outside the window that were answered with where we stand
+  | 'tcp-challenged' // segments outside the window that were answered with a challenge ACK
   | 'tcp-given-up' // connections given up because the peer was silent
   | 'dhcp-malformed' // DHCP message that does not parse
   | 'dhcp-unknown-client' // DHCP from a MAC address without a lease

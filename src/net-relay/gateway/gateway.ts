@@ -26,10 +26,10 @@ import { PortForwards, type Forward, type ForwardRequest } from './port-forwards
 
 /** Forwarded for every VM unless asked otherwise: SSH and the guest's web server. */
 export const DEFAULT_GUEST_PORTS: readonly number[] = [22, 80];
-/** Frames that came while one was being sent; a switch delivers in a loop, never that deep. */
+/** Frames that arrive while one is being sent; a switch delivers in a loop and never nests that deep. */
 const MAX_REENTRANT_FRAMES = 4096;
 const DEFAULT_DOMAIN = 'tabmotion.internal';
-/** Under these names guests find the gateway, and behind it the host machine. */
+/** The names under which guests find the gateway, and behind it the host machine. */
 const OWN_NAMES: ReadonlySet<string> = new Set(['gateway', 'host']);
 
 export interface GatewayOptions {
@@ -68,7 +68,7 @@ export interface Gateway extends Station {
   forwards(vmId?: string): Forward[];
   /** Pings a guest every `beatMs`; each beat is reported once. Throws RangeError for an unknown VM. */
   startPing(vmId: string, beatMs: number, onSample: (sample: PingSample) => void): Disposable;
-  /** The VM can be reached again (switchover over, port attached): connections try now what they were waiting to repeat. */
+  /** The VM can be reached again (switchover over, port attached): connections that wait to repeat something try again now. */
   nudge(vmId: string): void;
   /** Counters by name (counters.ts), and what is open now. */
   stats(): GatewayStats;
@@ -201,7 +201,7 @@ class UserModeGateway implements Gateway {
     await this.portForwards.dispose();
   }
 
-  /** A defect of ours must take neither the switch nor the server with it, on which other rooms depend. */
+  /** A bug in the gateway must not bring down the switch or the server, on which other rooms depend. */
   private guard(what: string, action: () => void): void {
     try {
       action();
@@ -224,7 +224,7 @@ class UserModeGateway implements Gateway {
     }
   }
 
-  /** A station answered within our own call to the switch: its frame waits until we have finished what we do. */
+  /** A station answered during our own call to the switch: its frame waits until that call is done. */
   private defer(frame: Uint8Array): void {
     if (this.deferred.length >= MAX_REENTRANT_FRAMES) {
       this.counters.add('reentrant-overflow');

@@ -101,7 +101,7 @@ describe('our TCP and the kernel of the real guest', { timeout: GUEST_LIMIT_MS }
     socket.destroy();
   }
 
-  /** The guest answers with the digest of what came, once the client has ended its half: half a close, each time. */
+  /** The guest answers with the digest of what it received once the client has ended its half: a half close, each time. */
   async function expectUpload(content: Uint8Array): Promise<void> {
     const socket = await dial(SINK);
     socket.end(content);
@@ -145,7 +145,7 @@ describe('our TCP and the kernel of the real guest', { timeout: GUEST_LIMIT_MS }
 
   it('500 connections are open at once, and each carries its own bytes (B4, GW46)', async () => {
     const sockets: Socket[] = [];
-    // The guest's echo server lets few wait to be accepted, so they knock a few at a time; then all stay open.
+    // The guest's echo server has a short accept queue, so the clients connect a few at a time; then all stay open.
     while (sockets.length < CONNECTIONS) {
       const few = await Promise.all(Array.from({ length: AT_A_TIME }, () => dial(ECHO)));
       await Promise.all(
@@ -177,7 +177,7 @@ function firstData(socket: Socket): Promise<Buffer> {
   });
 }
 
-/** All that comes, as text. */
+/** Everything that arrives, as text. */
 async function answerOf(socket: Socket): Promise<string> {
   const parts: Buffer[] = [];
   socket.on('data', (data: Buffer) => void parts.push(data));

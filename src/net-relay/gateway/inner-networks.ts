@@ -1,5 +1,5 @@
 /**
- * Addresses outside of the LAN that are not the Internet: somebody's own network, or a service that trusts whoever asks
+ * Addresses outside of the LAN that are not the Internet: a private network, or a service that trusts every request
  * from this machine. No general rule opens them (GW57).
  */
 import { parseIpv4Address } from './address.ts';
@@ -38,8 +38,8 @@ const BY_A_RANGE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0
 const BY_ADDRESS = ['169.254.0.0/16', '168.63.129.16', '100.100.100.200', '192.0.0.192'].map(parseNetwork);
 
 /**
- * What a rule for `network` must lie within to open `address`: the address itself, an inner network, or everything.
- * `isOwn`: the address is the server's machine's.
+ * The network that a rule must lie within to open `address`: the address itself, an inner network, or everything.
+ * `isOwn`: the address belongs to the server's own machine.
  */
 export function openedBy(address: number, isOwn: boolean): Network | null {
   if (isOwn || BY_ADDRESS.some((network) => contains(network, address))) return { network: address, mask: 0xffff_ffff };

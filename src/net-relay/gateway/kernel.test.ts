@@ -188,7 +188,7 @@ describe.skipIf(dhcpReason !== null)(`with busybox as DHCP client${dhcpReason ==
   });
 });
 
-/** All that comes, as text. */
+/** Everything that arrives, as text. */
 async function answerOf(socket: Socket): Promise<string> {
   const parts: Buffer[] = [];
   socket.on('data', (data: Buffer) => void parts.push(data));

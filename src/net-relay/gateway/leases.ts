@@ -57,7 +57,7 @@ export class Guests implements Disposable {
     return this.ids.get(vmId);
   }
 
-  /** Names are compared as DNS does, without regard to case. */
+  /** Names are compared as in DNS, ignoring case. */
   byName(name: string): Guest | undefined {
     return this.names.get(name.toLowerCase());
   }

@@ -22,7 +22,7 @@ export interface LinkLayerOptions {
   readonly learnNeighbours: boolean;
   readonly counters: GatewayCounters;
   readonly send: (frame: Uint8Array) => void;
-  /** A packet from a sender that is who it says. `group`: the frame was broadcast or multicast. */
+  /** A packet whose sender is who it claims to be. `group`: the frame was broadcast or multicast. */
   readonly onPacket: (packet: Ipv4Packet, sourceMac: number, group: boolean) => void;
 }
 
@@ -34,7 +34,7 @@ export class LinkLayer {
     this.options = options;
   }
 
-  /** The MAC address of a machine on the LAN, or null. No ARP is needed: who is there is known. */
+  /** The MAC address of a machine on the LAN, or null. No ARP is needed: the gateway knows who is there. */
   resolve(ip: number): number | null {
     if (ip === BROADCAST_IP) return BROADCAST_MAC;
     return this.options.guests.byIp(ip)?.mac ?? this.neighbours.get(ip) ?? null;

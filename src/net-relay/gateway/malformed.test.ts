@@ -59,7 +59,7 @@ function hostileFrame(random: SeededRandom, { one }: GatewayWorld): Uint8Array {
       const segment = {
         sourcePort: toLive ? live.endpoints.localPort : ports.sourcePort,
         destinationPort: toLive ? live.endpoints.remotePort : port,
-        // Near the window, mostly: there the decisions are.
+        // Mostly near the window, where the decisions are made.
         seq: toLive ? (live.received + random.below(4000) - 2000) >>> 0 : random.below(0x1_0000_0000),
         ack: toLive ? (live.received + random.below(4000) - 2000) >>> 0 : random.below(0x1_0000_0000),
         flags: random.below(32),

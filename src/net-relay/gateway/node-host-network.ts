@@ -44,7 +44,7 @@ class NodeHostSocket implements HostSocket {
   }
 
   write(data: Uint8Array, done: () => void): void {
-    // An error is reported by 'close'; whoever waits for room must be woken anyhow.
+    // 'close' reports an error; a writer that waits for room must be woken in any case.
     this.socket.write(data, () => this.guard(done));
   }
 
@@ -119,7 +119,7 @@ function datagrams(onMessage: (data: Uint8Array, address: string, port: number) 
   };
 }
 
-/** Asking the system takes far longer than a packet may; a new address is known this much later. */
+/** Asking the system takes far longer than one packet may take; a new address is noticed up to this much later. */
 const KEEP_OWN_ADDRESSES_MS = 1000;
 let ownAddresses: { readonly at: number; readonly list: readonly string[] } | null = null;
 
@@ -135,8 +135,8 @@ function findOwnAddresses(): readonly string[] {
 }
 
 /**
- * The system's resolver blocks a thread of Node's small pool (4), which the server needs for its files as well: names
- * that nobody answers for may hold up each other, never those.
+ * The system's resolver blocks a thread of Node's small pool (4), which the server also needs for its files: names that
+ * nobody answers for may delay each other, but never the files.
  */
 const LOOKUPS_AT_A_TIME = 2;
 let lookups = 0;
@@ -150,14 +150,14 @@ async function resolve(name: string): Promise<string[]> {
   } catch (error) {
     throw new Error(errorCode(error), { cause: error });
   } finally {
-    // The place passes on to who waited longest.
+    // The free slot goes to the lookup that has waited longest.
     const next = waitingLookups.shift();
     if (next === undefined) lookups--;
     else next();
   }
 }
 
-/** `onDefect`: told of exceptions in the handlers of a socket, which is then closed. */
+/** `onDefect`: called with exceptions in the handlers of a socket, which is then closed. */
 export function createNodeHostNetwork(onDefect: (error: unknown) => void): HostNetwork {
   return {
     listen: (address, port, onSocket) => listen(onDefect, address, port, onSocket),

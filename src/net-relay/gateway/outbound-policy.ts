@@ -4,16 +4,16 @@
  *   [tcp:|udp:] TARGET [:PORT[-PORT]]      TARGET := * | ADDRESS | ADDRESS/PREFIX | host
  *
  * `*` is every address of the Internet; `host` is the host machine's own loopback, which guests see under the gateway's
- * address and which no other rule opens. Inner networks need a rule that lies within them, and cloud metadata and the
- * host machine's other addresses one that names the very address (inner-networks.ts). Examples: `*:443`,
+ * address and which no other rule opens. Inner networks need a rule that lies within them. Cloud metadata and the host
+ * machine's other addresses need a rule that names the exact address (inner-networks.ts). Examples: `*:443`,
  * `udp:9.9.9.9:53`, `192.168.7.0/24`, `host:8080`.
  *
- * A guest connects to addresses, never to names: whatever a name leads to is judged like any other address.
+ * A guest connects to addresses, never to names: the address that a name resolves to is judged like any other address.
  */
 import { formatIpv4Address } from './address.ts';
 import { contains, isWithin, openedBy, parseNetwork, type Network } from './inner-networks.ts';
 
-/** A rule that cannot be read; the message says how one looks. */
+/** A rule that cannot be parsed; the message says what a rule looks like. */
 export class OutboundRuleError extends Error {
   override readonly name = 'OutboundRuleError';
 }

@@ -1,6 +1,6 @@
 /**
- * The way out: frames are laid out once, in place (Ethernet and IP headers in front of what the caller fills in), and
- * handed to the switch. A frame is never touched again after that.
+ * The output path: a frame is built once, in place (Ethernet and IP headers in front of what the caller fills in), and
+ * handed to the switch. It is never modified after that.
  */
 import type { GatewayCounters } from './gateway-counters.ts';
 import { ETHERNET_HEADER_BYTES, EtherType, MTU, writeEthernetHeader } from './ethernet.ts';
@@ -32,8 +32,8 @@ export class PacketOutput {
   }
 
   /**
-   * Builds and sends one packet of at most an MTU. `fill` writes `payloadBytes` at PAYLOAD_AT, by `frame` or `view`, which
-   * lie over the same memory.
+   * Builds and sends one packet of at most an MTU. `fill` writes `payloadBytes` at PAYLOAD_AT, through `frame` or
+   * `view`, which share the same memory.
    */
   sendIpv4(
     source: number,
@@ -55,7 +55,7 @@ export class PacketOutput {
       this.slabUsed = 0;
     }
     const start = this.slabUsed;
-    // Kept at multiples of 8: words at even places are read fastest.
+    // Kept at multiples of 8: aligned words are read fastest.
     this.slabUsed += (length + 7) & ~7;
     const frame = new Uint8Array(this.slab, start, length);
     const view = new DataView(this.slab, start, length);

@@ -40,7 +40,7 @@ describe('fragments', () => {
     const whole = noise(1, 400);
     expect(subject.accept(fragment(whole, 0, 160), 0)).toBe(null);
     expect(subject.accept(fragment(whole, 152, 400), 0)).toBe(null);
-    // Nor does it begin anew with the same name.
+    // Nor does a fragment start the same datagram again.
     expect(subject.accept(fragment(whole, 0, 160), 0)).toBe(null);
     expect(subject.accept(fragment(whole, 160, 400), 0)).toBe(null);
     expect(counters.get('fragments-overlapping')).toBe(1);
@@ -53,7 +53,7 @@ describe('fragments', () => {
     subject.accept({ ...fragment(whole, 0, 400), fragmentOffset: 65_400 }, 0);
     subject.accept({ ...fragment(whole, 8, 8) }, 0);
     subject.accept(fragment(whole, 160, 400), 0);
-    // A second end, nearer than the first.
+    // A second fragment that claims to be the last; it ends before the first such one.
     subject.accept({ ...fragment(whole, 80, 160), moreFragments: false }, 0);
     expect(counters.get('fragments-malformed')).toBe(4);
   });

@@ -1,16 +1,16 @@
 /**
- * Puts fragmented datagrams together (RFC 791, with RFC 5722's answer to overlaps: the whole datagram is refused).
- * Bounded in datagrams, bytes and time; needs no timer, since what is old goes when room is needed.
+ * Reassembles fragmented datagrams (RFC 791, with RFC 5722's answer to overlaps: the whole datagram is refused).
+ * Bounded in datagrams, bytes and time; needs no timer, because old datagrams are dropped when room is needed.
  */
 import type { GatewayCounters } from './gateway-counters.ts';
 import type { Ipv4Packet } from './ipv4.ts';
 
-/** Datagrams under way, of all guests and of one. */
+/** Incomplete datagrams, of all guests and of one guest. */
 const MAX_DATAGRAMS = 64;
 const MAX_DATAGRAMS_PER_SOURCE = 16;
 /** The longest payload an IPv4 datagram can have. */
 const MAX_PAYLOAD_BYTES = 65_515;
-/** A whole 64 KiB datagram has 45 fragments in a LAN; smaller pieces come from nobody honest. */
+/** A whole 64 KiB datagram has 45 fragments in a LAN; no honest sender makes smaller pieces. */
 const MAX_FRAGMENTS = 128;
 /** RFC 791 suggests 15 s. */
 const LIFETIME_MS = 15_000;
@@ -25,11 +25,11 @@ interface Partial {
   readonly source: number;
   readonly expiresAt: number;
   readonly pieces: Piece[];
-  /** The packet with offset 0: its header stands for the whole. */
+  /** The packet with offset 0: its header is used for the whole datagram. */
   first: Ipv4Packet | null;
   /** Known once the last fragment came. */
   total: number | null;
-  /** An overlap was seen: what still comes of this datagram is dropped. */
+  /** An overlap was seen: the remaining fragments of this datagram are dropped. */
   poisoned: boolean;
 }
 
@@ -61,7 +61,7 @@ export class Reassembler {
     return whole;
   }
 
-  /** Datagrams under way. */
+  /** Incomplete datagrams. */
   get size(): number {
     return this.partials.size;
   }
@@ -95,7 +95,7 @@ export class Reassembler {
       return;
     }
     partial.total = total;
-    // Copied: a fragment must not keep the message alive in which it came.
+    // Copied, so that a fragment does not keep alive the message in which it arrived.
     partial.pieces.push({ ...piece, payload: piece.payload.slice() });
     if (piece.start === 0) partial.first = { ...packet, payload: new Uint8Array(0), bytes: packet.bytes.slice() };
   }
@@ -110,7 +110,7 @@ export class Reassembler {
   private complete(partial: Partial): Ipv4Packet | null {
     const { first, total, pieces } = partial;
     if (first === null || total === null) return null;
-    // They do not overlap: together they are whole if their lengths add up.
+    // The pieces do not overlap: they are complete if their lengths add up.
     if (pieces.reduce((sum, piece) => sum + piece.payload.length, 0) !== total) return null;
     const payload = new Uint8Array(total);
     for (const piece of pieces) payload.set(piece.payload, piece.start);

@@ -147,7 +147,7 @@ describe('the gateway of a room', () => {
     world.disk.unsure = true;
     world.set([vm()]);
     await world.pass(0);
-    // Node tells of a rejection once the microtasks are done.
+    // Node reports a rejection once the microtasks are done.
     await new Promise((resolve) => setImmediate(resolve));
     process.off('unhandledRejection', listener);
     expect(rejected).toEqual([]);

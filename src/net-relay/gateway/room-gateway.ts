@@ -20,7 +20,7 @@ import type { CaptureFile } from './capture.ts';
 import { plugCapture, type PluggedCapture } from './room-stations.ts';
 import { MAX_CAPTURES } from '../limits/server-limits.ts';
 
-/** A VM that nobody runs is listened for so long: longer than any switchover, and than its tab needs to come back. */
+/** For how long the host ports of a VM stay open while nobody runs it: longer than any switchover, and than its tab needs to come back. */
 const KEEP_LISTENING_MS = 30_000;
 
 /** `--ping-ms`. */
@@ -39,10 +39,10 @@ export interface RoomGatewaysOptions {
   /** Beat of the ping that feeds the page's strip. Default DEFAULT_PING_MS. */
   readonly pingMs?: number;
   readonly forwardAddress?: string;
-  /** Asked for at the server's start (`--forward`), each opened once such a VM exists in its room. */
+  /** Forwards asked for at the server's start (`--forward`); each is opened once such a VM exists in its room. */
   readonly forwards?: readonly PromisedForward[];
   readonly outbound?: readonly string[] | null;
-  /** Rooms whose guests `outbound` lets out. Absent: the default room's alone. */
+  /** The rooms to which `outbound` applies. Absent: only the default room. */
   readonly outboundRooms?: readonly RoomName[] | 'all';
   /** Further names of a room: an IP address, or null. */
   readonly names?: (room: RoomName, name: string) => string | null;
@@ -63,7 +63,7 @@ export function isRoomName(text: string): text is RoomName {
   return v.is(roomNameSchema, text);
 }
 
-/** `HOSTPORT:[ROOM/]VM:GUESTPORT`; without a room it is the default one. Throws RangeError with how it is written. */
+/** `HOSTPORT:[ROOM/]VM:GUESTPORT`; without a room, the default room. Throws RangeError with the expected syntax. */
 export function parsePromisedForward(text: string): PromisedForward {
   const match = /^(\d{1,5}):(?:([^:/]+)\/)?([^:]+):(\d{1,5})$/.exec(text);
   const [, hostPort, room = DEFAULT_ROOM, vm, guestPort] = match ?? [];
@@ -100,7 +100,7 @@ export class RoomGateways {
     };
   };
 
-  /** For the API: a room's gateway while the room is open. Forwards changed through it are told to the room. */
+  /** For the API: a room's gateway while the room is open. The room hears of forwards that are changed through it. */
   of(room: RoomName): RoomGateway | undefined {
     return this.rooms.get(room);
   }
@@ -152,7 +152,7 @@ export class RoomGateway implements Disposable {
     });
     this.socket = lan.plug(this.gateway, { mac: GATEWAY_MAC });
     this.subscriptions.add(lan.onVms(() => this.follow()));
-    // Its memory would be kept for as long as one of the room's VMs may come back, with nobody to read it.
+    // Otherwise its memory would be kept for as long as one of the room's VMs may come back, with nobody to read it.
     this.subscriptions.add(lan.onLeft(() => this.stopCapture()));
     this.follow();
   }
@@ -194,14 +194,14 @@ export class RoomGateway implements Disposable {
     return { running: this.capture !== null, frames: held, lost };
   }
 
-  /** Starts to keep the room's frames, anew if it did already, until somebody stops it or everybody has left. Throws Error with a sentence if too many rooms do. */
+  /** Starts a capture of the room, or restarts it, until somebody stops it or everybody has left. Throws Error with a sentence if too many rooms have one. */
   startCapture(): void {
     if (!this.mayCapture()) throw new Error(`The server captures ${MAX_CAPTURES} rooms at a time; one of them must end first.`);
     this.stopCapture();
     this.capture = plugCapture(this.lan, { wallClock: this.options.wallClock ?? Date.now });
   }
 
-  /** Ends it and forgets the frames. */
+  /** Ends the capture and forgets the frames. */
   stopCapture(): void {
     this.capture?.dispose();
     this.capture = null;
@@ -217,7 +217,7 @@ export class RoomGateway implements Disposable {
     this.subscriptions.dispose();
     for (const vm of this.known.values()) forget(vm);
     this.known.clear();
-    // Connections say goodbye while the switch still listens; the host ports close when the system gets to it.
+    // Connections are reset while the switch still listens; the host ports close when the system gets to it.
     void this.gateway.dispose();
     this.socket.dispose();
   }
@@ -246,7 +246,7 @@ export class RoomGateway implements Disposable {
     return known;
   }
 
-  /** Somebody runs it: before that there is nobody to answer. */
+  /** Somebody runs the VM now; before that, nobody would answer. */
   private attend(vm: LanVm, known: KnownVm): void {
     known.ping ??= this.startPing(vm.id);
     known.leaving?.dispose();
@@ -256,13 +256,13 @@ export class RoomGateway implements Disposable {
     void known.closing
       .then(() => this.openForwards(vm.id))
       .catch((error: unknown) => {
-        // A relay whose store is unsure is gone, this gateway with it, and it has said so.
+        // If the store is unsure, the relay is gone, and this gateway with it; the relay has already reported that.
         if (!(error instanceof StoreUnsure))
           this.options.log?.(`The ports of ${vm.name} could not be forwarded: ${error instanceof Error ? error.message : String(error)}`);
       });
   }
 
-  /** Nobody has run it for a while. It keeps its host ports, as over a restart of the relay, and gets them again. */
+  /** Nobody has run the VM for a while. It keeps its host ports, as over a restart of the relay, and gets them again. */
   private closeForwards(vmId: VmId, known: KnownVm): void {
     known.leaving = null;
     known.listens = false;
@@ -272,13 +272,13 @@ export class RoomGateway implements Disposable {
   private startPing(vmId: VmId): Disposable {
     let firstAnswered: number | null = null;
     return this.gateway.startPing(vmId, this.options.pingMs ?? DEFAULT_PING_MS, ({ seq, rttMs }) => {
-      // A guest that is still starting loses nothing: its first answer opens the strip.
+      // While a guest is still starting, nothing counts as lost: its first answer opens the strip.
       if (rttMs !== null) firstAnswered ??= seq;
       if (firstAnswered !== null && seq >= firstAnswered) this.lan.reportPing(vmId, seq, rttMs);
     });
   }
 
-  /** Those the VM had before, or the default ones; and those that were asked for at the start. */
+  /** Opens the forwards that the VM had before, or the default ones, and those that were asked for at the start. */
   private async openForwards(vmId: VmId): Promise<void> {
     const vm = this.lan.vms().find((present) => present.id === vmId);
     if (vm === undefined) return;
@@ -293,7 +293,7 @@ export class RoomGateway implements Disposable {
     try {
       this.tellForwards(vm.id);
     } catch (error) {
-      // A forward that would not outlive a restart is none; those that are stored stay.
+      // A forward that would not survive a restart is removed; those that are stored stay.
       for (const { hostPort, guestPort } of this.gateway.forwards(vm.id)) {
         if (!before.some((stored) => stored.hostPort === hostPort && stored.guestPort === guestPort)) await this.gateway.removeForward(hostPort);
       }

@@ -32,7 +32,7 @@ export interface RoomTapOptions {
   readonly log?: (line: string) => void;
 }
 
-/** Puts a TAP device on a room's switch. A device that cannot be made is a line in the log, not an end of the room. */
+/** Puts a TAP device on a room's switch. If the device cannot be made, that is logged, and the room goes on. */
 export function plugTap(lan: Lan, options: RoomTapOptions): Disposable {
   let open = true;
   let station: TapStation | null = null;

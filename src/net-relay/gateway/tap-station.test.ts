@@ -22,7 +22,7 @@ describe.skipIf(reason !== null)(`a TAP device on the room's switch${reason === 
     const lanSwitch = new Switch();
     const machine = await createKernelGuest((frame) => uplink.send(frame));
     const uplink = lanSwitch.plug(machine.station, { uplink: true });
-    // The guest answers ARP by itself, as one does.
+    // The guest answers ARP itself, as a real guest does.
     const guest: FrameGuest = new FrameGuest({
       mac: 0x025a00000007,
       ip: GATEWAY_ADDRESS + 6,

@@ -16,10 +16,10 @@ import type { Station } from '../lan/station.ts';
 
 /** Some thousand full frames; the system cuts it to its own limit (net.core.rmem_max). */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
-/** socat needs some ms; only a name to look up could hold it. */
+/** socat starts within some ms; only a name lookup could delay it. */
 const START_LIMIT_MS = 10_000;
 const LOOPBACK = '127.0.0.1';
-/** What Linux takes as the name of a network device, and no shell takes for anything else. */
+/** A name that Linux accepts for a network device, and that no shell interprets. */
 export const DEVICE_NAME = /^[A-Za-z0-9_-]{1,15}$/;
 
 export interface TapStationOptions {
@@ -39,7 +39,7 @@ export interface TapStation extends Station {
   readonly command: readonly string[];
   /** Frames from and to the device. */
   stats(): { readonly in: number; readonly out: number; readonly foreign: number };
-  /** Resolves once the device exists no more (if it was ours). */
+  /** Resolves once the device is gone (if it was ours). */
   dispose(): Promise<void>;
 }
 
@@ -103,7 +103,7 @@ export async function createTapStation(options: TapStationOptions): Promise<TapS
   const command = ['socat', '-b', '2048', device, `UDP4:${LOOPBACK}:${port},bind=${LOOPBACK}:${devicePort},rcvbuf=${SOCKET_BUFFER_BYTES}`];
   const counts = { in: 0, out: 0, foreign: 0 };
   socket.on('message', (data, from) => {
-    // Anybody on this machine may send to our port; only the device's owner has the other one.
+    // Any process on this machine may send to our port; only the device's owner has the other port.
     if (from.port !== devicePort || data.length > MAX_FRAME_BYTES) {
       counts.foreign++;
       return;
@@ -121,7 +121,7 @@ export async function createTapStation(options: TapStationOptions): Promise<TapS
       throw error;
     }
     child.once('exit', () => options.log?.(`The TAP device ${options.device} is gone: socat ended`));
-    // Should this process end without dispose(), the device must not stay.
+    // If this process ends without dispose(), the device must not stay.
     process.once('exit', endChild);
   }
   let open = true;

@@ -78,7 +78,7 @@ describe.skipIf(reason !== null)(`our TCP and the Linux kernel of a real network
     const toMachine = new LossyWire(systemClock, random, DIRECT, (frame) => machine.station.receive(frame));
     const uplink = lanSwitch.plug({ receive: (frame) => toMachine.send(frame) }, { uplink: true });
     wires = [fromMachine, toMachine];
-    // The guest answers ARP by itself, as one does, and learns the machine's MAC from it.
+    // The guest answers ARP itself, as a real guest does, and learns the machine's MAC from it.
     guest = new FrameGuest({
       mac: 0x025a00000007,
       ip: GATEWAY_ADDRESS + 6,
@@ -160,7 +160,7 @@ describe.skipIf(reason !== null)(`our TCP and the Linux kernel of a real network
   });
 
   it('half a close passes, and the answer still comes (B4, GW23)', async () => {
-    // The client ends its half behind its words; only then the echo is written and ended.
+    // The client ends its half after its data; only then does the server write the echo and end.
     expect((await machine.run(...node(UPLOAD, guestIp, 9, 5, 3))).stdout).toBe(`5 ${sha256(noise(3, 5))}`);
     expect((await machine.run(...node(CLIENT, guestIp, 7, 'what I said'))).stdout).toBe('what I said');
     expect(opened.map(({ closed }) => closed ?? 'done')).toEqual(['done', 'done']);

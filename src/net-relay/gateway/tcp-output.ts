@@ -1,4 +1,4 @@
-/** Joins the TCP stack to the way out: a segment is laid out once, in the frame that carries it. */
+/** Connects the TCP stack to the output path: a segment is built once, in the frame that carries it. */
 import type { Clock } from '../../shared/clock.ts';
 import type { GatewayCounters } from './gateway-counters.ts';
 import { MTU } from './ethernet.ts';

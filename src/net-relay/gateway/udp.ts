@@ -35,7 +35,7 @@ export function serializeUdp(datagram: UdpDatagram, source: number, destination:
   view.setUint16(4, length);
   bytes.set(datagram.payload, UDP_HEADER_BYTES);
   const sum = foldSum(addToSum(pseudoHeaderSum(source, destination, IpProtocol.udp, length), view, 0, length));
-  // Zero means "no checksum"; its twin in one's complement says the same sum.
+  // Zero means "no checksum"; in one's complement, 0xffff is the same sum.
   view.setUint16(6, sum === 0 ? 0xffff : sum);
   return bytes;
 }

@@ -46,7 +46,7 @@ export function gratuitousArp(mac: MacAddress, ip: Ipv4Address, to?: MacAddress)
   return arpFrame(destination, parseMac(mac), { etherType: ETHERTYPE_ARP, operation: ARP_REQUEST, senderIp: address, targetMac: NO_MAC, targetIp: address });
 }
 
-/** What bridges learn a MAC's new place from, whatever protocol the machine speaks. */
+/** Tells bridges the MAC's new place, whatever protocol the machine speaks. */
 export function rarpAnnouncement(mac: MacAddress): Uint8Array {
   const own = parseMac(mac);
   return arpFrame(BROADCAST, own, { etherType: ETHERTYPE_RARP, operation: RARP_REQUEST, senderIp: NO_IP, targetMac: own, targetIp: NO_IP });

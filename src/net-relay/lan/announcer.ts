@@ -7,7 +7,7 @@ import { GATEWAY_IP, GATEWAY_MAC } from './lan.ts';
 import type { Switch } from './switch.ts';
 import type { VmPort } from './vm-port.ts';
 
-/** When real networks are told of a move; the first may be lost while they still learn. */
+/** When real networks are told of a move; the first announcement may be lost while they still learn. */
 const ANNOUNCE_AT_MS = [0, 50, 150, 300, 550];
 
 export class Announcer implements Disposable {
@@ -28,7 +28,7 @@ export class Announcer implements Disposable {
   moved(port: VmPort): void {
     this.tellNetworks();
     if (this.lanSwitch.hasUplink) for (const delay of ANNOUNCE_AT_MS.slice(1)) this.tellLater(delay);
-    // The guest's own view of the gateway, behind what waited for it.
+    // Updates the guest's own view of the gateway, after the frames that waited for the guest.
     if (this.lanSwitch.knows(GATEWAY_MAC)) port.receive(gratuitousArp(GATEWAY_MAC, GATEWAY_IP, this.mac));
   }
 

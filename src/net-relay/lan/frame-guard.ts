@@ -13,7 +13,7 @@ export type GuardRefusal =
   | 'spoofed-arp'
   | 'malformed-ip'
   | 'spoofed-ip'
-  /** IPv6 does not exist on this LAN; guests try it all the same. */
+  /** IPv6 does not exist on this LAN; guests try it anyway. */
   | 'ipv6'
   | 'other-protocol';
 

@@ -1,13 +1,13 @@
 /**
- * Frames that wait for a VM during its switchover, in order. Bounded by count, bytes and age; what a bound drops is
- * counted by name. After the move it keeps what it handed out until the target is confirmed, so that a VM given back
- * to its source misses nothing.
+ * Frames that wait for a VM during its switchover, in order. Bounded by count, bytes and age; frames dropped by a bound
+ * are counted by name. After the move the buffer keeps the frames it handed out until the target is confirmed, so that a
+ * VM given back to its source misses nothing.
  *
  *   kept: [ given back by the source | arrived during the hold ]      handed: how many the new owner already got
  */
 import { MAX_HELD_AGE_MS, MAX_HELD_BYTES, MAX_HELD_FRAMES } from '../limits/server-limits.ts';
 
-/** Room made at once when the buffer is full of frames that the new owner already has. */
+/** How many frames are dropped at once when the buffer is full and the new owner already has its oldest frames. */
 const FORGET_AT_ONCE = 256;
 
 export type HoldDrop = 'held-too-many' | 'held-too-large' | 'held-too-old';
@@ -43,21 +43,21 @@ export class HoldBuffer {
     if (this.admits(frame)) this.frames.push(this.keep(frame, now));
   }
 
-  /** A hold begins: what still waits from an earlier one stays ahead of what comes, but behind what is given back. */
+  /** A hold begins. Frames that still wait from an earlier hold go before new ones, but after those that the source gives back. */
   begin(): void {
     this.confirm();
     this.frames = [...this.returned, ...this.frames];
     this.returned = [];
   }
 
-  /** Puts frames that the source could not deliver before those that arrived since. Only before anything is handed out. */
+  /** Puts frames that the source could not deliver ahead of those that arrived since. Only before anything is handed out. */
   giveBack(frames: readonly Uint8Array[], now: number): void {
     for (const frame of frames) {
       if (this.admits(frame)) this.returned.push(this.keep(frame, now));
     }
   }
 
-  /** The source begins to give back anew (its connection broke in between). */
+  /** The source starts to give its frames back all over again (its connection broke in between). */
   forgetReturned(): void {
     for (const { frame } of this.returned) this.bytes -= frame.length;
     this.returned = [];
@@ -77,17 +77,17 @@ export class HoldBuffer {
     return batch;
   }
 
-  /** What was handed out reached its owner for good. */
+  /** The frames that were handed out have reached their owner for good. */
   confirm(): void {
     this.forgetHanded(this.handed);
   }
 
-  /** The owner it was handed to lost the VM: hand everything out again. */
+  /** The owner that got the frames has lost the VM: hand everything out again. */
   rewind(): void {
     this.handed = 0;
   }
 
-  /** Lets go of what is too old to be handed out. */
+  /** Drops what is too old to be handed out. */
   forgetOld(now: number): void {
     let index = 0;
     let handed = 0;

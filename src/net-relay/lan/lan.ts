@@ -14,7 +14,7 @@ export const GATEWAY_IP = '10.86.0.1' as Ipv4Address;
 /** VMs have `02:5a:…`; the gateway's address can therefore never be a VM's. */
 export const GATEWAY_MAC = '02:00:00:00:00:01' as MacAddress;
 
-/** This machine's own address on a room that a TAP device joins it to; no VM gets it. */
+/** This machine's own address in a room that it joins through a TAP device; no VM gets it. */
 export const TAP_IP = '10.86.0.254' as Ipv4Address;
 
 /** The address of the room's machine number `host` (1..254). */
@@ -46,13 +46,13 @@ export interface Lan {
   vms(): readonly LanVm[];
   /** After any change of vms(). */
   onVms(listener: () => void): Disposable;
-  /** Nobody has been in the room for half a minute, and again every half minute; its VMs may come back. */
+  /** Called when nobody has been in the room for half a minute, and again every half minute; its VMs may come back. */
   onLeft(listener: () => void): Disposable;
   /** A result of the gateway's steady ping; passed to the hosts of the room. `rttMs` null: lost. */
   reportPing(vmId: VmId, seq: number, rttMs: number | null): void;
-  /** The VM's port forwards as they stand now; shown to the room and by the API. Throws StoreRefusal; then they are what they were. */
+  /** Sets the VM's current port forwards, which the room and the API show. Throws StoreRefusal; then they have not changed. */
   setForwards(vmId: VmId, forwards: readonly PortForward[]): void;
 }
 
-/** Opens the gateway of a room; called once as the room opens, disposed as it is forgotten. */
+/** Opens the gateway of a room; called once when the room opens, disposed when the room is forgotten. */
 export type OpenGateway = (lan: Lan) => Disposable;

@@ -52,7 +52,7 @@ export class Switch {
     return { send: (frame) => this.forward(frame, plug), dispose: () => socket.dispose() };
   }
 
-  /** Tells the real networks only, e.g. where a moved machine is now: the table here needs no telling. */
+  /** Sends a frame to the real networks only, e.g. to say where a moved machine is now: the table here needs no update. */
   announce(frame: Uint8Array): void {
     for (const uplink of this.uplinks) this.deliver(uplink, frame);
     for (const copy of this.copies) this.deliver(copy, frame);
@@ -77,7 +77,7 @@ export class Switch {
       this.drops.add('oversized');
       return;
     }
-    // A real network must not speak for a machine that is here, e.g. by a loop that brings its frames back.
+    // A real network must not send in the name of a machine that is here, e.g. through a loop that brings its frames back.
     if (from.kind === 'uplink' && this.byMac.has(macAt(frame, 6))) {
       this.drops.add('claims-local-mac');
       return;
@@ -107,7 +107,7 @@ export class Switch {
     try {
       to.station.receive(frame);
     } catch {
-      // One broken station must not keep the others from hearing.
+      // One broken station must not keep frames from the others.
       this.drops.add('station-failed');
     }
   }

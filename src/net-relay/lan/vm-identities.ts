@@ -23,7 +23,7 @@ export function freeMac(taken: ReadonlySet<MacAddress>, randomBytes: (count: num
 export class VmAddresses {
   private next = FIRST_VM_ADDRESS;
 
-  /** The longest unused first, so that nobody's memory of an address meets another machine soon; null if all are taken. */
+  /** The address unused for longest, so that nobody who still remembers an address soon meets another machine there; null if all are taken. */
   free(taken: ReadonlySet<Ipv4Address>): Ipv4Address | null {
     for (let tries = 0; tries < MAX_VMS; tries++) {
       const address = lanAddress(this.next);

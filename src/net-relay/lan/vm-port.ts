@@ -4,7 +4,7 @@
  *
  *   away ──attach──► open ──hold──► held ──release / move──► releasing ──all handed out──► open
  *
- * "Confirmed" is apart from that: after a move, frames handed to the target are kept until it gave a sign of life.
+ * "Confirmed" is separate from that: after a move, frames handed to the target are kept until it gave a sign of life.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -16,7 +16,7 @@ import type { Station, StationSocket } from './station.ts';
 import { TokenBucket } from '../limits/token-bucket.ts';
 import { MAX_FRAMES_PER_SECOND, MAX_FRAME_BURST } from '../limits/server-limits.ts';
 
-/** Frames released at once: a batch message's worth half filled, which a guest's receive ring of 256 takes easily. */
+/** Frames released at once: half a full batch message, which a guest's receive ring of 256 takes easily. */
 const RELEASE_BATCH_FRAMES = 32;
 /** Between two batches: 8,000 frames a second, twice what the guest has been seen to take. */
 const RELEASE_INTERVAL_MS = 4;
@@ -27,9 +27,9 @@ export type PortDrop =
   | HoldDrop
   /** From a port whose lease has moved on. */
   | 'stale-epoch'
-  /** From a target ahead of its commit. */
+  /** From a target before its commit. */
   | 'not-committed'
-  /** The sign of life that it is could not be stored. */
+  /** The frame is a sign of life that could not be stored. */
   | 'not-stored'
   | 'over-rate'
   /** To a guest whose owner's socket is away. */
@@ -92,7 +92,7 @@ export class VmPort implements Station {
     return this.sink === sink;
   }
 
-  /** The socket behind the port from now on; null while the owner is away. Frames of any other are refused. */
+  /** Sets the socket behind the port; null while the owner is away. Frames from any other socket are refused. */
   attach(sink: FrameSink | null): void {
     this.sink = sink;
     if (this.flow === 'releasing') this.pump();
@@ -112,7 +112,7 @@ export class VmPort implements Station {
 
   /** A frame for the guest, from the switch. */
   receive(frame: Uint8Array): void {
-    // Kept through an absence too, as long as a switchover is on: its source or target may be on its way back.
+    // During a switchover, frames are kept even while the socket is away: the source or target may be on its way back.
     if (this.flow !== 'open' || this.unconfirmed) {
       this.buffer.push(frame, this.clock.now());
       if (this.flow === 'open') {
@@ -124,13 +124,13 @@ export class VmPort implements Station {
   }
 
   hold(): void {
-    // A hold that follows a release at once: what still waits stays ahead of what comes.
+    // If a hold follows a release at once, frames that still wait stay ahead of new ones.
     this.stopTimer();
     this.buffer.begin();
     this.flow = 'held';
   }
 
-  /** Frames the source had not given to its guest, oldest first: they go before everything that arrived during the hold. */
+  /** Frames the source had not given to its guest, oldest first: they go ahead of everything that arrived during the hold. */
   giveBack(frames: readonly Uint8Array[], allowed: boolean): void {
     if (!allowed || this.flow !== 'held') this.drops.add('returned-late', frames.length);
     else this.buffer.giveBack(frames, this.clock.now());
@@ -140,14 +140,14 @@ export class VmPort implements Station {
     if (this.flow === 'held') this.buffer.forgetReturned();
   }
 
-  /** Ends the hold towards the present socket. */
+  /** Ends the hold and releases the frames to the current socket. */
   release(): void {
     if (this.flow !== 'held') return;
     this.flow = 'releasing';
     this.pump();
   }
 
-  /** The VM moved to `sink`: it gets what waited; everything is kept until confirm() or takeBack(). */
+  /** The VM moved to `sink`: it gets the frames that waited; all are kept until confirm() or takeBack(). */
   moveTo(sink: FrameSink | null): void {
     this.unconfirmed = true;
     this.sink = sink;
@@ -172,8 +172,8 @@ export class VmPort implements Station {
   }
 
   /**
-   * The owner has been away for long: what waits for it is of no use to its guest any more. While a switchover is on,
-   * somebody may still come for what is not too old.
+   * The owner has been away for a long time: the frames that wait for it are of no more use to its guest. During a
+   * switchover, frames that are not too old are kept, because a host may still come for them.
    */
   expire(): void {
     if (this.sink !== null) return;

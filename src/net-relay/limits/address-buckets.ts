@@ -1,4 +1,4 @@
-/** One token bucket for each address; those that were used last are remembered. */
+/** One token bucket per address; the most recently used ones are remembered. */
 import type { Clock } from '../../shared/clock.ts';
 import { MAX_ADDRESSES_REMEMBERED } from './server-limits.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -7,7 +7,7 @@ export class AddressBuckets {
   private readonly clock: Pick<Clock, 'now'>;
   private readonly perSecond: number;
   private readonly burst: number;
-  /** The address that was used last stands last. */
+  /** The most recently used address comes last. */
   private readonly byAddress = new Map<string, TokenBucket>();
 
   constructor(clock: Pick<Clock, 'now'>, perSecond: number, burst: number) {
@@ -16,17 +16,17 @@ export class AddressBuckets {
     this.burst = burst;
   }
 
-  /** Whether so many are left; negative: whether no more than that are owed. Null: an address without limits. */
+  /** True if `count` tokens are left; negative: if no more than that many are owed. Null: an address without limits. */
   has(address: string | null, count = 1): boolean {
     return address === null || (this.byAddress.get(address)?.has(this.clock.now(), count) ?? true);
   }
 
-  /** Takes one if there is one. */
+  /** Takes a token if there is one. */
   take(address: string | null): void {
     if (address !== null) this.bucketOf(address).take(this.clock.now());
   }
 
-  /** Takes one, which may have to be earned yet; in how many milliseconds it is. */
+  /** Takes a token, which may still have to be earned; returns in how many milliseconds it will be. */
   borrow(address: string | null): number {
     return address === null ? 0 : this.bucketOf(address).borrow(this.clock.now(), 1);
   }

@@ -1,10 +1,10 @@
 /**
- * How fast the relay reads what its clients send. Messages and bytes are counted once for everybody who gets them.
- * Nothing is refused: a socket that sends faster is read more slowly, and then TCP slows the sender down.
+ * How fast the relay reads what its clients send. Messages and bytes are counted once per receiver. Nothing is refused:
+ * a socket that sends faster is read more slowly, and then TCP slows the sender down.
  */
 import { TokenBucket } from './token-bucket.ts';
 
-/** Of messages and of bytes: so many a second on average, and so many at once. */
+/** Limits for messages and for bytes: the average rate per second, and the burst. */
 export interface PaceLimits {
   readonly messagesPerSecond: number;
   readonly messageBurst: number;
@@ -12,7 +12,7 @@ export interface PaceLimits {
   readonly byteBurst: number;
 }
 
-/** Of one socket, or of all sockets that share it. */
+/** The pace of one socket, or of all sockets that share it. */
 export class Pace {
   private readonly messages: TokenBucket;
   private readonly bytes: TokenBucket;
@@ -22,13 +22,13 @@ export class Pace {
     this.bytes = new TokenBucket(limits.bytesPerSecond, limits.byteBurst, now);
   }
 
-  /** For how many milliseconds no more is to be read. */
+  /** Returns for how many milliseconds nothing more should be read. */
   charge(now: number, messages: number, bytes: number): number {
     return Math.max(this.messages.borrow(now, messages), this.bytes.borrow(now, bytes));
   }
 }
 
-/** The paces of callers, by their addresses, for as long as they have a socket. */
+/** One pace per caller address, for as long as the address has an open socket. */
 export class AddressPaces {
   private readonly limits: PaceLimits;
   private readonly byAddress = new Map<string, { readonly pace: Pace; sockets: number }>();
@@ -46,7 +46,7 @@ export class AddressPaces {
     return this.byAddress.get(address)?.sockets ?? 0;
   }
 
-  /** Of one more socket of this address; `leave` it when it is closed. */
+  /** Returns the pace for one more socket of this address; call `leave` when that socket is closed. */
   enter(address: string, now: number): Pace {
     const known = this.byAddress.get(address);
     if (known !== undefined) {

@@ -1,7 +1,7 @@
 /**
- * What the server gives to those who use it, known or not. Each limit has a name, a unit and a reason, and stands with
- * what it counts for: a socket, a VM, a room, or the whole server. `name`: what it refuses is counted under that name.
- * The signalling server's are in http-server/signalling-limits.ts; what the protocol itself fixes is in relay-protocol.ts.
+ * How much the server grants its users, known or not. Each limit has a name, a unit and a reason, and is listed with
+ * what it applies to: a socket, a VM, a room, or the whole server. `name`: refusals are counted under that name. The
+ * signalling server's are in http-server/signalling-limits.ts; what the protocol itself fixes is in relay-protocol.ts.
  */
 
 import type { PaceLimits } from './pace.ts';
@@ -11,11 +11,11 @@ const MIB = 1024 * 1024;
 // Of a socket.
 
 /**
- * Read more slowly beyond: what a socket sends, counted once for each receiver. The busiest is a tab whose VM prints
- * without a pause while sixty tabs watch: 2000 messages a second. A migration over the relay takes 64 MiB/s.
+ * A socket that sends more is read more slowly; what it sends counts once for each receiver. The busiest is a tab whose
+ * VM prints without a pause while sixty tabs watch: 2000 messages a second. A migration over the relay takes 64 MiB/s.
  */
 export const SOCKET_PACE: PaceLimits = { messagesPerSecond: 2500, messageBurst: 5000, bytesPerSecond: 64 * MIB, byteBurst: 32 * MIB };
-/** Milliseconds for which a socket is not read at most: what was borrowed beyond that is let off. */
+/** The longest time, in milliseconds, for which a socket is not read: what was borrowed beyond that is forgiven. */
 export const MAX_PAUSE_MS = 5000;
 
 /** Bytes that wait in a socket before frames for it are dropped (`slow-port`). At 20 MB/s, 50 ms. */
@@ -32,7 +32,7 @@ export const MAX_FRAME_BURST = 6000;
 export const MAX_HELD_FRAMES = 4096;
 /** `held-too-large`: bytes of them. 0.2 s of the same download; the windows of the connections into a guest are smaller than that together. */
 export const MAX_HELD_BYTES = 4 * 1024 * 1024;
-/** `held-too-old`: milliseconds. A TCP sender has sent a frame anew long before; older ones would only be noise. */
+/** `held-too-old`: milliseconds. By then, a TCP sender has long retransmitted the frame; older ones would only be noise. */
 export const MAX_HELD_AGE_MS = 30_000;
 /** Prospective targets at a time. */
 export const MAX_TARGETS = 8;
@@ -50,28 +50,28 @@ export const MAX_UDP_FLOWS_PER_VM = 256;
 /** `too-many-tries`: wrong keys. A link that was cut off in a chat is tried a few times; a key has 128 bits or more. */
 export const WRONG_KEYS_AT_ONCE = 10;
 export const WRONG_KEYS_PER_SECOND = 1;
-/** Addresses that were wrong; those that were longest ago are forgotten first. */
+/** Addresses that gave a wrong key; the least recent are forgotten first. */
 export const MAX_ADDRESSES_REMEMBERED = 10_000;
 
-/** Connections of all kinds a second, and so many at once; more wait. A class whose thirty tabs are opened together makes some hundreds. */
+/** Connections of all kinds per second, and in one burst; further ones wait. A class that opens its thirty tabs together makes some hundreds. */
 export const CONNECTIONS_PER_SECOND = 100;
 export const CONNECTIONS_AT_ONCE = 300;
-/** Even of those so many follow one another without a pause, the rest at this distance: each takes a millisecond or two, in which nobody else is heard. */
+/** Within a burst, this many are accepted without a pause, the rest at this distance: each takes a millisecond or two, in which nobody else is served. */
 export const CONNECTIONS_IN_A_ROW = 20;
 export const CONNECTION_DISTANCE_MS = 5;
-/** `connections-waiting`: of them, those that wait: for five seconds at most. */
+/** `connections-waiting`: connections that wait, each for five seconds at most. */
 export const MAX_CONNECTIONS_WAITING = 500;
-/** Milliseconds until somebody who guesses keys is told again that no key is looked at. */
+/** Milliseconds until a client that guesses keys is told again that its key is not checked. */
 export const TOO_MANY_TRIES_ANSWER_MS = 500;
 
 // Of a room, and of an address.
 
-/** Of all sockets of a room together, and of all of one address: a class behind one router is a room. */
+/** For all sockets of a room together, and for all of one address: a class behind one router is a room. */
 export const SHARED_PACE: PaceLimits = { messagesPerSecond: 10_000, messageBurst: 20_000, bytesPerSecond: 128 * MIB, byteBurst: 64 * MIB };
 
 // Of a room.
 
-/** Of a list of hosts and VMs that has changed, to all hosts together: a room of 60 of each then hears of changes four times a second. */
+/** For changed lists of hosts and VMs, to all hosts together: a room of 60 of each then hears of changes four times a second. */
 export const TELL_ROOM_BYTES_PER_SECOND = 4 * MIB;
 /** Pings of all guests together: 40 guests at the default beat, 2 at the shortest. With more, each is pinged less often. */
 export const MAX_PROBES_PER_SECOND = 400;
@@ -120,15 +120,15 @@ export const DEFAULT_LIMITS: ServerLimits = {
   storedRooms: 20_000,
 };
 
-/** Milliseconds for which the key of a stored room outlives the last one in it. A room in use, and the default room's, never expire. */
+/** For how many milliseconds the key of a stored room is kept after the last host left. It never expires for a room in use, nor for the default room. */
 export const KEEP_UNUSED_ROOM_MS = 30 * 24 * 3_600_000;
-/** `waiting-full`: bytes that wait in all sockets together. The one with the most is let go. */
+/** `waiting-full`: bytes that wait in all sockets together. The socket with the most is closed. */
 export const MAX_WAITING_BYTES = 128 * MIB;
 /** Captures at a time, of all rooms: each holds CAPTURE_BYTES (gateway/capture.ts) of memory. */
 export const MAX_CAPTURES = 8;
 /** `downloads-full`: downloads of captures at once, of all rooms. Each holds a copy of a capture until it is read. */
 export const MAX_DOWNLOADS = 8;
-/** Of a server on the open network, where a stranger has rooms of his own only if he was given the code. */
+/** For a server on the open network, where a stranger has rooms of his own only with the code. */
 export const PUBLIC_LIMITS: ServerLimits = { ...DEFAULT_LIMITS, socketsPerAddress: 400, roomsPerAddress: 16, vmsPerAddress: 252 };
 
 /** `not-read`: milliseconds in which a piece of a download must be taken. 17 KB/s are enough, and a whole capture is through in half an hour at most. */

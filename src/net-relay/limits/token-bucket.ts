@@ -12,7 +12,7 @@ export class TokenBucket {
     this.at = now;
   }
 
-  /** Takes tokens; false, and none taken, when there are not that many. */
+  /** Takes tokens; if there are not that many, takes none and returns false. */
   take(now: number, count = 1): boolean {
     this.earn(now);
     if (this.tokens < count) return false;
@@ -26,7 +26,7 @@ export class TokenBucket {
     return this.tokens >= count;
   }
 
-  /** Takes tokens that may have to be earned yet; in how many milliseconds they are, 0 if they were there. */
+  /** Takes tokens that may still have to be earned; returns in how many milliseconds they will be, 0 if they were there. */
   borrow(now: number, count: number): number {
     this.earn(now);
     this.tokens -= count;

@@ -1,9 +1,10 @@
 /**
  * Which of a client's connections a hello belongs to. A network may deliver the hello of a connection that its client
- * has given up behind that of the next one: by arrival alone, the dead connection would take the living one's place.
+ * has given up after the hello of the next one: judged by arrival alone, the dead connection would take the living
+ * one's place.
  */
 export interface Attempt {
-  /** Made anew by every client, so that numbers of two clients are never compared. */
+  /** Each client makes its own, so that numbers of two clients are never compared. */
   readonly client: string;
   /** Rises with every connection the client opens. */
   readonly number: number;

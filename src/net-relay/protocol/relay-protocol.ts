@@ -28,7 +28,7 @@ export const MAX_TEXT_MESSAGE_BYTES = 256 * 1024;
 
 export const FrameMessageKind = { frames: 0, returned: 1 } as const;
 
-/** Ids are keys of objects in places: the stored tokens, the links of a page. What every object has is lost or found there by mistake. */
+/** Some objects use ids as keys: the stored tokens, the links of a page. A key that every object has would be lost or found there by mistake. */
 const PROPERTIES_OF_ALL = new Set([...Object.getOwnPropertyNames(Object.prototype), 'prototype']);
 export const idSchema = v.pipe(
   v.string(),
@@ -74,26 +74,26 @@ const vmInfoSchema = v.object({
   forwards: v.array(forwardSchema),
 });
 
-/** Of the sentence that says why a VM broke down. */
+/** The longest sentence that says why a VM broke down. */
 export const MAX_ENDING_CHARACTERS = 300;
 /**
- * How a VM ended. What its owner says: `tab-closed` (or reloaded), `powered-off`, `failed`. What the relay knows:
- * `forgotten` by somebody of the room, `expired` because its tab did not come back, `host-removed` with its tab by the
- * room's owner.
+ * How a VM ended. The owner says `tab-closed` (or reloaded), `powered-off` or `failed`. The relay itself knows
+ * `forgotten` (by somebody in the room), `expired` (its tab did not come back) and `host-removed` (the room's owner
+ * removed its tab).
  */
 const ownersEndings = ['tab-closed', 'powered-off', 'failed'] as const;
 const ending = v.object({ how: v.picklist(ownersEndings), why: v.optional(v.pipe(v.string(), v.maxLength(MAX_ENDING_CHARACTERS))) });
 
-/** What a tab that is closed or reloaded says last, over HTTP: some browsers have closed its sockets by then. */
+/** The last message of a tab that is closed or reloaded, sent over HTTP: some browsers have closed its sockets by then. */
 export const lastWordSchema = v.object({
   hostId: id,
   hostToken: roomKey,
-  /** VMs that are over with it, as of these epochs. */
+  /** VMs that end with the tab, at these epochs. */
   vms: v.pipe(v.array(v.object({ vmId: id, epoch, ending })), v.maxLength(64)),
 });
 export type LastWord = v.InferOutput<typeof lastWordSchema>;
 
-/** A VM that is no more, as the room remembers it. */
+/** A VM that has ended, as the room remembers it. */
 const endedVmSchema = v.object({
   id,
   name: displayName,
@@ -103,7 +103,7 @@ const endedVmSchema = v.object({
   how: v.picklist([...ownersEndings, 'forgotten', 'expired', 'host-removed']),
   /** Of `failed`: a sentence of the owner's page, or null. */
   why: v.nullable(text),
-  /** Time since then, by the relay's uptime. */
+  /** Time since it ended, in relay uptime. */
   agoMs: v.pipe(v.number(), v.minValue(0)),
 });
 
@@ -120,16 +120,16 @@ const credentials = {
 /** Host and port sockets: which connection of the client it is (attempt.ts). */
 const attempt = v.optional(v.object({ client: id, number: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }));
 
-/** What a server may ask of who opens a new room. */
+/** The code that a server may ask for when somebody opens a new room. */
 export const OPEN_CODE = /^[A-Za-z0-9_-]{6,64}$/;
 const openCode = v.pipe(v.string(), v.regex(OPEN_CODE));
 
-/** `gone`: its page said that it went. Otherwise this tab may be a copy of one that is still there. */
+/** `gone`: its page said that it was leaving. Otherwise this tab may be a copy of one that is still there. */
 const formerHost = v.object({ hostId: id, hostToken: roomKey, gone: v.boolean() });
 export type FormerHost = v.InferOutput<typeof formerHost>;
 
 export const hostToRelaySchema = v.variant('type', [
-  /** `ownerSecret`: of who opens a room, its owner's from then on (open-rooms.ts); of anybody else, looked at only. `former`: the host that this tab was before it was reloaded. */
+  /** `ownerSecret`: the owner's from then on if this host opens the room (open-rooms.ts), else only checked. `former`: this tab's host before a reload. */
   v.object({
     type: v.literal('hello'),
     ...credentials,
@@ -143,9 +143,9 @@ export const hostToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('create-vm'), requestId, name: v.optional(displayName), memoryBytes: v.number() }),
   /** Owner only: what the VM is doing, shown to the room. */
   v.object({ type: v.literal('vm-state'), vmId: id, epoch, state: vmStateSchema }),
-  /** Owner only: the VM ended. Its lease, port and forwards go. The room remembers it with its ending; without one, not. */
+  /** Owner only: the VM ended. Its lease, port and forwards are removed. With `ending`, the room remembers the VM; without, it does not. */
   v.object({ type: v.literal('destroy-vm'), requestId, vmId: id, epoch, ending: v.optional(ending) }),
-  /** Anyone: the VM's owner is gone for good. Refused while the owner is present, or the epoch is not the lease's. Then as if destroyed. */
+  /** Anyone: the VM's owner is gone for good. Refused while the owner is present, or if the epoch is not the lease's. Otherwise as if destroyed. */
   v.object({ type: v.literal('forget-vm'), requestId, vmId: id, epoch }),
   /** Anyone: the room need not remember these ended VMs any longer. */
   v.object({ type: v.literal('dismiss-ended'), requestId, vmIds: v.pipe(v.array(id), v.maxLength(64)) }),
@@ -179,16 +179,16 @@ const portRefusals = [...commonRefusals, 'unknown-vm', 'stale-epoch', 'not-owner
 
 export const relayToHostSchema = v.variant('type', [
   /**
-   * `owner`: the secret in the hello is the owner's. `key`: the room's, if the hello had an older one (its host is known
-   * by its token); null: a restart of the relay has forgotten it.
+   * `owner`: the secret in the hello is the owner's. `key`: the room's current key, if the hello had an older one (the
+   * host is known by its token); null: the relay has forgotten it in a restart.
    */
   v.object({ type: v.literal('welcome'), hostId: id, room: roomNameSchema, heartbeatMs: v.number(), owner: v.boolean(), key: v.optional(v.nullable(roomKey)) }),
-  /** The room's owner has changed its key; whoever is in the room stays. */
+  /** The room's owner has changed its key; hosts that are in the room stay. */
   v.object({ type: v.literal('key-changed'), key: roomKey }),
   v.object({ type: v.literal('refused'), cause: v.picklist(hostRefusals), reason: text }),
   v.object({ type: v.literal('room'), hosts: v.array(hostInfoSchema), vms: v.array(vmInfoSchema), ended: v.array(endedVmSchema) }),
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(true), value: v.unknown() }),
-  /** `not-stored`: the server's disk took no more, which says nothing about the request itself. */
+  /** `not-stored`: the server's disk refused the write, which says nothing about the request itself. */
   v.object({ type: v.literal('reply'), requestId, ok: v.literal(false), reason: text, cause: v.optional(v.literal('not-stored')) }),
   v.object({ type: v.literal('from-host'), hostId: id, body: v.unknown() }),
   /** to-host could not be delivered: no such host in the room. */
@@ -213,11 +213,11 @@ export const createdVmSchema = v.object({
 export const portToRelaySchema = v.variant('type', [
   /** The VM's owner attaches its NIC. Refused unless (vmId, hostId, epoch) is the lease. */
   v.object({ type: v.literal('attach-owner'), ...credentials, attempt, vmId: id, epoch }),
-  /** A migration's target attaches ahead of the commit: it gets no frames and may send none until `committed`. */
+  /** A migration's target attaches before the commit: it gets no frames and may send none until `committed`. */
   v.object({ type: v.literal('attach-target'), ...credentials, attempt, vmId: id, epoch, migrationId: id }),
-  /** Source: buffer inbound frames from now on; outbound still pass. Answered by `held`, behind the last inbound frame. */
+  /** Source: buffer inbound frames from now on; outbound still pass. Answered by `held`, after the last inbound frame. */
   v.object({ type: v.literal('hold'), migrationId: id, targetHostId: id }),
-  /** Source, behind its last outbound and returned frame: a commit is allowed from now on. Answered by `drained-ok`. */
+  /** Source, after its last outbound and returned frame: a commit is allowed from now on. Answered by `drained-ok`. */
   v.object({ type: v.literal('drained'), migrationId: id }),
   /** Source: ends the hold before a commit may be on its way; it may hold again. Answered by `released`. */
   v.object({ type: v.literal('release'), migrationId: id }),
@@ -229,7 +229,7 @@ export const portToRelaySchema = v.variant('type', [
   v.object({ type: v.literal('alive'), migrationId: id }),
   /** Asked after a reconnect: who owns the VM? Answered by `outcome`. */
   v.object({ type: v.literal('who-owns'), migrationId: id }),
-  /** Target, ahead of the commit: is the way there and back open? Answered by `probed`; changes nothing. */
+  /** Target, before the commit: does the connection work in both directions? Answered by `probed`; changes nothing. */
   v.object({ type: v.literal('probe'), migrationId: id }),
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);
@@ -254,25 +254,25 @@ export const relayToPortSchema = v.variant('type', [
   v.object({ type: v.literal('committed'), migrationId: id, epoch }),
   v.object({ type: v.literal('commit-refused'), migrationId: id, reason: text }),
   /**
-   * Who owns the VM, seen from the one arbiter. `alive`: the owner is the target and gave its sign of life. An owner that
-   * is the target and not alive yet is not the end: a second `outcome` follows.
+   * Who owns the VM, according to the one arbiter. `alive`: the owner is the target and gave its sign of life. While
+   * the target owns the VM but is not alive yet, this is not the end: a second `outcome` follows.
    */
   v.object({ type: v.literal('outcome'), migrationId: id, ownerHostId: id, epoch, alive: v.boolean() }),
   /** To a target whose VM was given back: nothing it sends is accepted any more. */
   v.object({ type: v.literal('revoked'), migrationId: id, epoch }),
-  /** `echo`: the last one that came back, and after how long. */
+  /** `echo`: the last heartbeat that came back, and how long it took. */
   v.object({ type: v.literal('heartbeat'), at: v.number(), wallMs: v.number(), echo: v.nullable(v.object({ at: v.number(), rttMs: v.number() })) }),
 ]);
 
 /** One lane's message at most: the migration's own limit, and slack for its envelope. */
 export const MAX_LANE_MESSAGE_BYTES = 64 * 1024 + 256;
-/** A side may send this much before the other has taken it in: bounds what the relay holds, and fills 1 MiB per round trip. */
+/** A side may send this much before the other has consumed it: bounds what the relay holds, and fills 1 MiB per round trip. */
 export const LANE_WINDOW_BYTES = 1024 * 1024;
 
 export const laneToRelaySchema = v.variant('type', [
   /** Both sides name the lane and each other; the relay joins them and answers `lane-open`. */
   v.object({ type: v.literal('join-lane'), ...credentials, laneId: id, side: v.picklist(['source', 'target']), peerHostId: id }),
-  /** This many bytes were taken in: the other side may send as many more. */
+  /** This many bytes were consumed: the other side may send as many more. */
   v.object({ type: v.literal('consumed'), bytes: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(LANE_WINDOW_BYTES)) }),
   v.object({ type: v.literal('heartbeat'), at: v.number() }),
 ]);

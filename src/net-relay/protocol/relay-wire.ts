@@ -74,7 +74,7 @@ export function decodeFrames(message: Uint8Array): DecodedFrames {
 /** A message `M` as the bytes that every socket carries. */
 export interface EncodedText<M> {
   readonly utf8: Uint8Array;
-  /** Never there: it keeps the messages of one kind of socket from another. */
+  /** Never set: it only keeps the messages of different kinds of socket apart. */
   readonly message?: M;
 }
 
@@ -98,7 +98,7 @@ export function decodeText<S extends v.GenericSchema>(schema: S, text: string): 
   return result.success ? { ok: true, value: result.output } : { ok: false, refusal: 'unknown-message' };
 }
 
-/** Null if it is none. */
+/** Null if `value` is not a last word. */
 export function decodeLastWord(value: unknown): LastWord | null {
   const parsed = v.safeParse(lastWordSchema, value);
   return parsed.success ? parsed.output : null;

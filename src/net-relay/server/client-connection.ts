@@ -9,9 +9,9 @@ import { decodeText, type EncodedText, type TextRefusal } from '../protocol/rela
 import { CloseCode, type ServerSocket, type ServerSocketEvents } from './server-socket.ts';
 import { MAX_FRAME_BACKLOG_BYTES, MAX_PAUSE_MS, MAX_TEXT_BACKLOG_BYTES, SOCKET_PACE } from '../limits/server-limits.ts';
 
-/** Heartbeats in a row without a word from the client: it is gone, or frozen. */
+/** After this many heartbeats in a row without a message from the client, it is gone or frozen. */
 const SILENT_HEARTBEATS = 5;
-/** Heartbeats until the first message must have come. */
+/** The first message must arrive within this many heartbeats. */
 const HELLO_HEARTBEATS = 5;
 
 export type ConnectionRefusal =
@@ -43,7 +43,7 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
   /** The last heartbeat that came back, by the `at` that it had, and after how long. */
   echo: { readonly at: number; readonly rttMs: number } | null = null;
 
-  /** `clock`: also of the heartbeats' `at`. `paces`: at which it is read. */
+  /** `clock`: also the clock of the heartbeats' `at`. `paces`: the paces at which the socket is read. */
   constructor(socket: ServerSocket, schema: S, counters: { add(name: ConnectionRefusal): void }, clock: Clock, paces: readonly Pace[] = []) {
     this.socket = socket;
     this.clock = clock;
@@ -83,12 +83,12 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
     },
   };
 
-  /** What comes counts for this pace too, from now on. */
+  /** From now on, incoming messages count towards this pace too. */
   sharePace(pace: Pace): void {
     this.paces = [...this.paces, pace];
   }
 
-  /** What came goes to others, as so many messages and bytes more. */
+  /** What came in is forwarded to others, which counts as this many more messages and bytes. */
   charge(messages: number, bytes: number): void {
     const now = this.clock.now();
     const waitMs = Math.max(...this.paces.map((pace) => pace.charge(now, messages, bytes)));
@@ -142,7 +142,7 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
     return this.open ? this.socket.backlogBytes : 0;
   }
 
-  /** It holds more than its share of what may wait in all sockets: a goodbye would only wait behind the rest. */
+  /** Closes the socket because it holds more than its share of all waiting bytes: a goodbye would only wait behind the rest. */
   letGo(): void {
     this.count('waiting-full');
     this.drop(CloseCode.tooSlow, 'too-slow');
@@ -156,11 +156,11 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
   /** Once per HEARTBEAT_MS of the relay's uptime. A relay that stood still counts one beat, however long that was. */
   beat(heartbeat: Out): void {
     if (!this.open) return;
-    // What a socket that is not read has to say waits there.
+    // While the socket is not read, whatever it sends waits there.
     if (this.resuming === null) this.silentBeats += 1;
     if (!this.spoken && this.silentBeats > HELLO_HEARTBEATS) {
       this.count('no-hello');
-      // Most likely a tab that stood still: worth another try.
+      // Most likely a frozen tab: worth another try.
       this.refuse({ cause: 'too-slow', reason: `No hello came within ${HELLO_HEARTBEATS} s.` });
     } else if (this.silentBeats > SILENT_HEARTBEATS) {
       this.count('silent');
@@ -171,7 +171,7 @@ export class ClientConnection<S extends v.GenericSchema, Out extends { readonly 
     }
   }
 
-  /** Closes without a word, e.g. as the relay shuts down. */
+  /** Closes without saying why, e.g. when the relay shuts down. */
   drop(code: number, reason: string): void {
     if (!this.open) return;
     this.socket.close(code, reason);

@@ -1,6 +1,6 @@
 /**
- * What a room remembers of VMs that are no more, until somebody of the room dismisses it: a tab that comes later, or was
- * reloaded, learns that there was one, and why it ended. Kept in memory and to a bound; a restart of the relay forgets it.
+ * What a room remembers of VMs that have ended, until somebody in the room dismisses it: a tab that comes later, or was
+ * reloaded, learns that there was one and why it ended. Kept in memory and bounded; a restart of the relay forgets it.
  */
 import type { EndedVm } from '../protocol/relay-protocol.ts';
 import { MAX_ENDED_VMS } from '../limits/server-limits.ts';

@@ -33,7 +33,7 @@ function server() {
     heard,
     socket,
     due,
-    /** Everything else had its turn. Returns for how long messages were worked on. */
+    /** Lets everything else have its turn. Returns how long messages were processed. */
     turn: (): number => {
       const began = now;
       for (const callback of due.splice(0)) callback();

@@ -1,13 +1,13 @@
 /**
- * Who is heard when many speak at once. What sockets have sent is worked off one message a socket in turn, for a few
- * milliseconds; then everything else has its turn: timers, other connections, what must be sent. A socket whose messages
- * wait is not read, so that little waits here and the rest at its sender.
+ * Shares the time between sockets when many send at once. Their messages are processed one per socket in turn, for a
+ * few milliseconds; then everything else has its turn: timers, other connections, what must be sent. A socket whose
+ * messages wait is not read, so that little waits here and the rest at its sender.
  */
 
 /** The longest time for messages before everything else has its turn. A message takes some 20 µs. */
 export const TURN_MS = 2;
 
-/** A socket that can be told to read no more for a while. */
+/** A socket that can be told to stop reading for a while. */
 export interface Readable {
   pause(): void;
   resume(): void;
@@ -17,11 +17,11 @@ export class FairTurns {
   private readonly now: () => number;
   private readonly later: (callback: () => void) => void;
   private readonly waiting: Reading[] = [];
-  /** When the first message of this turn was heard; null: none yet. */
+  /** When the first message of this turn was processed; null: none yet. */
   private began: number | null = null;
   private isScheduled = false;
 
-  /** `later`: runs it when everything else had its turn. */
+  /** `later`: runs `callback` after everything else had its turn. */
   constructor(now: () => number = () => performance.now(), later: (callback: () => void) => void = (callback) => void setImmediate(callback)) {
     this.now = now;
     this.later = later;
@@ -32,8 +32,8 @@ export class FairTurns {
   }
 
   /**
-   * Performs one message of a socket, at the cost of this turn: with what it took to read and unmask it, as Node reads up
-   * to 32 times from a socket that has more before anything else has its turn.
+   * Processes one message of a socket and charges it to this turn, including the time to read and unmask it: Node reads
+   * up to 32 times from a socket that has more before anything else has its turn.
    */
   spend(message: () => void): void {
     this.began ??= this.now();
@@ -72,12 +72,12 @@ export class FairTurns {
   }
 }
 
-/** What one socket has sent and nobody has heard yet, in order. */
+/** What one socket has sent and is not processed yet, in order. */
 export class Reading {
   private readonly turns: FairTurns;
   private readonly socket: Readable;
   private messages: (() => void)[] = [];
-  /** By its listener; otherwise only until its turn comes. */
+  /** Paused by its listener; otherwise paused only until its turn comes. */
   private paused = false;
   private isQueued = false;
 
@@ -107,13 +107,13 @@ export class Reading {
     else this.queue();
   }
 
-  /** Nobody listens any more; the other side's goodbye is to be read. */
+  /** Nobody listens any more; only the other side's goodbye must still be read. */
   end(): void {
     this.messages = [];
     this.resume();
   }
 
-  /** The socket is closed: what it sent before is heard, then `closed` runs. */
+  /** The socket is closed: processes what it sent before, then runs `closed`. */
   close(closed: () => void): void {
     const messages = this.messages;
     this.messages = [];
@@ -125,7 +125,7 @@ export class Reading {
     }
   }
 
-  /** In its turn. */
+  /** Called in its turn. */
   hearOne(): void {
     this.isQueued = false;
     if (this.paused) return;
@@ -137,7 +137,7 @@ export class Reading {
     }
   }
 
-  /** As resume() does, unless what was heard has paused it. */
+  /** Does what resume() does, unless the message just processed has paused it. */
   private goOn(): void {
     if (!this.paused) this.resume();
   }

@@ -1,4 +1,4 @@
-/** What a socket says first: who it is, and what it wants of which room. Then its session takes it over, or it is refused. */
+/** The first message of a socket: who it is, and what it wants of which room. Then a session takes the socket over, or it is refused. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Counters } from '../../shared/counters.ts';
 import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';

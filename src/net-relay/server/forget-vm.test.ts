@@ -7,7 +7,7 @@ import type { CreatedVm } from '../protocol/relay-protocol.ts';
 import { TestNic } from '../testing/relay-harness.ts';
 import { VirtualLan } from '../testing/virtual-lan.ts';
 
-/** Silent sockets are let go, the host is shown for ten beats more, and its VM is kept from forgetting for another ten. */
+/** Silent sockets are closed, the host is shown for ten more beats, and its VM cannot be forgotten for another ten. */
 const LONG_GONE_MS = 30_000;
 /** In a switchover it is kept for a minute. */
 const LONG_GONE_IN_SWITCHOVER_MS = 60_000;

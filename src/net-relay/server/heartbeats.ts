@@ -1,6 +1,6 @@
 /**
- * A beat a second for everything that is open, a few at a time: a heartbeat costs as much as several messages, and hundreds
- * in one go would be heard in every room. A beat counts once, however late it is.
+ * One beat per second for everything that is open, a few at a time: a heartbeat costs as much as several messages, and
+ * hundreds in one go would be noticed in every room. A beat counts once, however late it is.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -13,14 +13,14 @@ export interface Beaten<Item> {
   /** All that are open now. */
   readonly open: () => Iterable<Item>;
   readonly beat: (item: Item) => void;
-  /** Once in each beat, behind its first items. */
+  /** Called once in each beat, after its first items. */
   readonly besides: () => void;
 }
 
 export class Heartbeats<Item> implements Disposable {
   private readonly clock: Clock;
   private readonly beaten: Beaten<Item>;
-  /** Of this beat, not beaten yet. */
+  /** The items of this beat that are not beaten yet. */
   private left: Item[] = [];
   private distanceMs = HEARTBEAT_MS;
   private timer: Disposable;

@@ -1,4 +1,4 @@
-/** A host socket that was admitted: what one tab asks of its room, and what it is told. */
+/** An admitted host socket: what one tab asks of its room, and what the room tells it. */
 import { assertNever } from '../../shared/assert-never.ts';
 import type { HostId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
@@ -20,7 +20,7 @@ export class HostSession implements HostVoice<RelayToHost> {
   private readonly hostId: HostId;
   private readonly address: string | null;
 
-  /** `address`: of the host, for limits that an address has. */
+  /** `address`: the host's address, for limits per address. */
   constructor(connection: HostConnection, room: Room, hostId: HostId, attempt?: Attempt, address: string | null = null) {
     this.address = address;
     this.attempt = attempt;
@@ -107,7 +107,7 @@ export class HostSession implements HostVoice<RelayToHost> {
     else this.room.toHost(voice, { type: 'from-host', hostId: this.hostId, body }, characters);
   }
 
-  /** Characters that it takes as JSON; null, and the socket is closed, if it cannot be passed on: JSON nested thousands deep can be read but not written again. */
+  /** Its length as JSON, in characters. Null, and the socket closes, if it cannot be passed on: JSON nested thousands deep can be parsed but not serialised. */
   private lengthOf(body: unknown): number | null {
     try {
       // Absent is valid for v.unknown(), and nothing to deliver.

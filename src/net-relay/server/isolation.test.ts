@@ -140,7 +140,7 @@ describe('a frame of a guest, over real sockets', () => {
     });
     const [a, b] = [await harness.host('host-a'), await harness.host('host-b')];
     const vm = await a.createVm();
-    // A host that has been taken over by its guest: it speaks the protocol, and keeps to no rule.
+    // A host that its guest has taken over: it speaks the protocol, but follows no rule.
     const source = await rawPort({
       type: 'attach-owner',
       version: RELAY_PROTOCOL_VERSION,
@@ -207,7 +207,7 @@ interface RawPort {
   frames(...frames: Uint8Array[]): void;
 }
 
-/** A port socket without a client that keeps to the rules. */
+/** A port socket whose client does not have to follow the rules. */
 async function rawPort(first: object): Promise<RawPort> {
   const socket = new WebSocket(`${harness.url.replace('http', 'ws')}/port`);
   harness.keep({ dispose: () => socket.terminate() });

@@ -1,4 +1,4 @@
-/** How often an address may be wrong about a key: a few times at once, as people are, and then once a second. */
+/** How often an address may send a wrong key: a few times at once, as people do, and then once a second. */
 import type { Clock } from '../../shared/clock.ts';
 import { AddressBuckets } from '../limits/address-buckets.ts';
 import { WRONG_KEYS_AT_ONCE, WRONG_KEYS_PER_SECOND } from '../limits/server-limits.ts';
@@ -10,7 +10,7 @@ export class KeyTries {
     this.buckets = new AddressBuckets(clock, WRONG_KEYS_PER_SECOND, WRONG_KEYS_AT_ONCE);
   }
 
-  /** A key of this address is looked at. Null: an address without limits. */
+  /** True if a key from this address is checked. Null: an address without limits. */
   allows(address: string | null): boolean {
     return this.buckets.has(address);
   }

@@ -1,6 +1,6 @@
 /**
  * The relay's link between two hosts: pairs of sockets whose messages are passed on as they are. The window of each
- * side bounds what waits here; whoever sends more is cut off.
+ * side bounds what waits here; a side that sends more is cut off.
  */
 import type { HostId } from '../../shared/ids.ts';
 import type { ClientConnection } from './client-connection.ts';
@@ -10,7 +10,7 @@ import { MAX_LANES } from '../limits/server-limits.ts';
 
 export type LaneConnection = ClientConnection<typeof laneToRelaySchema, RelayToLane>;
 
-/** Beats of a second that one side waits for the other. */
+/** One side waits for the other for this many beats of a second. */
 const JOIN_BEATS = 10;
 
 export interface LaneJoin {

@@ -1,4 +1,4 @@
-/** NR25: what the relay's disk does not take is refused by name, or waits; nobody is told what is not stored. */
+/** NR25: what the relay's disk refuses is refused by name, or waits; nobody is told anything that is not stored. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HostId, LeaseEpoch, MigrationId, VmId } from '../../shared/ids.ts';
 import { wasRefused, type HostClient } from '../client/host-client.ts';
@@ -61,7 +61,7 @@ describe('a relay whose disk is full', () => {
     lan.storeError = FULL;
     const error: unknown = await lan.settled(a.destroyVm(vm.vmId as VmId, vm.epoch as LeaseEpoch).catch((refusal: unknown) => refusal));
     expect(error).toEqual(new Error(SAYS_FULL));
-    // It does not say that the VM is another host's.
+    // The error does not say that another host has the VM.
     expect(wasRefused(error)).toBe(false);
     expect(knownVms()).toEqual([vm.vmId]);
     lan.storeError = null;

@@ -1,4 +1,4 @@
-/** A server that asks who opens a new room for a code (NR32). */
+/** A server that asks for a code when somebody opens a new room (NR32). */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connectHost, type HostClient } from '../client/host-client.ts';
 import type { HostId, RoomName } from '../../shared/ids.ts';

@@ -41,31 +41,31 @@ export interface Credentials extends Claim {
 
 export interface Admission {
   readonly room: Room;
-  /** By the secret it brought; true for a room that it opened. */
+  /** Shown by the secret it brought; true for a room that it opened. */
   readonly isOwner: boolean;
   /** Absent: the key was the room's. Otherwise the host is known by its token or as the owner, and this is the room's key; null if nobody knows it any more. */
   readonly key?: string | null;
 }
 
-/** `closed-room`: the key is right, but nobody is there and no VM. */
+/** `closed-room`: the key is right, but the room has no host and no VM. */
 export type NoAdmission = Exclude<keyof typeof REFUSALS, 'replaced' | 'removed' | 'room-closed'> | 'closed-room';
 
-/** What the owner of a room may do. All throw StoreRefusal: then nothing has come of it, or it is to be asked for again. */
+/** What the owner of a room may do. All throw StoreRefusal: then nothing has happened, or the owner must ask again. */
 export interface RoomOwner {
-  /** Returns the key that the room has from now on; who is in the room is told. */
+  /** Returns the key that the room has from now on; hosts in the room are told. */
   changeKey(): string;
-  /** Its VMs end, and the room gets a new key, which it returns: the host had the old one. Throws RequestRefused with a sentence. */
+  /** Ends the host's VMs, and gives the room a new key, which it returns: the host had the old one. Throws RequestRefused with a sentence. */
   removeHost(hostId: string): string;
-  /** All VMs end, everybody leaves, the name is free again. The default room is only empty then, and has another key, which it returns. Throws RequestRefused. */
+  /** Ends all VMs, removes everybody, frees the name. The default room is only emptied, and gets another key, which is returned. Throws RequestRefused. */
   close(): string | null;
 }
 
 export class OpenRooms implements Disposable {
   private readonly options: OpenRoomsOptions;
   private readonly rooms = new Map<RoomName, Room>();
-  /** Addresses that opened them. */
+  /** The addresses that opened the rooms. */
   private readonly openers = new Map<RoomName, string | null>();
-  /** By room, open or not; what is remembered of a room that was left is the first to go. */
+  /** By room, open or not; what is remembered of rooms that are not open is dropped first. */
   private readonly ended = new Map<RoomName, EndedVms>();
 
   constructor(options: OpenRoomsOptions) {
@@ -85,19 +85,19 @@ export class OpenRooms implements Disposable {
     return [...this.rooms.values()][Symbol.iterator]();
   }
 
-  /** VMs of the room that are no more, oldest first; also of a room that is not open. */
+  /** VMs of the room that have ended, oldest first; also of a room that is not open. */
   endedIn(name: string): EndedVm[] {
     return this.ended.get(name as RoomName)?.list(this.options.clock.now()) ?? [];
   }
 
-  /** Checks who speaks, from which address. `mayOpen`: a new room opens for it. */
+  /** Checks the credentials of a caller from this address. `mayOpen`: a new room opens for it. */
   admit(credentials: Credentials, address: string | null, mayOpen: boolean): Admission | { readonly cause: NoAdmission } {
     const { keys, tries, limits } = this.options;
     if (credentials.version !== RELAY_PROTOCOL_VERSION) return { cause: 'version' };
     const name = credentials.room as RoomName;
     const known = this.rooms.get(name);
     const tokenDigest = hexDigestOf(credentials.hostToken);
-    // Who is in the room goes on, whoever tries keys in the same network, and with the key that it came with once.
+    // A host in the room may go on, no matter who guesses keys in the same network, and with the key that it once came with.
     const isMember = known?.hosts.tokenDigest(credentials.hostId as HostId) === tokenDigest;
     if (!isMember && !tries.allows(address)) return { cause: 'too-many-tries' };
     const check = keys.check(name, credentials.key);
@@ -150,7 +150,7 @@ export class OpenRooms implements Disposable {
     };
   }
 
-  /** Once per second of the relay's uptime. `guarded`: an error in one room is not the others'. */
+  /** Once per second of the relay's uptime. `guarded`: an error in one room must not affect the others. */
   beat(guarded: (act: () => void) => void): void {
     for (const [name, room] of this.rooms) {
       guarded(() => {

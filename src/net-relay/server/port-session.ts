@@ -1,4 +1,4 @@
-/** A port socket that was admitted: frames in batches both ways, requests to the VM it belongs to. */
+/** An admitted port socket: frames in batches both ways, requests to the VM it belongs to. */
 import type { HostId, LeaseEpoch, MigrationId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
 import type { ClientConnection } from './client-connection.ts';
@@ -62,7 +62,7 @@ export class PortSession implements FrameSink {
     this.connection.send(message);
   }
 
-  /** Frames of one task leave as one message. */
+  /** Frames that are delivered in one task leave as one message. */
   deliver(frame: Uint8Array): void {
     if (this.batch.push(frame) === 1) queueMicrotask(() => this.flush());
     if (this.batch.length === MAX_BATCH_FRAMES) this.flush();

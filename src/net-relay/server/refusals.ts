@@ -18,7 +18,7 @@ export const REFUSALS = {
   'relay-full': 'The server has as many rooms or connections as it can take. Try again later.',
 } as const;
 
-/** Why a host of this address gets no VM more beside these, in a sentence; null if it gets one. */
+/** Why a host of this address gets no further VM besides these, as a sentence; null if it gets one. */
 export function vmRefusal(
   vms: readonly { readonly maker: string | null }[],
   address: string | null,

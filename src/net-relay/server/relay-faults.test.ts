@@ -29,7 +29,7 @@ class Rehearsal {
   readonly lan = new VirtualLan();
   readonly source: Copy = { host: 'a', nic: new TestNic(), runs: true, killed: false };
   readonly target: Copy = { host: 'b', nic: new TestNic(false), runs: false, killed: false };
-  /** Who put a frame out, as the outside saw it. */
+  /** Who sent each frame, as the outside saw it. */
   readonly outside: string[] = [];
   readonly notes: string[] = [];
   readonly frozen = new Set<string>();
@@ -102,7 +102,7 @@ class Rehearsal {
       this.note('committed');
       if (target.killed) return;
       this.run(target);
-      // Some targets are slow to live.
+      // Some targets are slow to give a sign of life.
       if (this.random.chance(0.8)) await lease.alive();
       this.note('alive is noted');
     } catch (error) {
@@ -150,7 +150,7 @@ class Rehearsal {
     await ticks();
   }
 
-  /** Frozen hosts neither hear nor speak. */
+  /** Frozen hosts neither receive nor send. */
   private deliverable(): (() => void)[] {
     const heads: (() => void)[] = [];
     for (const socket of this.lan.network.sockets) {
@@ -263,9 +263,9 @@ describe('a switchover, whatever fails', () => {
           running.map((copy) => copy.host),
           told,
         ).toEqual([vm?.ownerHostId]);
-      // The killing of one host loses the VM only if it was that host's.
+      // Killing one host loses the VM only if that host had it.
       if (killed && running.length === 0) expect([source, target].find((copy) => copy.host === vm?.ownerHostId)?.killed, told).toBe(true);
-      // What each living copy of the guest got is in order and without a frame twice.
+      // Each living copy of the guest got its frames in order and none of them twice.
       for (const copy of running) {
         const numbers = numbered(copy);
         expect(numbers, told).toEqual([...new Set(numbers)].sort((one, two) => one - two));

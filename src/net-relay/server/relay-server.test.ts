@@ -104,7 +104,7 @@ describe('a room of the relay', () => {
       const odd = lan.host(id);
       await lan.pass(20);
       expect(odd.state).toMatchObject({ kind: 'refused', cause: 'malformed' });
-      // Stored beside the lease, such an id's token would be lost with a restart, and the next to come would own its VMs.
+      // If the token of such an id were stored beside the lease, a restart would lose it, and the next host with that id would own its VMs.
       owner.sendToHost(id as HostId, 'hello');
       await lan.pass(20);
       lan.crashRelay();

@@ -1,6 +1,6 @@
 /**
- * The relay: opens sockets and their sessions, keeps the beat, answers what the server's API asks. One per process; everything
- * it opens goes with dispose().
+ * The relay: opens sockets and their sessions, sends the heartbeats, answers what the server's API asks. One per
+ * process; dispose() closes everything it opened.
  */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -28,7 +28,7 @@ import { tooMuchWaiting } from './waiting.ts';
 import { createWebSocketAcceptor } from './web-socket-server.ts';
 
 export interface RelayOptions {
-  /** Leases, keys and VMs survive a restart through it. */
+  /** Keeps leases, keys and VMs across a restart. */
   readonly store: KeyValueStore;
   readonly clock?: Clock;
   /** The wall clock of all guests, in milliseconds since 1970; the process's own unless given. */
@@ -38,17 +38,17 @@ export interface RelayOptions {
   readonly openGateway?: OpenGateway;
   /** Pages that may open sockets; this server's own unless given. */
   readonly allowsOrigin?: OriginCheck;
-  /** Shared with whatever else checks keys, for one limit. */
+  /** Shared with other code that checks keys, so that one limit covers all. */
   readonly tries?: KeyTries;
-  /** What is asked of who opens a new room; anybody may if it gives null. */
+  /** The code that is asked for when somebody opens a new room; null: anybody may. */
   readonly openCode?: (defaultRoomKey: string) => string | null;
   /** DEFAULT_LIMITS unless given. */
   readonly limits?: ServerLimits;
-  /** An error of the relay's own; the socket that met it was closed, everything else goes on. */
+  /** An internal error of the relay; the socket that met it was closed, everything else goes on. */
   readonly onTrouble?: (error: unknown) => void;
   /** Each step of a room's trace. */
   readonly onStep?: (room: RoomName, entry: TraceEntry) => void;
-  /** The store cannot say any more what is stored. The relay is gone, as after a crash, and has answered nobody. */
+  /** The store can no longer say what is stored. The relay is gone, as after a crash, and has answered nobody. */
   readonly onStoreUnsure?: (error: StoreUnsure) => void;
 }
 
@@ -66,7 +66,7 @@ interface RoomStatus {
     /** Frames refused or lost, by name. */
     readonly dropped: Readonly<Record<string, number>>;
   }[];
-  /** VMs that are no more and that nobody dismissed yet, oldest first. */
+  /** VMs that have ended and that nobody has dismissed yet, oldest first. */
   readonly ended: readonly EndedVm[];
 }
 
@@ -92,13 +92,13 @@ export interface Relay extends Disposable {
   checkKey(room: string, key: string): boolean;
   /** Null if there is no such room, or the key is not its key. */
   roomStatus(room: string, key: string): RoomStatus | null;
-  /** Of the default room: its owner's, which the server prints. */
+  /** The secret of the default room's owner, which the server prints. */
   readonly defaultOwnerSecret: string;
   /** What the owner of a room may do; null if nobody owns it, or the secret is not the owner's. */
   owner(room: string, secret: string): RoomOwner | null;
-  /** What happened in the room, newest last, and when it is now by the same clock. Null as above. */
+  /** What happened in the room, newest last, and the current time by the same clock. Null as above. */
   trace(room: string, key: string): TraceAt | null;
-  /** Of a tab of this room that goes. False if there is no such room, or the key is not its key. */
+  /** The last message of a tab that leaves this room. False if there is no such room, or the key is not its key. */
   lastWord(room: string, key: string, word: LastWord): boolean;
   stats(): RelayStats;
   /** For tests and other transports: a socket that is open already. */
@@ -113,7 +113,7 @@ interface Caller {
 
 export type { SocketKind } from './first-messages.ts';
 
-/** What to do after a month need not be done each second. */
+/** Rooms expire after a month, so there is no need to look each second. */
 const EXPIRE_ROOMS_EVERY_BEATS = 60;
 
 const SOCKET_KINDS: readonly SocketKind[] = ['host', 'port', 'lane'];
@@ -284,12 +284,12 @@ class RelayServer implements Relay {
     // Clients try again after this code: the relay is most likely restarting.
     for (const connection of [...this.connections]) connection.drop(CloseCode.goingAway, 'restarting');
     this.connections.clear();
-    // A store that fails as the relay is made ends it before it has rooms.
+    // If the store fails while the relay is made, the relay ends before it has rooms.
     if (this.isMade) this.rooms.dispose();
     this.acceptor.dispose();
   }
 
-  /** A store that cannot say what is stored ends the relay at once: nobody is answered any more. */
+  /** If the store cannot say what is stored, the relay ends at once and answers nobody any more. */
   private watched(store: KeyValueStore): KeyValueStore {
     const watch = (act: () => void): void => {
       try {
@@ -310,7 +310,7 @@ class RelayServer implements Relay {
     };
   }
 
-  /** False if it met an error of the relay's own. */
+  /** False if `act` met an internal error of the relay. */
   private guarded(act: () => void): boolean {
     try {
       act();
@@ -323,7 +323,7 @@ class RelayServer implements Relay {
     }
   }
 
-  /** Heartbeats, and with each all that is done once a second. */
+  /** The heartbeats, and with each beat everything that is done once a second. */
   private keepBeat(): Heartbeats<AnyConnection> {
     let beats = 0;
     return new Heartbeats<AnyConnection>(this.clock, {

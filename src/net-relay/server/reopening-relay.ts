@@ -1,6 +1,7 @@
 /**
- * A relay that outlives its store. When the disk failed so that nobody can tell what it holds (StoreUnsure), the relay
- * is gone as after a crash; the store is opened anew until that succeeds, and the next relay begins with what it says.
+ * A relay that survives a failure of its store. If the disk fails so that nobody can tell what it holds (StoreUnsure),
+ * the relay is gone, as after a crash. The store is then reopened until that succeeds, and the next relay starts with
+ * what the store holds.
  */
 import type { Disposable } from '../../shared/disposable.ts';
 import { createRelay, type Relay, type RelayOptions } from './relay-server.ts';
@@ -26,7 +27,7 @@ export function createReopeningRelay(options: ReopeningRelayOptions): ReopeningR
   let store: KeyValueStore;
   let retry: Disposable | null = null;
   let disposed = false;
-  /** A relay is being made: what its store throws reaches whoever makes it. */
+  /** A relay is being made: errors of its store reach the caller that makes it. */
   let opening = false;
 
   const open = (): void => {

@@ -1,2 +1,2 @@
-/** What was asked for is not done; the message is a sentence that says why. */
+/** The request was not performed; the message is a sentence that says why. */
 export class RequestRefused extends Error {}

@@ -1,6 +1,6 @@
 /**
- * The hosts of one room: who is here, who is away for a moment, and the secret that belongs to each id. A host that says
- * goodbye leaves at once; one whose connection broke is still shown for a while, for it is most likely on its way back.
+ * The hosts of one room: who is here, who is away for a moment, and the secret of each id. A host that says goodbye
+ * leaves at once; one whose connection broke is still shown for a while, because it is most likely on its way back.
  */
 import type { HostId } from '../../shared/ids.ts';
 import type { Attempt } from '../protocol/attempt.ts';
@@ -9,27 +9,27 @@ import type { Note } from '../../shared/trace.ts';
 import type { EncodedText } from '../protocol/relay-wire.ts';
 import { MAX_HOSTS, MAX_REPLIES } from '../limits/server-limits.ts';
 
-/** Beats of a second that a host may be away before it is shown as gone. */
+/** A host may be away for this many beats of a second before it is shown as gone. */
 const AWAY_BEATS = 10;
-/** Of a host's name (relay-protocol.ts). */
+/** The longest name of a host (relay-protocol.ts). */
 const MAX_NAME_LENGTH = 64;
 
-/** What a host is told through; its session. */
+/** The channel to a host: its session. */
 export interface HostVoice<Message> {
   readonly attempt?: Attempt | undefined;
   send(message: Message): void;
   sendEncoded(message: EncodedText<Message>): void;
-  /** It is told why, and its socket closed. */
+  /** Tells the host why, and closes its socket. */
   end(cause: EndOfSession): void;
 }
 
-/** Why a session ends while its host would stay. */
+/** Why a session ends although its host would stay. */
 export type EndOfSession = 'replaced' | 'removed' | 'room-closed';
 
 interface Host<Message> {
   readonly id: HostId;
   readonly tokenDigest: string;
-  /** As it is shown, and as it called itself; null until it joins: after a restart only its token is known. */
+  /** The name that is shown, and the name that the host gave; null until it joins: after a restart only its token is known. */
   name: string | null;
   wish: string | null;
   voice: HostVoice<Message> | null;
@@ -56,7 +56,7 @@ export class RoomHosts<Message> {
     return 'ok';
   }
 
-  /** The host has a session now; an older one is replaced. Its name is made unique among those shown. False if the room is full. */
+  /** The host has a session now, which replaces an older one. Its name is made unique among those shown. False if the room is full. */
   join(id: HostId, name: string, voice: HostVoice<Message>): boolean {
     const host = this.hosts.get(id);
     if (host === undefined) throw new Error('A host joins that was not admitted');
@@ -81,7 +81,7 @@ export class RoomHosts<Message> {
     return orderly;
   }
 
-  /** The tab of this host comes back as another one: it is not shown any more, and its session ends. One that may not be `gone` keeps its session. Another's token does nothing. */
+  /** The host's tab is back as another host: this one is not shown any more, its session ends. If not `gone`, an open session stays. Ignores a wrong token. */
   supersede(id: HostId, tokenDigest: string, gone: boolean): void {
     const host = this.hosts.get(id);
     if (host?.tokenDigest !== tokenDigest || !isShown(host) || (!gone && host.voice !== null)) return;
@@ -119,12 +119,12 @@ export class RoomHosts<Message> {
     return host !== undefined && isShown(host);
   }
 
-  /** As the host is called here, also while it is away; null if it was never here in the relay's lifetime. */
+  /** The name of the host here, also while it is away; null if it was never here in the relay's lifetime. */
   nameOf(id: HostId): string | null {
     return this.hosts.get(id)?.name ?? null;
   }
 
-  /** `wish`, with a number behind it if another host is called so. */
+  /** `wish`, with a number after it if another host has that name. */
   private freeName(wish: string, id: HostId): string {
     for (let number = 1; ; number++) {
       const suffix = number === 1 ? '' : ` ${number}`;
@@ -133,7 +133,7 @@ export class RoomHosts<Message> {
     }
   }
 
-  /** Names that differ in upper and lower case only are one to people. */
+  /** For people, names that differ only in upper and lower case are the same. */
   private isTaken(name: string, besides: HostId): boolean {
     return [...this.hosts.values()].some((host) => host.id !== besides && isShown(host) && host.name?.toLowerCase() === name.toLowerCase());
   }

@@ -1,8 +1,8 @@
 /**
- * The keys of the rooms, and who owns them. The server makes the default room's; any other room's is set by the host that
- * opens it first, with a secret of its owner. The key of a room that has had a VM outlives the room and a restart. Only
- * digests are kept, except of what the server must print again; a key that the owner changed is remembered until the
- * relay ends, to tell it to those who are in the room.
+ * The keys of the rooms, and who owns them. The server makes the default room's key; for any other room, the host that
+ * opens it first sets the key, and the secret of its owner. The key of a room that has had a VM outlives the room and a
+ * restart. Only digests are kept, except of what the server must print again. A key that the owner changed is
+ * remembered until the relay ends, so that hosts in the room can be told.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RoomName } from '../../shared/ids.ts';
@@ -16,11 +16,11 @@ const EXPIRED_AT_A_TIME = 20;
 
 export type KeyCheck = 'accepted' | 'refused' | 'unknown-room';
 
-/** What is known of a room beside its VMs. */
+/** What is known of a room besides its VMs. */
 type Secrets = Omit<StoredRoom, 'usedAt'>;
 
 export interface Claim {
-  /** Opens a new room, on a server that asks for it. */
+  /** The code that opens a new room, on a server that asks for one. */
   readonly openCode?: string | undefined;
   /** Its owner's. */
   readonly ownerSecret?: string | undefined;
@@ -43,9 +43,9 @@ export class RoomKeys {
   private readonly maxStored: number;
   private readonly wallMs: () => number;
   private readonly openedAt: number;
-  /** Of open rooms that have had no VM yet. */
+  /** The secrets of open rooms that have had no VM yet. */
   private readonly unstored = new Map<RoomName, Secrets>();
-  /** When rooms were last used, as far as the store did not take it yet. */
+  /** When rooms were last used, where the store has not taken it yet. */
   private readonly unnoted = new Map<RoomName, number>();
   /** Keys that owners changed since the relay began. */
   private readonly changed = new Map<RoomName, string>();
@@ -99,8 +99,8 @@ export class RoomKeys {
   }
 
   /**
-   * The first host of a room sets its key. False if that takes a code, and this is not it. A room that not anybody can
-   * open is stored at once, if it can be: who was invited comes back after a restart without having to open it anew.
+   * The first host of a room sets its key. False if that takes a code and this is not the code. If a code is needed,
+   * the room is stored at once, if possible: invited hosts can then come back after a restart without opening it again.
    */
   claim(room: RoomName, key: string, { openCode: code, ownerSecret }: Claim = {}): boolean {
     const openCode = this.openCodeOf?.(this.defaultKey) ?? null;
@@ -111,7 +111,7 @@ export class RoomKeys {
     return true;
   }
 
-  /** Gives the room a new key; the old one opens nothing any more. Throws StoreRefusal: then it is as it was. */
+  /** Gives the room a new key; the old one no longer opens anything. Throws StoreRefusal: then nothing has changed. */
   change(room: RoomName): string {
     const key = this.makeKey();
     const stored = this.store.rooms.get(room);
@@ -122,7 +122,7 @@ export class RoomKeys {
     return key;
   }
 
-  /** The room is no more, and its name is anybody's; the default room only gets another key, which is returned. Throws StoreRefusal: then it is as it was. */
+  /** Forgets the room and frees its name; the default room only gets another key, which is returned. Throws StoreRefusal: then nothing has changed. */
   forget(room: RoomName): string | null {
     if (room === DEFAULT_ROOM) return this.change(room);
     if (this.store.rooms.has(room)) this.store.removeRoom(room);
@@ -185,7 +185,7 @@ const UNKNOWN_DIGEST = '0'.repeat(64);
 /** As tokens and secrets are stored and compared. */
 export const hexDigestOf = (secret: string): string => digestOf(secret).toString('hex');
 const keyAndDigest = (key: string): Pick<StoredRoom, 'key' | 'keyDigest'> => ({ key, keyDigest: hexDigestOf(key) });
-/** The key is kept itself where the one before was. */
+/** The key itself is kept only if the previous key was. */
 const withKey = (before: Secrets, key: string): Partial<StoredRoom> => ({
   ...(before.key === undefined ? { keyDigest: hexDigestOf(key) } : keyAndDigest(key)),
   formerKeyDigests: [before.keyDigest, ...(before.formerKeyDigests ?? [])].slice(0, MAX_FORMER_KEYS),

@@ -1,11 +1,11 @@
 /**
- * Text messages to the hosts of a room, in the order in which they were given. What is long and goes to many takes the
- * kernel milliseconds; it leaves in pieces, and every other room has its turn in between.
+ * Text messages to the hosts of a room, in the order in which they were given. A long message to many hosts takes the
+ * kernel milliseconds; it is sent in pieces, and every other room has its turn in between.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 
-/** Of one go: some milliseconds where nobody reads and the kernel takes all of it. */
+/** Bytes sent in one go: some milliseconds where nobody reads and the kernel takes all of it. */
 export const MAIL_BYTES_AT_ONCE = 1024 * 1024;
 
 interface Letter {
@@ -15,9 +15,9 @@ interface Letter {
 
 export class RoomMail implements Disposable {
   private readonly clock: Clock;
-  /** Given, and not sent. */
+  /** Messages that were given but not sent yet. */
   private waiting: Letter[] = [];
-  /** Since everything else had its turn. */
+  /** Bytes sent since everything else had its turn. */
   private sent = 0;
   private next: Disposable | null = null;
 
@@ -25,7 +25,7 @@ export class RoomMail implements Disposable {
     this.clock = clock;
   }
 
-  /** `send` gives a message of so many bytes to a socket: now, unless others wait before it or there were too many at once. */
+  /** `send` gives a message of so many bytes to a socket. It runs now, unless others wait before it or too many bytes were sent at once. */
   post(bytes: number, send: () => void): void {
     this.waiting.push({ bytes, send });
     if (this.next === null) this.go();

@@ -1,4 +1,4 @@
-/** What a room tells its hosts: its lists when they change, ping results, traffic. Each encoded once, however many hear it. */
+/** What a room tells its hosts: its lists when they change, ping results, traffic. Each message is encoded once, however many hosts receive it. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Disposable } from '../../shared/disposable.ts';
 import type { HostId, VmId } from '../../shared/ids.ts';
@@ -11,9 +11,9 @@ import { TELL_ROOM_BYTES_PER_SECOND } from '../limits/server-limits.ts';
 
 /** Changes are told together: a migration makes several within a few milliseconds. */
 const TELL_ROOM_AFTER_MS = 10;
-/** However large the room is. */
+/** No change waits longer, however large the room is. */
 const LONGEST_UNTOLD_MS = 1000;
-/** Ping results are told together too: so their messages grow with the hosts of a room alone. Half the default beat. */
+/** Ping results are told together too, so that the number of their messages grows only with the hosts of a room. Half the default beat. */
 export const TELL_PINGS_AFTER_MS = 50;
 
 export type PingResult = Extract<RelayToHost, { type: 'pings' }>['samples'][number];
@@ -29,7 +29,7 @@ export class RoomTelling implements Disposable {
   private tellingPings: Disposable | null = null;
   private trafficTold = new Map<VmId, number>();
 
-  /** `lists`: the room's, as they are now. */
+  /** `lists`: returns the room's current lists. */
   constructor(hosts: RoomHosts<RelayToHost>, clock: Clock, lists: () => RelayToHost) {
     this.hosts = hosts;
     this.clock = clock;
@@ -49,12 +49,12 @@ export class RoomTelling implements Disposable {
     return bytes;
   }
 
-  /** To one of the hosts, behind what it was told before; some `characters` long. */
+  /** To one host, after what it was told before; some `characters` long. */
   tellOne(voice: HostVoice<RelayToHost>, message: RelayToHost, characters: number): void {
     this.mail.post(characters, () => voice.send(message));
   }
 
-  /** The room's lists are others now. */
+  /** The room's lists have changed. */
   changed(): void {
     this.telling ??= this.clock.setTimeout(
       () => {
@@ -76,7 +76,7 @@ export class RoomTelling implements Disposable {
     }, TELL_PINGS_AFTER_MS);
   }
 
-  /** Once a second: the figures of those VMs where they changed. */
+  /** Once a second: the figures of those VMs whose figures changed. */
   traffic(vms: Iterable<RoomVm>): void {
     const news: VmTraffic[] = [];
     for (const vm of vms) {

@@ -24,7 +24,7 @@ import type { Note } from '../../shared/trace.ts';
 import { VmPort, type PortDrop } from '../lan/vm-port.ts';
 import { MAX_TARGETS } from '../limits/server-limits.ts';
 
-/** Sign of life after a commit: waited for in beats of the relay's own uptime, so that time it stood still does not count. */
+/** The wait for a sign of life after a commit counts beats of the relay's own uptime, so that the time it stood still does not count. */
 const CONFIRM_BEAT_MS = 250;
 const CONFIRM_BEATS = 8;
 /** After a restart both sides must find their way back first. */
@@ -36,7 +36,7 @@ export interface RoomVmWorld {
   /** The relay's wall clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly lanSwitch: Switch;
-  /** Stores what must outlive a restart. Throws StoreRefusal: then what was stored before still is. */
+  /** Stores what must outlive a restart. Throws StoreRefusal: then the previous record is still stored. */
   store(vm: RoomVm, record: VmRecord): void;
   /** For the room's trace. */
   readonly note: Note;
@@ -45,7 +45,7 @@ export interface RoomVmWorld {
   tokenDigest(hostId: HostId): string | undefined;
 }
 
-/** What of a VM changes while it lives, as it is to be stored. */
+/** The part of a VM that changes during its life, in the form in which it is stored. */
 export interface VmRecord {
   readonly lease: StoredLease;
   /** Hosts that the lease names: their tokens must outlive a restart. */
@@ -69,7 +69,7 @@ export class RoomVm implements PortOwner {
   forwards: readonly PortForward[] = [];
   /** A port of its owner was attached, or may have been before the relay was restarted. */
   hasRun: boolean;
-  /** The address of the host that made it; null: of one without limits, or of one before a restart of the relay. */
+  /** The address of the host that made the VM; null: that address has no limits, or the VM is from before a restart of the relay. */
   maker: string | null = null;
   /** Beats of HEARTBEAT_MS that its owner has been away. */
   awayBeats = 0;
@@ -117,7 +117,7 @@ export class RoomVm implements PortOwner {
     return this.lease.state;
   }
 
-  /** A host that has it, had it or is to have it is connected. */
+  /** A host that has the VM, had it or is to get it is connected. */
   get hasSession(): boolean {
     return this.sessions.size > 0;
   }
@@ -135,12 +135,12 @@ export class RoomVm implements PortOwner {
     return { lease: storedLease(this.lease), hosts: this.hosts, forwards: this.forwards };
   }
 
-  /** It may change its owner at any moment, or go back to the one before. */
+  /** The VM may change its owner at any moment, or go back to the previous one. */
   get isInSwitchover(): boolean {
     return mayCommit(this.lease) || this.lease.state === 'committed-unconfirmed';
   }
 
-  /** Closes what sockets this host has for the VM. */
+  /** Closes this host's sockets for the VM. */
   refuseHost(hostId: HostId, cause: 'removed'): void {
     for (const session of [...this.sessions]) if (session.hostId === hostId) session.refuse(cause, REFUSALS[cause]);
   }
@@ -149,7 +149,7 @@ export class RoomVm implements PortOwner {
     return [...this.sessions].some((session) => session.hostId === hostId);
   }
 
-  /** The owner has ended it: null if it may simply end, or a sentence if a switchover is on in which another host may still have it (NR29). */
+  /** The owner has ended the VM. Null if it can end now; a sentence if, during a switchover, another host may still get it (NR29). */
   endsAfterSwitchover(ending: OwnersEnding): string | null {
     const { name } = this.identity;
     if (mayCommit(this.lease)) {
@@ -157,14 +157,14 @@ export class RoomVm implements PortOwner {
       return `${name} is being handed over; it ends if no other host takes it.`;
     }
     if (this.lease.state !== 'committed-unconfirmed') return null;
-    // Nobody waits for a sign of life any more. A source that is away has until it comes back, or stays away for too long.
+    // Stop waiting for a sign of life. If the source is away, the VM waits until the source comes back or has been away for too long.
     this.endings.add(ending);
     this.stopConfirming();
     this.confirmExpired();
     return `${name} goes back to the host that it came from.`;
   }
 
-  /** Once a beat: how its owner ended it, if that was in a switchover that left it to nobody. */
+  /** Called once a beat: how its owner ended the VM, if that was in a switchover after which nobody has it. */
   endedInSwitchover(): OwnersEnding | null {
     return this.endings.ended(
       this.lease,
@@ -172,7 +172,7 @@ export class RoomVm implements PortOwner {
     );
   }
 
-  /** Throws StoreRefusal; then they are what they were. */
+  /** Throws StoreRefusal; then the forwards have not changed. */
   setForwards(forwards: readonly PortForward[]): void {
     this.world.store(this, { ...this.record, forwards });
     this.forwards = forwards;
@@ -257,7 +257,7 @@ export class RoomVm implements PortOwner {
   }
 
   fromGuest(session: PortSession, frames: readonly Uint8Array[]): void {
-    // The first frame is a sign of life as good as any, and must be known as such before it is out.
+    // The first frame is as good a sign of life as any, and must be recorded as one before it goes out.
     if (this.lease.state === 'committed-unconfirmed' && this.port.isBehind(session) && !this.keeper.signOfLife(session.hostId, session.epoch, false)) {
       this.port.drops.add('not-stored', frames.length);
       return;
@@ -286,7 +286,7 @@ export class RoomVm implements PortOwner {
     }
   }
 
-  /** Ends the VM: every socket of it is told and closed. */
+  /** Ends the VM: tells and closes all its sockets. */
   dispose(reason: string): void {
     this.stopConfirming();
     this.keeper.dispose();
@@ -300,7 +300,7 @@ export class RoomVm implements PortOwner {
     const as = session.role === 'owner' || session.role === 'former-owner' ? session.role : 'target';
     this.note(`port of ${session.hostId} attached as ${as}, epoch ${this.lease.epoch}`);
     session.send({ type: 'attached', as, epoch: this.lease.epoch, heartbeatMs: HEARTBEAT_MS, wallMs: this.world.wallMs() });
-    // Behind `attached`: frames that waited may leave at once.
+    // After `attached`: frames that waited may leave at once.
     if (as === 'owner') this.port.attach(session);
     this.world.changed();
   }
@@ -313,7 +313,7 @@ export class RoomVm implements PortOwner {
     session.refuse('replaced', REPLACED);
   }
 
-  /** A hello that was under way for longer than the client waited takes nobody's place. */
+  /** A hello that took longer to arrive than its client waited replaces nobody. */
   private refusesOverdue(connection: PortConnection, hostId: HostId, attempt: Attempt | undefined): boolean {
     const overdue = [...this.sessions].some((session) => session.hostId === hostId && isOverdue(attempt, session.attempt));
     if (overdue) connection.refuse({ cause: 'replaced', reason: REPLACED });

@@ -29,13 +29,13 @@ const KEEP_AWAY_VM_BEATS = 24 * 3600;
 const KEEP_NEVER_RUN_BEATS = 60;
 /** Or after an hour, if its address is needed. */
 const KEEP_AWAY_VM_BEATS_WHEN_FULL = 3600;
-/** Nobody forgets a VM sooner: its owner may only be on its way back, as all are after a restart of the relay. */
+/** A VM cannot be forgotten sooner: its owner may only be on its way back, as all owners are after a restart of the relay. */
 const FORGETTABLE_AFTER_BEATS = 10;
-/** Nor one in a switchover, which either side may still come back to end. */
+/** Nor can a VM in a switchover: either side may still come back to end the switchover. */
 const FORGETTABLE_IN_SWITCHOVER_AFTER_BEATS = 60;
 /** Frames that wait for an owner who is away this long are of no use any more. */
 const EXPIRE_HELD_BEATS = 30;
-/** Who left a room has not only reloaded. */
+/** A host that has been away for this long has left, and not only reloaded. */
 const TELL_LEFT_BEATS = 30;
 /** An empty room is forgotten after this many beats; its key is kept if it had a VM. */
 const KEEP_EMPTY_ROOM_BEATS = 60;
@@ -47,7 +47,7 @@ export interface RoomWorld {
   /** The relay's wall clock, in milliseconds since 1970. */
   readonly wallMs: () => number;
   readonly store: RelayStore;
-  /** Why no VM more can be made, by a host of this address, in a sentence; null if one can. */
+  /** Why a host of this address can make no further VM, as a sentence; null if it can. */
   refusesVmOf(address: string | null): string | null;
   /** The room is about to have a VM: its key is stored. False if there are too many such rooms; throws StoreRefusal. */
   keepKey(): boolean;
@@ -66,7 +66,7 @@ export class Room implements Disposable {
   readonly lanSwitch = new Switch();
   /** Migrations between hosts that cannot reach each other directly. */
   readonly lanes = new RoomLanes();
-  /** At which what its sockets send is read. */
+  /** The pace at which its sockets are read. */
   readonly pace: Pace;
   private readonly world: RoomWorld;
   private readonly vms = new Map<VmId, RoomVm>();
@@ -164,7 +164,7 @@ export class Room implements Disposable {
     return describe(vm);
   }
 
-  /** Of an older owner: nothing happens, for the newer one says what the VM does. */
+  /** Ignored if it comes from an older owner: the newer one says what the VM does. */
   setVmState(hostId: HostId, vmId: string, epoch: number, state: VmState): void {
     const vm = this.vm(vmId);
     if (vm?.ownerHostId !== hostId || vm.epoch !== epoch || vm.state === state) return;
@@ -185,7 +185,7 @@ export class Room implements Disposable {
     this.end(vm, told);
   }
 
-  /** A tab said it as it went. What the relay knows already, or what is not this host's any more, is left alone. Throws StoreRefusal. */
+  /** The last message of a tab that left. What the relay knows already, or what this host no longer owns, is left alone. Throws StoreRefusal. */
   lastWord({ hostId, hostToken, vms }: LastWord): void {
     const tokenDigest = this.hosts.tokenDigest(hostId as HostId);
     if (tokenDigest === undefined || !matchesDigest(hostToken, tokenDigest)) return;
@@ -198,7 +198,7 @@ export class Room implements Disposable {
     }
   }
 
-  /** Asked for by any host, of a VM whose owner is gone. Throws RequestRefused with a sentence, or StoreRefusal. */
+  /** Any host may ask for it, for a VM whose owner is gone. Throws RequestRefused with a sentence, or StoreRefusal. */
   forgetVm(vmId: string, epoch: number): void {
     const vm = this.vm(vmId);
     if (vm === undefined) throw new RequestRefused('There is no such VM in this room.');
@@ -228,7 +228,7 @@ export class Room implements Disposable {
     this.checkSettled((vm) => vm.hosts.includes(id) || vm.hasSessionOf(id));
   }
 
-  /** Ends the VMs of a host, closes all its sockets and forgets its token. Throws StoreRefusal: then it is still there, perhaps with fewer VMs. */
+  /** Ends the VMs of a host, closes all its sockets and forgets its token. Throws StoreRefusal: then the host is still there, perhaps with fewer VMs. */
   removeHost(hostId: string): void {
     const id = hostId as HostId;
     for (const vm of [...this.vms.values()]) {
@@ -245,12 +245,12 @@ export class Room implements Disposable {
     this.checkSettled(() => true);
   }
 
-  /** As the room is closed. Throws StoreRefusal: then some may still be there. */
+  /** When the room is closed. Throws StoreRefusal: then some VMs may still be there. */
   endAllVms(): void {
     for (const vm of [...this.vms.values()]) this.forget(vm, `${vm.identity.name} has ended: the room was closed.`, null);
   }
 
-  /** Lets everybody go; the room is to be disposed of then. */
+  /** Removes everybody; the room must be disposed of afterwards. */
   close(): void {
     this.lanes.refuse('room-closed');
     for (const { id } of this.hosts.list()) this.hosts.remove(id as HostId, 'room-closed');
@@ -370,7 +370,7 @@ export class Room implements Disposable {
     this.forget(vm, `${vm.identity.name} has ended.`, ending);
   }
 
-  /** `ending` null: a VM that never came to be, of which nobody needs to hear. Throws StoreRefusal: then it is still there. */
+  /** `ending` null: the VM never came to be, and nobody needs to hear of it. Throws StoreRefusal: then the VM is still there. */
   private forget(vm: RoomVm, reason: string, ending: (Pick<EndedVm, 'how'> & { readonly why?: string | undefined }) | null): void {
     const {
       ownerHostId: hostId,

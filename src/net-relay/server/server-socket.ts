@@ -2,23 +2,23 @@
 export interface ServerSocket {
   /** Bytes accepted by send…() that have not left yet. */
   readonly backlogBytes: number;
-  /** `onSent`: once, when it was handed to the system's own buffers, or the socket broke. */
+  /** `onSent`: called once, when the text was handed to the system's own buffers, or the socket broke. */
   sendText(text: string, onSent?: () => void): void;
   /** A text that is encoded already. It is not copied: nobody may change it any more. */
   sendUtf8(utf8: Uint8Array): void;
   sendBinary(bytes: Uint8Array): void;
-  /** Nothing that the other side sends is read any more, until resume(): it waits there. */
+  /** Stops reading until resume(): what the other side sends waits there. */
   pause(): void;
   resume(): void;
   close(code: number, reason: string): void;
-  /** At once, without waiting for the other side. */
+  /** Closes at once, without waiting for the other side. */
   terminate(): void;
 }
 
 export interface ServerSocketEvents {
   text(text: string): void;
   binary(bytes: Uint8Array): void;
-  /** Once. `orderly`: the other side said goodbye, as a page does that is closed or left. */
+  /** Called once. `orderly`: the other side said goodbye, as a page does when it is closed or left. */
   closed(orderly: boolean): void;
 }
 

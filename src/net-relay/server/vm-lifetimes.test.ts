@@ -1,4 +1,4 @@
-/** How many VMs there may be, and for how long without anybody who runs them. */
+/** How many VMs there may be, and for how long if nobody runs them. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { vmRefusal } from './refusals.ts';
 import { RELAY_PROTOCOL_VERSION } from '../protocol/relay-protocol.ts';

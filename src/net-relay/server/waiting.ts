@@ -1,4 +1,4 @@
-/** Those with the most waiting bytes, without which what waits in all of them is within the limit. */
+/** The sockets with the most waiting bytes; without them, the waiting bytes of all others are within the limit. */
 export function tooMuchWaiting<T extends { readonly waitingBytes: number }>(sockets: Iterable<T>, limitBytes: number): readonly T[] {
   const all = [...sockets].map((socket) => ({ socket, bytes: socket.waitingBytes }));
   let waiting = all.reduce((sum, { bytes }) => sum + bytes, 0);

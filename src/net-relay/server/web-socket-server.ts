@@ -8,14 +8,14 @@ import { MAX_BINARY_MESSAGE_BYTES, MAX_TEXT_MESSAGE_BYTES } from '../protocol/re
 import type { ServerSocket, ServerSocketEvents } from './server-socket.ts';
 import { systemClock } from '../../shared/system-clock.ts';
 
-/** A peer that was told to close has this long to answer; then its descriptor is given back. `ws` itself waits for 30 s. */
+/** A peer that was told to close has this long to answer; then its descriptor is freed. `ws` itself waits for 30 s. */
 export const CLOSE_LIMIT_MS = 3000;
 /** Close codes of a page that was closed, left or reloaded, or whose script said goodbye. */
 const ORDERLY_CODES: readonly number[] = [1000, 1001];
 
-/** Parts in which one message may come. Browsers send a long one in a few; each part costs some 200 bytes beside its own. */
+/** The most fragments that one message may have. Browsers send a long one in a few; each fragment costs some 200 bytes besides its own. */
 const MAX_FRAGMENTS = 1024;
-/** Pieces of one part, as TCP brings them: 256 KiB in packets of 536 bytes are 490. */
+/** The most chunks of one fragment, as TCP delivers them: 256 KiB in packets of 536 bytes are 490. */
 const MAX_CHUNKS = 4096;
 
 const TOO_LONG_CODES: readonly unknown[] = ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', 'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH', 'WS_ERR_TOO_MANY_BUFFERED_PARTS'];
@@ -27,7 +27,7 @@ export interface WebSocketAcceptor {
 }
 
 export interface AcceptorOptions {
-  /** What a socket that sends a longer message is closed for. */
+  /** A socket that sends a longer message is closed. */
   readonly maxMessageBytes: number;
   /** A message was too long, or came in too many parts. */
   readonly onTooLong?: () => void;
@@ -81,7 +81,7 @@ function wrap(webSocket: WebSocket, reading: Reading, clock: Pick<Clock, 'setTim
     get backlogBytes() {
       return webSocket.bufferedAmount;
     },
-    // A socket that closes meanwhile reports through `close`; the callback keeps ws from throwing.
+    // A socket that closes in between reports through `close`; the callback keeps ws from throwing.
     sendText: (text, onSent) => webSocket.send(text, { binary: false }, () => onSent?.()),
     sendUtf8: (utf8) => webSocket.send(utf8, { binary: false }, () => undefined),
     sendBinary: (bytes) => webSocket.send(bytes, { binary: true }, () => undefined),

@@ -1,6 +1,7 @@
 /**
- * What a store of the relay's records promises, whatever keeps them (PROTOCOL.md, NR25): a change is durable when `put`
- * or `remove` returns, and when one of them throws a StoreRefusal, nothing has changed, neither here nor on disk.
+ * What every store of the relay's records promises, whatever it keeps them in (PROTOCOL.md, NR25): a change is durable
+ * when `put` or `remove` returns, and when one of them throws a StoreRefusal, nothing has changed, neither here nor on
+ * disk.
  */
 
 /** `settling`: ends or confirms what is stored already, so it may use the space that is kept free for that. */
@@ -29,7 +30,7 @@ export class StoreRefusal extends Error {
   override readonly name = 'StoreRefusal';
   readonly kind: RefusalKind;
 
-  /** For whom the change was refused. */
+  /** For the person whose change was refused. */
   get sentence(): string {
     return this.kind === 'full'
       ? `${this.message}, so nothing was changed. Free some space on it, then try again.`
@@ -43,8 +44,8 @@ export class StoreRefusal extends Error {
 }
 
 /**
- * The disk failed so that nobody can tell whether the change was stored. The store takes no more; it has to be opened
- * anew, and says then what is true.
+ * The disk failed, and nobody can tell whether the change was stored. The store takes no more changes; it must be
+ * reopened, and then says what is stored.
  */
 export class StoreUnsure extends Error {
   override readonly name = 'StoreUnsure';
@@ -55,7 +56,7 @@ export class StoreDamaged extends Error {
   override readonly name = 'StoreDamaged';
 }
 
-/** What an error of the file system means for a change that was not made. */
+/** The refusal that a file system error means for a change that was not made. */
 export function refusalFor(error: unknown): StoreRefusal {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'ENOSPC' || code === 'EDQUOT') return new StoreRefusal('full');
@@ -63,7 +64,7 @@ export function refusalFor(error: unknown): StoreRefusal {
   return new StoreRefusal('failed', code === '' ? String(error) : code);
 }
 
-/** Makes a change that can be made later as well. False if the store refused it for now. */
+/** Tries to make a change that can also be made later. False if the store refused it for now. */
 export function triesToStore(change: () => void): boolean {
   try {
     change();
@@ -74,7 +75,7 @@ export function triesToStore(change: () => void): boolean {
   }
 }
 
-/** Keeps nothing across a restart, except for whoever holds `records`. For tests and throw-away servers. */
+/** Keeps nothing across a restart, unless the caller holds `records`. For tests and throw-away servers. */
 export function memoryKeyValueStore(records = new Map<string, string>()): KeyValueStore {
   return {
     entries: () => [...records].map(([key, value]): [string, unknown] => [key, JSON.parse(value)]),

@@ -27,7 +27,7 @@ it('NR25: a process killed at any moment of its writes has lost nothing that it 
       if (Number(said.trimEnd().split('\n').at(-1)) >= killAt) writer.kill('SIGKILL');
     });
     await once(writer, 'close');
-    // A line may be cut off, and a number stored but not said any more.
+    // A line may be cut off, and a number may be stored but not printed any more.
     const stored = Number(said.slice(0, said.lastIndexOf('\n')).split('\n').at(-1));
     expect(stored).toBeGreaterThanOrEqual(killAt);
     const store = openRecordStore(nodeDisk(directory));

@@ -4,8 +4,8 @@
  *
  *   crc32:hex[8] ' ' number:hex[12] ' ' part:hex[3] '/' parts:hex[3] ' ' text, padded with spaces [481] '\n'
  *
- * No byte of it is zero. So a sector is as it was written, or all zero because it never was, or damaged: a record whose
- * write was cut off by the loss of power is told from one that was changed later.
+ * No byte of it is zero. So a sector is as it was written, or all zero because it was never written, or damaged. That
+ * tells a record whose write was cut off by a loss of power from one that was changed later.
  */
 import { crc32 } from 'node:zlib';
 
@@ -55,7 +55,7 @@ export interface Records {
   readonly texts: readonly string[];
   /** Sectors they take. */
   readonly used: number;
-  /** There is the beginning, or another part, of a record behind them whose write was cut off. */
+  /** After them comes a record whose write was cut off: its beginning, or another part. */
   readonly tornTail: boolean;
 }
 

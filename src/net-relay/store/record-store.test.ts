@@ -26,7 +26,7 @@ describeStore('on the model disk', () => {
   return { open: () => openRecordStore(disk), dispose: () => undefined };
 });
 
-/** A store with some life behind it: replaced and removed records, and a few moves from file to file. */
+/** A store that has been in use: replaced and removed records, and a few moves from file to file. */
 function fill(store: KeyValueStore, changes: number): void {
   for (let change = 0; change < changes; change++) {
     if (change % 7 === 6) store.remove(`vm/default/vm-${change % 5}`);
@@ -328,7 +328,7 @@ describe('a store on a disk that fails', () => {
         });
         disk.fails = () => null;
         if (inFlight === null) {
-          // Nothing is left over that the next process would take for true, even if it comes after a loss of power.
+          // Nothing is left that the next process would take for valid, even if it starts after a loss of power.
           if (random.chance(0.3)) {
             disk.restart();
             store = openRecordStore(disk);

@@ -1,13 +1,13 @@
 /**
- * The relay's records on disk: two files of the same kind, of which one holds the records, and the other is spare.
+ * The relay's records on disk: two files of the same kind. One holds the records, the other is the spare.
  *
  *   sector 0    the header: { format, generation, first, sectors }; all zero in the spare
  *   sector 1…   records (record-sectors.ts), each a change: [key, value], or [key] for a removal; then zeros to the end
  *
- * A change is one write into space that the file has already, and one sync: it needs no room on the disk, and it is
- * there after both or not at all. When a file has no room left, what still counts is written to the spare, its header
- * last: that is the moment when the spare becomes the file, and the other one the spare. So a full disk hinders only
- * what needs a larger file. A change that fails is taken back before anybody is told that it failed.
+ * A change is one write into space that the file already has, and one sync: it needs no room on the disk, and it is
+ * there after both or not at all. When a file has no room left, the records that still count are written to the spare,
+ * its header last: at that moment the spare becomes the file, and the other one the spare. So a full disk hinders only
+ * changes that need a larger file. A change that fails is undone before anybody is told that it failed.
  */
 import * as v from 'valibot';
 import { type Disk, type DiskFile, writeWhole } from './disk.ts';
@@ -122,7 +122,7 @@ class RecordStore implements KeyValueStore {
     }
     this.used += records.used;
     this.next += records.texts.length;
-    // A write that was cut off was never acknowledged. It goes before another comes in its place.
+    // A write that was cut off was never acknowledged. It is erased before another record is written in its place.
     if (records.tornTail) this.takeBack(this.used * SECTOR_BYTES, new Uint8Array(bytes.length - this.used * SECTOR_BYTES));
   }
 
@@ -167,8 +167,8 @@ class RecordStore implements KeyValueStore {
   }
 
   /**
-   * Somebody who truncates or removes the file takes more than this change; and another server that writes to it, where
-   * the data directory's claim does not reach (a file system of two machines), is a second arbiter.
+   * If somebody truncates or removes the file, more than this change is lost; and another server that writes to it,
+   * where the data directory's claim does not reach (a file system of two machines), is a second arbiter.
    */
   private checkUntouched(): void {
     let untouched: boolean;
@@ -184,7 +184,7 @@ class RecordStore implements KeyValueStore {
     if (!untouched) throw new StoreRefusal('failed', `another program has changed or removed ${this.current.name}`);
   }
 
-  /** Makes the spare the file, with the records that count and room for as many sectors more. Throws if there is no room. */
+  /** Switches to the spare, with the records that count and room for as many more sectors. Throws if there is no room. */
   private makeRoom(key: string, needed: number): void {
     let counting = 1;
     for (const [each, change] of this.live) counting += each === key ? 0 : sectorsFor(change);
@@ -206,12 +206,12 @@ class RecordStore implements KeyValueStore {
     }
   }
 
-  /** Both files, or neither: a spare that is smaller could not be moved to on a full disk. */
+  /** Grows both files or neither: on a full disk, the records could not move to a smaller spare. */
   private grow(sectors: number): void {
     const before = this.header.sectors;
     this.moveToSpare(sectors);
     try {
-      // If it still has the header of its last time, that names another length.
+      // If the spare still has its old header, that names another length.
       writeWhole(this.spare.file, 0, UNWRITTEN);
       this.spare.file.sync();
       writeWhole(this.spare.file, before * SECTOR_BYTES, new Uint8Array((sectors - before) * SECTOR_BYTES));
@@ -235,7 +235,7 @@ class RecordStore implements KeyValueStore {
       next += 1;
     }
     try {
-      // A spare that still has the header of its last time must not count while it is written.
+      // A spare that still has its old header must not count while it is written.
       writeWhole(file, 0, UNWRITTEN);
       file.sync();
       writeWhole(file, SECTOR_BYTES, bytes.subarray(SECTOR_BYTES));
@@ -259,7 +259,7 @@ class RecordStore implements KeyValueStore {
     this.dropSpareHeader();
   }
 
-  /** A larger spare that did not come about gives its space back. A header that it still has names its present length. */
+  /** Gives back the space of a spare that could not be made larger. A header that it still has names its present length. */
   private shrinkSpare(): void {
     const { file } = this.spare;
     const bytes = this.header.sectors * SECTOR_BYTES;

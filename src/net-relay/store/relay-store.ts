@@ -14,7 +14,7 @@ const id = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/));
 const epoch = v.pipe(v.number(), v.integer(), v.minValue(1));
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
-/** Who was away for longer than it took to change the key so often has it told by nobody. */
+/** A host that was away while the key changed more often than this learns the new key from nobody. */
 export const MAX_FORMER_KEYS = 8;
 
 const storedRoomSchema = v.object({

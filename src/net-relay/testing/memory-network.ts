@@ -49,7 +49,7 @@ export class MemorySocket {
         pause: () => void this.stalled.add('toServer'),
         resume: () => void this.stalled.delete('toServer'),
         close: () => this.push(this.toClient, () => this.cut()),
-        // What had left before it still arrives.
+        // What was sent before still arrives.
         terminate: () => this.push(this.toClient, () => this.cut()),
       });
       this.toClient.push(() => this.client.opened());
@@ -156,7 +156,7 @@ export class MemoryNetwork {
   }
 }
 
-/** Lets everything run that waits for nothing but its turn. */
+/** Runs everything that waits for nothing but its turn. */
 export async function ticks(): Promise<void> {
   for (let turn = 0; turn < 8; turn++) await Promise.resolve();
 }

@@ -1,4 +1,4 @@
-/** A real relay on a loopback port, with clients and network cards to hold in a test's hand. */
+/** A real relay on a loopback port, with clients and network cards that a test controls. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Disposable } from '../../shared/disposable.ts';
@@ -76,7 +76,7 @@ export function ipFrame(from: { mac: string; ip: string }, to: { mac: string; ip
 
 export const numberOf = (frame: Uint8Array): number => new DataView(frame.buffer, frame.byteOffset).getUint32(40);
 
-/** Resolves with the first value that fits; looks at the present one first. */
+/** Resolves once `look` returns true; looks at the present state first. */
 export function until(look: () => boolean, ...changes: { on: (listener: () => void) => Disposable }[]): Promise<void> {
   if (look()) return Promise.resolve();
   return new Promise((resolve) => {
@@ -136,7 +136,7 @@ export class RelayHarness implements AsyncDisposable {
     return `http://127.0.0.1:${this.port}/relay`;
   }
 
-  /** What a restart of the process is to everybody else. */
+  /** To everybody else, this is a restart of the process. */
   restart(): void {
     this.relay.dispose();
     this.relay = this.make();

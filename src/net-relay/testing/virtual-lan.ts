@@ -23,7 +23,7 @@ export class VirtualLan {
   readonly said: string[] = [];
   /** What the store throws instead of storing. */
   storeError: Error | null = null;
-  /** The store can be opened all the same. */
+  /** The store can be opened anyway. */
   opensAnyway = false;
   storesOpened = 0;
   /** The server's wall clock minus the time of `clock`. */
@@ -34,7 +34,7 @@ export class VirtualLan {
   private readonly limits: ServerLimits;
   private readonly openCode: string | null;
 
-  /** `limits`: the relay's own unless given; `openCode`: asked of who opens a room, null of nobody. */
+  /** `limits`: the relay's own unless given; `openCode`: asked for when somebody opens a room; null: not asked for. */
   constructor(limits: Partial<ServerLimits> = {}, openCode: string | null = null) {
     this.openCode = openCode;
     this.limits = { ...DEFAULT_LIMITS, ...limits };

@@ -1,6 +1,6 @@
 /**
  * Memory that all connections of a gateway may use together for buffers larger than their first size. A connection
- * starts with small buffers, which always are granted; whoever moves much data asks for more.
+ * starts with small buffers, which are always granted; a connection that moves much data asks for more.
  */
 export class BufferBudget {
   private left: number;

@@ -24,7 +24,7 @@ export class CongestionWindow {
     if (this.bytes > this.limit) this.bytes = this.limit;
   }
 
-  /** A loss was seen in the stream of ACKs, with `flight` bytes under way. */
+  /** A loss was seen in the stream of ACKs, with `flight` bytes in flight. */
   onLoss(flight: number): void {
     this.threshold = Math.max(flight / 2, 2 * this.mss);
     this.bytes = this.threshold;
@@ -40,7 +40,7 @@ export class CongestionWindow {
     this.bytes = this.mss;
   }
 
-  /** Nothing was sent for longer than a timeout: begin as at first, but keep what was learned. */
+  /** Nothing was sent for longer than a timeout: start over, but keep what was learned. */
   restart(): void {
     this.bytes = Math.min(this.bytes, INITIAL_WINDOW_SEGMENTS * this.mss);
   }

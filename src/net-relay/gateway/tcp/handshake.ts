@@ -3,9 +3,9 @@ import { WINDOW_SHIFT } from './tcp-receiver.ts';
 import { RetransmissionTimeout } from './retransmission-timeout.ts';
 import type { TcpOptions } from './segment.ts';
 
-/** A guest that does not answer a SYN for so long is not there. Longer than a VM's start or a relay's restart. */
+/** A guest that has not answered a SYN for this long is not there. Longer than a VM's start or a relay's restart. */
 const CONNECT_LIMIT_MS = 60_000;
-/** What a peer takes that names no MSS (RFC 9293 §3.7.1). */
+/** The MSS of a peer that names none (RFC 9293 §3.7.1). */
 const DEFAULT_MSS = 536;
 /** A peer that asks for less would cost a header per byte. */
 const SMALLEST_MSS = 64;

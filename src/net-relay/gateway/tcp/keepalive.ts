@@ -3,7 +3,7 @@ const IDLE_MS = 2 * 3_600_000;
 const PROBES = 9;
 const BEAT_MS = 75_000;
 
-/** Decides when a connection on which nothing was heard for long is probed, and when it is given up. */
+/** Decides when a connection that has been silent for long is probed, and when it is given up. */
 export class Keepalive {
   private heardAt: number;
   private probes = 0;

@@ -2,8 +2,8 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Disposable } from '../../../shared/disposable.ts';
 
 /**
- * A timer for deadlines that mostly move back: it is touched only when one comes sooner. It may therefore fire early;
- * whoever is called looks at the deadlines and arms it again.
+ * A timer for deadlines that mostly move later: it is set again only when a deadline moves closer. It may therefore
+ * fire early; the callback checks the deadlines and arms it again.
  */
 export class LazyTimer implements Disposable {
   private readonly clock: Clock;

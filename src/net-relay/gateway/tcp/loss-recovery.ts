@@ -1,7 +1,7 @@
 /**
- * What a sender knows of the bytes it has under way: which ones the peer reported (SACK), which are lost and to be sent
- * again, and when a recovery starts and ends (RFC 5681, 6582, a simplified 6675). It moves the congestion window and
- * sends nothing itself. `una` and `next` come in with each call: SND.UNA and SND.NXT.
+ * What a sender knows of the bytes it has in flight: which ones the peer reported (SACK), which are lost and must be
+ * sent again, and when a recovery starts and ends (RFC 5681, 6582, a simplified 6675). It moves the congestion window
+ * and sends nothing itself. `una` and `next` are passed with each call: SND.UNA and SND.NXT.
  */
 import type { CongestionWindow } from './congestion.ts';
 import type { SeqRange } from './segment.ts';
@@ -55,7 +55,7 @@ export class LossRecovery {
 
   // --- acknowledgments -----------------------------------------------------------------------------------------------
 
-  /** Takes what the peer reports to hold; true if that is more than it reported before. */
+  /** Takes the ranges that the peer reports it holds; true if they are more than it reported before. */
   takeSack(ranges: readonly SeqRange[] | undefined, una: number, next: number): boolean {
     if (ranges === undefined || !this.options.sack) return false;
     let more = false;
@@ -106,7 +106,7 @@ export class LossRecovery {
     return hole && this.retransmitNext === una;
   }
 
-  /** A duplicate ACK came. Says whether the segment at `una` is to be sent again, for the first time or once more. */
+  /** A duplicate ACK arrived. Says whether the segment at `una` must be sent again, for the first time or once more. */
   onDuplicate(una: number, next: number, now: number): 'nothing' | 'head-lost' | 'head-lost-again' {
     this.duplicates++;
     if (this.recovery !== null) return this.isResentHeadLost(una) ? 'head-lost-again' : 'nothing';
@@ -122,14 +122,14 @@ export class LossRecovery {
     return 'head-lost';
   }
 
-  /** The acknowledgment was dealt with: what lies far enough below the highest byte reported is lost too. */
+  /** After an acknowledgment was processed: what lies far enough below the highest byte reported is lost too. */
   widenLostEdge(una: number): void {
     if (this.recovery?.kind !== 'fast' || this.sacked.empty) return;
     const edge = seqAdd(this.sacked.highestEnd(una), -DUPLICATE_ACKS_FOR_LOSS * this.mss);
     this.lostEdge = seqMax(this.lostEdge, edge);
   }
 
-  /** The head was sent again, and yet the peer has data that was sent after that: it was lost once more. */
+  /** The head was sent again, but the peer has data that was sent after that: the head was lost once more. */
   private isResentHeadLost(una: number): boolean {
     const resent = this.headResent;
     if (resent?.seq !== una || this.recovery?.kind !== 'fast') return false;
@@ -171,7 +171,7 @@ export class LossRecovery {
     return Math.max(0, outstanding - arrived - lost);
   }
 
-  /** Where the first byte lies that is lost and not sent again yet; null if there is none. */
+  /** The position of the first byte that is lost and not sent again yet; null if there is none. */
   firstLost(): number | null {
     if (this.recovery === null || seqDiff(this.retransmitNext, this.lostEdge) >= 0) return null;
     const start = this.sacked.endOfRangeAt(this.retransmitNext);

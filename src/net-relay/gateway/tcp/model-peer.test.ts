@@ -58,7 +58,7 @@ describe('TCP with a plain peer that knows no options', () => {
     expect(application.closed).toBe(null);
     expect(peer.reset).toBe(false);
     peer.window = 20_000;
-    // Nobody tells: the probe finds out.
+    // Nobody announces the new window: the probe finds it.
     while (peer.received.length < 50_000 && clock.now() < end + 120_000 && clock.fireNext());
     expect(peer.received.length).toBe(50_000);
     expect(peer.complaints).toEqual([]);

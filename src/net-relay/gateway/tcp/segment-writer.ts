@@ -1,7 +1,7 @@
 /**
  * Writes the headers of the segments that a connection sends: what each acknowledges, its window, timestamps (RFC 7323)
- * and SACK ranges. It remembers what the peer was told last, and whether an acknowledgment was put off. When to send
- * what is the connection's decision.
+ * and SACK ranges. It remembers what the peer was last told, and whether an acknowledgment was delayed. The connection
+ * decides when to send what.
  */
 import type { ByteRing } from './byte-ring.ts';
 import { SYN_WINDOW, type TcpReceiver } from './tcp-receiver.ts';
@@ -15,7 +15,7 @@ const DELAYED_ACK_MS = 40;
 const CHALLENGE_SPACING_MS = 100;
 
 export class SegmentWriter {
-  /** When an acknowledgment that was put off has to go; null if none was. */
+  /** When a delayed acknowledgment must be sent; null if there is none. */
   delayedAckAt: number | null = null;
   private readonly endpoints: TcpEndpoints;
   private readonly ports: TcpConnectionPorts;
@@ -29,7 +29,7 @@ export class SegmentWriter {
     this.ports = ports;
   }
 
-  /** The peer's SYN came. `first`: its first byte; `timestamps`: they were agreed, and `recent` is its latest. */
+  /** The peer's SYN arrived. `first`: its first byte; `timestamps`: they were agreed, and `recent` is its latest. */
   begin(first: number, timestamps: boolean, recent: number): void {
     this.lastAckSent = first;
     this.timestamps = timestamps;
@@ -74,7 +74,7 @@ export class SegmentWriter {
     this.delayedAckAt ??= now + DELAYED_ACK_MS;
   }
 
-  /** True if a segment that makes no sense may be answered now; false if that happened just before. */
+  /** True if a nonsensical segment may be answered now; false if one was answered just before. */
   mayChallenge(now: number): boolean {
     if (now - this.challengedAt < CHALLENGE_SPACING_MS) return false;
     this.challengedAt = now;

@@ -292,7 +292,7 @@ describe('TCP between two stacks', () => {
     waiting.receive({ ...late, seq: waiting.received - 1, flags: TcpFlag.fin | TcpFlag.ack });
     pass(w.clock, 6_000);
     expect(waiting.state).toBe('time-wait');
-    // The other end knows nothing of what is made up here.
+    // The other end does not know of the segments forged here.
     w.up.impairment = { ...CLEAN, drop: 1 };
     w.down.impairment = { ...CLEAN, drop: 1 };
     const again = new TestApplication(new Uint8Array(0), false);
@@ -347,7 +347,7 @@ describe('TCP between two stacks', () => {
     const b: TcpHost = new TcpHost(SERVER, clock, random, (bytes) => void sent.push(() => a.receive(bytes, SERVER)));
     const first = new TestApplication(new Uint8Array([1]), false);
     const connection = a.connect(SERVER, 5000, first);
-    // The other end calls from that port to our port: a SYN that crosses ours.
+    // The other end connects from that port to our port: its SYN crosses ours.
     sent.length = 0;
     const crossing = {
       sourcePort: 5000,

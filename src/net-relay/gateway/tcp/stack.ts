@@ -13,7 +13,7 @@ import type { TcpConnectionPorts, TcpEndpoints, TcpEvent, TcpHandlers } from './
 
 /** Connections that are not in TIME-WAIT. Each costs about 2 KiB when idle. */
 const MAX_CONNECTIONS = 4096;
-/** Beyond this the oldest goes early; a short connection leaves one behind for 10 s. */
+/** Beyond this, the oldest is dropped early; a short connection leaves one behind for 10 s. */
 const MAX_TIME_WAIT = 8192;
 /** For buffers above the first size, of all connections together. */
 const BUFFER_BUDGET_BYTES = 256 * 1024 * 1024;

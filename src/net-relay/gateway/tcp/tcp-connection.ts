@@ -14,7 +14,7 @@ import type { TcpCloseReason, TcpConnectionPorts, TcpEndpoints, TcpHandlers, Tcp
 
 /** Segments do not linger in a virtual LAN: a short TIME-WAIT suffices (twice the longest hold of a switchover). */
 const TIME_WAIT_MS = 10_000;
-/** The owner has gone and the peer does not close its side: Linux waits as long. */
+/** For how long the peer may keep its side open after the owner has gone; Linux waits as long. */
 const ORPHAN_LIMIT_MS = 60_000;
 
 export class TcpConnection {
@@ -88,7 +88,7 @@ export class TcpConnection {
     return this.receiver?.next ?? 0;
   }
 
-  /** Removes and returns at most `limit` bytes; tells the peer of the room that makes. */
+  /** Removes and returns at most `limit` bytes; tells the peer about the room this makes. */
   read(limit: number): Uint8Array {
     const receiver = this.receiver;
     if (receiver === null) return new Uint8Array(0);
@@ -117,7 +117,7 @@ export class TcpConnection {
     this.schedule();
   }
 
-  /** The owner has gone in good order and reads no more; what it wrote is still delivered. */
+  /** The owner has left in an orderly way and reads no more; what it wrote is still delivered. */
   orphan(): void {
     if (this.state !== 'closed' && this.state !== 'time-wait') this.lifeEndsAt ??= this.now() + ORPHAN_LIMIT_MS;
     this.schedule();
@@ -180,7 +180,7 @@ export class TcpConnection {
     this.sendAck();
   }
 
-  /** Takes the peer's SYN: its options, and from where its bytes count. */
+  /** Takes the peer's SYN: its options, and the number from which its bytes count. */
   private negotiate(syn: TcpSegment): void {
     const agreement = agree(syn.options, this.ports.mss);
     this.syn = syn;
@@ -256,7 +256,7 @@ export class TcpConnection {
     else if (due === 'later') this.writer.putOffAck(this.now());
   }
 
-  /** False if the segment needs no further look: it acknowledged what was never sent, or the connection is over. */
+  /** False if the segment needs no further processing: it acknowledged data that was never sent, or the connection is over. */
   private takeAck(segment: TcpSegment): boolean {
     const sender = this.sender;
     const agreement = this.agreement;
@@ -397,7 +397,7 @@ export class TcpConnection {
     this.schedule();
   }
 
-  /** An old sequence number without data: the peer answers with where it stands, and its window. */
+  /** Sends an old sequence number without data: the peer answers with its position and its window. */
   private probe(): void {
     if (this.sender !== null && this.receiver !== null) this.writer.ack(this.receiver, seqAdd(this.sender.una, -1));
   }

@@ -1,6 +1,7 @@
 /**
- * The receiving half of a connection: a buffer of bytes in order, behind it whatever came early, the window that is
- * advertised, and the decision when to acknowledge. Knows nothing of states, flags other than the caller's, or timers.
+ * The receiving half of a connection: a buffer of bytes in order, behind it the bytes that arrived early, the window
+ * that is advertised, and the decision when to acknowledge. Knows nothing of states, of flags other than the caller's,
+ * or of timers.
  */
 import { GrowingLimit, type BufferBudget } from './buffer-budget.ts';
 import { ByteRing } from './byte-ring.ts';
@@ -59,7 +60,7 @@ export class TcpReceiver {
     return this.ring.allocated;
   }
 
-  /** What may still be taken, as far as the window field can say it. */
+  /** The room that is left, as far as the window field can express it. */
   private get free(): number {
     return Math.min(Math.max(0, this.limit.bytes - this.ring.length), 0xffff * 2 ** this.shift);
   }
@@ -77,7 +78,7 @@ export class TcpReceiver {
     return field;
   }
 
-  /** True if so much was read that the peer should hear of the wider window now. */
+  /** True if enough was read that the peer should be told of the wider window now. */
   get windowUpdateDue(): boolean {
     const window = Math.max(0, seqDiff(this.edge, this.next));
     return this.free - window >= Math.max(2 * this.mss, this.limit.bytes / 4);

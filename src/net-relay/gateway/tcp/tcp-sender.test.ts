@@ -208,7 +208,7 @@ describe('the sending half', () => {
     expect(bench.starts()).toEqual([base + 4 * MSS]);
     bench.ack(base + 20 * MSS);
     expect(bench.take()).toEqual([]);
-    // Duplicates of old repeats start nothing.
+    // Duplicate ACKs for old retransmissions start nothing.
     bench.write(5000);
     bench.take();
     for (let count = 0; count < 2; count++) bench.ack(base + 20 * MSS);

@@ -1,6 +1,6 @@
 /**
- * The sending half of a connection: bytes not yet acknowledged, what of them is under way, the peer's window, the
- * retransmission timer (RFC 6298) and the zero-window probe; LossRecovery says what is to be sent again. Time comes in
+ * The sending half of a connection: the bytes not yet acknowledged, which of them are in flight, the peer's window, the
+ * retransmission timer (RFC 6298) and the zero-window probe; LossRecovery says what must be sent again. Time is passed
  * with each call; deadlines go out as numbers.
  */
 import { GrowingLimit, type BufferBudget } from './buffer-budget.ts';
@@ -18,7 +18,7 @@ const FIRST_BUFFER_BYTES = 64 * 1024;
  * relay's buffers, in front of the guest's other connections.
  */
 export const LARGEST_SEND_BUFFER_BYTES = 512 * 1024;
-/** Probing a closed window goes on for ever while it is answered (RFC 9293 §3.8.6.1), never more seldom than this. */
+/** A closed window is probed for ever while the peer answers (RFC 9293 §3.8.6.1), at least this often. */
 const MAX_PERSIST_MS = 30_000;
 /**
  * Silence after which a connection with data under way is given up. Far longer than any switchover: a VM may wait for its
@@ -48,7 +48,7 @@ export interface Acknowledgment {
   /** Our own timestamp, echoed: `now` of the segment that is acknowledged. */
   readonly echo: number | undefined;
   readonly sack: readonly SeqRange[] | undefined;
-  /** Without payload, SYN and FIN: only such a one can be a duplicate ACK. */
+  /** Without payload, SYN and FIN: only such a segment can be a duplicate ACK. */
   readonly bare: boolean;
 }
 
@@ -204,7 +204,7 @@ export class TcpSender {
       this.retransmitAt ??= now + this.timeout.ms;
     } else {
       this.retransmitAt = null;
-      // Data waits and nothing is under way: only the peer's window can be the reason.
+      // Data waits and nothing is in flight: only the peer's window can be the reason.
       this.persistAt = seqDiff(this.end, this.next) > 0 ? (this.persistAt ?? now + this.persistDelay()) : null;
     }
   }
@@ -218,7 +218,7 @@ export class TcpSender {
     // Sender's silly window avoidance (RFC 9293 §3.8.6.2.1): a short segment only as the last, or if the window is small.
     if (length < this.mss && length < waiting && this.outstanding > 0 && length < this.largestWindow / 2) return false;
     const from = this.next;
-    // After a rest nothing paces the next bytes, and a guest's network card has room for few (RFC 5681 §4.1).
+    // After an idle period nothing paces the next bytes, and a guest's network card has room for few (RFC 5681 §4.1).
     if (pipe === 0 && now - this.lastSentAt > this.timeout.ms) this.congestion.restart();
     this.lastSentAt = now;
     this.next = this.send(from, seqAdd(from, length));

@@ -16,7 +16,7 @@ export interface TcpHandlers {
   onEstablished(): void;
   /** Bytes can be read, or the peer ended its side (`ended`). */
   onReadable(): void;
-  /** Room to write was made. */
+  /** There is room to write again. */
   onWritable(): void;
   /** Nothing follows. For 'done' and 'reset', bytes received before can still be read. */
   onClosed(reason: TcpCloseReason): void;

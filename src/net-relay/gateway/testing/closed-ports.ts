@@ -4,10 +4,10 @@ import { parseTcp, TcpFlag } from '../tcp/segment.ts';
 import type { LossyWire } from './lossy-wire.ts';
 
 /**
- * Counts what two ways of a wire say about one closed port: how many segments asked for a connection, and how many reset
- * one. As many resets as questions, in the end, and at least one of each: the first question was answered. Counters of a
- * whole stack cannot tell: an earlier connection's last segments may be repeated beside it, and on a slow machine the
- * same question is asked twice.
+ * Counts what both directions of a wire carry for one closed port: segments that ask for a connection, and segments
+ * that reset one. In the end there are as many resets as requests, and at least one of each: the first request was
+ * answered. Counters of a whole stack cannot show this: an earlier connection may repeat its last segments at the same
+ * time, and on a slow machine the same request is sent twice.
  */
 export function watchRefusals(wires: readonly LossyWire[], port: number): { readonly asked: number; readonly refused: number } {
   const seen = { asked: 0, refused: 0 };

@@ -42,7 +42,7 @@ export class FrameGuest {
   readonly icmp: (IcmpMessage & { readonly source: number })[] = [];
   readonly arps: ArpPacket[] = [];
   answersPing = true;
-  /** Whom ARP requests came from. */
+  /** The senders of ARP requests. */
   readonly learned = new Map<number, number>();
   /** Ports that take connections. */
   readonly services = new Map<number, () => TestApplication>();

@@ -1,6 +1,6 @@
 /**
- * The Linux kernel in the part of a guest: a network namespace of its own whose only way out is a TAP device, bridged to
- * whatever station the test gives. Needs root, `ip`, `socat`; tests ask `kernelGuestSkipReason` first.
+ * The Linux kernel in the role of a guest: a network namespace of its own whose only way out is a TAP device, bridged
+ * to the station that the test gives. Needs root, `ip`, `socat`; tests ask `kernelGuestSkipReason` first.
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { GATEWAY_IP } from '../../lan/lan.ts';
@@ -68,7 +68,7 @@ export async function createKernelGuest(send: (frame: Uint8Array) => void, addre
   must('netns', 'add', name);
   try {
     const station = await createTapStation({ send, device, address: null, spawn: true });
-    // socat keeps the device's file, wherever the device itself goes: so our end stays outside the namespace.
+    // socat keeps the device's file open when the device moves, so our end stays outside the namespace.
     must('link', 'set', device, 'netns', name);
     must('-n', name, 'link', 'set', device, 'name', 'eth0', 'address', KERNEL_MAC);
     must('netns', 'exec', name, 'sysctl', '-qw', 'net.ipv6.conf.all.disable_ipv6=1');

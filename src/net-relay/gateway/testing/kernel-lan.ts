@@ -1,4 +1,4 @@
-/** A gateway and the Linux kernel as its guest, with a wire between them that a test may mistreat or hold. */
+/** A gateway and the Linux kernel as its guest, with a wire between them that a test may impair or hold. */
 import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
@@ -17,9 +17,9 @@ export interface KernelLan {
   readonly guest: KernelGuest;
   readonly toGuest: LossyWire;
   readonly toGateway: LossyWire;
-  /** Mistreats both directions from now on; null: no more. */
+  /** Impairs both directions from now on; null: no more. */
   impair(impairment: Impairment | null): void;
-  /** Frames to the guest wait from now on, as the switch lets them wait; the result delivers them, in order. */
+  /** Frames to the guest wait from now on, as in a hold of the switch; call the result to deliver them, in order. */
   hold(): () => void;
   /** Connects to a guest's port through a forward of its own. */
   dial(guestPort: number): Promise<Socket>;
@@ -79,7 +79,7 @@ export async function createKernelLan(options: Partial<GatewayOptions> = {}, add
   };
 }
 
-/** Everything a socket gives until it ends. Rejects with its error. */
+/** Everything a socket receives until it ends. Rejects with its error. */
 export function collect(socket: Socket): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;

@@ -13,16 +13,16 @@ export interface Impairment {
 
 export const CLEAN: Impairment = { drop: 0, duplicate: 0, reorder: 0, delayMs: 1, reorderMs: 0 };
 
-/** One percentage for losing, doubling and reordering. */
+/** One probability for dropping, duplicating and reordering. */
 export function impaired(probability: number): Impairment {
   return { drop: probability, duplicate: probability, reorder: probability, delayMs: 1, reorderMs: 3 };
 }
 
-/** One direction of a wire that mistreats frames in a repeatable way. */
+/** One direction of a wire that impairs frames reproducibly. */
 export class LossyWire {
   readonly counts = { sent: 0, dropped: 0, duplicated: 0, reordered: 0 };
   impairment: Impairment;
-  /** Sees each frame before the wire mistreats it. */
+  /** Called with each frame before the wire impairs it. */
   onSent: (frame: Uint8Array) => void = () => undefined;
   private readonly clock: Clock;
   private readonly random: SeededRandom;
@@ -64,7 +64,7 @@ export class LossyWire {
     }
   }
 
-  /** One timer for all that are on the way in order: there may be very many. */
+  /** One timer for all frames that are on the way in order: there may be very many. */
   private awaitNext(): void {
     const next = this.onTheWay[0];
     if (this.waiting || next === undefined) return;

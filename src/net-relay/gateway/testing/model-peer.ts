@@ -1,6 +1,7 @@
 /**
- * A guest's TCP as the standard's text has it, written apart from the gateway's: no timestamps, no SACK, no scaling, no
- * congestion control, everything kept in plain arrays. It checks what it receives against its own window, and is slow.
+ * A guest's TCP after the text of the standard, written independently of the gateway's: no timestamps, no SACK, no
+ * scaling, no congestion control, everything kept in plain arrays. It checks what it receives against its own window,
+ * and is slow.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Disposable } from '../../../shared/disposable.ts';
@@ -12,7 +13,7 @@ const REPEAT_MS = 300;
 
 export class ModelPeer {
   received: number[] = [];
-  /** Broken promises of the other side. */
+  /** Protocol violations by the other side. */
   readonly complaints: string[] = [];
   reset = false;
   /** Advertised window; a test may close it. */
@@ -61,7 +62,7 @@ export class ModelPeer {
     this.takeData(segment);
   }
 
-  /** Tells the current window unasked. */
+  /** Sends the current window unasked. */
   update(): void {
     this.say(TcpFlag.ack, this.furthest, new Uint8Array(0));
   }

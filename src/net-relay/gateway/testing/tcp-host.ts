@@ -140,7 +140,7 @@ export function parseSegment(bytes: Uint8Array, source: number, destination: num
   return segment;
 }
 
-/** Bytes that repeat nowhere, quickly made. */
+/** Bytes that repeat nowhere, generated quickly. */
 export function noise(seed: number, length: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(Math.ceil(length / 4));
   let state = (seed * 2_654_435_761 + 1) >>> 0;

@@ -1,4 +1,4 @@
-/** What every store of records keeps; each adapter runs it. */
+/** What every record store must guarantee; each adapter runs it. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import type { KeyValueStore } from '../key-value-store.ts';

@@ -1,5 +1,5 @@
 /**
- * What befalls the parties of a migration: six kinds of trouble, for each of four parties.
+ * What can go wrong for the parties of a migration: six kinds of trouble, for each of four parties.
  *
  *                    source, target             relay                        link
  *   crash            the tab is gone            the process is gone; the     falls silent for ever
@@ -48,9 +48,9 @@ export interface Disturbance {
 
 /** Two limits of the protocol are 2 s and 5 s, most are 10 s, the longest 30 s. Short ones are commoner: they cost less. */
 const AWAY_MS = [1, 50, 50, 400, 400, 1500, 1500, 3000, 7000, 7000, 12_000, 40_000] as const;
-/** From here on a party that stands still is taken for dead: its connections are ended, and frames in them are lost. */
+/** After this time, a party that stands still counts as dead: its connections are closed, and frames in them are lost. */
 const NOTICED_AFTER_MS = 3500;
-/** How much later old messages arrive than the connection that carried them broke. */
+/** How late old messages still arrive, counted from the break of the connection that carried them. */
 const LATE_MS = [1, 5, 30, 150, 1500, 8000] as const;
 /** How often the room's owner asks again while a tab cannot be removed, and how many times. */
 const REMOVE_AGAIN_MS = 100;
@@ -215,7 +215,7 @@ const LINK_TROUBLES: readonly Disturbance[] = [
 
 export const DISTURBANCES: readonly Disturbance[] = [...hostTroubles('source'), ...hostTroubles('target'), ...RELAY_TROUBLES, ...LINK_TROUBLES];
 
-/** Apart from the others: a schedule of any trouble, whose seed says which, stays the same schedule. */
+/** Kept apart from the others, so that a schedule of any trouble, which its seed decides, stays the same schedule. */
 export const FULL_DISK: Disturbance = {
   party: 'relay',
   trouble: 'full disk',
@@ -232,7 +232,7 @@ export const FULL_DISK: Disturbance = {
   },
 };
 
-/** A tab is closed: the same as a crash, but it says so as it goes (NR26, NR29). Apart from the others, as the full disk is. */
+/** A tab is closed: the same as a crash, but it says so as it closes (NR26, NR29). Kept apart from the others, as the full disk is. */
 export const CLOSED_TABS: readonly Disturbance[] = (['source', 'target'] as const).map((side) => ({
   party: side,
   trouble: 'crash',
@@ -247,7 +247,7 @@ export const CLOSED_TABS: readonly Disturbance[] = (['source', 'target'] as cons
   },
 }));
 
-/** The room's owner removes a tab, which ends what it runs; not before the relay lets him (NR45). Apart from the others, as the full disk is. */
+/** The room's owner removes a tab, which ends what it runs, once the relay allows it (NR45). Kept apart from the others, as the full disk is. */
 export const REMOVED_TABS: readonly Disturbance[] = (['source', 'target'] as const).map((side) => ({
   party: side,
   trouble: 'crash',
@@ -257,7 +257,7 @@ export const REMOVED_TABS: readonly Disturbance[] = (['source', 'target'] as con
     const attempt = (left: number): void => {
       if (!staging[side].isUp || left === 0) return;
       if (!arbiter.remove(side)) {
-        // As long as he tries, the scene is not at rest.
+        // While the owner still tries, the scene is not at rest.
         scene.heal(REMOVE_AGAIN_MS, () => attempt(left - 1));
         return;
       }
@@ -282,8 +282,8 @@ function standStill(scene: Scene, host: Host): void {
 }
 
 /**
- * Messages pile up in one direction of a connection, which then breaks: at once for the end that sent them, for the
- * other one behind the pile, which arrives late.
+ * Messages pile up in one direction of a connection, which then breaks: at once for the end that sent them; for the
+ * other end after the piled-up messages, which arrive late.
  */
 function arriveLate(scene: Scene, socket: MemorySocket, direction: Direction, struck: () => void): void {
   const { world } = scene.staging;
@@ -303,7 +303,7 @@ function arriveLate(scene: Scene, socket: MemorySocket, direction: Direction, st
     const latest = queue.length;
     scene.heal(lateBy, () => {
       socket.stalled.delete(direction);
-      // Dropped if the other end has died meanwhile.
+      // Dropped if the other end has died in the meantime.
       if (queue.length === latest) queue.unshift(struck);
     });
     return true;

@@ -1,7 +1,7 @@
 /**
  * One migration under a schedule of trouble: both state machines, the relay and the ports, in virtual time. The seed
- * decides everything, so the same seed fails the same way again. The invariants are looked at after every step, and
- * once more, with what must not be left over, when everything has come to rest.
+ * decides everything, so the same seed fails the same way again. The invariants are checked after every step. When
+ * everything has come to rest, they are checked once more, and nothing may be left over.
  */
 import { INNER_FAULTS } from '../../../migration/testing/faults.ts';
 import { Invariants } from '../../../migration/testing/invariants.ts';
@@ -24,7 +24,7 @@ const STEPS_AFTER_THE_END = 60;
 const STEPS_TO_REST = 8000;
 /** Frames sent to see whether they arrive, and how long each may take. */
 const MOST_TRIES = 8;
-/** Of the story of a failure: the last steps alone would be those of waiting in vain. */
+/** Lines of a failure's story: the last steps alone would only show a wait in vain. */
 const STORY_LINES = 400;
 const PATIENCE_MS = 1500;
 /** A long way: for the most part the target waits (1.5 s), sometimes it does not. */
@@ -149,7 +149,7 @@ class FaultMachine implements Scene {
       this.broken(`I4: ${card.missed} frames did not reach the guest, although no connection to the relay broke`);
   }
 
-  /** Every tab is left, and what it says as it goes arrives. */
+  /** Every tab is closed, and what it says as it closes arrives. */
   private async close(step: () => void): Promise<void> {
     this.arbiter.closeOwnersPort();
     // Long enough for the relay to notice tabs that went without a word, and to let go of what waited for them.

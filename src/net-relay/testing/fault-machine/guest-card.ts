@@ -1,6 +1,6 @@
 /**
- * The network card of one copy of the guest. It takes frames while the guest runs, and watches their numbers: to the
- * guest, whichever copy of it runs, each comes once and in order (I4).
+ * The network card of one copy of the guest. It takes frames while the guest runs, and checks their numbers: the guest,
+ * whichever copy of it runs, gets each frame once and in order (I4).
  */
 import type { ModelVm } from '../../../migration/testing/model-vm.ts';
 import type { Disposable } from '../../../shared/disposable.ts';
@@ -49,7 +49,7 @@ export class GuestCard implements PortNic {
 
   deliver(frame: Uint8Array): boolean {
     if (this.vm?.running !== true) return false;
-    // What is no IPv4 is the relay's announcement.
+    // A frame that is not IPv4 is the relay's announcement.
     if (frame[12] !== 0x08 || frame[13] !== 0x00) return true;
     const number = numberOf(frame);
     if (number <= this.last) this.violation(`I4: the ${this.name}'s guest got frame ${number} after frame ${this.last}`);

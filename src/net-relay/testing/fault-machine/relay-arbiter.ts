@@ -1,7 +1,7 @@
 /**
- * The relay itself as the arbiter of a migration on stage: the real server with its store, the real port clients, and
- * between them sockets on which a message arrives when the schedule says so. A relay that crashes is a process that is
- * gone; the next one has only what the first had stored.
+ * The relay itself as the arbiter of a migration under test: the real server with its store, the real port clients, and
+ * between them sockets on which a message arrives when the schedule says so. When a relay crashes, its process is gone;
+ * the next one has only what the first had stored.
  */
 import type { Arbiter, Owner, SeenFrame } from '../../../migration/testing/arbiter.ts';
 import type { ModelVm } from '../../../migration/testing/model-vm.ts';
@@ -30,7 +30,7 @@ const SENDER_AT = 48;
 /** Frames from outside to the guest in one run, and the time between two. */
 const FRAMES_TO_GUEST = 100;
 const FRAME_EVERY_MS = 2;
-/** The guest sends a frame at a part of its steps, and far fewer once it has sent many: most of a long run is waiting. */
+/** The share of its steps at which the guest sends a frame; far fewer once it has sent many, because most of a long run is waiting. */
 const SENDS = 0.4;
 const MANY_FRAMES = 100;
 const SLOW_FRAME_EVERY_MS = 400;
@@ -49,7 +49,7 @@ export class RelayArbiter implements Arbiter {
   epoch = 1;
   /** The present process of the relay. */
   process!: Host;
-  /** The relay's disk takes nothing more. */
+  /** The relay's disk accepts no more writes. */
   diskFull = false;
   /** Frames for the guest were possibly lost: a connection to the relay broke, or the relay lost its memory. */
   mayHaveLost = false;
@@ -188,7 +188,7 @@ export class RelayArbiter implements Arbiter {
     this.process.addSource(() => [...this.arrivals(null, 'toServer'), ...this.outside()]);
   }
 
-  /** The host's tab says as it is closed that the VM it has is over, if it has one and reaches the relay (NR26). */
+  /** As the host's tab is closed, it says that its VM has ended, if it has one and reaches the relay (NR26). */
   lastWord(side: Owner): void {
     const port = side === 'source' ? this.sourcePort : this.portOfTarget();
     if (!this.isUp || this.unreachable.has(side) || port === null) return;
@@ -223,7 +223,7 @@ export class RelayArbiter implements Arbiter {
     }
   }
 
-  /** The host's connections break and no other comes about until join(). */
+  /** The host's connections break, and no new one opens until join(). */
   part(side: Owner): void {
     this.mayHaveLost = true;
     this.unreachable.add(side);
@@ -234,7 +234,7 @@ export class RelayArbiter implements Arbiter {
     this.unreachable.delete(side);
   }
 
-  /** The port of whoever owns the VM is attached at its epoch, and nothing waits. */
+  /** The port of the VM's owner is attached at its epoch, and nothing waits. */
   get isQuiet(): boolean {
     const port = this.ownersPort;
     if (!this.isUp || port === null) return false;
@@ -255,14 +255,14 @@ export class RelayArbiter implements Arbiter {
     }
   }
 
-  /** No more frames for the guest but one more; returns its number. */
+  /** Sends one last frame for the guest; returns its number. */
   sendLast(): number {
     this.sending = false;
     this.sendToGuest();
     return this.sentToGuest;
   }
 
-  /** Closes the port of whoever still has the VM, as its tab does when it is left. */
+  /** Closes the port of the host that still has the VM, as its tab does when it is closed. */
   closeOwnersPort(): void {
     this.sending = false;
     if (!this.hosts[this.owner].isDead) this.ownersPort?.dispose();
@@ -280,7 +280,7 @@ export class RelayArbiter implements Arbiter {
     return `owner ${this.owner} epoch ${this.epoch}; source ${JSON.stringify(state)} epoch ${epoch} ${dropped(this.sourcePort)}; target ${JSON.stringify(this.targetPort?.state ?? null)} ${dropped(this.targetPort)}; relay ${this.isUp ? JSON.stringify(this.relay.stats()) : 'down'}`;
   }
 
-  /** What is left although everything was closed. */
+  /** What is left after everything was closed. */
   leftovers(): string[] {
     const { sockets, heldFrames, heldBytes, refusals } = this.relay.stats();
     const left: string[] = [];
@@ -291,7 +291,7 @@ export class RelayArbiter implements Arbiter {
     }
     if (sockets > 0) left.push(`${sockets} sockets at the relay`);
     if (heldFrames + heldBytes > 0) left.push(`${heldFrames} held frames at the relay`);
-    // Its beat.
+    // One of them is its heartbeat.
     if (this.process.openTimers > 1) left.push(`${this.process.openTimers - 1} timers at the relay`);
     for (const name of ['not-json', 'unknown-message', 'bad-frames', 'message-too-long', 'internal'] as const) {
       if (refusals[name] !== undefined) left.push(`${refusals[name]} messages refused as ${name}`);
@@ -339,7 +339,7 @@ export class RelayArbiter implements Arbiter {
     };
   }
 
-  /** The store of all processes. Whose the VM is, is what is written there. */
+  /** The store of all processes. What is written there decides who owns the VM. */
   private store(): ReturnType<typeof memoryKeyValueStore> {
     const store = memoryKeyValueStore(this.records);
     return {

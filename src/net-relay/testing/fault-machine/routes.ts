@@ -1,4 +1,4 @@
-/** How a migration gets into each of its states: most it passes by itself, some only after something went wrong. */
+/** How a migration gets into each of its states: it passes through most by itself, and gets into some only after something went wrong. */
 import type { SeededRandom } from '../../../migration/testing/seeded-random.ts';
 import type { Row } from './coverage.ts';
 import type { Scene } from './disturbances.ts';
@@ -45,7 +45,7 @@ const WITHDRAWN: Route = {
     return once(({ staging }) => staging.sender.state() === state, CANCEL_AT_SOURCE)(scene, random);
   },
 };
-/** The target's own word that it runs is late: the relay's comes first. */
+/** The target's own message that it runs is late: the relay's arrives first. */
 const WORD_IS_LATE: Route = {
   make: once(
     ({ staging }) => staging.receiver.state() === 'committing',
