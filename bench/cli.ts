@@ -33,7 +33,7 @@ if (options.only !== undefined && !(options.only in PARTS)) {
   process.exit(2);
 }
 
-// So that what was started goes, too.
+// Exits by itself, so that the processes that were started end, too.
 process.once('SIGTERM', () => process.exit(143));
 const server = await startServer();
 try {
@@ -49,7 +49,7 @@ try {
 } finally {
   await server.stop();
 }
-// A measurement that was given up may still hold something.
+// An abandoned measurement may still hold resources.
 process.exit();
 
 async function startTable(browser: Browser, server: ServerProcess): Promise<void> {

@@ -1,4 +1,4 @@
-/** Start-up and live migration of the real page, measured as a visitor meets them. */
+/** Start-up and live migration of the real page, measured from a visitor's point of view. */
 import type { Browser } from '@playwright/test';
 import { HostPage } from '../e2e/harness/host-page.ts';
 import { pollFor } from '../e2e/harness/poll-for.ts';
@@ -6,7 +6,7 @@ import { newRoom } from '../e2e/harness/room.ts';
 import type { ServerProcess } from '../e2e/harness/server-process.ts';
 import type { MigrationReport } from '../src/migration/report.ts';
 
-/** Beginning of the page's load until its shell has answered a typed line, in milliseconds. */
+/** Time from the start of the page load until its shell has answered a typed line, in milliseconds. */
 export async function firstAnswer(browser: Browser, server: ServerProcess, warm: boolean): Promise<number> {
   const context = await browser.newContext();
   // Warm: the browser has the page and the guest in its cache.
@@ -59,7 +59,7 @@ export const LOADS: readonly GuestLoad[] = [
 
 const SETTLE_MS = 3000;
 
-/** Moves a loaded guest to and fro; the reports of `moves` migrations. */
+/** Moves a guest under load back and forth; returns the reports of `moves` migrations. */
 export async function migrations(browser: Browser, server: ServerProcess, load: GuestLoad, moves: number): Promise<MigrationReport[]> {
   const context = await browser.newContext();
   const room = newRoom();
@@ -77,7 +77,7 @@ export async function migrations(browser: Browser, server: ServerProcess, load: 
   const reports: MigrationReport[] = [];
   for (let move = 0; move < moves; move++) {
     const [from, to] = move % 2 === 0 ? [first, second] : [second, first];
-    // A moment between moves, so that each finds a guest that has settled, and a machine that stands ready, as it does for people.
+    // Waits between moves, so that each move starts with a settled guest and a standby machine, as it does for people.
     await pollFor('a machine to stand ready at the target', () => to.hasStandby(), 60_000);
     await from.page.waitForTimeout(SETTLE_MS);
     reports.push(await from.migrate(vmId, await to.id(), { maxPauseMs: 100 }));

@@ -9,7 +9,7 @@ import { pollFor } from './harness/poll-for.ts';
 import type { ScriptedTab } from './harness/scripted-tab.ts';
 import { expect, test } from './harness/test.ts';
 
-/** What wants to run at any time, for each core: twenty on two cores. */
+/** Processes that want to run at any time, per core: twenty on two cores. */
 const LOAD_PER_CORE = 10;
 const CHROMIUM_TABS = 4;
 /** From every tab to every other one. */
@@ -17,9 +17,9 @@ const MOVES = 20;
 /** Nothing in a move waits for longer than this without progress. */
 const MOVE_LIMIT_MS = 240_000;
 
-/** They stop by themselves, should nobody stop them. */
+/** The burners stop by themselves after this time if nobody stops them. */
 const BURN_LIMIT_MS = 1_800_000;
-/** What Chromium gives to the processes of tabs that are not shown: the burners are their equals. */
+/** The priority that Chromium gives to the processes of hidden tabs; the burners get the same. */
 const HIDDEN_TAB_PRIORITY = 5;
 
 /** Processes that compute and do nothing else. */
@@ -95,7 +95,7 @@ test(
       console.log(`load ${loadavg()[0]?.toFixed(1) ?? ''}:\n${told.join('\n')}`);
       expect(notMoved).toEqual([]);
       await burners.stop();
-      // The PCs live, and their tickers left out and repeated no number.
+      // The PCs still run, and their tickers have skipped and repeated no number.
       for (const id of vms) {
         const place = tabs[await placeOf(id)] as ScriptedTab;
         const seen = numbersOf(await place.consoleText(id)).at(-1) ?? 0;

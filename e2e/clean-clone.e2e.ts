@@ -37,7 +37,7 @@ function npmStart(folder: string): Promise<ServerProcess> {
   });
 }
 
-/** Told to end, npm passes nothing on to what its shell runs; the server notices by itself. */
+/** When npm gets the signal to end, it does not pass the signal on to what its shell runs; the server notices by itself. */
 async function endNpm(server: ServerProcess): Promise<void> {
   server.process.kill('SIGTERM');
   await pollFor(
@@ -57,7 +57,7 @@ test('A1: from a clean clone, `npm ci && npm start` leads to a shell in the page
   test.setTimeout(2 * FIRST_START_LIMIT_MS);
   const folder = cleanClone();
   try {
-    // Where NODE_ENV says production, npm leaves out what only development needs; the start must not miss it.
+    // If NODE_ENV is production, npm leaves out what only development needs; the start must work without it.
     execFileSync('npm', ['ci', '--prefer-offline'], { cwd: folder, stdio: 'pipe', env: { ...process.env, NODE_ENV: 'production' } });
     const first = await npmStart(folder);
     expect(first.output()).toContain('Building the guest');

@@ -11,14 +11,14 @@ async function screenOf(host: HostPage): Promise<string[]> {
   const lines = await host.page.locator('[data-testid=console]:not([hidden])').evaluate((shown) => {
     // A terminal out of sight is not drawn.
     shown.scrollIntoView();
-    // What is behind the last column is kept, and cut off by the row's edge.
+    // The row keeps text behind the last column, and its edge cuts that off.
     const columns = Number(shown.getAttribute('data-cols'));
     return [...shown.querySelectorAll('.xterm-rows > div')].map((row) => Array.from(row.textContent).slice(0, columns).join(''));
   });
   return lines.map((line) => line.replaceAll('\u00a0', ' ').trimEnd());
 }
 
-/** Moves the VM; a machine that is too busy for one move makes another. */
+/** Moves the VM; tries again if the machine was too busy for one move. */
 async function moved(from: HostPage, to: HostPage, vmId: string): Promise<void> {
   await pollFor(`the VM to move to ${to.label}`, async () => (await from.migrate(vmId, await to.id(), { maxPauseMs: 5000 })).outcome === 'completed', 90_000);
 }
@@ -83,7 +83,7 @@ const WINDOWS = [
 ] as const;
 const PHONE = { width: 390, height: 844 };
 const FILE_LINES = 120;
-/** A file of long lines, each of which says which it is. */
+/** A file of long lines, each of which begins with its number. */
 const MAKE_FILE = `awk 'BEGIN{for(i=1;i<=${FILE_LINES};i++){s=sprintf("%03d ",i);while(length(s)<244)s=s "0123456789";print s}}' > /tmp/lines`;
 const fileLine = (index: number): string => `${String(index + 1).padStart(3, '0')} ${'0123456789'.repeat(24)}`;
 
@@ -92,7 +92,7 @@ interface Size {
   readonly rows: number;
 }
 
-/** Gives the tab's window another size, and waits until the terminal has taken what that leaves to it. */
+/** Gives the tab's window another size, and waits until the terminal has adapted to the space that is left for it. */
 async function resize(host: HostPage, [width, height]: readonly [number, number]): Promise<void> {
   const before = await sizeOf(host);
   await host.page.setViewportSize({ width, height });
@@ -168,17 +168,17 @@ test('full-screen programs and the shell fill the terminal, whatever the window'
     await pollFor('the shell', async () => (await screenOf(a)).some((line) => line.startsWith('guest#')));
   };
   for (const program of Object.keys(PROGRAMS)) {
-    // Busybox's less, told of a new size, keeps rows that it has split for the old one: it is begun anew for each.
+    // When the size changes, busybox's less keeps rows that it has split for the old size: we restart it for each size.
     const beginsAnew = program.startsWith('less');
     if (!beginsAnew) await a.type(vmId, `clear; ${program}\n`);
     for (const window of WINDOWS) {
       await resize(a, window);
       if (!beginsAnew) await fills(a, program);
-      // The page may still settle in its new size, and less with it: then once more.
+      // The page may still be adapting to its new size, and less with it: then we try once more.
       else
         await pollFor(`${program} in a window of ${window.join('×')}`, async () => {
           await guestKnowsSize(a, vmId);
-          // By the keyboard, which brings the newest lines into view.
+          // Typed by the keyboard, because that brings the newest lines into view.
           await a.page.locator('[data-testid=console]:not([hidden]) textarea').focus();
           await a.page.keyboard.type(`clear; ${program}\n`);
           const filled = await fills(a, program, 5000).then(
@@ -217,7 +217,7 @@ test('full-screen programs look the same before and after a move, in a wide wind
       ] as const)) {
     for (const tab of [a, b]) await tab.page.setViewportSize({ width, height });
     for (const program of Object.keys(PROGRAMS)) {
-      // What stood on the screen must not pass for what the program draws.
+      // The old content of the screen must not be mistaken for what the program draws.
       await here.type(vmId, 'clear; stty size\n');
       await pollFor('the guest to have the size of the window', async () => {
         const { cols, rows } = await sizeOf(here);
@@ -231,7 +231,7 @@ test('full-screen programs look the same before and after a move, in a wide wind
       await moved(here, there, vmId);
       for (const tab of [there, here]) {
         await fills(tab, program);
-        // The processes that `top` shows change of themselves.
+        // The processes that `top` shows change by themselves.
         if (!program.startsWith('top')) expect(await screenOf(tab)).toEqual(before);
       }
       [here, there] = [there, here];
@@ -246,7 +246,7 @@ test('the console has the size of the tab that used it last', async ({ openHost 
   await b.page.setViewportSize(PHONE);
   const { id: vmId } = await a.runningVm();
   await a.waitForPrompt(vmId);
-  // A page may come to show more or less beside its terminal at any time, so each size is asked for again.
+  // A page may show more or less beside its terminal at any time, so we query each size again.
   const guestHasSizeOf = async (tab: HostPage, fits: (cols: number) => boolean): Promise<number | null> => {
     const [{ output }, { cols, rows }, other] = [await a.run(vmId, 'stty size'), await sizeOf(tab), await sizeOf(tab === a ? b : a)];
     if (output === `${rows} ${cols}` && other.cols === cols && other.rows === rows && fits(cols)) return cols;
@@ -301,7 +301,7 @@ test('the console has the focus once its PC is ready, takes AltGr, dead keys and
   const session = await a.page.context().newCDPSession(a.page);
   const press = async (key: string, code: string, modifiers: number): Promise<void> => {
     await session.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', key, code, modifiers, windowsVirtualKeyCode: code.charCodeAt(3) });
-    // Windows' browser sends the character as well, unless the page has taken the key.
+    // A browser on Windows also sends the character, unless the page has handled the key.
     await session.send('Input.dispatchKeyEvent', { type: 'keyUp', key, code, modifiers, windowsVirtualKeyCode: code.charCodeAt(3) });
   };
   const ALT_AND_CTRL = 3;
@@ -336,7 +336,7 @@ test('the console has the focus once its PC is ready, takes AltGr, dead keys and
   expect([outside, behind]).toEqual([true, true]);
 });
 
-/** Copies words of the console by both keys, and pastes them into a program of the guest. */
+/** Copies words of the console with both key combinations, and pastes them into a program of the guest. */
 async function copiesAndPastes(host: HostPage): Promise<void> {
   const { id: vmId } = await host.runningVm();
   await host.waitForPrompt(vmId);
@@ -366,16 +366,16 @@ async function copiesAndPastes(host: HostPage): Promise<void> {
   ] as const) {
     await select(text);
     await keyboard.press(keys);
-    // The page's clipboard interface takes its time; without it, copying is done at once.
+    // The page's clipboard interface is asynchronous; without it, copying is done at once.
     await pollFor(`${text} on the clipboard`, () =>
       host.page.evaluate(async (wanted) => !window.isSecureContext || (await navigator.clipboard.readText()) === wanted, text),
     );
     await keyboard.press('Control+V');
     await keyboard.press('Enter');
-    // Once as it is typed, and once by the program, which the keys have not ended.
+    // The text appears once as it is typed, and once from the program, which the keys have not ended.
     await host.waitForText(vmId, new RegExp(`\r\n${text}\r\n${text}\r\n`));
   }
-  // With nothing selected any more it interrupts.
+  // When nothing is selected any more, Ctrl+C interrupts.
   await keyboard.press('Control+C');
   await host.waitForText(vmId, /\^C\r\n/);
 }

@@ -1,16 +1,16 @@
-/** A tab that loses the server for a while: what it asked for is done and answered, and it hears and sees what it missed. */
+/** A tab that loses the server for a while: its requests are carried out and answered, and it then gets what it missed. */
 import type { MigrateOptions, Tab } from '../src/host/scripting-interface.ts';
 import { openCable } from './harness/cable.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { expect, test } from './harness/test.ts';
 
-/** Whether what is left fits into a short pause is not what is tested here. */
+/** These tests do not check whether the rest fits into a short pause. */
 const PATIENT: MigrateOptions = { maxPauseMs: 5000 };
 /** Slow enough to be cut off in the middle. */
 const SLOW: MigrateOptions = { ...PATIENT, bandwidthBytesPerSecond: 400_000 };
 /** Some 7 MB at that rate need 18 s; a machine that is busy with something else takes much longer. */
 const SLOW_MOVE_LIMIT_MS = 90_000;
-/** The server takes five silent seconds for a loss. */
+/** The server treats five seconds of silence as a loss. */
 const STOOD_STILL_MS = 8000;
 
 test('a tab that asked for a move and is cut off meanwhile hears how it ended, and can ask again', async ({ openHost, server }) => {
@@ -36,7 +36,7 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
     cable.pull();
     const log = asker.page.getByTestId('migration-log');
     await expect(log).toContainText('The server does not answer');
-    // What cannot be asked for is refused, after a while in which the server may be back.
+    // A request that cannot be sent is refused, after a while in which the server may come back.
     expect(await asker.migrate(vm.id, targetId)).toMatchObject({
       outcome: 'failed',
       cause: 'unknown-host',
@@ -50,7 +50,7 @@ test('a tab that asked for a move and is cut off meanwhile hears how it ended, a
     expect(ended).toMatchObject({ outcome: 'completed', vmId: vm.id });
     await target.runningVm(vm.id);
     expect((await target.run(vm.id, 'echo printed "mean""while"')).output).toBe('printed meanwhile');
-    // Long enough that the others have forgotten that it watches.
+    // Long enough for the others to forget that the asker watches.
     await source.waitForHosts(2);
     await pollFor('the others to know of the end', async () => (await underWay(source)) === 0 && (await underWay(target)) === 0);
     expect(await underWay(asker)).toBe(1);
@@ -78,7 +78,7 @@ test('a tab that watches a console and is cut off sees what was printed meanwhil
     await watcher.waitForHosts(2);
     await watcher.waitForPrompt(vm.id);
     cable.pull();
-    // Long enough that the owner has forgotten that it watches.
+    // Long enough for the owner to forget that the watcher watches.
     await owner.waitForHosts(1);
     await owner.run(vm.id, 'echo printed "mean""while"');
     cable.mend();
@@ -96,7 +96,7 @@ test('a tab that stood still for longer than the server waits can move its VM as
   const targetId = await target.id();
   await source.waitForHosts(2);
   await target.waitForGuest();
-  // In one task: that the server has let go of this tab is not known in it yet.
+  // All in one task, so that the tab does not know yet that the server has dropped it.
   const report = await source.page.evaluate(
     ([vmId, hostId, options, ms]) => {
       const until = performance.now() + ms;

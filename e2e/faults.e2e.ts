@@ -13,7 +13,7 @@ import { shimWorkers, type WorkerFault } from './harness/worker-shim.ts';
 
 type OpenHost = (options?: OpenHostOptions) => Promise<HostPage>;
 
-/** As long as it takes on a busy machine: what is tested is not the pause. */
+/** As long as it takes on a busy machine: these tests do not check the pause. */
 const PATIENT: MigrateOptions = { maxPauseMs: 5000 };
 
 test.beforeEach(() => test.setTimeout(400_000));
@@ -23,9 +23,9 @@ interface Scene {
   readonly target: HostPage;
   readonly targetId: string;
   readonly vmId: string;
-  /** Starts the migration and returns at once; the report, or null if the source is gone before it. */
+  /** Starts the migration and returns at once; resolves with the report, or with null if the source is gone before it. */
   readonly migrate: (options?: MigrateOptions) => Promise<MigrationReport | null>;
-  /** Resolves once the source's worker has told this phase of the newest migration. */
+  /** Resolves once the source's worker has reported this phase of the newest migration. */
   readonly reached: (phase: MigrationPhase) => Promise<void>;
 }
 
@@ -216,7 +216,7 @@ test('C4: the target stands still at the commit, the relay gives the VM back; th
   const ticks = await lastTick(source);
   await pollFor('the ticker to go on at the source', async () => (await lastTick(source)) > ticks + 20);
   await freezer.thaw();
-  // Whichever it finds first when it wakes: that it was given back, or that its time has passed.
+  // Depends on what the target notices first when it wakes: that the VM was given back, or that its time has passed.
   await pollFor('the target to say that the VM did not stay', () => target.messages.some((line) => /gave the VM back|did not come in time/.test(line)));
   // Not one of its ticks was printed by the copy that woke up.
   await runsOnceAt(source, [target], vmId);
@@ -226,7 +226,7 @@ test('C4: the target stands still at the commit, the relay gives the VM back; th
 
 test('C3: the disk server is away while the disk is drained: the VM runs on at the source, and moves once it is back', async ({ openHost }) => {
   const { source, target, vmId, migrate, reached } = await scene(openHost, {});
-  // Read-ahead is never done with: some read is on its way whenever the VM stops.
+  // Read-ahead never finishes: some read is on its way whenever the VM stops.
   await source.type(vmId, 'dd if=/dev/sda of=/dev/null bs=4k 2>/dev/null &\n');
   const disk = (url: URL): boolean => url.pathname.startsWith('/guest/') && url.pathname.includes('disk');
   const held: Route[] = [];
@@ -237,7 +237,7 @@ test('C3: the disk server is away while the disk is drained: the VM runs on at t
   const report = await reported(migration);
   expect(report).toMatchObject({ outcome: 'failed', cause: 'disk-drain-failed' });
   await source.page.unroute(disk);
-  // The guest asks again for those that were given up meanwhile.
+  // The guest repeats the reads that were given up in the meantime.
   await Promise.all(held.map((route) => route.continue().catch(() => undefined)));
   await runsOnceAt(source, [target], vmId);
   await movesOn(source, target, vmId);
@@ -277,11 +277,12 @@ test('C3: a target that loses the relay just before its commit costs the guest t
     { relaySays: 'attached', standsStill: false },
   ]) {
     const { source, target, vmId, migrate } = await scene(openHost, { target: { at: { relaySays }, what: { type: 'lose-relay' } } });
-    // The source waits for a target without the relay, while the guest runs, as long as for a slow one.
+    // While the guest runs, the source waits for a target without the relay as long as for a slow target.
     const report = await reported(migrate({}), 180_000);
     expect(report).toMatchObject({ outcome: 'failed', cause: 'relay-lost' });
-    // On a slow machine the way may have to be proved anew before the guest is stopped; then it is not (MG36). Of the
-    // figures, sender-machine.test.ts and receiver-machine.test.ts tell; here the answer is not waited for to its limit of 10 s.
+    // On a slow machine the way may have to be proved again before the guest is stopped; then the guest is not stopped
+    // (MG36). sender-machine.test.ts and receiver-machine.test.ts check the figures. Here we only check that the source does
+    // not wait for the answer up to its limit of 10 s.
     if (standsStill) expect(report.pauseMs).toBeLessThan(8000);
     else expect(report.pauseMs).toBe(0);
     const seen = await lastTick(source);

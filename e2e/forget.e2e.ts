@@ -1,4 +1,4 @@
-/** NR24: a PC whose tab is gone for good does not stand in the room for ever. */
+/** NR24: a PC whose tab is gone for good does not stay in the room for ever. */
 import { openCable } from './harness/cable.ts';
 import { pollFor } from './harness/poll-for.ts';
 import { expect, test } from './harness/test.ts';
@@ -32,7 +32,7 @@ test('a PC whose tab is away is forgotten at the second press, and ends in that 
     await expect
       .poll(
         async () => {
-          // The button goes with the PC, perhaps between two presses.
+          // The button disappears with the PC, perhaps between two presses.
           for (let press = 0; press < 2; press++) await forget.click({ timeout: 1000 }).catch(() => undefined);
           return (await vms()).length;
         },

@@ -1,4 +1,4 @@
-/** The server whose disk is full, damaged or not to be written: the real process on file systems of its own (NR25). */
+/** A server whose disk is full, damaged or read-only: the real process on file systems of its own (NR25). */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -24,7 +24,7 @@ async function uptime(tab: HostPage, vmId: string): Promise<Sample> {
   return { from, to: performance.now(), value: Number(/\d+\.\d+/.exec(output)?.[0]) * 1000 };
 }
 
-/** How far the guest's wall clock is from the server's, which is this machine's, in milliseconds, as far as it can be told; 0 = within the bounds. */
+/** How far the guest's wall clock is from the server's (this machine's clock), in milliseconds, as far as we can measure it; 0 = within the bounds. */
 async function dateError(tab: HostPage, vmId: string): Promise<number> {
   const from = Date.now();
   const { output } = await tab.run(vmId, 'touch /tmp/now; stat -c %y /tmp/now');
@@ -63,7 +63,7 @@ test("A11: across three hops between tabs of very different age, hours ahead and
     expect((await to.run(vm.id, 'sleep 1')).status).toBe(0);
     expect(await dateError(to, vm.id)).toBeLessThanOrEqual(DATE_LIMIT_MS);
 
-    // Guest time has gone on as fast as time: no more and no less than the bounds of the two samples allow.
+    // Guest time has passed as fast as real time: no more and no less than the bounds of the two samples allow.
     const now = await uptime(to, vm.id);
     const elapsed = now.value - start.value;
     expect(elapsed).toBeGreaterThanOrEqual(now.from - start.to - UPTIME_LIMIT_MS);

@@ -78,7 +78,7 @@ test('B2: one SSH session goes on over many migrations, and not a character is l
       ),
     SLOW_MS,
   );
-  // Counts without being asked, and says again what it hears: both directions, all the time.
+  // Counts by itself, and repeats what it receives: traffic in both directions, all the time.
   const remote = '(n=0; while :; do n=$((n+1)); echo "beat $n"; usleep 100000; done) & while read -r line; do echo "heard $line"; done; kill $!';
   const ssh = spawn(
     'ssh',
@@ -117,7 +117,7 @@ test('B2: one SSH session goes on over many migrations, and not a character is l
   };
   try {
     await pollFor('the session to begin', () => numbers('beat').length > 3, SLOW_MS);
-    // Some are on their way while it moves.
+    // Some lines are on their way while the VM moves.
     const typing = setInterval(() => ssh.stdin.write(`${++said}\n`), 25);
     await migrateOften([a, b], vmId, async () => {
       await talk();
@@ -177,7 +177,7 @@ test(
     try {
       const { a, b, vmId } = await twoTabs((options = {}) => openHost({ ...options, server, room }));
       const vm = await a.vm(vmId);
-      // The device goes where it meets no other test's: socat keeps its hold on it.
+      // The device moves to a namespace where it does not conflict with another test's; socat keeps it open.
       await pollFor(`the device ${device}`, () => spawnSync('ip', ['link', 'show', device]).status === 0);
       ip('link', 'set', device, 'netns', namespace);
       ip('-n', namespace, 'addr', 'add', '10.86.0.254/24', 'dev', device);
@@ -218,7 +218,7 @@ test(
       expect([...kernel].sort((one, other) => one - other)).toEqual(Array.from({ length: lastSeen }, (_, index) => index + 1));
       expect(output).not.toContain('DUP!');
       const told = await samples();
-      // On a slow machine an answer may come after the 5 s in which it is waited for; then it is counted as late.
+      // On a slow machine an answer may come after its limit of 5 s; then it is counted as late.
       const unanswered = told.filter(([seq, rttMs]) => seq <= last && rttMs === null).length;
       await pollFor(`late answers to ${unanswered} pings`, async () => (await lateAnswers()) - lateBefore >= unanswered, SLOW_MS);
       expect(new Set(told.map(([seq]) => seq)).size).toBe(told.length);

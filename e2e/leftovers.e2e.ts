@@ -27,7 +27,7 @@ async function settlesAt(host: HostPage, expected: Census): Promise<void> {
   });
 }
 
-/** The relay hears of a socket's end a moment after the worker that had it is gone. */
+/** The relay learns that a socket is closed a moment after the socket's worker is gone. */
 async function socketsSettle(server: ServerProcess, expected: number): Promise<void> {
   await pollFor(`the relay to have ${expected} sockets open`, async () => (await relaySockets(server)) === expected, SETTLED_LIMIT_MS);
 }
@@ -49,7 +49,7 @@ test.describe('A8', () => {
     await settlesAt(target, { workers: 1, dataChannels: idle });
     await socketsSettle(server, sockets);
 
-    // And back: what was left then is left now.
+    // And back: the same is left as then.
     expect(await target.migrate(vm.id, await source.id(), { maxPauseMs: 5000 })).toMatchObject({ outcome: 'completed' });
     await settlesAt(source, { workers: 1, dataChannels: idle });
     await settlesAt(target, { workers: 0, dataChannels: idle });

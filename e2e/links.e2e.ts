@@ -15,7 +15,7 @@ const without =
   };
 
 test('C6: without WebRTC and without a channel between tabs, a VM moves through the relay, and back', async ({ openHost }) => {
-  // PeerJS brings the prefixed name back as the plain one.
+  // PeerJS would restore the plain name from the prefixed one.
   const before = without('RTCPeerConnection', 'webkitRTCPeerConnection', 'BroadcastChannel');
   const a = await openHost({ label: 'tab A', before });
   const vm = await a.runningVm();

@@ -78,7 +78,7 @@ test('ports are forwarded by default and by --forward, and can be listed, added 
     await expect(a.page.locator(`[data-testid=forward-row][data-host-port="${chosen}"]`)).toHaveCount(0);
     expect(await greeting(chosen)).toBe('ECONNREFUSED');
 
-    // By a tool, and by a script of another tab: every tab shows it.
+    // A tool and a script of another tab add and remove forwards: every tab shows it.
     const b = await openHost({ server, label: 'tab B' });
     const added = (await (await ask('POST', 'forwards', { vm: 'pc1', guestPort: 80 })).json()) as { hostPort: number };
     expect(await greeting(added.hostPort, http)).toMatch(/^HTTP\/1/);
@@ -92,7 +92,7 @@ test('ports are forwarded by default and by --forward, and can be listed, added 
     expect((await ask('DELETE', `forwards/${own.hostPort}`)).status).toBe(204);
     await pollFor('tab A not to show it any more', async () => !(await rows(a)).includes(own.hostPort));
 
-    // Nothing of it without the room's key, nor with another room's.
+    // None of this works without the room's key, nor with another room's key.
     const stranger = await fetch(`${server.origin}/api/rooms/${room.name}/forwards`, { headers: { Authorization: `Bearer ${'x'.repeat(32)}` } });
     expect(stranger.status).toBe(403);
     const defaultKey = new URL(server.address).hash.slice(1);
@@ -136,7 +136,7 @@ test("the page shows a VM's traffic and saves the room's frames as a pcap file (
   const file = await readFile(path);
   const frames = parsePcap(file);
   expect(frames).not.toBeNull();
-  // The whole download is in it, from the request on, and nobody but this room's stations speaks.
+  // The file holds the whole download, from the request on, and only frames of this room's stations.
   expect(Buffer.concat(frames!.map(({ frame }) => frame)).includes('GET /cgi-bin/stream?mb=1&seed=1')).toBe(true);
   expect(frames!.reduce((sum, { frame }) => sum + frame.length, 0)).toBeGreaterThan(1024 * 1024);
   const macs = new Set(frames!.map(({ frame }) => Buffer.from(frame.subarray(6, 12)).toString('hex')));

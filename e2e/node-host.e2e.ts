@@ -29,7 +29,7 @@ test('A PC moves between a host in Node and a tab, and back, with every page com
     expect(there).toMatchObject({ outcome: 'completed', verified: true, link: 'relay' });
     await page.waitForText(id, new RegExp(`ticker ${numbers().at(-1)! + 20} gap=`), SLOW_MS);
 
-    // Asked for by the tab's page, as somebody there would.
+    // The tab's page asks for the move, as somebody there would.
     const back = await page.migrate(id, host.host.id, { verify: true });
     expect(back).toMatchObject({ outcome: 'completed', verified: true, link: 'relay' });
     await expect.poll(text, { timeout: SLOW_MS }).toMatch(new RegExp(`ticker ${numbers().at(-1)! + 20} gap=`));
@@ -38,7 +38,7 @@ test('A PC moves between a host in Node and a tab, and back, with every page com
       expect(totalOf(downtime!)).toBeCloseTo(pauseMs, 3);
     }
 
-    // What both saw of it is in one file, and who has that file cannot join the room.
+    // One file holds what both hosts saw of the moves, and nobody can join the room with that file.
     const [download] = await Promise.all([page.page.waitForEvent('download'), page.page.getByTestId('save-diagnostics').click()]);
     expect(download.suggestedFilename()).toMatch(new RegExp(`^tabmotion-${room.name}-[\\dTZ-]+\\.json$`));
     await download.saveAs(testInfo.outputPath('diagnostics.json'));

@@ -8,7 +8,7 @@ import { createNamespace, namespaceObstacle } from './harness/network-namespace.
 import { startServer, type ServerProcess } from './harness/server-process.ts';
 import { expect, test } from './harness/test.ts';
 
-/** A guest that is refused hears so in a round trip; one that is ignored waits 30 s here (wget, traceroute) or 15 s (nslookup). */
+/** A refused guest learns it within a round trip; an ignored guest waits 30 s here (wget, traceroute) or 15 s (nslookup). */
 const AT_ONCE_MS = 10_000;
 const DNS_PORT = 53;
 // The guest's busybox is Debian's own, whose `wget -T` crashes: `timeout` bounds it.

@@ -6,7 +6,7 @@ import { expect, test } from './harness/test.ts';
 
 type PretendedWindow = { readonly tabmotion: FakeTab };
 
-/** Each scene with what is done in it, so that everything that can be read is there once. */
+/** Each scene with the actions in it. Together they show every readable text once. */
 const SCENES: readonly (readonly [name: string, query: string, act?: (page: Page) => Promise<void>])[] = [
   ['alone', 'scene=alone', (page) => page.getByRole('button', { name: 'QR code' }).click()],
   ['starting', 'scene=starting'],
@@ -91,7 +91,7 @@ for (const [name, [width, height]] of Object.entries(WINDOWS)) {
       await page.goto(`${server.origin}/src/ui/testing/preview.html?hosts=${hosts}`);
       await expect(page.getByTestId('host-card')).toHaveCount(hosts);
       faults.push(...(await cardFaults(page)).map((fault) => `${hosts} hosts: ${fault}`));
-      // The sizes are computed from what the style sheet gives them: the two may not drift apart.
+      // The page computes the sizes from values of the style sheet: the two may not drift apart.
       const { size, scrolls, spare } = await page.evaluate(() => {
         const cards = document.querySelector<HTMLElement>('.host-cards');
         const consoleHeight = document.querySelector<HTMLElement>('.console-panel')?.offsetHeight ?? 0;
@@ -131,7 +131,7 @@ test('the screen lets go of keys and buttons whatever way the focus goes', async
     await page.mouse.up();
     expect([way, ...(await sent())]).toEqual([way]);
   }
-  // A button that goes up outside of the picture.
+  // A mouse button that is released outside of the picture.
   await page.getByTestId('screen-tab').click();
   await page.locator('.screen-canvas').hover();
   await page.mouse.down();

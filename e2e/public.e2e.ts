@@ -1,4 +1,4 @@
-/** A server on the open network: who opens a new room needs the code, who is invited to it does not (NR32). */
+/** A server on the open network: to open a new room one needs the code, to join it by invitation one does not (NR32). */
 import { HostPage } from './harness/host-page.ts';
 import { startServer } from './harness/server-process.ts';
 import { expect, test } from './harness/test.ts';

@@ -1,4 +1,4 @@
-/** NR26: what became of a PC whose tab was reloaded or closed is said, to the tab itself and to the others. */
+/** NR26: after a tab was reloaded or closed, the tab itself and the others say what became of its PC. */
 import { expect, test } from './harness/test.ts';
 
 test('a reloaded tab that was alone says that its PC ended and that the one it runs now is new, until that is dismissed', async ({
@@ -43,7 +43,7 @@ test('in a shared room a reloaded tab offers a new PC in place of its own, and t
   expect((await a.runningVm()).id).not.toBe(id);
   for (const tab of [a, b]) await expect(tab.page.getByTestId('ended')).toBeHidden();
 
-  // Who comes later hears of the second one as well.
+  // A tab that joins later learns of the second one as well.
   await a.page.close({ runBeforeUnload: false });
   const c = await openHost({ label: 'tab C' });
   await expect(c.page.getByTestId('ended')).toContainText('ended when its tab, tab A, was closed or reloaded.');

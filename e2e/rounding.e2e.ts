@@ -13,9 +13,9 @@ const ALL_WORDS = [
   ['24 bits', 'x x x'],
 ] as const;
 const WORDS = FULL ? ALL_WORDS : [ALL_WORDS[0], ALL_WORDS[3]];
-/** Divisions behind each line that the program prints. */
+/** The program prints one line for this many divisions. */
 const DIVISIONS_PER_LINE = 50_000;
-/** To each control word. */
+/** Divisions for each control word. */
 const DIVISIONS = FULL ? 5_000_000 : 200_000;
 
 test('the x87 rounding and precision that a program has set hold over every move', async ({ openHost }) => {

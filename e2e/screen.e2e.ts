@@ -32,7 +32,7 @@ test('Ctrl, Shift and Alt held while the PC moves are not pressed at the target'
     await openScreen(to);
     await to.page.keyboard.type(`echo ${key.toLowerCase()}-is-free\n`);
     await waitForScreen(to, vmId, new RegExp(`^${key.toLowerCase()}-is-free`, 'm'));
-    // The finger goes up at last, where nobody listens.
+    // The key is released at last, in the tab that no longer listens.
     await from.page.keyboard.up(key);
   }
 });
@@ -99,7 +99,7 @@ test('the screen takes what is typed on other keyboards than the American, on a 
   await page.keyboard.insertText('this');
   await line('Tel this');
 
-  // An input method of a keyboard with keys: only what it gives in the end.
+  // An input method on a keyboard with keys: only its final text is typed.
   await devtools.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', key: 'Process', code: 'KeyK', windowsVirtualKeyCode: 229 });
   for (const text of ['k', 'ka', 'か']) await devtools.send('Input.imeSetComposition', { text, selectionStart: text.length, selectionEnd: text.length });
   await page.keyboard.insertText('漢');
@@ -118,7 +118,7 @@ test('the screen takes what is typed on other keyboards than the American, on a 
   expect((await tab.run(vmId, 'cat /tmp/typed')).output).toBe(expected.join('\n'));
   expect(tab.errors).toEqual([]);
 
-  // What cannot be typed is said, and Ctrl+Alt gives the keyboard back.
+  // The page says what it cannot type, and Ctrl+Alt gives the keyboard back.
   const keyboard = page.getByTestId('screen-keyboard');
   await page.evaluate(() => {
     const data = new DataTransfer();

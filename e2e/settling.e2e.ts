@@ -1,4 +1,4 @@
-/** F5: whatever ends a PC or a wish for a move at any moment of it, every promise settles with what is true, and page, API and relay agree. */
+/** F5: at any moment of a move the PC ends or the move is cancelled. Every promise settles with what is true, and page, API and relay agree. */
 import type { Tab } from '../src/host/scripting-interface.ts';
 import { SeededRandom } from '../src/migration/testing/seeded-random.ts';
 import type { MigrationReport } from '../src/migration/report.ts';
@@ -9,21 +9,21 @@ import { pollFor } from './harness/poll-for.ts';
 import type { Room } from './harness/room.ts';
 import { expect, test } from './harness/test.ts';
 
-/** `TABMOTION_SETTLE_FROM` begins later: the long form takes longer than anybody waits. */
+/** `TABMOTION_SETTLE_FROM` starts with a later seed: the long form takes longer than anybody waits. */
 const FIRST = Number(process.env['TABMOTION_SETTLE_FROM'] ?? '1');
 const TRIES = FULL ? Number(process.env['TABMOTION_SETTLE_TRIES'] ?? '200') : 6;
 /**
- * Everything settles within this: after the call, or, as a PC that reboots goes on moving, after the last progress that
- * the page told of its move.
+ * Everything settles within this time after the call or, because a PC that reboots goes on moving, after the last
+ * progress that the page reported of its move.
  */
 const SETTLE_LIMIT_MS = 10_000;
 /** Progress or not, a move comes to its end. */
 const MOVE_LIMIT_MS = 120_000;
-/** A move on a busy machine takes about this long; what happens in it happens within it, mostly at its beginning. */
+/** A move on a busy machine takes about this long; the events of these tests fall within it, mostly at its beginning. */
 const MOVE_MS = 500;
 const ENDS = ['poweroff -f', 'reboot -f', 'echo c > /proc/sysrq-trigger'] as const;
 
-/** What a page noted of a promise: how long it took after the last progress of any move, and what came. */
+/** What a page recorded about a promise: how long it took after the last progress of any move, and the result. */
 interface Note {
   readonly ms: number;
   readonly report?: MigrationReport;
@@ -35,7 +35,7 @@ interface NotingWindow extends Window {
   note: (name: string, promise: Promise<MigrationReport | undefined>) => void;
 }
 
-/** Gives a page the means to note when and how its promises settle. */
+/** Lets a page record when and how its promises settle. */
 async function prepare(host: HostPage): Promise<HostPage> {
   await host.page.evaluate(() => {
     const notes: Record<string, Note> = {};
@@ -135,7 +135,7 @@ test(
         const where = await expectAgreement([source, target], room, server.origin, report);
         const kind = `${end}: ${report.outcome} ${report.cause ?? ''}, ${where}`;
         outcomes[kind] = (outcomes[kind] ?? 0) + 1;
-        // A PC that reboots would run on beside the next.
+        // A PC that reboots would go on running beside the next one.
         if (where === 'here') {
           await source.page.close({ runBeforeUnload: false });
           source = await open('source');
@@ -166,7 +166,7 @@ test(`F5: ${TRIES} wishes to cancel at any moment of a move: obeyed, or refused 
     const random = new SeededRandom(seed);
     const owner = ids.indexOf((await pollFor('the VM to be listed', () => tabs[0].vm(vmId))).hostId);
     const to = (owner + 1 + random.below(2)) % 3;
-    // Whoever asks for the move cancels it, twice at times; the tab may or may not run the VM.
+    // The tab that asks for the move also cancels it, sometimes twice; it may or may not run the VM.
     const asker = random.below(3);
     const after = random.chance(0.3) ? 0 : random.below(random.chance(0.5) ? 100 : MOVE_MS);
     const twice = random.chance(0.3);
@@ -202,7 +202,7 @@ test(`F5: ${TRIES} wishes to cancel at any moment of a move: obeyed, or refused 
         if (cancel.error === undefined) expect(report.outcome).not.toBe('completed');
         else expect(cancel.error).toMatch(report.outcome === 'completed' ? /too late|not being moved/ : /ended already|not being moved/);
       }
-      // A wish that was cancelled before its move began is told to the asker alone.
+      // If a request is cancelled before its move begins, only the asker gets a report.
       const begun = report.outcome !== 'cancelled' || report.totalMs > 0;
       const where = begun ? await expectAgreement(tabs, room, server.origin, report) : 'here';
       const kind = `${report.outcome} ${report.cause ?? ''}, ${where}: ${cancels.map(({ error }) => error?.split(':')[0] ?? 'obeyed').join(', ')}`;

@@ -10,11 +10,12 @@ const MIGRATIONS = FULL ? 100 : 12;
 /** The first ones fill caches, the log and the console's scroll-back. */
 const SETTLING_HOPS = 6;
 /**
- * The console's text, the page's log and its list of reports grow by so much each time, up to bounds that a dozen
- * moves do not reach (3 KiB were measured). A machine, a channel or a buffer of pages that is not let go would be many times this.
+ * The console's text, the page's log and its list of reports grow by up to this much per move, until they reach bounds
+ * that a dozen moves do not reach (3 KiB were measured). A machine, a channel or a buffer of pages that is not released
+ * would be many times this.
  */
 const HEAP_GROWTH_PER_HOP = 16 * 1024;
-/** Which buttons the page shows just then makes this much of a difference. */
+/** The number of listeners varies by this much with the buttons that the page shows at the time. */
 const LISTENERS_OF_THE_PAGE = 4;
 
 test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, leave nothing behind`, async ({ server, openHost }) => {
@@ -63,7 +64,7 @@ test(`C5: ${MIGRATIONS} migrations back and forth under load, each verified, lea
     for (const { memory, listeners } of tabs) listeners.push(await memory.eventListeners());
     if (hop + 1 !== SETTLING_HOPS) continue;
     for (const { memory } of tabs) settled.push(await memory.heapBytes());
-    // On a busy machine that takes longer than the server waits for a tab.
+    // On a busy machine the heap snapshots take longer than the server waits for a tab.
     await pollFor('the server to have both tabs again', async () => (await relaySockets(server)) === sockets);
     for (const { host } of tabs) await host.waitForHosts(2);
   }

@@ -49,7 +49,7 @@ test("A9: the target's tab is closed in phase offer, prepare, rounds, hold or sw
 
   const elsewhere = await openHost({ label: 'elsewhere' });
   await elsewhere.waitForGuest();
-  // It was not there, and sees how the tries went all the same, as something past.
+  // The new tab was not there during the tries, but it sees how they ended, as something past.
   for (const { reason } of reports) await expect(elsewhere.page.getByTestId('migration-log')).toContainText(reason ?? 'no reason');
   await expect(elsewhere.page.getByTestId('migration-result')).toHaveAttribute('data-migration-id', reports.at(-1)?.id ?? '');
   await expect(elsewhere.page.getByTestId('headline')).not.toContainText('did not move');

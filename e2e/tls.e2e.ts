@@ -1,4 +1,4 @@
-/** What makes it private: TLS of our own, or a proxy in front; and that plain http says what it is. */
+/** What makes the connection private: our own TLS, or a proxy in front. Over plain http, page and terminal say that it is not private. */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:https';
@@ -22,7 +22,7 @@ interface Certificate {
   readonly cert: Buffer;
 }
 
-/** A certificate for localhost, signed by itself, that holds for a day. */
+/** A self-signed certificate for localhost, valid for a day. */
 async function selfSigned(): Promise<Certificate> {
   const folder = await mkdtemp(join(tmpdir(), 'tabmotion-tls-'));
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
@@ -73,7 +73,7 @@ const watchSockets = (page: Page): Promise<void> => {
   return Promise.resolve();
 };
 
-/** A context that takes a certificate nobody vouches for, as a person does who presses "proceed". */
+/** A context that accepts an untrusted certificate, like a person who presses "proceed". */
 async function trusting(browser: Browser): Promise<BrowserContext> {
   sockets.length = 0;
   return browser.newContext({ ignoreHTTPSErrors: true });
@@ -165,7 +165,7 @@ test('over plain http from a network, page and terminal say that keys and frames
   }
 });
 
-/** nginx with the recipe's text, its names and places put in. */
+/** Starts nginx with the recipe's text, with the test's names and paths filled in. */
 async function startNginx(
   { folder, certFile, keyFile }: Certificate,
   port: number,

@@ -79,7 +79,7 @@ export async function buildDisk({ guestFolder, steps, log, update }: DiskBuildOp
   };
 }
 
-/** The versions chosen once are kept with the checkout's other results, so that the second run asks nobody. */
+/** The chosen versions are kept with the checkout's other results, so that a second run does not ask the package sources. */
 async function choosePackages(steps: StepRunner, packagesRecipe: string, log: (line: string) => void, update: boolean): Promise<DownloadedPackage[]> {
   if (update) rmSync(join(steps.folder, 'versions'), { recursive: true, force: true });
   mkdirSync(downloadFolder(), { recursive: true });

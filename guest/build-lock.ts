@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 const POLL_MS = 500;
 
 /**
- * Runs `work` while no other process of this machine does under the same lock file; waits for one that does. A lock whose
- * process is gone counts for nothing.
+ * Runs `work` while no other process on this machine holds the lock file; waits for a process that does. A lock whose
+ * process is gone is ignored.
  */
 export async function withLock<T>(
   file: string,

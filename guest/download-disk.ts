@@ -1,6 +1,7 @@
 /**
- * The disk image of a set, chunk by chunk: most of it is empty, and of the rest what is there already is not asked for
- * again. A server that does not know Range requests, or gets them wrong, is asked for all of it (download-set.ts).
+ * Downloads the disk image of a set chunk by chunk: most of it is empty, and chunks that are there already are not
+ * requested again. If a server does not know Range requests, or gets them wrong, we request the whole image
+ * (download-set.ts).
  */
 import { mkdirSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -11,12 +12,12 @@ import { askFor, reasonOf, type Fetch } from './fetch-file.ts';
 import { GuestError } from './guest-error.ts';
 
 const DIGEST_BYTES = 32;
-/** Chunks in one request: enough that the requests' own time does not count. */
+/** Chunks per request: enough to make the time of the requests themselves negligible. */
 const MOST_CHUNKS = 64;
 
 /**
- * Fills `file` with the disk image. Resolves with false if the server sent something else than the part asked for (nothing
- * is kept of that); rejects with GuestError otherwise. What has come is in the file the next time.
+ * Fills `file` with the disk image. Resolves with false if the server sent something else than the requested part (nothing
+ * is kept of that); rejects with GuestError otherwise. The next run finds in the file what has arrived.
  */
 export async function downloadDisk(
   manifest: GuestManifest,

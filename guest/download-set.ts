@@ -1,4 +1,4 @@
-/** A finished guest set from any web server: everything is checked against the manifest, and what came is kept. */
+/** Downloads a finished guest set from any web server: checks everything against the manifest, and keeps what has arrived. */
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -86,7 +86,7 @@ async function downloadArtefact(
   renameSync(part, target);
 }
 
-/** Loads one file from its beginning or, where the server may know Range requests, from behind what an earlier run has brought. */
+/** Downloads one file from its beginning or, if the server may know Range requests, from where an earlier run stopped. */
 async function downloadWhole(
   artefact: GuestArtefact,
   url: URL,
@@ -107,7 +107,7 @@ async function downloadWhole(
   let received = from;
   const file = await open(part, from > 0 ? 'a' : 'w');
   try {
-    // Each piece is on disk before the next is asked for: what came before a failure is there the next time.
+    // Each piece is on disk before we ask for the next: after a failure, the next run finds what has arrived.
     for await (const piece of answer.pieces) {
       received += piece.length;
       if (received > artefact.bytes) break;

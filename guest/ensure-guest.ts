@@ -15,7 +15,7 @@ export type { GuestSet } from './guest-set.ts';
 export { GuestError } from './guest-error.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-/** In the set's folder, if it was downloaded: where from. */
+/** In the folder of a downloaded set: the address that it came from. */
 const ORIGIN_FILE = 'origin.txt';
 
 export interface EnsureGuestOptions {
@@ -55,7 +55,7 @@ export async function ensureGuest(options: EnsureGuestOptions = {}): Promise<Gue
     return present;
   }
   print('Building the guest (about a minute the first time; finished steps are kept).');
-  // What building needs (the emulator, the tool that rewrites it) takes long to load: only now.
+  // Imported only now: what building needs (the emulator, the tool that rewrites it) takes long to load.
   const { buildSet } = await import('./build-set.ts');
   try {
     const set = await locked(() => buildSet({ root, directory, recipe, update: options.update === true, print }));
@@ -63,7 +63,7 @@ export async function ensureGuest(options: EnsureGuestOptions = {}): Promise<Gue
     print(`The guest is ready after ${seconds(performance.now() - began)}: ${describe(set.manifest)}.`);
     return set;
   } catch (error) {
-    // Where nothing can be built, a set that was downloaded earlier goes on serving.
+    // If this machine cannot build, we keep using a set that was downloaded earlier.
     if (!(error instanceof GuestError) || error.reason !== 'not-debian' || present?.manifest.v86Version !== V86_VERSION || origin(directory) === null)
       throw error;
     print(`The guest cannot be built on this machine; the one downloaded from ${origin(directory)} is used.`);
@@ -77,7 +77,7 @@ async function downloaded(url: string, directory: string, print: (line: string) 
     writeFileSync(join(directory, ORIGIN_FILE), `${url}\n`);
     return set;
   } catch (error) {
-    // Without a network (on a stage, in a train) what came from there before is as good.
+    // Without a network (on a stage, in a train) the set that came from there earlier is as good.
     const present = findGuestSet(directory);
     if (!(error instanceof GuestError) || error.reason !== 'download-failed' || origin(directory) !== url || present?.manifest.v86Version !== V86_VERSION)
       throw error;

@@ -4,8 +4,8 @@ import { GuestError } from './guest-error.ts';
 import { artefactPath, artefactsOf, type GuestSet } from './guest-set.ts';
 
 /**
- * Copies a finished set into `folder` (made if need be): what any web server can hand out as it stands. A folder that
- * holds something else is refused.
+ * Copies a finished set into `folder` (created if needed), in a form that any web server can serve as it is. Refuses a
+ * folder that holds something else.
  */
 export function exportSet(set: GuestSet, folder: string): void {
   const target = resolve(folder);
@@ -18,6 +18,6 @@ export function exportSet(set: GuestSet, folder: string): void {
     mkdirSync(join(target, artefact.sha256), { recursive: true });
     copyFileSync(artefactPath(set.directory, artefact), artefactPath(target, artefact), constants.COPYFILE_FICLONE);
   }
-  // The manifest comes last: a set that is being copied is not taken for a whole one.
+  // The manifest comes last, so that an unfinished copy is not taken for a complete set.
   for (const name of ['SOURCES', 'manifest.json']) copyFileSync(join(set.directory, name), join(target, name));
 }

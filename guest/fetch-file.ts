@@ -1,7 +1,7 @@
 /** HTTP for the guest set: one request with a limit on silence, errors as sentences. */
 import { GuestError } from './guest-error.ts';
 
-/** A server that sends nothing for this long is given up on; the next run goes on where this one ended. */
+/** We give up on a server that sends nothing for this long; the next run continues where this one ended. */
 const SILENCE_LIMIT_MS = 20_000;
 const PARTIAL_CONTENT = 206;
 
@@ -13,7 +13,7 @@ export interface Answer {
   readonly url: string;
   /** The content, piece by piece; rejects when nothing comes for too long. */
   readonly pieces: AsyncIterable<Uint8Array>;
-  /** Ends the request of an answer that nobody wants to read. */
+  /** Ends the request if nobody wants to read the answer. */
   drop(): void;
 }
 
@@ -58,7 +58,7 @@ export async function askFor(url: URL, get: Fetch, range?: { readonly from: numb
         yield piece;
       }
     } finally {
-      // Whoever stops reading early does not want the rest.
+      // A reader that stops early does not want the rest.
       drop();
     }
   }

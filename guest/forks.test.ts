@@ -1,4 +1,4 @@
-/** PCs that begin as copies of one snapshot: what is random in them is each one's own from its identity on. */
+/** PCs that begin as copies of one snapshot: as soon as a PC has its identity, its random values are its own. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GUEST_LIMIT_MS, restoredGuest, type RestoredGuest } from './testing/restored-guest.ts';
 
@@ -13,7 +13,7 @@ interface Secrets {
   readonly bytes: string;
 }
 
-/** Of the process with this id; `pid` may be a shell's expression. */
+/** The secrets of the process with this id; `pid` may be a shell expression. */
 async function secretsOf(guest: RestoredGuest, pid: string): Promise<Secrets> {
   const words = (await guest.shell(`pid=${pid}; od -An -v -tu4 -w8 /proc/$pid/auxv`))
     .trim()

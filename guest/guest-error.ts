@@ -1,4 +1,4 @@
-/** Why the guest could not be made ready. The message is a sentence with the way out; the cause is for programs. */
+/** Why the guest could not be made ready. The message is a sentence that says what to do; the cause is for programs. */
 export type GuestErrorCause =
   | 'host-tools-missing'
   | 'not-debian'

@@ -22,8 +22,8 @@ import { sha256, sha256OfFile } from './digest.ts';
 import { GuestError } from './guest-error.ts';
 
 /**
- * Unit of the disk's digests, and so of what a tab fetches at least: small enough for a slow network, large enough that a
- * program loads in few requests (neighbouring chunks are asked for together).
+ * Unit of the disk's digests, and so the least that a tab fetches: small enough for a slow network, large enough that a
+ * program loads in few requests (neighbouring chunks are requested together).
  */
 export const DISK_CHUNK_BYTES = 64 * 1024;
 
@@ -98,7 +98,7 @@ export async function addArtefact(directory: string, file: string, name = basena
   return artefact;
 }
 
-/** SHA-256 of each chunk of a disk image, 32 bytes each, one behind the other. */
+/** SHA-256 of each chunk of a disk image, 32 bytes each, one after another. */
 export function chunkDigests(diskFile: string): Uint8Array {
   const file = openSync(diskFile, 'r');
   try {
@@ -115,7 +115,7 @@ export function chunkDigests(diskFile: string): Uint8Array {
   }
 }
 
-/** Makes the set the current one in a single step: whoever reads the manifest finds everything it names. */
+/** Makes the set the current one in a single step: a reader of the manifest finds everything it names. */
 export function publish(directory: string, manifest: GuestManifest, sources: string): GuestSet {
   const previous = findGuestSet(directory);
   for (const [name, content] of [
@@ -131,7 +131,7 @@ export function publish(directory: string, manifest: GuestManifest, sources: str
   return guestSet(directory, manifest);
 }
 
-/** Files of earlier sets: nobody is led to them any more. */
+/** Removes the files of earlier sets: nothing refers to them any more. */
 function forgetOthers(directory: string, manifests: readonly GuestManifest[]): void {
   const current = new Set(manifests.flatMap(artefactsOf).map((artefact) => artefact.sha256));
   for (const entry of readdirSync(directory)) {

@@ -14,7 +14,7 @@ const TOOLS: Readonly<Record<string, string>> = {
   debugfs: 'e2fsprogs',
 };
 
-/** The machine, as far as the recipe looks at it; tests give another. */
+/** What the recipe uses of the machine; tests pass another one. */
 export interface HostMachine {
   has(command: string): Promise<boolean>;
   readonly isDebian: boolean;

@@ -1,6 +1,6 @@
 import type { StepProgress, StepReporter } from './step.ts';
 
-/** A long step says how far it is at most this often. */
+/** A long step reports its progress at most this often. */
 const QUIET_MS = 1000;
 
 /** Turns steps into lines: one when a step begins, some while it takes long, one with the time it took. */

@@ -20,7 +20,7 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Commands speak English and are found in the system's own folders too (mke2fs is in /usr/sbin). */
+/** Commands print English and are also searched in the system's own folders (mke2fs is in /usr/sbin). */
 function environment(extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   return { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`, ...extra };
 }

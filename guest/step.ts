@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isAlive } from './build-lock.ts';
 import { sha256 } from './digest.ts';
 
-/** Told to people: one line per step and, for long ones, how far it is. */
+/** Progress as people see it: one line per step and, for long steps, how far it is. */
 export interface StepProgress {
   readonly step: string;
   readonly state: 'working' | 'done' | 'kept';
@@ -26,8 +26,8 @@ export interface StepWork {
 }
 
 /**
- * Runs steps whose results are kept: a step's folder is named by a digest of its inputs, is made aside and renamed into
- * place, and is found again as long as the inputs stay the same.
+ * Runs steps and keeps their results: a step's folder is named by a digest of its inputs, is made under a temporary name
+ * and renamed when it is complete, and is found again as long as the inputs stay the same.
  */
 export class StepRunner {
   readonly folder: string;
@@ -57,7 +57,7 @@ export class StepRunner {
     mkdirSync(aside, { recursive: true });
     try {
       await make({ folder: aside, report });
-      // Another process may have finished the same step meanwhile; both results are equal in use.
+      // Another process may have finished the same step in the meantime; both results are equivalent.
       if (existsSync(folder)) rmSync(aside, { recursive: true });
       else renameSync(aside, folder);
     } catch (error) {
@@ -69,7 +69,7 @@ export class StepRunner {
     return folder;
   }
 
-  /** Results for other inputs are never asked for again; what another process is making is left alone while it lives. */
+  /** Deletes results for other inputs, because nobody asks for them again. Keeps what another living process is making. */
   private forgetOthers(name: string, key: string): void {
     for (const entry of readdirSync(join(this.folder, name))) {
       const maker = /\.partial-(\d+)$/.exec(entry)?.[1];

@@ -26,7 +26,7 @@ export interface Tally {
   readonly problems: readonly string[];
 }
 
-/** How much of each message of a failure is repeated at the end, where the whole of it stands further up. */
+/** How many lines of each failure message are repeated at the end; the whole message is further up. */
 const LINES_OF_A_MESSAGE = 12;
 
 /** `runner` names the runner in sentences; `read` takes its report apart, or returns null if it is not one. */
@@ -76,7 +76,7 @@ export function readPlaywright(report: unknown): Tally | null {
   if (![expected, unexpected, flaky, skipped].every((value) => typeof value === 'number')) return null;
   const errors: unknown[] = Array.isArray(report['errors']) ? report['errors'] : [];
   const problems = errors.map((error) => `Playwright: ${isRecord(error) ? String(error['message']) : String(error)}`);
-  // A test that passed only when tried again has failed once; there are no second tries here.
+  // A test that passed only in a retry has failed once; retries are not allowed here.
   return {
     counts: { passed: Number(expected), failed: Number(unexpected) + Number(flaky) + problems.length, skipped: Number(skipped) },
     failures: playwrightFailures(report['suites']),

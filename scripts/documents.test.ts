@@ -82,7 +82,7 @@ describe('the documents', () => {
       [...(titles ?? '').matchAll(/“([^”]+)”/g)].map(([, title]) => ({ file: file ?? '', title: title ?? '' })),
     );
     expect(cited.length).toBeGreaterThan(20);
-    // No citation is written in a way that this test does not read.
+    // Every citation has a form that this test can read.
     expect(cited).toHaveLength(threats.match(/“/g)?.length ?? 0);
     const missing = cited.filter(({ file, title }) => !read(file).replaceAll("\\'", "'").includes(title));
     expect(missing).toEqual([]);

@@ -1,11 +1,11 @@
-/** Who imports whom, as the files stand: without a circle, types included. */
+/** The import graph of the files as they are: it has no cycle, type imports included. */
 import { readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { projectFiles } from './project-files.ts';
 
-/** Of the lines under `src`, that one room may have. */
+/** The share of the lines under `src` that one room may have. */
 const LARGEST_SHARE = 0.18;
 const root = fileURLToPath(new URL('..', import.meta.url));
 const files = projectFiles('src', 'guest', 'e2e', 'bench', 'scripts').filter((file) => file.endsWith('.ts'));
@@ -23,7 +23,7 @@ function readGraph(): Map<string, string[]> {
   );
 }
 
-/** The first circle that is met, as the files along it; empty: there is none. */
+/** The files along the first cycle found; empty if there is none. */
 function circle(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const done = new Set<string>();
   const way: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * Whether the model was checked against the code as it stands: `model/checked.sha256` holds the digest of what the model
- * stands for, as it was when `npm run model` passed last.
+ * Tells whether the model was checked against the current code: `model/checked.sha256` holds the digest of what the model
+ * stands for, as it was when `npm run model` last passed.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { sourceDigest } from '../src/http-server/source-digest.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const CHECKED = `${ROOT}model/checked.sha256`;
 
-/** The model, its checker, and the code whose states, requests and messages it tells. */
+/** The model, its checker, and the code whose states, requests and messages the model describes. */
 const MODELLED: readonly string[] = [
   'model/handover.pml',
   'scripts/model-report.ts',
@@ -31,7 +31,7 @@ export async function wasChecked(): Promise<boolean> {
   return readFileSync(CHECKED, 'utf8').trim() === (await sourceDigest(ROOT, MODELLED));
 }
 
-/** To be called once every check has passed. */
+/** Call it once every check has passed. */
 export async function setChecked(): Promise<void> {
   writeFileSync(CHECKED, `${await sourceDigest(ROOT, MODELLED)}\n`);
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run model`: checks the model of a migration with Spin (PROTOCOL.md, "The model"), all its states, and that each
- * rule broken on purpose is found out. Takes some minutes. What was checked is noted in model/checked.sha256.
+ * `npm run model`: checks all states of the model of a migration with Spin (PROTOCOL.md, "The model"), and that Spin finds
+ * each rule that is broken on purpose. Takes some minutes. Notes in model/checked.sha256 what was checked.
  *
  *   npm run model -- -DFAULTS=2 -DBREAK_MG27    one variant, with the run that violates it, step by step
  */

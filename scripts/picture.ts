@@ -21,9 +21,9 @@ const TARGET = join(fileURLToPath(new URL('..', import.meta.url)), 'docs', 'pict
 const MAX_BYTES = 300_000;
 const TAB = { width: 1000, height: 740 };
 const MARGIN = 20;
-/** Slow enough that both tabs can be taken in the midst of the move. */
+/** Slow enough for screenshots of both tabs in the middle of the move. */
 const BYTES_PER_SECOND = 250_000;
-/** A busy machine makes figures nobody would see otherwise. */
+/** A busy machine produces figures that nobody would see otherwise. */
 const MAX_PAUSE_MS = 400;
 /** The ping strip needs some seconds to tell its story. */
 const WARM_UP_LINES = 25;
@@ -75,7 +75,7 @@ try {
   await server.stop();
 }
 
-/** The tab as a person sees it who looks at it: in front, with everything drawn. */
+/** The tab as a person looking at it sees it: in front, with everything drawn. */
 async function picture(page: Page): Promise<Buffer> {
   await page.bringToFront();
   await page.waitForTimeout(SETTLE_MS);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = new URL('..', import.meta.url);
 
-/** Paths from the project's root of all that is committed, or about to be; below these folders, or everywhere. */
+/** Paths, from the project's root, of all files that are committed or about to be: those below these folders, or all. */
 export function projectFiles(...folders: string[]): string[] {
   return execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', ...folders], { cwd: fileURLToPath(root), encoding: 'utf8' })
     .trim()

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../src/', import.meta.url));
-/** A template that begins as a sentence does, and has a word before something that is named as ids are. */
+/** A template that begins like a sentence, and has a word before an expression that is named like an id. */
 const ID_IN_A_SENTENCE = /`[A-Z][^`$]*(?:\$\{[^}]*\}[^`$]*)*? [^`]*\$\{[\w.]*(?:\bid|Id|\.to|\.from|[oO]wner)\}/;
 
 it('no sentence contains the id of a host or a VM, which nobody can read', () => {

@@ -19,7 +19,7 @@ import { udpFrame } from './udp-frame.ts';
 
 const MAC = '02:5a:00:00:00:2b' as MacAddress;
 const IP = '10.86.0.2';
-/** Frames are addressed to somebody else, so that their way ends at the bottom of the guest's kernel. */
+/** Frames are addressed to somebody else, so that the guest's kernel drops them at its lowest layer. */
 const SOMEBODY_ELSE = { mac: '02:5a:00:00:00:99', ip: '10.86.0.153', port: 5001 };
 /** Largest ping that busybox sends in a few frames: the kernel cuts it into frames of 1514 bytes as fast as they leave. */
 const PING = { bytes: 60_000, count: 100, interval: 0.001 };
@@ -53,7 +53,7 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
       queue.pump();
     },
   });
-  /** While frames are counted, only the guest's question for the gateway's address is answered. */
+  /** While frames are counted, the gateway answers only the guest's ARP requests. */
   let counted: { bytes: number; sizes: number[]; first: number; last: number } | null = null;
   const listening = network.onFrame((frame) => {
     if (counted === null || (((frame[12] ?? 0) << 8) | (frame[13] ?? 0)) === ETHERTYPE_ARP) {
@@ -110,7 +110,7 @@ export async function cardLimits(mebibytes: number, runs: number): Promise<CardL
   }
 }
 
-/** Gives the card frames for so long, each time it has room; returns those it took. */
+/** For `ms` milliseconds, gives the card frames whenever it has room; returns how many it took. */
 async function flood(network: NetworkCard, ms: number): Promise<{ frames: number; ms: number }> {
   const frame = udpFrame({ from: { mac: GATEWAY_MAC, ip: GATEWAY_IP, port: SOMEBODY_ELSE.port }, to: SOMEBODY_ELSE, bytes: FRAME_BYTES });
   let frames = 0;

@@ -1,4 +1,4 @@
-/** The whole way: a program on this machine, a port forward, the gateway, the relay, a tab of a real Chromium, the guest. */
+/** The whole path: a program on this machine, a port forward, the gateway, the relay, a tab of a real Chromium, the guest. */
 import type { Browser } from '@playwright/test';
 import { HostPage } from '../../e2e/harness/host-page.ts';
 import { pollFor } from '../../e2e/harness/poll-for.ts';
@@ -49,7 +49,7 @@ export interface SwitchoverPings {
   readonly pauseMs: readonly number[];
 }
 
-/** The gateway's pings at a beat of 10 ms, seen by a tab while the guest moves to and fro between two. */
+/** The gateway's pings every 10 ms, seen by a tab while the guest moves back and forth between two tabs. */
 export async function switchoverPings(browser: Browser, migrations: number): Promise<SwitchoverPings> {
   const server = await startServer({ args: ['--ping-ms', String(PING_MS)] });
   try {
@@ -69,7 +69,7 @@ export async function switchoverPings(browser: Browser, migrations: number): Pro
       const spans: Span[] = [];
       const pauseMs: number[] = [];
       for (let move = 0; move < migrations; move++) {
-        // A moment before each, so that it finds a guest that has settled.
+        // Waits before each move, so that it starts with a settled guest.
         await a.page.waitForTimeout(REST_MS);
         const [from, to] = move % 2 === 0 ? [a, b] : [b, a];
         const target = await to.id();

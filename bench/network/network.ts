@@ -99,7 +99,7 @@ async function pingTable(browser: Browser, { migrations }: NetworkSizes): Promis
 
 type Rows = readonly (readonly string[])[];
 
-/** Its rows, or a sentence for their place; a failure is the benchmark's, too. What hangs is left behind and ends with the process. */
+/** Returns the rows, or a sentence in their place; then the benchmark fails, too. A measurement that hangs is abandoned and ends with the process. */
 async function measured(what: string, measure: () => Promise<Rows>): Promise<Rows | string> {
   const limit = new AbortController();
   const tooLate = sleep(MEASUREMENT_LIMIT_MS, undefined, { signal: limit.signal }).then(() => {

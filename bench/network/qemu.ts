@@ -81,7 +81,7 @@ export async function qemuTransfers(mebibytes: number, runs: number): Promise<Tr
     await heard(agent, 'ok identity');
     await heard(agent, 'event services');
     await heard(console, PROMPT);
-    // The mark is put together by printf, so that the echo of the typed line is not taken for it.
+    // printf assembles the mark, so that the echo of the typed line is not mistaken for it.
     console.write(`${serveCommand(mebibytes)}; printf '%s-%s\\n' transfers can-begin\n`);
     await heard(console, DONE);
     return await transferRates({ sink, source }, mebibytes, runs);

@@ -1,4 +1,4 @@
-/** A relay with its rooms' gateways in a process of its own, that tells its parent what it holds on to. Run with --expose-gc. */
+/** A relay with its rooms' gateways in its own process, which reports to its parent what it holds. Run with --expose-gc. */
 import { RelayHarness } from '../../src/net-relay/testing/relay-harness.ts';
 import { RoomGateways } from '../../src/net-relay/gateway/room-gateway.ts';
 import { systemClock } from '../../src/shared/system-clock.ts';

@@ -18,11 +18,11 @@ import type { RelayMemory, RelayReady } from './relay-process.ts';
 import { udpFrame } from './udp-frame.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** Less than a port's burst (MAX_FRAME_BURST): so the relay's own speed shows, not the rate it grants a port. */
+/** Less than a port's burst (MAX_FRAME_BURST), so that we measure the relay's own speed, not a port's rate limit. */
 const FRAMES_A_RUN = 20_000;
-/** The port's allowance is full again. */
+/** Time until a port's full burst is available again. */
 const REFILL_MS = 600;
-/** On their way at a time; a guest's TCP has as many. */
+/** Frames in flight at a time; a guest's TCP has as many. */
 const WINDOW = 256;
 const LARGE_BYTES = 1514;
 const SMALL_BYTES = 98;
@@ -32,7 +32,7 @@ const STALL_MS = 10_000;
 /** Fewer than a host may run. */
 const PORTS_A_HOST = 25;
 const PORTS_A_ROOM = 100;
-/** First heartbeats, the gateway's first pings, and what is freed behind them. */
+/** Time for the first heartbeats, the gateway's first pings, and for freeing what they used. */
 const SETTLE_MS = 3000;
 
 /** A card that does nothing but count. */
@@ -124,7 +124,7 @@ export interface RelaySpeeds {
   readonly single: RelaySpeed;
 }
 
-/** Frames from one port of a room to another, as many as pass (with WINDOW on their way), and one at a time. */
+/** Frames from one port of a room to another, as fast as they pass (with WINDOW in flight), and one at a time. */
 export async function relaySpeeds(runs: number): Promise<RelaySpeeds> {
   await using relay = await startRelay();
   const bag = new DisposableBag();
@@ -151,7 +151,7 @@ export async function relaySpeeds(runs: number): Promise<RelaySpeeds> {
   }
 }
 
-/** Rejects if a frame is lost: nothing here may be. */
+/** Rejects if a frame is lost: none may be lost here. */
 async function sendFrames(from: OpenPort, to: OpenPort, bytes: number, frames: number, window: number): Promise<{ ms: number; latencies: number[] }> {
   const template = udpFrame({ from: { ...from.vm, port: 5001 }, to: { ...to.vm, port: 5001 }, bytes });
   const sentAt = new Float64Array(frames);
@@ -198,12 +198,12 @@ export interface PortMemory {
   readonly heapBytes: number;
 }
 
-/** What the relay's process has grown by at each of these numbers of idle ports, against none (but a room that is open). */
+/** How much the relay's process has grown at each of these numbers of idle ports, compared with no ports (but an open room). */
 export async function idlePortMemory(steps: readonly number[]): Promise<PortMemory[]> {
   await using relay = await startRelay();
   const bag = new DisposableBag();
   try {
-    // What only the first port costs (code loaded and translated) is no port's.
+    // One-time costs of the first port (code is loaded and compiled) count for no port.
     const warm = new DisposableBag();
     await openHost(relay.ready, 'default', relay.ready.key, 'warm', 1, warm);
     warm.dispose();

@@ -25,8 +25,8 @@ export interface TransferRates {
 }
 
 /**
- * A shell line for the guest: a source that sends `mebibytes` of data kept in memory, and a sink that answers with how
- * much it took once the client has ended its half. Ends when both listen.
+ * A shell line for the guest. It starts a source that sends `mebibytes` of data kept in memory, and a sink that answers
+ * with how much it took once the client has closed its half. Ends when both listen.
  */
 export function serveCommand(mebibytes: number): string {
   return [
@@ -51,7 +51,7 @@ export async function transferRates(ports: Ports, mebibytes: number, runs: numbe
   return { toGuest, fromGuest };
 }
 
-/** Milliseconds from connecting until everything was there. Rejects if it is not as many bytes as it should be. */
+/** Milliseconds from connecting until everything has arrived. Rejects if the number of bytes is wrong. */
 async function download(port: number, bytes: number): Promise<number> {
   const begun = performance.now();
   const { length } = await exchange(port, null, (data) => data.length);
@@ -68,7 +68,7 @@ async function upload(port: number, bytes: number): Promise<number> {
   return performance.now() - begun;
 }
 
-/** Sends so many bytes, if any, ends its half, and reads until the other end does the same; text is kept of uploads only. */
+/** Sends `uploadBytes`, if any, closes its half, and reads until the other end closes its half; keeps the text of uploads only. */
 function exchange(port: number, uploadBytes: number | null, weigh: (data: Buffer) => number): Promise<{ length: number; text: string }> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });

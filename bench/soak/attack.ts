@@ -1,4 +1,4 @@
-/** What an attack is: a thing that a stranger does to the server, and what must come of it. */
+/** An attack: what a stranger does to the server, and what the result must be. */
 import type { DisposableBag } from '../../src/shared/disposable.ts';
 import type { Figures, SoakedServer } from './soaked-server.ts';
 import type { Stranger } from './stranger.ts';
@@ -11,7 +11,7 @@ export interface Verdict {
   readonly figures: string;
 }
 
-/** `short` is for the tests: as much as shows the limit, and seconds. `long` is for a release. */
+/** `short` is for the tests: just enough to show the limit, within seconds. `long` is for a release. */
 export type Length = 'short' | 'long';
 
 export interface Attacked {
@@ -32,13 +32,13 @@ export interface Attack {
   run(attacked: Attacked): Promise<readonly Verdict[]>;
 }
 
-/** That something was refused, by the name under which the server counts it. */
+/** The verdict that something was refused, by the name under which the server counts it. */
 export function refusedAs(name: string, before: Figures, after: Figures): Verdict {
   const count = after.counted(name) - before.counted(name);
   return { claim: `refused as ${name}`, holds: count > 0, figures: `${count} times` };
 }
 
-/** That the server's memory grew by no more than `limitMiB`. */
+/** The verdict that the server's memory grew by no more than `limitMiB`. */
 export function grewLittle(beforeMiB: number, peakMiB: number, limitMiB: number): Verdict {
   return {
     claim: `memory grows by less than ${limitMiB} MiB`,

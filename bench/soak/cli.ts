@@ -17,7 +17,7 @@ import { startSoakedServer, type SoakedServer } from './soaked-server.ts';
 
 const IN_SERVICE_MS = 30_000;
 const SETTLE_MS = 3000;
-/** Some three hundred pings: of a hundred the p99 would be the second slowest, which any other process on the machine decides. */
+/** Enough for some three hundred pings: of a hundred, the p99 would be the second slowest, which any other process on the machine decides. */
 const QUIET_MS = 30_000;
 const REST_MS = 60_000;
 const SERVER_ARGS = ['--forward', `${FORWARDED_PORT}:web:80`];
@@ -49,8 +49,8 @@ async function withServer(part: string, work: (server: SoakedServer) => Promise<
 }
 
 /**
- * Strangers have machines of their own; here they share the server's cores, and a quiet room would wait for their work as
- * much as for the server's. So their process yields. Where it may not come back from that, it stays as it is.
+ * Strangers have their own machines; here they share the server's cores, and a quiet room would wait for their work as
+ * much as for the server's. So their process lowers its priority, except where it is not allowed to raise it again.
  */
 async function yielding<T>(work: () => Promise<T>): Promise<T> {
   if (process.getuid?.() !== 0) return work();
@@ -62,7 +62,7 @@ async function yielding<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Some attacks are over before the next ping: of a few samples the slowest would be the p99, so they are made again until there are as many as before. */
+/** Some attacks end before the next ping. Of a few samples the slowest would be the p99, so we repeat an attack until there are as many as before. */
 async function goOnWith(server: SoakedServer, what: Attack, number: number): Promise<readonly Verdict[]> {
   const end = performance.now() + QUIET_MS;
   for (;;) {
@@ -84,7 +84,7 @@ async function alone(server: SoakedServer, what: Attack, number: number): Promis
   }
 }
 
-/** The server is one in service: what its first visitors cost it, and would cost it anyway, was there before the strangers came. */
+/** Attacks a server that is in service: what its first visitors cost anyway is already in use before the strangers come. */
 async function together(server: SoakedServer): Promise<readonly Verdict[]> {
   const cold = server.held().memoryMiB;
   const quiet = await openQuietRoom(server.origin);

@@ -28,7 +28,7 @@ export class EchoNic implements PortNic {
   }
 }
 
-/** The frame with its ends exchanged; the checksum rises by what the type falls (RFC 1624). */
+/** The frame with source and destination swapped; the checksum rises by as much as the type falls (RFC 1624). */
 function echoReply(frame: Uint8Array): Uint8Array {
   const reply = frame.slice();
   reply.set(frame.subarray(6, 12), 0);

@@ -17,7 +17,7 @@ export async function fullRoom(server: SoakedServer, hosts = HOSTS, measuredMs =
     for (let number = 0; number < hosts; number++) {
       const host = await stranger.host('full', `h${number}`, open);
       await stranger.vm(host, open);
-      // Beside the client, whose listeners hear samples and not messages.
+      // A raw socket beside the client, because the client's listeners get samples and not messages.
       const listener = await stranger.rawHost('full', `listener${number}`, open);
       if (typeof listener !== 'string') {
         listener.on('message', (data: Buffer) => {

@@ -4,7 +4,7 @@ import type { DisposableBag } from '../../src/shared/disposable.ts';
 import type { MigrationId, VmId } from '../../src/shared/ids.ts';
 import type { RoomHost, RoomVm, Stranger } from './stranger.ts';
 
-/** Resolves with the VM as the target's, once its sign of life is acknowledged; rejects if the relay refuses. */
+/** Resolves with the VM as owned by the target once the relay has acknowledged the sign of life; rejects if the relay refuses. */
 export async function handOver(stranger: Stranger, vm: RoomVm, from: RoomHost, to: RoomHost, migration: string, open: DisposableBag): Promise<RoomVm> {
   const migrationId = migration as MigrationId;
   const source = vm.port.sourceLease(migrationId, to.credentials.hostId);

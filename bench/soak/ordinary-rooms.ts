@@ -1,4 +1,4 @@
-/** Thirty rooms with two hosts and a VM each, that moves, is pinged and sends: nothing of it may meet a limit. */
+/** Thirty rooms, each with two hosts and a VM that moves, is pinged and sends: none of this may hit a limit. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { udpFrame } from '../network/udp-frame.ts';
 import { DisposableBag } from '../../src/shared/disposable.ts';
@@ -14,7 +14,7 @@ const FRAMES_AT_ONCE = 10;
 
 export async function ordinaryRooms(server: SoakedServer, durationMs: number): Promise<readonly Verdict[]> {
   const open = new DisposableBag();
-  // A class behind one router: all of one address.
+  // A class behind one router: all hosts have the same address.
   const stranger = new Stranger(server.origin, '127.0.2.1');
   let moves = 0;
   let pings = 0;

@@ -13,7 +13,7 @@ export interface QuietFigures {
 }
 
 export interface QuietRoom {
-  /** What came since the last call. */
+  /** The figures since the last call. */
   figures(): Promise<QuietFigures>;
   dispose(): void;
 }

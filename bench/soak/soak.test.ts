@@ -28,7 +28,7 @@ describe('a server that strangers attack', () => {
   }
 
   it('gives back what it held, and opens new rooms', async () => {
-    // Ports of a VM outlive its host by a day: the listeners are the long form's to judge.
+    // Ports of a VM stay open for a day after its host is gone: only the long form checks the listeners.
     const holds = (): boolean => gaveBack(before, server.held()).find(({ claim }) => claim.startsWith('descriptors'))?.holds ?? false;
     await pollFor('descriptors to be given back', holds);
     expect(await newRoomOpens(server)).toMatchObject({ holds: true });

@@ -1,4 +1,4 @@
-/** Attacks on one server: one after another, with a quiet room beside them, and what is left of them afterwards. */
+/** Attacks on one server: one after another, with a quiet room beside them, and what they leave behind. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DisposableBag } from '../../src/shared/disposable.ts';
 import type { Attack, Length, Verdict } from './attack.ts';
@@ -9,13 +9,13 @@ import { Stranger } from './stranger.ts';
 
 /** The quiet room may take this many times as long as before. */
 const SLOWER = 3;
-/** Below this, in milliseconds, the machine's own unsteadiness is all there is. */
+/** Times below this, in milliseconds, are only the machine's own jitter. */
 const FLOOR_MS = 5;
 const MEMORY_FACTOR = 1.3;
 /** Descriptors that come and go by themselves: connections that are kept alive, files being read. */
 const DESCRIPTORS_OF_ITS_OWN = 10;
 
-/** Runs one attack; what it throws is a verdict, too. Each attacker has an address of its own. */
+/** Runs one attack; an error that it throws becomes a verdict, too. Each attacker has its own address. */
 export async function attack(server: SoakedServer, what: Attack, number: number, length: Length): Promise<readonly Verdict[]> {
   const open = new DisposableBag();
   try {
@@ -42,7 +42,7 @@ export function stayedQuiet(before: QuietFigures, during: QuietFigures): readonl
   return [one('pings', before.pingP99, during.pingP99), one('messages', before.messageP99, during.messageP99)];
 }
 
-/** While every attack goes on at once, the machine itself is short of time; nothing of a room that is not theirs may be lost. */
+/** While all attacks run at once, the machine itself is overloaded. Even then a room that is not the attackers' may lose nothing. */
 export function wentOn(during: QuietFigures): Verdict {
   return {
     claim: 'a quiet room loses no ping',

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { startServer, type ServerProcess } from '../../e2e/harness/server-process.ts';
 
-/** What the server says of itself. */
+/** The figures that the server reports about itself. */
 export class Figures {
   private readonly all: unknown;
 
@@ -31,7 +31,7 @@ function countIn(value: unknown, fits: (key: string) => boolean, table?: string)
   return sum;
 }
 
-/** What the kernel gives the process. */
+/** The resources that the process has from the kernel. */
 export interface Held {
   readonly memoryMiB: number;
   readonly descriptors: number;
@@ -92,7 +92,7 @@ function held(pid: number): Held {
   };
 }
 
-/** The inode of a descriptor's socket, as /proc/net names it; null if it is none, or was closed meanwhile. */
+/** The inode of a descriptor's socket, as /proc/net names it; null if the descriptor is no socket, or has been closed since. */
 function socketOf(path: string): string | null {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(path))?.[1] ?? null;

@@ -1,6 +1,6 @@
 /**
- * Somebody who knows no key of the server's: raw sockets and requests, and the project's own clients for a room of his
- * own. Each has a loopback address of his own, so that limits of one do not meet another.
+ * A client that knows none of the server's keys: raw sockets and requests, and the project's own clients for a room of
+ * its own. Each stranger has its own loopback address, so that the limits of one do not affect another.
  */
 import { connect, type Socket } from 'node:net';
 import { request } from 'node:http';
@@ -44,12 +44,12 @@ export class Stranger {
     this.openSocket = socketOpener(AddressedSocket as unknown as typeof globalThis.WebSocket);
   }
 
-  /** What a host says first. */
+  /** The first message of a host. */
   hello(room: string, hostId: string, key = keyOf(room)): string {
     return JSON.stringify({ type: 'hello', version: RELAY_PROTOCOL_VERSION, room, key, hostId, hostToken: tokenOf(hostId), name: hostId });
   }
 
-  /** A socket that may fail: resolves when it is open, or with what it was refused with. */
+  /** A socket that may fail: resolves with the socket when it is open, or with the status of the refusal. */
   socket(path: string, open: DisposableBag, headers: Readonly<Record<string, string>> = {}): Promise<WebSocket | number> {
     return new Promise((resolve) => {
       const socket = new WebSocket(this.origin.replace('http', 'ws') + path, { localAddress: this.address, headers, perMessageDeflate: false });
@@ -63,7 +63,7 @@ export class Stranger {
     });
   }
 
-  /** As above, and in the room as a host that answers heartbeats; a string is the refusal's cause. */
+  /** As above, but already in the room as a host that answers heartbeats; a string is the cause of a refusal. */
   async rawHost(room: string, hostId: string, open: DisposableBag): Promise<WebSocket | string> {
     const socket = await this.socket('/relay/host', open);
     if (typeof socket === 'number') return `HTTP ${socket}`;
@@ -116,7 +116,7 @@ export class Stranger {
     );
   }
 
-  /** A raw connection that says this and then reads nothing by itself. */
+  /** A raw connection that sends this text and then reads nothing by itself. */
   connection(text: string, open: DisposableBag): Socket {
     const { hostname, port } = new URL(this.origin);
     const socket = connect({ host: hostname, port: Number(port), localAddress: this.address, allowHalfOpen: true });

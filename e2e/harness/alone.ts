@@ -1,2 +1,2 @@
-/** The tag of tests that want the machine for themselves: what they judge changes with what runs beside them. */
+/** The tag of tests that need the machine for themselves: their results change with what runs beside them. */
 export const ALONE = '@alone';

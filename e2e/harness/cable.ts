@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 export interface Cable {
   /** The server's address through this cable. */
   readonly origin: string;
-  /** Every connection breaks, and none comes about until `mend`. */
+  /** Breaks every connection, and lets none be made until `mend`. */
   pull(): void;
   mend(): void;
   close(): Promise<void>;

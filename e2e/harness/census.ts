@@ -3,7 +3,7 @@ import type { Page } from '@playwright/test';
 import type { HostPage } from './host-page.ts';
 
 export interface Census {
-  /** But for one whose machine only stands ready. */
+  /** Without the one whose machine is only on standby. */
   readonly workers: number;
   /** Open data channels of all its peer connections, those handed to workers included. */
   readonly dataChannels: number;

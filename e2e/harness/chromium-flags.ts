@@ -1,12 +1,12 @@
 /**
- * Where tests share two cores, WebAssembly is compiled once and quickly: compiling it anew with all its art takes longer
- * than the guest's own work in a test's few seconds, and changes nothing but that. scripts/test.ts asks for it.
+ * When tests share two cores, only V8's quick compiler compiles WebAssembly: in a test of a few seconds, the optimising
+ * compiler takes longer than the guest's own work, and changes nothing else. scripts/test.ts asks for this.
  */
 const SPARING = process.env['TABMOTION_SPARING'] === '1';
 
 /**
- * Nothing that changes what a page can do: the sandbox is off because tests may run as root, the rest keeps the browser
- * from talking to anybody but our server.
+ * No flag changes what a page can do: the sandbox is off because tests may run as root, the rest keeps the browser from
+ * contacting anybody but our server.
  */
 export const CHROMIUM_FLAGS: readonly string[] = [
   '--no-sandbox',

@@ -1,4 +1,4 @@
-/** Contrast of every text on a page against what lies under it, as WCAG 2 computes it, with the states a pointer brings. */
+/** Contrast of every text on a page against its background, as WCAG 2 computes it, including the states that a pointer causes. */
 import type { CDPSession, Page } from '@playwright/test';
 
 /** Words that are hard to read. */
@@ -14,7 +14,7 @@ export interface PaleText {
 const ENOUGH = 4.5;
 const STATES = ['hover', 'focus-visible', 'active'] as const;
 
-/** All texts under the limit: as they are, with each state on everything that can be operated, and with it disabled. */
+/** All texts under the limit: at rest, with each state on every control, and with every control disabled. */
 export async function paleTexts(page: Page): Promise<PaleText[]> {
   const devtools = await page.context().newCDPSession(page);
   await devtools.send('DOM.enable');
@@ -50,7 +50,7 @@ async function force(devtools: CDPSession, nodeIds: readonly number[], states: r
 
 async function measure(page: Page, state: string): Promise<PaleText[]> {
   const pale = await page.evaluate((enough) => {
-    // A colour that changes is measured at its end; what inherits it may begin to change only then, level by level.
+    // We measure a colour after its transition; an element that inherits it may begin its own transition only then, level by level.
     const changing = (): Animation[] => document.getAnimations().filter((one) => one instanceof CSSTransition);
     for (let level = 0, now = changing(); now.length > 0 && level < 30; level++, now = changing()) for (const one of now) one.finish();
     type Colour = readonly [red: number, green: number, blue: number, alpha: number];

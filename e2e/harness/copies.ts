@@ -12,11 +12,11 @@ export interface Piece {
 /** What the VM workers of a page told it. */
 interface Told {
   printedHere: Piece[];
-  /** Phases of migrations away from this tab; those that the page tells by itself, before the worker has begun, are not among them. */
+  /** Phases of migrations away from this tab, without those that the page itself reports before the worker has begun. */
   phasesHere: MigrationPhase[];
 }
 
-/** Call it before the page loads anything, after `shimWorkers`; only with its `stampOutput` is it known when something was printed. */
+/** Call it before the page loads anything, after `shimWorkers`. Times of output are known only with the shim's `stampOutput`. */
 export async function recordWorkers(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const store = window as unknown as Told;
@@ -44,12 +44,12 @@ export async function printedBy(host: HostPage): Promise<readonly Piece[]> {
   return host.page.evaluate(() => (window as unknown as Told).printedHere);
 }
 
-/** Whether a VM worker of this tab has told this phase of a migration. */
+/** Whether a VM worker of this tab has reported this phase of a migration. */
 export async function toldPhase(host: HostPage, phase: MigrationPhase): Promise<boolean> {
   return host.page.evaluate((wanted) => (window as unknown as Told).phasesHere.includes(wanted), phase);
 }
 
-/** Whatever they told until now. */
+/** Forgets all phases that were reported until now. */
 export async function forgetPhases(host: HostPage): Promise<void> {
   await host.page.evaluate(() => {
     (window as unknown as Told).phasesHere = [];

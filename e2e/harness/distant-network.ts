@@ -16,7 +16,7 @@ import { pollFor } from './poll-for.ts';
 
 const run = promisify(execFile);
 const SOURCE = fileURLToPath(new URL('distance-router.c', import.meta.url));
-/** Below an Ethernet's, as on a way through tunnels. */
+/** Smaller than Ethernet's, as on a path through tunnels. */
 const MTU = 1400;
 
 export interface Way {
@@ -32,7 +32,7 @@ export interface DistantNetwork {
   readonly onServer: (command: readonly string[]) => string[];
   /** A Chromium on one of the two visitors' computers. */
   launchChromium(visitor: 0 | 1): Promise<Browser>;
-  /** From now on. At first all are near. */
+  /** Applies from now on. At first all three computers are near. */
   setWay(way: Way): void;
   dispose(): Promise<void>;
 }

@@ -14,7 +14,7 @@ import { ScriptedTab, type PageScript } from './scripted-tab.ts';
 /** A first start makes a profile, on a busy machine. */
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 5_000;
-/** Nothing that changes what a page can do: they keep the browser from talking to anybody but our server. */
+/** None of them changes what a page can do: they keep the browser from contacting anybody but our server. */
 const PREFERENCES = {
   'app.normandy.enabled': false,
   'app.update.disabledForTesting': true,
@@ -45,7 +45,7 @@ function findFirefox(): string | null {
   });
 }
 
-/** A Firefox without a window, with a profile of its own that goes with it. */
+/** A Firefox without a window, with its own profile, which is deleted when the browser closes. */
 export async function launchFirefox(): Promise<Firefox> {
   const program = findFirefox();
   if (program === null) throw new Error(firefoxObstacle() ?? '');
@@ -56,7 +56,7 @@ export async function launchFirefox(): Promise<Firefox> {
       .map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`)
       .join(''),
   );
-  // A process group of its own: its content processes go with it.
+  // Its own process group, so that its content processes end with it.
   const child = spawn(program, ['--headless', '--no-remote', '--remote-debugging-port', '0', '--profile', profile, 'about:blank'], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -122,7 +122,7 @@ class FirefoxTab extends ScriptedTab {
     });
   }
 
-  /** Loads the page anew and waits until it has joined its room. */
+  /** Reloads the page and waits until it has joined its room. */
   async reload(): Promise<void> {
     await this.connection.send('browsingContext.reload', { context: this.context, wait: 'complete' });
     await this.waitUntilReady();

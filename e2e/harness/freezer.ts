@@ -17,7 +17,7 @@ export class Freezer {
     });
   }
 
-  /** Resolves once something stands still. */
+  /** Resolves once a worker is frozen. */
   async frozen(): Promise<void> {
     await pollFor('a worker to stand still', () => this.held.length > 0);
   }

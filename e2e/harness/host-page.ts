@@ -22,12 +22,12 @@ export class HostPage extends ScriptedTab {
     page.on('crash', () => this.messages.push('the tab crashed'));
   }
 
-  /** A machine stands ready in it for the next VM. */
+  /** Whether a standby machine in this tab is ready for the next VM. */
   hasStandby(): Promise<boolean> {
     return this.page.evaluate(() => (window.tabmotion as unknown as Tab).view().standby);
   }
 
-  /** Its workers, but for the one whose machine only stands ready. */
+  /** The number of its workers, without the one whose machine is only on standby. */
   async vmWorkers(): Promise<number> {
     return this.page.workers().length - ((await this.hasStandby()) ? 1 : 0);
   }

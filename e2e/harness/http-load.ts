@@ -1,4 +1,4 @@
-/** Loads of short HTTP requests: autocannon's, and one of our own that hides nothing. */
+/** Load of short HTTP requests: autocannon's, and our own, which hides nothing. */
 import { get } from 'node:http';
 import { createRequire } from 'node:module';
 
@@ -19,7 +19,7 @@ const autocannon = createRequire(import.meta.url)('autocannon') as (options: obj
 /** A request may meet a switchover and the slowest of guests; one that takes longer is lost. */
 const REQUEST_LIMIT_S = 30;
 
-/** Loads `url` over so many connections until it is stopped. */
+/** Sends requests to `url` over `connections` connections until it is stopped. */
 export function startLoad(url: string, connections: number): { stop(): Promise<LoadResult> } {
   // An hour: it is stopped long before.
   const running = autocannon({ url, connections, duration: 3600, timeout: REQUEST_LIMIT_S });
@@ -32,8 +32,8 @@ export function startLoad(url: string, connections: number): { stop(): Promise<L
 }
 
 /**
- * One request after another, each over a connection of its own, none ever tried again: autocannon opens a connection
- * anew when a server closes it, so a request that was cut off would not show there.
+ * Sends one request after another, each over its own connection, without retries: autocannon reopens a connection when a
+ * server closes it, so a request that was cut off would not show there.
  */
 export function startStrictRequests(url: string): { readonly answered: () => number; stop(): Promise<readonly string[]> } {
   const failures: string[] = [];

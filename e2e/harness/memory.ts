@@ -1,10 +1,10 @@
-/** What a tab holds on to, after a forced collection, and what of it grew. */
+/** What a tab still holds after a forced garbage collection, and which of it grew. */
 import type { CDPSession } from '@playwright/test';
 import type { HostPage } from './host-page.ts';
 
 /**
- * Node types of a heap snapshot that are not the page's doing: how much code V8 compiles is its own choice, and differs
- * by 500 kB from run to run.
+ * Node types of a heap snapshot that the page does not control: V8 decides how much code it compiles, and that differs by
+ * 500 kB from run to run.
  */
 const NOT_THE_PAGE = new Set(['code', 'native', 'synthetic', 'hidden', 'object shape']);
 const STRINGS = new Set(['string', 'concatenated string', 'sliced string']);

@@ -46,7 +46,7 @@ export async function namespaceObstacle(): Promise<string | null> {
 /** Namespaces that the tests of one worker make. */
 const PER_WORKER = 16;
 
-/** Makes the namespace with a /30 of its own for the cable. `index` (0..15) tells those of one worker of Playwright's apart, of which there are four at most. */
+/** Makes the namespace with its own /30 for the cable. `index` (0..15) distinguishes those of one Playwright worker; there are four workers at most. */
 export async function createNamespace(index: number): Promise<NetworkNamespace> {
   const place = Number(process.env['TEST_PARALLEL_INDEX'] ?? '0') * PER_WORKER + index;
   const tag = randomBytes(3).toString('hex');
@@ -56,7 +56,7 @@ export async function createNamespace(index: number): Promise<NetworkNamespace> 
   const address = `10.213.77.${place * 4 + 2}`;
   const folder = await mkdtemp(join(tmpdir(), 'tabmotion-namespace-'));
   const dispose = async (): Promise<void> => {
-    // The cable goes with either of its ends, but not before the last process in the namespace has gone.
+    // The cable is removed with either of its ends, but not before the last process in the namespace has ended.
     await run('ip', ['link', 'del', cable]).catch(() => undefined);
     await run('ip', ['netns', 'del', name]).catch(() => undefined);
     await rm(folder, { recursive: true, force: true });

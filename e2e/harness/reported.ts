@@ -1,10 +1,10 @@
-/** The report of a migration, waited for no longer than a hang takes to be seen. */
+/** Waits for the report of a migration, but only as long as it takes to recognise a hang. */
 import { expect } from '@playwright/test';
 import type { MigrationReport } from '../../src/migration/report.ts';
 
 /**
- * A hang is seen within this. It is no measure: silence counts twelve heartbeats, a link in place of a dead one has ten
- * seconds, and a machine with far too much to do makes several times that of both.
+ * A hang shows within this time. The limit measures nothing: silence counts twelve heartbeats, a link in place of a dead
+ * one has ten seconds, and on an overloaded machine both take several times as long.
  */
 export const NEWS_LIMIT_MS = 90_000;
 

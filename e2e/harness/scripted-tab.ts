@@ -23,7 +23,7 @@ export interface CommandResult {
   readonly status: number;
 }
 
-/** Runs functions in a page. They come as text: nothing around them goes along, and what they take and give is JSON. */
+/** Runs functions in a page. They are sent as text: they cannot use variables around them, and their arguments and results are JSON. */
 export interface PageScript {
   evaluate<Result>(work: () => Result | Promise<Result>): Promise<Result>;
   evaluate<Result, Given>(work: (given: Given) => Result | Promise<Result>, given: Given): Promise<Result>;
@@ -152,7 +152,7 @@ export class ScriptedTab {
 
   /**
    * Runs one command line in the shell and returns what it printed and its exit status. The shell must be at its prompt.
-   * The marks are put together by printf, so that the echo of the typed line is never taken for them.
+   * printf assembles the marks, so that the echo of the typed line is never mistaken for them.
    */
   async run(vmId: string, command: string, limitMs = 60_000): Promise<CommandResult> {
     const mark = randomBytes(4).toString('hex');

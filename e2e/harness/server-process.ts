@@ -14,7 +14,7 @@ export interface ServerOptions {
   /** Further options of `npm start`. */
   readonly args?: readonly string[];
   readonly port?: number;
-  /** Keys and leases; a folder of its own that goes with the server if none is given. */
+  /** Keys and leases. If none is given, the server gets its own folder, which is deleted with it. */
   readonly dataDir?: string;
   /** The page with test hooks (default), or the one that visitors get. */
   readonly testBuild?: boolean;

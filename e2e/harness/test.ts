@@ -97,7 +97,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       const tabs = takeOpenedTabs();
       const record: string[] = [];
       if (testInfo.status !== testInfo.expectedStatus) {
-        // As files, so that they lie in test-results whichever reporter runs.
+        // As files, so that they are in test-results with any reporter.
         const keep = async (name: string, body: string | Buffer): Promise<void> => {
           const path = testInfo.outputPath(name);
           await writeFile(path, body);

@@ -11,19 +11,20 @@ export interface ShimOptions {
   readonly uptimeShiftMs?: number;
   /** What goes wrong: the first in a worker's first migration, the second in its second, and so on. */
   readonly faults?: readonly WorkerFault[];
-  /** What VM workers print says in `printedAt` when they did, by the machine's clock. */
+  /** Adds `printedAt` to the output of VM workers: the time when they printed it, by the machine's clock. */
   readonly stampOutput?: boolean;
 }
 
 export interface WorkerFault {
   /**
-   * When: as the source, once this phase is told and at least `bytesSent` have been sent; or, on either side, once the
-   * relay's message of this type is about to be heard.
+   * When: at the source, once it has reported this phase and sent at least `bytesSent`; or, on either side, just before it
+   * handles the relay's message of this type.
    */
   readonly at: { readonly phase: MigrationPhase; readonly bytesSent?: number } | { readonly relaySays: string };
   /**
-   * silence: nothing is sent to the other host any more, until the migration has ended. stall: the same, until it is to be cancelled; then what was held back is sent. cut: the channels to the other
-   * host are closed. lose-relay: nothing passes between the worker and the relay any more, in either direction. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
+   * silence: the worker sends nothing more to the other host until the migration has ended. stall: the same until the migration is to be cancelled;
+   * then the worker sends what it held back. cut: the channels to the other host are closed. lose-relay: nothing passes between the worker and the
+   * relay any more, in either direction. freeze: the worker stands still until the path of the page's origin is answered (harness/freezer.ts).
    */
   readonly what:
     | { readonly type: 'silence' }
@@ -47,8 +48,8 @@ function install({ options, onPage, inWorkers }: { options: ShimOptions; onPage:
   window.Worker = class extends RealWorker {
     constructor(script: string | URL, workerOptions?: WorkerOptions) {
       const real = JSON.stringify(new URL(script, document.baseURI).href);
-      // What arrives before the real script listens is kept and delivered again, on data channels too: unlike ports they
-      // deliver at once. Without a shim no message comes before the script has run.
+      // Messages that arrive before the real script listens are kept and delivered again, also on data channels: unlike
+      // ports, these deliver at once. Without a shim no message arrives before the script has run.
       const shim = `
         ${inWorkers.map((source) => `(${source})(${JSON.stringify(options)});`).join('\n')}
         const early = [];
@@ -163,7 +164,7 @@ function breakMigration({ faults = [] }: ShimOptions): void {
   broadcast.postMessage = function (this: BroadcastChannel, ...given) {
     pass(() => post.apply(this, given));
   };
-  // Only the ports that lead to the target: the emulator keeps itself going with ports of its own.
+  // Only the ports that lead to the target: the emulator needs its own ports to keep running.
   self.addEventListener('message', (event: MessageEvent<{ type?: string } | null>) => {
     if (event.data?.type === 'cancel') goOn();
     for (const port of event.ports) {
@@ -177,7 +178,7 @@ function breakMigration({ faults = [] }: ShimOptions): void {
   globalThis.WebSocket = class extends RealSocket {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
-      // The first to listen: what listens later hears it only after the freeze.
+      // The first listener: later listeners get the message only after the freeze.
       super.addEventListener('message', (event: MessageEvent<unknown>) => {
         if (relayLost) event.stopImmediatePropagation();
         const fault = faults[migration];

@@ -1,7 +1,7 @@
 /**
  * What the BIOS and our loader read. A disk that boots by itself needs nothing beside it, so a reboot inside the guest
- * works wherever the VM has moved to. The disk is the root file system, which leaves its first 1024 bytes to whoever
- * boots, with the boot area behind it:
+ * works wherever the VM has moved to. The disk is the root file system, which leaves its first 1024 bytes to the boot
+ * code, followed by the boot area:
  *
  *   sector 0              boot sector (boot/mbr.S)
  *   1024 bytes..          the rest of the file system, FILE_SYSTEM_BYTES in all
@@ -67,7 +67,7 @@ export interface BootArea {
   readonly area: Uint8Array;
 }
 
-/** Throws a GuestError if something outgrew its place. */
+/** Throws a GuestError if a part is too large for its place. */
 export function bootArea(parts: BootAreaParts): BootArea {
   const area = new Uint8Array(BOOT_AREA_BYTES);
   const kernelBlock = compressLz4(parts.kernel.bytes);
@@ -101,7 +101,7 @@ export function bootArea(parts: BootAreaParts): BootArea {
   return { sector, area };
 }
 
-/** What the kernel's own real-mode code would have filled in; the loader adds memory map and cursor. */
+/** The parameters that the kernel's own real-mode code would fill in; the loader adds memory map and cursor. */
 function bootParameters(setup: Uint8Array, initrdBytes: number): Uint8Array {
   const params = new Uint8Array(4096);
   const view = new DataView(params.buffer);

@@ -1,4 +1,4 @@
-/** The bootable disk as it is before its first boot: the file system, and around it what boots. */
+/** The bootable disk before its first boot: the file system, and the boot code around it. */
 import { closeSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootArea, DISK_BYTES, FILE_SYSTEM_BYTES } from './boot-area.ts';

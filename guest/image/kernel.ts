@@ -6,13 +6,13 @@ import { GuestError } from '../guest-error.ts';
 import { runCommand } from '../run-command.ts';
 import { elfSection } from './elf.ts';
 
-/** Before the root file system: what tells the host of a panic, as early as can be, the disk's controller, the file system. */
+/** Loaded before the root file system: what reports a panic to the host, as early as possible, the disk's controller, the file system. */
 const INITRD_MODULES = ['pvpanic_pci', 'crc32c_generic', 'ata_piix', 'sd_mod', 'ext4'] as const;
-/** At boot, before the snapshot: the bus the network card sits on, and what its driver needs. */
+/** Loaded at boot, before the snapshot: the bus of the network card, and what the card's driver needs. */
 const BOOT_MODULES = ['virtio_pci', 'net_failover'] as const;
-/** Once the identity is there. */
+/** Loaded once the guest has its identity. */
 const NETWORK_MODULES = ['virtio_net'] as const;
-/** Only on demand (modprobe). */
+/** Loaded only on demand (modprobe). */
 const EXTRA_MODULES = [
   'loop',
   'psmouse',
@@ -35,7 +35,7 @@ export interface KernelParts {
   /** Files in the step's folder. */
   readonly image: string;
   readonly setup: string;
-  /** Module names in an order in which each finds what it needs. */
+  /** Module names in loading order: each comes after the modules that it needs. */
   readonly initrd: readonly string[];
   readonly boot: readonly string[];
   readonly network: readonly string[];

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compressLz4 } from './lz4.ts';
 
-/** A reader written from the format's description alone, as strict as the boot loader is trusting. */
+/** A decompressor written from the format's description alone. It is strict, while the boot loader trusts its input. */
 function decompress(block: Uint8Array): Uint8Array {
   const output: number[] = [];
   let at = 0;

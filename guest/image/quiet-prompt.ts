@@ -1,18 +1,19 @@
 /**
- * Debian's busybox shell asks the terminal at every prompt where its cursor is ("ESC [ 6 n"), and the terminal answers as
- * if somebody had typed. Where a console is replayed after a move, or watched from two tabs, such answers end up as input
- * of whatever runs. There is no switch for it, so the one instruction that names the question is pointed at the empty
- * string at its end. The question itself stays: other commands use the end of it.
+ * At every prompt, Debian's busybox shell asks the terminal for the cursor's position ("ESC [ 6 n"), and the terminal
+ * answers as if somebody had typed. When a console is replayed after a move, or watched from two tabs, such answers
+ * become input of the running program. No option turns this off, so we patch the one instruction that refers to the
+ * question: it refers to the empty string at the question's end instead. The question itself stays: other commands use
+ * its end.
  */
 import { elfSection } from './elf.ts';
 
 const QUESTION = '\x1b[6n\0';
 const QUESTION_TEXT_BYTES = QUESTION.length - 1;
-/** `lea disp32(%reg), %reg`, by which position-independent code names a string relative to its offset table. */
+/** `lea disp32(%reg), %reg`, with which position-independent code addresses a string relative to its offset table. */
 const LEA = 0x8d;
 const WHAT = 'busybox';
 
-/** A copy of the busybox binary that asks nothing; null if this binary is not as expected (then it is used as it is). */
+/** A copy of the busybox binary that does not ask; null if this binary is not as expected (then it is used unchanged). */
 export function withoutCursorQuestion(binary: Buffer): Buffer | null {
   const text = elfSection(binary, '.text', WHAT);
   const strings = elfSection(binary, '.rodata', WHAT);

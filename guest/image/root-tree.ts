@@ -12,7 +12,7 @@ const LIBRARY_FOLDER = '/lib/i386-linux-gnu';
 const LOADER = 'ld-linux.so.2';
 const TERMINALS = ['linux', 'xterm', 'xterm-256color', 'vt100', 'vt102', 'vt220', 'dumb'];
 const BUSYBOX = 'bin/busybox';
-/** From the packages: path there -> path in the guest. Everything that runs is in /bin; the other folders lead to it. */
+/** From the packages: path there -> path in the guest. All programs are in /bin; the other folders are links to it. */
 const BINARIES: Readonly<Record<string, string>> = {
   [BUSYBOX]: '/bin/busybox',
   'usr/sbin/dropbear': '/bin/dropbear',
@@ -99,7 +99,7 @@ function addLibraries(tree: FileTree, folder: string, wanted: readonly string[])
   }
 }
 
-/** The commands a busybox binary contains: a run of names, each ended by a zero byte, the whole by an empty one. */
+/** The commands a busybox binary contains: a sequence of names, each ended by a zero byte; an empty name ends the list. */
 function busyboxApplets(binary: Buffer): string[] {
   const start = binary.indexOf('\0[\0[[\0', 0, 'latin1') + 1;
   const names = binary
@@ -141,7 +141,7 @@ function addModules(tree: FileTree, { kernel, kernelFolder }: RootParts): void {
   tree.file('/etc/tabmotion/network-modules', paths(kernel.network));
 }
 
-/** Scripts are what begins with "#!"; secrets are for root alone. */
+/** Files that begin with "#!" are scripts; only root may read secrets. */
 function addTexts(tree: FileTree, folder: string): void {
   for (const path of filesBelow(folder)) {
     if (basename(path) === '.keep') continue;

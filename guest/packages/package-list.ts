@@ -1,4 +1,4 @@
-/** What the guest is made of, by name; versions are what the machine's own package sources offer. */
+/** The packages of the guest by name; their versions are those that the machine's own package sources offer. */
 
 /** Depends on the kernel's real, versioned package. */
 export const KERNEL_META_PACKAGE = 'linux-image-686';

@@ -12,9 +12,9 @@ import { SerialWatch } from './serial-watch.ts';
 /** A boot takes some seconds; a busy machine may need many times that. */
 const BOOT_LIMIT_MS = 300_000;
 const ANSWER_LIMIT_MS = 60_000;
-/** After the last answer, so that timers and writes it caused are over. */
+/** Wait after the last answer, so that the timers and writes that it caused are done. */
 const SETTLE_MS = 1000;
-/** Of a machine that is thrown away. */
+/** For a machine that is thrown away. */
 const TRIAL_SEED = '00'.repeat(64);
 /** Blocks of the disk copied at once. */
 const COPY_PAGES = 256;
@@ -70,7 +70,7 @@ async function bootAndSave(
   });
 }
 
-/** Brings the disk image to where the snapshot expects it; returns how many blocks that took. */
+/** Brings the disk image into the state that the snapshot expects; returns how many blocks it wrote. */
 function copyWrittenBlocks(machine: Machine, disk: string): number {
   const { ramPages, videoPages } = machine.space;
   const firstBlock = ramPages + videoPages;
@@ -124,7 +124,7 @@ async function withMachine<T>(parts: SnapshotParts, use: (machine: Machine, cons
   const agent = new SerialWatch(machine.agent);
   const troubles: string[] = [];
   machine.onTrouble((sentence) => troubles.push(sentence));
-  // An emulator that fails would otherwise be noticed only when the time is up.
+  // Otherwise we would notice a failed emulator only when the time is up.
   const ended = new Promise<never>((_, reject) => {
     machine.onState((state) => {
       if (state === 'powered-off')

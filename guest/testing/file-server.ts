@@ -7,7 +7,7 @@ export interface FileServer {
   readonly origin: string;
   /** What was asked for: `path` or `path range`. */
   readonly requests: string[];
-  /** Whether Range requests are understood; `wrong`: another part is sent than was asked for, and says so; `unsaid`: without Content-Range. */
+  /** Whether the server knows Range requests; `wrong`: it sends another part than requested, and says so; `unsaid`: it sends no Content-Range. */
   ranges: boolean | 'wrong' | 'unsaid';
   close(): Promise<void>;
 }

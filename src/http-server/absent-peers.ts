@@ -1,14 +1,14 @@
 import type { Clock } from '../shared/clock.ts';
 import { ABSENT_CLEANUP_MS, ABSENT_EXPIRE_MS, MAX_ABSENT_BYTES, MAX_ABSENT_BYTES_PER_PEER } from './signalling-limits.ts';
 
-/** When peer has surely thrown a message away: its queue expires as a whole, at a beat, and the beat may be a little late. */
+/** After this time peer has surely discarded a message: its queue expires as a whole, at a timer tick, and the tick may be a little late. */
 const GONE_MS = ABSENT_EXPIRE_MS + 2 * ABSENT_CLEANUP_MS;
 
 interface Absent {
   bytes: number;
 }
 
-/** Counts what waits in peer's queues for peers that are not there. The queues themselves are peer's and have no limit. */
+/** Counts the bytes in peer's queues for peers that are not connected. The queues themselves belong to peer and have no limit. */
 export class AbsentPeers {
   private readonly clock: Pick<Clock, 'setTimeout'>;
   private readonly absent = new Map<string, Absent>();
@@ -39,7 +39,7 @@ export class AbsentPeers {
     return true;
   }
 
-  /** `id` is there now and was given what waited. */
+  /** `id` is connected now and has received what waited for it. */
   arrived(id: string): void {
     this.total -= this.absent.get(id)?.bytes ?? 0;
     this.absent.delete(id);

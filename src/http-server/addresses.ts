@@ -7,15 +7,15 @@ export function origin(secure: boolean, host: string, port: number): string {
   return `${secure ? 'https' : 'http'}://${isIPv6(host) ? `[${host}]` : host}:${port}`;
 }
 
-/** The name under which people on this machine open the page; other addresses keep their own. */
+/** The host name that people on this machine use to open the page; other addresses stay as they are. */
 export function displayHost(host: string): string {
   return host === '127.0.0.1' || host === '::1' || host === '0.0.0.0' || host === '::' ? 'localhost' : host;
 }
 
-/** Interfaces to virtual machines and containers of this machine; other computers are seldom behind them. */
+/** Interfaces for virtual machines and containers on this machine; other computers are rarely behind them. */
 const VIRTUAL = /^(docker|br-|veth|virbr|vmnet|vboxnet|vEthernet|tap|tun|utun|cni|podman)/;
 
-/** The addresses of this machine that others may use when the server listens on all of them, the likeliest first. */
+/** The addresses of this machine that other computers can use when the server listens on all of them, the likeliest first. */
 export function outsideAddresses(interfaces: ReturnType<typeof networkInterfaces>): string[] {
   const found = Object.entries(interfaces).flatMap(([name, entries]) =>
     (entries ?? []).filter((entry) => !entry.internal && entry.family === 'IPv4').map((entry) => ({ address: entry.address, virtual: VIRTUAL.test(name) })),
@@ -23,7 +23,7 @@ export function outsideAddresses(interfaces: ReturnType<typeof networkInterfaces
   return [...found.filter(({ virtual }) => !virtual), ...found.filter(({ virtual }) => virtual)].map(({ address }) => address);
 }
 
-/** Origins under which other computers open the page, the likeliest first; none if the server listens on loopback. */
+/** Origins at which other computers can open the page, the likeliest first; none if the server listens on loopback. */
 export function outsideOrigins(host: string, port: number, secure: boolean, others: readonly string[]): string[] {
   if (isLoopback(host)) return [];
   return (isEverywhere(host) ? others : [host]).map((address) => origin(secure, address, port));
@@ -33,7 +33,7 @@ function isEverywhere(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
-/** What stands behind the server's origin, for who is invited to the default room, and for its owner. */
+/** What to append to the server's origin: for people invited to the default room, and for its owner. */
 export interface RoomPaths {
   readonly roomPath: string;
   readonly ownerPath: string;

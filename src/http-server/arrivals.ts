@@ -1,7 +1,7 @@
 /**
- * How fast one address may open connections, whatever they are for: a connection costs the server as much as a hundred
- * messages, and the next is opened as soon as one was refused. What comes faster waits its turn, unread; nobody is
- * refused who waits for less than some seconds.
+ * Limits how fast one address may open connections, whatever they are for: a connection costs the server as much as a
+ * hundred messages, and a client opens the next one as soon as one is refused. Faster connections wait their turn, and
+ * the server does not read them until then. It refuses nobody who waits for less than some seconds.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../shared/clock.ts';
@@ -30,7 +30,7 @@ export class Arrivals {
     this.distances = new AddressBuckets(clock, 1000 / CONNECTION_DISTANCE_MS, CONNECTIONS_IN_A_ROW);
   }
 
-  /** Calls `admit` once it is this connection's turn, at once if nobody of its address waits; ends it if too many do. */
+  /** Calls `admit` when it is this connection's turn: at once if no other connection of its address waits. Closes the connection if too many wait. */
   turn(socket: Pick<Socket, 'remoteAddress' | 'pause' | 'resume' | 'destroy' | 'once' | 'off'>, admit: () => void): void {
     const address = callerAddress(socket.remoteAddress);
     if (!this.buckets.has(address, 1 - MAX_CONNECTIONS_WAITING)) {

@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 
 const BEARER = /^Bearer ([A-Za-z0-9_-]{16,64})$/;
 
-/** The secret that a request carries; otherwise answers it with 401, and `wanted` as what to send, and returns null. */
+/** Returns the secret that a request carries. Without one, answers 401 with `wanted`, which says what to send, and returns null. */
 export function bearer(
   request: Request,
   response: Response,

@@ -19,12 +19,12 @@ export interface PageBuild {
 }
 
 export interface BuildPageOptions {
-  /** With the pages that end-to-end tests need; such a build lies apart and is never served by `npm start`. */
+  /** Includes the pages that end-to-end tests need. Such a build has a folder of its own, and `npm start` never serves it. */
   readonly testBuild?: boolean;
   readonly onProgress?: (line: string) => void;
 }
 
-/** The bundler runs in a process of its own: its memory, half a gigabyte, goes with it. Rejects if the page cannot be built; the bundler has said why. */
+/** The bundler runs in its own process, so its memory, half a gigabyte, is freed at its end. Rejects if the build fails; the bundler has printed why. */
 export async function buildPage(options: BuildPageOptions = {}): Promise<PageBuild> {
   const testBuild = options.testBuild ?? false;
   const { directory, stampFile, stamp } = await placeOf(testBuild);
@@ -48,7 +48,7 @@ async function bundle(testBuild: boolean): Promise<void> {
   await writeFile(stampFile, stamp);
 }
 
-/** `stamp`: says of which sources a build is. */
+/** `stamp` identifies the sources of a build. */
 async function placeOf(testBuild: boolean): Promise<{ readonly directory: string; readonly stampFile: string; readonly stamp: string }> {
   const directory = join(ROOT, 'dist', testBuild ? 'test-page' : 'page');
   const stamp = `${testBuild ? 'test ' : ''}${await sourceDigest(ROOT, SOURCES, testBuild ? isUnitTest : isTest)}\n`;

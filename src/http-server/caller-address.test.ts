@@ -20,7 +20,7 @@ it("takes the proxy's word for who calls, if one is declared, and only what it w
   expect(behind(from('127.0.0.1', '192.0.2.7'))).toBe('192.0.2.7');
   expect(behind(from('::ffff:127.0.0.1', '10.9.9.9, 2001:db8:0:1::5'))).toBe('2001:db8:0:1');
   expect(behind(from('127.0.0.1', ['198.51.100.1', '192.0.2.7']))).toBe('192.0.2.7');
-  // From elsewhere, past the proxy, the header is anybody's.
+  // In a request that comes from elsewhere, past the proxy, anybody may have written the header.
   expect(behind(from('192.0.2.9', '192.0.2.7'))).toBe('192.0.2.9');
   for (const forwarded of [undefined, '', 'unknown', '192.0.2.7, nobody']) expect(behind(from('127.0.0.1', forwarded))).toBeNull();
   expect(alone(from('127.0.0.1', '192.0.2.7'))).toBeNull();

@@ -2,8 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
 
 /**
- * Who calls, for limits per address: an IPv4 address, or the /64 of an IPv6 one, for one household or server commonly
- * has all of that. Null for 127.0.0.1 and ::1: a proxy on this machine speaks for everybody.
+ * The caller, for limits per address: an IPv4 address, or the /64 of an IPv6 address, because one household or server
+ * commonly has a whole /64. Null for 127.0.0.1 and ::1: a proxy on this machine speaks for everybody.
  */
 export function callerAddress(remoteAddress: string | undefined): string | null {
   const address = (remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
@@ -19,12 +19,12 @@ export function callerAddress(remoteAddress: string | undefined): string | null 
     .join(':');
 }
 
-/** Who sent this request, for limits per address; null: somebody without such limits. */
+/** The sender of this request, for limits per address; null: a sender without such limits. */
 export type CallerOf = (request: Pick<IncomingMessage, 'headers' | 'socket'>) => string | null;
 
 /**
- * Behind a declared proxy on this machine the caller is who the proxy says, at the end of X-Forwarded-For: what stands
- * before that the caller may have written himself. Without one, that header means nothing.
+ * Behind a declared proxy on this machine, the caller is the last entry of X-Forwarded-For, which the proxy adds. The
+ * caller may have written the entries before it. Without a declared proxy, the header means nothing.
  */
 export function callersOf(behindProxy: boolean): CallerOf {
   return ({ headers, socket }) => {

@@ -18,7 +18,7 @@ export interface DownloadFigures {
   readonly refusals: Readonly<Partial<Record<DownloadRefusal, number>>>;
 }
 
-/** Downloads of captures: one of a room at once, sent as it is read, ended when it is not. */
+/** Downloads of captures: one per room at a time, sent as fast as the client reads, ended if the client does not read. */
 export class CaptureDownloads {
   private readonly clock: Pick<Clock, 'setTimeout'>;
   private readonly rooms = new Set<string>();
@@ -28,7 +28,7 @@ export class CaptureDownloads {
     this.clock = clock;
   }
 
-  /** Takes the room's place for a download, which `send` gives back; or says, and counts, why it cannot be had. */
+  /** Takes the room's slot for a download, which `send` releases. If there is no slot, counts the refusal and returns its reason. */
   begin(room: string): 'begun' | 'room-busy' | 'downloads-full' {
     const refusal = this.rooms.has(room) ? 'room-busy' : this.rooms.size >= MAX_DOWNLOADS ? 'downloads-full' : null;
     if (refusal !== null) {
@@ -39,7 +39,7 @@ export class CaptureDownloads {
     return 'begun';
   }
 
-  /** Sends the file, asked for now, and ends `out`, which is destroyed if it is not read. Rejects with what `open` throws. */
+  /** Calls `open`, sends the file and ends `out`; destroys `out` if the client does not read. Rejects with what `open` throws. */
   async send(room: string, open: () => FilePieces, out: Writable): Promise<void> {
     let file: FilePieces | null = null;
     try {

@@ -11,10 +11,11 @@ export class DataDirectoryError extends Error {
 }
 
 /**
- * Makes the directory, for this user alone (room keys lie in it), and keeps other servers out until disposed: two
- * servers on the same leases would be two arbiters. The claim is a local socket, which ends with the process however it
- * ends; a socket file that nobody listens on any more is taken over. On Linux there is a second socket, without a file:
- * two servers that start at the same moment, or with different folders for temporary files, cannot both get that one.
+ * Creates the directory, for this user alone (it holds room keys), and keeps other servers out until disposed: two
+ * servers on the same leases would be two arbiters. The claim is a local socket, which closes with the process, however
+ * the process ends; we take over a socket file that nobody listens on any more. On Linux there is a second socket,
+ * without a file: two servers that start at the same moment, or with different folders for temporary files, cannot both
+ * get it.
  */
 export async function claimDataDirectory(directory: string): Promise<Disposable> {
   await mkdir(directory, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
@@ -38,7 +39,7 @@ export async function claimDataDirectory(directory: string): Promise<Disposable>
   });
 }
 
-/** An abstract socket of Linux, named by what the directory is: it has no file that could be left behind. */
+/** An abstract socket of Linux, named after the directory's device and inode: it has no file that could be left behind. */
 async function unfiledPath(directory: string): Promise<string> {
   const { dev, ino } = await stat(directory, { bigint: true });
   return `\0tabmotion-${dev}-${ino}`;
@@ -57,7 +58,7 @@ function hold(path: string): Promise<Server | null> {
       if ('code' in error && error.code === 'EADDRINUSE') resolve(null);
       else reject(new DataDirectoryError(`The data directory cannot be claimed: ${error.message}`));
     });
-    // The claim alone keeps no process alive.
+    // The claim alone must not keep the process alive.
     server.listen(path, () => resolve(server.unref()));
   });
 }

@@ -14,9 +14,9 @@ export interface GuestFile {
 const SHA256 = /^[0-9a-f]{64}$/;
 
 /**
- * Serves a finished guest set: `/manifest.json` and `/SOURCES` as they stand, and artefacts under `/<sha256>/<name>`,
- * with byte ranges, a strong ETag (the digest itself) and caching for ever. Of the names, only the set's own are served,
- * but under any digest: a VM that was started from the set before this one still reads its disk. Mount it under /guest.
+ * Serves a finished guest set: `/manifest.json` and `/SOURCES` unchanged, and artefacts under `/<sha256>/<name>`, with
+ * byte ranges, a strong ETag (the digest itself) and caching for ever. Serves only names of this set, but under any
+ * digest: a VM that was started from the previous set still reads its disk. Mount it under /guest.
  */
 export function guestFiles(directory: string, files: readonly GuestFile[]): Router {
   const router = Router();

@@ -1,7 +1,7 @@
 /**
- * The names this server goes by. A page of another site can make its own name lead to this machine once it is loaded
- * (DNS rebinding); the browser then takes us for that site and lets the page read our answers. It still sends the
- * site's name as Host, so a name that is not ours is refused. An address needs no check: nobody can rebind one.
+ * The host names of this server. Once a page of another site is loaded, it can make its own name resolve to this machine
+ * (DNS rebinding); the browser then takes us for that site and lets the page read our answers. The browser still sends
+ * the site's name as Host, so we refuse a name that is not ours. An address needs no check: nobody can rebind one.
  */
 import type { ServerResponse } from 'node:http';
 import { isIP, isIPv6 } from 'node:net';
@@ -25,7 +25,7 @@ export function allowHosts(names: readonly string[]): HostCheck {
   };
 }
 
-/** A host name as browsers send it: in ASCII, lower case, without the root's dot. Null if the text is none. */
+/** A host name as browsers send it: in ASCII, lower case, without the root's dot. Null if the text is no host name. */
 export function hostName(text: string): string | null {
   if (isIPv6(text)) return text.toLowerCase();
   if (/[\s/:@?#*%\\[\]]/.test(text)) return null;
@@ -40,7 +40,7 @@ function namedHost(header: string): string | null {
   return name === undefined ? null : hostName(name);
 }
 
-/** One sentence with the way out. Safe as plain text: of the header only a host name is repeated. */
+/** One sentence that says what to do. Safe as plain text: it repeats only a host name of the header. */
 export function foreignHostSentence(header: string | undefined): string {
   const name = namedHost(header ?? '');
   if (name === null) return 'This request does not name a host this server knows; open the address that the server printed.\n';

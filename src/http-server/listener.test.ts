@@ -23,7 +23,7 @@ describe('the listener', () => {
       const [response] = (await once(sent, 'response')) as [IncomingMessage];
       return [response.statusCode ?? 0, await text(response)];
     };
-    // A page that is still being prepared is as little for other sites as a finished one.
+    // A page that is still being prepared is no more open to other sites than a finished one.
     expect(await status('evil.example')).toEqual([421, expect.stringContaining('--allowed-host evil.example')]);
     listener.serve((_request, response) => response.end('ready'));
     expect(await status('evil.example:8686')).toEqual([421, expect.stringContaining('--allowed-host evil.example')]);

@@ -9,7 +9,7 @@ export interface Listener {
   readonly server: Server;
   /** The real port, also when 0 was asked for. */
   readonly port: number;
-  /** What it holds requests to; upgrades do not pass through `serve` and are to be held to it as well. */
+  /** The check of a request's Host header. Upgrades do not pass through `serve`, so their handler must apply this check, too. */
   readonly allowsHost: HostCheck;
   /** Answers every request from now on; until then they get "503, being prepared". */
   serve(handler: (request: IncomingMessage, response: ServerResponse) => void): void;
@@ -21,9 +21,9 @@ export interface ListenOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
-  /** Names it goes by besides loopback's and `host`. */
+  /** Host names that it accepts besides loopback's and `host`. */
   readonly allowedHosts?: readonly string[];
-  /** Whose turn it is; everybody's at once unless given. */
+  /** Decides when a connection is admitted; if absent, every connection is admitted at once. */
   readonly arrivals?: Pick<Arrivals, 'turn'>;
   readonly log?: (line: string) => void;
 }
@@ -39,7 +39,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
   const server = makeServer(options.tls, dispatch);
   const sockets = new Set<Socket>();
-  // What the server itself does with a new connection.
+  // The server's own listeners for new connections.
   const taking = server.listeners('connection') as ((socket: Socket) => void)[];
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
@@ -55,7 +55,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     server.once('error', (error) => reject(new ListenError(sentenceForListenError(error, options.host, options.port))));
     server.listen(options.port, options.host, resolve);
   });
-  // A connection that could not be taken: its client tries again, and the server goes on.
+  // A connection could not be accepted: its client tries again, and the server goes on.
   server.on('error', (error) => options.log?.(`A connection could not be accepted (${error.message}).`));
   return {
     server,

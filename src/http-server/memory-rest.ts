@@ -1,7 +1,7 @@
 /**
- * Gives memory back after a burst. A server at rest makes so little garbage that V8 does not look for any, and what a
- * storm of visitors has left stays for hours. So garbage is collected once the server has come to rest, once more for
- * what is only forgotten by then, and again only after another burst: a collection takes some tens of milliseconds.
+ * Gives memory back after a burst of load. A server at rest makes so little garbage that V8 does not collect it, and the
+ * garbage of many visitors stays for hours. So we collect once the server is at rest, once more for objects that are
+ * released only by then, and again only after another burst: a collection takes some tens of milliseconds.
  */
 import { Session } from 'node:inspector';
 import { performance } from 'node:perf_hooks';
@@ -9,25 +9,25 @@ import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 
 const LOOK_EVERY_MS = 10_000;
-/** So many looks in a row at which the process was at rest, behind a busy one. */
+/** Collects after this many checks in a row that found the process at rest, following a busy one. */
 const COLLECT_AFTER_LOOKS: readonly number[] = [2, 5];
-/** Share of its time in which a process at rest is busy, at most. */
+/** A process at rest is busy for at most this share of its time. */
 const RESTFUL_SHARE = 0.2;
-/** Bytes that must have come since the last collection to be worth one. */
+/** A collection is worth it if memory has grown by more bytes than this since the last one. */
 const WORTH_BYTES = 8 * 1024 * 1024;
 
 interface MemoryRestOptions {
   readonly clock: Clock;
   /** Collects all garbage. */
   readonly collect: () => void;
-  /** Bytes that the process has for its objects, garbage included. */
+  /** Bytes that the process holds for its objects, garbage included. */
   readonly bytesInUse: () => number;
   /** The share of time, 0 to 1, in which the process was busy since the last call. */
   readonly busyShare: () => number;
 }
 
 export function collectAtRest({ clock, collect, bytesInUse, busyShare }: MemoryRestOptions): Disposable {
-  /** Looks since the last busy one; the start is busy. */
+  /** Checks since the last busy one; the start counts as busy. */
   let restful = 0;
   let left = bytesInUse();
   let timer: Disposable | null = null;

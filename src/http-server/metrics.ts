@@ -16,7 +16,7 @@ export interface ServerFigures {
   readonly heldBytes: number;
   /** Refused sockets and messages, by name. */
   readonly refusals: Counts;
-  /** Frames dropped, by name; of the VMs there are now. */
+  /** Dropped frames of the VMs there are now, by name. */
   readonly dropped: Counts;
   readonly signalling: SignallingFigures;
   readonly connections: { readonly refusals: Counts };
@@ -26,11 +26,11 @@ export interface ServerFigures {
 
 export interface MetricsOptions {
   readonly figures: () => ServerFigures;
-  /** Shows them to whoever sends it as a bearer token; null: to this machine alone. */
+  /** Callers that send this key as a bearer token get the figures; null: only this machine does. */
   readonly operatorKey: string | null;
 }
 
-/** `GET /metrics`: for programs on this machine, and for who has the operator's key. */
+/** `GET /metrics`: for programs on this machine, and for callers with the operator's key. */
 export function metrics({ figures, operatorKey }: MetricsOptions): RequestHandler {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -100,7 +100,7 @@ export function metrics({ figures, operatorKey }: MetricsOptions): RequestHandle
   };
 }
 
-/** A program on this machine that asks for itself: a proxy on it speaks for others, and names them or its public host. */
+/** True for a program on this machine that asks for itself. A proxy on this machine asks for others, and its request names them or its public host. */
 function isFromHere(request: Request): boolean {
   const { headers, socket } = request;
   return (

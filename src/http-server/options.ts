@@ -12,17 +12,17 @@ export interface ServerOptions {
   readonly port: number;
   /** Address to listen on. */
   readonly host: string;
-  /** Names under which it may be reached besides that and loopback's, e.g. a proxy's. */
+  /** Host names that it accepts besides `host` and loopback's, e.g. a proxy's. */
   readonly allowedHosts: readonly string[];
   /** Origins whose pages may open sockets, besides this server's own. */
   readonly allowedOrigins: readonly string[];
-  /** A proxy on this machine says at the end of X-Forwarded-For who calls. */
+  /** A proxy on this machine names the caller in the last entry of X-Forwarded-For. */
   readonly behindProxy: boolean;
-  /** Stands on the open network: others may not do there what they may at home. */
+  /** The server is on the open network: others may do less there than on a home network. */
   readonly public: boolean;
-  /** Asked of who opens a new room; null: the server makes one if it is public, and asks for none otherwise. */
+  /** The code that opens a new room; null: a public server makes one, any other asks for none. */
   readonly openCode: string | null;
-  /** Beat of the gateway's ping to every guest, in milliseconds. */
+  /** Interval of the gateway's ping to every guest, in milliseconds. */
   readonly pingMs: number;
   /** Where a finished guest set is downloaded from; null = built here. */
   readonly guestUrl: string | null;
@@ -38,15 +38,15 @@ export interface ServerOptions {
   readonly dev: boolean;
   /** Where keys of rooms and leases of VMs are kept. */
   readonly dataDir: string;
-  /** Damaged records there may be moved aside, and the server begin without any. */
+  /** If the records there are damaged, the server may move them aside and start without any. */
   readonly moveDamagedStoreAside: boolean;
-  /** What is said on the terminal. */
+  /** What the server prints on the terminal. */
   readonly log: LogLevel;
-  /** Shows /metrics to other machines than this one; null: to none. */
+  /** The key with which other machines may read /metrics; null: no other machine may. */
   readonly operatorKey: string | null;
 }
 
-/** `error`: the server's own troubles; `info`: those that others cause, too; `trace`: each step of rooms, leases and ports as well. */
+/** `error`: the server's own problems; `info`: also problems that others cause; `trace`: also each step of rooms, leases and ports. */
 type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ['error', 'info', 'trace'] as const;
 
@@ -62,7 +62,7 @@ const DEFAULT_HOST = '127.0.0.1';
 const DEFAULT_PING_MS = 100;
 /** Below this the pings themselves would load a room of many VMs (each is two frames through the switch). */
 const MIN_PING_MS = 5;
-/** A slower beat than a minute shows nothing. */
+/** An interval of more than a minute shows nothing. */
 const MAX_PING_MS = 60_000;
 const DEFAULT_DATA_DIR = '.cache/server';
 
@@ -111,7 +111,7 @@ export const HELP = `TabMotion: live migration of a running PC between browser t
   --help                    this text
 `;
 
-/** Options as far as they were read. */
+/** The options read so far. */
 type Draft = { -readonly [K in keyof Omit<ServerOptions, 'outboundRooms'>]: ServerOptions[K] } & { outboundRooms: ServerOptions['outboundRooms'] | null };
 
 /** What each option does to the draft. */
@@ -179,7 +179,7 @@ export function parseOptions(args: readonly string[], environment: Readonly<Reco
   return { kind: 'run', options: checked(draft) };
 }
 
-/** Options that do not go together are refused. */
+/** Refuses options that do not go together. */
 function checked(draft: Draft): ServerOptions {
   const { forwards, outbound, outboundRooms, tls, behindProxy } = draft;
   const doubled = forwards.find((one, at) => one.hostPort !== 0 && forwards.findIndex((other) => other.hostPort === one.hostPort) !== at);

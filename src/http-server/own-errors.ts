@@ -1,7 +1,7 @@
-/** An error that nobody expected ends one action of the server, not the server: VMs of many people hang on it. */
+/** An unexpected error ends one action of the server, not the server itself: VMs of many people depend on it. */
 import { disposable, type Disposable } from '../shared/disposable.ts';
 
-/** The same error again and again is said once in this time. */
+/** A repeated error is printed only once in this time. */
 const SAY_AGAIN_AFTER_MS = 60_000;
 
 export interface ErrorSource {
@@ -9,12 +9,12 @@ export interface ErrorSource {
   off(event: 'uncaughtException' | 'unhandledRejection', listener: (error: unknown) => void): unknown;
 }
 
-/** Errors that nobody expected, since the start: by where they were met. */
+/** Unexpected errors since the start, by where they were met. */
 export type OwnError = 'uncaught-exception' | 'unhandled-rejection' | 'failed-request' | 'failed-upgrade';
 
 const EVENTS = { uncaughtException: 'uncaught-exception', unhandledRejection: 'unhandled-rejection' } as const;
 
-/** Says and counts every error that reached nobody, and goes on. `now` in milliseconds. */
+/** Prints and counts every error that nothing else has caught, and goes on. `now` in milliseconds. */
 export function surviveOwnErrors(
   source: ErrorSource,
   complain: (line: string) => void,
@@ -48,7 +48,7 @@ export function surviveOwnErrors(
   });
 }
 
-/** Whatever was thrown: even an object that cannot be made a string must not end the process. */
+/** Describes any thrown value: even an object that cannot be converted to a string must not end the process. */
 function described(error: unknown): string {
   try {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -3,7 +3,7 @@ import express, { type RequestHandler } from 'express';
 
 /** A year in seconds, the longest a cache may be asked to keep a file (RFC 9111 has no more, browsers agree). */
 export const IMMUTABLE = 'public, max-age=31536000, immutable';
-/** Kept, but asked about before each use. */
+/** Cached, but revalidated before each use. */
 export const REVALIDATE = 'no-cache';
 
 /**

@@ -1,4 +1,4 @@
-/** Opens the relay's records in the data directory; what is wrong there becomes a sentence with the way out. */
+/** Opens the relay's records in the data directory. If something is wrong there, a sentence says what to do. */
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeDisk } from '../net-relay/store/disk.ts';

@@ -14,12 +14,12 @@ export interface OwnedRooms {
 const WANTED = "Send the secret of the room's owner: Authorization: Bearer SECRET (the part of the owner's address after owner=).";
 
 /**
- * What the owner of a room may do, under /api/rooms, each with `Authorization: Bearer OWNER'S SECRET`; 409 says why not
- * now, 503 that the server could not store it:
+ * What the owner of a room may do, under /api/rooms, each with `Authorization: Bearer OWNER'S SECRET`. 409 says why it
+ * is not possible now, 503 that the server could not store it:
  *
- *   PUT    /:name/key              { key }: the room's new one; who is in the room stays, who comes needs it
- *   DELETE /:name/hosts/:hostId    { key }: as above, and this host is out, and its VMs have ended
- *   DELETE /:name                  204: all VMs have ended, everybody is out, the key opens nothing; the default room is there again, 200 with { key }
+ *   PUT    /:name/key              { key }: the room's new key; hosts in the room stay, newcomers need it
+ *   DELETE /:name/hosts/:hostId    { key }: as above; this host is removed, and its VMs end
+ *   DELETE /:name                  204: all VMs end, everybody is removed, the key opens nothing; the default room opens anew, 200 with { key }
  */
 export function roomOwnerApi(rooms: OwnedRooms): Router {
   const router = Router();

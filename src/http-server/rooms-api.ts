@@ -17,7 +17,7 @@ interface RoomDescription {
     readonly epoch: number;
     readonly forwards: readonly { readonly guestPort: number; readonly hostPort: number }[];
   }[];
-  /** VMs that are no more and that nobody dismissed yet, oldest first. */
+  /** VMs that have ended and that nobody has dismissed yet, oldest first. */
   readonly ended: readonly {
     readonly id: string;
     readonly name: string;
@@ -57,21 +57,21 @@ export interface Rooms {
   describe(name: string, key: string): RoomDescription | null;
   /** As `describe`; 'empty' if nobody is in the room now. */
   controls(name: string, key: string): RoomControls | 'empty' | null;
-  /** What happened in the room, newest last, and when it is now by the same clock; null as in `describe`. */
+  /** The events in the room, newest last, and the time now by the same clock; null as in `describe`. */
   trace(name: string, key: string): TraceAt | null;
-  /** What a tab of the room says as it goes; false as in `describe`. */
+  /** The last message of a tab that leaves the room; false as in `describe`. */
   lastWord(name: string, key: string, word: LastWord): boolean;
   /** Origins under which other computers reach this server, the likeliest first; none if they cannot. */
   addresses(): readonly string[];
-  /** Figures of the whole relay, for who runs the server: the key is the default room's, which the server prints. */
+  /** Figures of the whole relay, for the server's operator: the key is the default room's, which the server prints. */
   figures(key: string): object | null;
 }
 
 /** A request to forward a port is three short fields. */
 const MAX_BODY = '2kb';
-/** An ending for each VM that a tab can have. */
+/** Enough for one ending for each VM that a tab can have. */
 const MAX_LAST_WORD = '64kb';
-/** Ports below need root, and belong to the machine's own services: who merely has a room's key does not get them. */
+/** Ports below need root and belong to the machine's own services: a room's key alone does not open them. */
 const FIRST_OPEN_HOST_PORT = 1024;
 
 const DOWNLOAD_REFUSALS = {
@@ -80,18 +80,19 @@ const DOWNLOAD_REFUSALS = {
 } as const;
 
 /**
- * What anyone of a room may ask, under /api/rooms, each with `Authorization: Bearer KEY` (what its owner may: room-owner-api.ts):
+ * What anyone in a room may request, under /api/rooms, each with `Authorization: Bearer KEY` (for its owner's requests see
+ * room-owner-api.ts):
  *
  *   GET    /:name                       the room's state
  *   GET    /:name/trace                 { now, entries }: what happened in the room, step by step, as far as it is kept
- *   POST   /:name/last-word             what a tab says as it goes: its VMs are over
+ *   POST   /:name/last-word             the last message of a tab that leaves: its VMs have ended
  *   GET    /:name/addresses             { addresses }: origins for an invitation to other computers
  *   GET    /:name/forwards              its port forwards
- *   POST   /:name/forwards              { vm, guestPort, hostPort? }: one more; 201 with the forward, 409 with why not
- *   DELETE /:name/forwards/:hostPort    one less
+ *   POST   /:name/forwards              { vm, guestPort, hostPort? }: adds one; 201 with the forward, 409 with why not
+ *   DELETE /:name/forwards/:hostPort    removes one
  *   GET    /:name/capture               whether frames are captured, and how many
  *   PUT    /:name/capture               starts a capture, anew if there is one
- *   GET    /:name/capture.pcap          what was captured so far; 429 while it is downloaded already, 503 while too many are
+ *   GET    /:name/capture.pcap          what was captured so far; 429 while a download of it runs, 503 while too many downloads run
  *   DELETE /:name/capture               ends it and forgets the frames
  */
 export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
@@ -111,7 +112,7 @@ export function roomsApi(rooms: Rooms, downloads: CaptureDownloads): Router {
   return router;
 }
 
-/** What may be changed in the room that a request names, if it carries the room's key; otherwise null, and the request is answered. */
+/** The controls of the room that a request names, if it carries the room's key. Otherwise answers the request and returns null. */
 type ControlsOf = (request: Request<{ name: string }>, response: Response) => RoomControls | null;
 
 function addRoom(router: Router, rooms: Rooms, controls: ControlsOf): void {

@@ -229,7 +229,7 @@ describe('the routes', () => {
     expect((await answer({ vm: 'pc1' }))[0]).toBe(400);
     expect((await answer({ vm: 'pc1', guestPort: '80' }))[0]).toBe(400);
     expect((await answer([]))[0]).toBe(400);
-    // Ports of the machine's own services are not for who merely has a room's key.
+    // A room's key alone does not open ports of the machine's own services.
     expect(await answer({ vm: 'pc1', guestPort: 80, hostPort: 443 })).toEqual([
       400,
       'The host port must be 0 (any free one) or at least 1024; only --forward opens lower ones.',
@@ -254,7 +254,7 @@ describe('the routes', () => {
     const second = await ask('GET', 'default/capture.pcap');
     expect([second.status, await second.json()]).toEqual([429, { error: 'The capture of this room is being downloaded; try again when that is done.' }]);
     expect(downloads.figures()).toEqual({ open: 1, refusals: { 'room-busy': 1 } });
-    // Read now, it is whole, and the next one may come.
+    // The first download is read now: it is complete, and the next one may start.
     let bytes = 0;
     for await (const piece of begun) bytes += (piece as Buffer).length;
     expect(bytes).toBe(controls.file.length);
@@ -327,7 +327,7 @@ describe('the routes', () => {
   it('keeps windows of other sites from holding on to the page, where browsers heed that', async () => {
     const policy = async (headers: Record<string, string>): Promise<unknown> => (await server.get('/healthz', headers)).headers['cross-origin-opener-policy'];
     expect(await policy({ 'Sec-Fetch-Mode': 'navigate' })).toBe('same-origin');
-    // Over plain http from another computer it would only be an error in the browser's console.
+    // Over plain http from another computer the header would only cause an error in the browser's console.
     expect(await policy({})).toBeUndefined();
   });
 

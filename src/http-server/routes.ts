@@ -22,7 +22,7 @@ export interface RoutesParts {
   readonly signalling: RequestHandler;
   /** The built page, or the development server. */
   readonly page: RequestHandler;
-  /** Told about a request that failed in a way the visitor cannot be blamed for. */
+  /** Called when a request fails and the visitor is not to blame. */
   onError(error: Error): void;
 }
 
@@ -49,12 +49,12 @@ export function createRoutes(parts: RoutesParts): Express {
   return app;
 }
 
-/** Every answer 403 means a wrong key; an address that was wrong too often is not looked at for a moment. */
+/** Every answer 403 means a wrong key. After too many of them, the server handles no request of that address for a moment. */
 function boundTries(tries: RoutesParts['tries'], callerOf: CallerOf): RequestHandler {
   return (request, response, next) => {
     const address = callerOf(request);
     if (!tries.allows(address)) {
-      // Answered at once, who guesses would only ask the faster.
+      // With an answer at once, an attacker would only guess faster.
       systemClock.setTimeout(() => {
         if (response.writableEnded || response.destroyed) return;
         response
@@ -72,14 +72,14 @@ function boundTries(tries: RoutesParts['tries'], callerOf: CallerOf): RequestHan
   };
 }
 
-/** Visitors get the status and nothing of the server's inside. */
+/** Visitors get the status and no internals of the server. */
 function lastResort(onError: (error: Error) => void): ErrorRequestHandler {
   // eslint-disable-next-line @typescript-eslint/no-unused-vars -- Express knows an error handler by its four parameters.
   return (error: unknown, request, response, _next) => {
     const status = typeof error === 'object' && error !== null && 'status' in error && typeof error.status === 'number' ? error.status : 500;
     if (status >= 500) onError(error instanceof Error ? error : new Error(String(error)));
     if (response.headersSent) {
-      // Handed on, Express would print it as it stands, past the terminal's limits.
+      // If we passed the error on, Express would print it unchanged, past the terminal's limits.
       request.socket.destroy();
       return;
     }

@@ -4,8 +4,9 @@ import type { RequestHandler } from 'express';
 const PLAIN_HOST = /^[A-Za-z0-9.:[\]_-]{1,255}$/;
 
 /**
- * What the page may do, as narrow as it works: own scripts only (v86 compiles WebAssembly and starts workers), inline
- * styles for xterm.js, connections to this server only. 'self' does not cover ws:// in every browser, so it is named.
+ * The narrowest policy with which the page works: own scripts only (v86 compiles WebAssembly and starts workers), inline
+ * styles for xterm.js, connections to this server only. 'self' does not cover ws:// in every browser, so the policy
+ * names it.
  */
 export function contentSecurityPolicy(host: string | undefined): string {
   const sockets = host !== undefined && PLAIN_HOST.test(host) ? ` ws://${host} wss://${host}` : '';
@@ -23,7 +24,7 @@ export function contentSecurityPolicy(host: string | undefined): string {
   ].join('; ');
 }
 
-/** What of the browser the page never uses. The clipboard and the full screen stay its own; a guest has no sound and no camera. */
+/** Browser features that the page never uses. It keeps the clipboard and full screen; a guest has no sound and no camera. */
 const PERMISSIONS_POLICY = [
   'accelerometer',
   'camera',
@@ -54,11 +55,12 @@ export function securityHeaders(options: { readonly secure: boolean }): RequestH
   return (request, response, next) => {
     response.setHeader('Content-Security-Policy', contentSecurityPolicy(request.headers.host));
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    // The room's key stands in the fragment, which is never sent; the room's name need not be told to others either.
+    // The room's key is in the fragment, which is never sent; other sites need not learn the room's name either.
     response.setHeader('Referrer-Policy', 'no-referrer');
     response.setHeader('Permissions-Policy', PERMISSIONS_POLICY);
-    // No window of another site holds on to ours. Browsers heed it over https and on their own computer alone, complain
-    // about it elsewhere, and send Sec-Fetch-Mode in just these cases, also through a proxy that ends the TLS.
+    // No window of another site keeps a reference to ours. Browsers obey this header only over https and on their own
+    // computer, and complain about it elsewhere. They send Sec-Fetch-Mode in just these cases, also through a proxy that
+    // ends the TLS.
     if (options.secure || request.headers['sec-fetch-mode'] !== undefined) response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     if (options.secure) response.setHeader('Strict-Transport-Security', 'max-age=86400');
     next();

@@ -28,10 +28,10 @@ export interface SignallingName {
   readonly token: string;
 }
 
-/** Who a socket says it is, from the address it asked for; null if that cannot be. */
+/** The id and token that a socket claims in its URL; null if they are not valid. */
 export function readSignallingName(url: string): SignallingName | null {
   if (!URL.canParse(url, 'http://signalling')) return null;
-  // As peer reads it: of a parameter that is given twice the last one counts.
+  // As peer does it: if a parameter is given twice, the last one counts.
   const { id, token } = Object.fromEntries(new URL(url, 'http://signalling').searchParams.entries());
   return id !== undefined && token !== undefined && NAME.test(id) && NAME.test(token) ? { id, token } : null;
 }

@@ -204,7 +204,7 @@ describe('what waits for peers that are not there (SG4)', () => {
     for (let count = 0; count < 300; count++) sender.events.text(offer('b', large));
     const before = sender.heard.length;
     advance(ABSENT_EXPIRE_MS);
-    // Peer looks for what expired only once a second.
+    // Peer looks for expired messages only once a second.
     expect(sockets.figures().absentBytes).toBeGreaterThan(0);
     advance(ABSENT_EXPIRE_MS);
     expect(sockets.figures().absentBytes).toBe(0);

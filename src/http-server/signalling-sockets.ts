@@ -1,6 +1,6 @@
 /**
- * The sockets of the signalling server, within their limits. It stands between the network and PeerJS's server, which
- * knows no limits, and gives that each socket as a PeerSocket. It knows neither `ws` nor `peer`.
+ * The sockets of the signalling server, within their limits. This module is between the network and PeerJS's server,
+ * which has no limits, and passes each socket to that server as a PeerSocket. It imports neither `ws` nor `peer`.
  */
 import { EventEmitter } from 'node:events';
 import type { Clock } from '../shared/clock.ts';
@@ -20,9 +20,9 @@ export interface PeerSocket extends EventEmitter {
 
 export interface SignallingFigures {
   readonly sockets: number;
-  /** Unsent, for all receivers; with what Node keeps beside each message. */
+  /** Unsent bytes for all receivers, including what Node keeps for each message. */
   readonly waitingBytes: number;
-  /** Waiting for peers that are not there. */
+  /** Bytes that wait for peers that are not connected. */
   readonly absentBytes: number;
   readonly refusals: Readonly<Partial<Record<SignallingRefusal, number>>>;
 }
@@ -42,7 +42,7 @@ export class SignallingSockets {
   private readonly clock: Clock;
   private readonly seats = new Set<Seat>();
   private readonly perAddress = new Map<string, number>();
-  /** By id: whom peer would send to. */
+  /** By id: the socket to which peer would send. */
   private readonly present = new Map<string, PeerSocket>();
   private readonly absent: AbsentPeers;
   private waiting = 0;
@@ -58,7 +58,7 @@ export class SignallingSockets {
     return address !== null && (this.perAddress.get(address) ?? 0) >= limits.MAX_SOCKETS_PER_ADDRESS ? 'address-full' : null;
   }
 
-  /** Takes an open socket. `events` are to be wired to it, `peer` to be given to peer. */
+  /** Takes an open socket. The caller connects `events` to it and gives `peer` to peer. */
   connect(socket: ServerSocket, address: string | null): { readonly events: ServerSocketEvents; readonly peer: PeerSocket } {
     const bucket = new TokenBucket(limits.TOKENS_PER_SECOND, limits.TOKEN_BURST, this.clock.now());
     const peer: PeerSocket = Object.assign(new EventEmitter(), { send: (text: string) => this.send(seat, text), close: () => this.close(seat, 1000, '') });
@@ -85,7 +85,7 @@ export class SignallingSockets {
     };
   }
 
-  /** Peer has registered the socket under this id and sent it what waited. An older socket of the same id and token is let go. */
+  /** Peer has registered the socket under this id and sent it what waited. Closes an older socket of the same id and token. */
   arrived(id: string, peer: PeerSocket): void {
     const older = this.present.get(id);
     this.present.set(id, peer);
@@ -94,7 +94,7 @@ export class SignallingSockets {
     for (const seat of this.seats) if (seat.peer === older) this.close(seat, CloseCode.replaced, 'replaced');
   }
 
-  /** Peer knows the id no more. */
+  /** Peer no longer knows the id. */
   left(id: string): void {
     this.present.delete(id);
   }
@@ -137,11 +137,11 @@ export class SignallingSockets {
     this.close(seat, CloseCode.refused, refusal);
   }
 
-  /** Without a goodbye, which would only wait behind the rest. */
+  /** Sends no close message: it would only wait behind the rest. */
   private cut(seat: Seat, refusal: SignallingRefusal): void {
     this.refusals.add(refusal);
     seat.ended = true;
-    // What waited goes with the socket.
+    // The waiting messages are discarded with the socket.
     this.count(seat, -seat.waiting);
     seat.gone = true;
     seat.socket.terminate();

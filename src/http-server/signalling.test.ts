@@ -106,12 +106,12 @@ describe('the signalling server and strangers', () => {
   });
   afterEach(async () => {
     await listener.close();
-    // The terminal is for who runs the server: nobody fills it from outside.
+    // The terminal is for the server's operator: nobody fills it from outside.
     expect(errors).toEqual([]);
   });
 
   type Message = { readonly type: string; readonly src?: string; readonly payload?: { readonly sdp?: string } };
-  /** A peer as PeerJS is one; it knows all it heard. */
+  /** A peer that acts like PeerJS's and keeps all messages it received. */
   class Peer {
     readonly heard: Message[] = [];
     readonly socket: WebSocket;
@@ -136,7 +136,7 @@ describe('the signalling server and strangers', () => {
       this.socket.send(JSON.stringify({ type: 'OFFER', dst: to, payload: { sdp } }));
     }
 
-    /** Once the server has read all that this peer sent before. */
+    /** Resolves once the server has read everything that this peer sent before. */
     async settled(): Promise<void> {
       const echoes = (): number => this.heard.filter(({ src }) => src === this.id).length;
       const before = echoes();

@@ -25,8 +25,8 @@ export interface Signalling {
 }
 
 /**
- * PeerJS's signalling server. It would open a WebSocket server of its own, without limits; it gets one that hands it
- * sockets which SignallingSockets guards. `onError` hears of errors that no visitor can be blamed for.
+ * PeerJS's signalling server. By itself it would open its own WebSocket server, without limits. We give it one whose
+ * sockets are limited by SignallingSockets. `onError` gets errors for which no visitor is to blame.
  */
 export function createSignalling(
   onError: (error: Error) => void,
@@ -36,7 +36,7 @@ export function createSignalling(
 ): Signalling {
   const sockets = new SignallingSockets(clock);
   const acceptor = createWebSocketAcceptor(clock, { maxMessageBytes: MAX_MESSAGE_BYTES, onTooLong: () => sockets.refusals.add('too-long') });
-  /** What peer takes for its WebSocket server. */
+  /** Peer uses this as its WebSocket server. */
   const peers = new EventEmitter();
   let path: string | undefined;
   const app = ExpressPeerServer(createServer(), {

@@ -1,4 +1,4 @@
-/** What ended the server's start, for the person who started it: a sentence where it is the machine's doing. */
+/** Tells the person who started the server why the start failed: one sentence if the machine is the cause. */
 
 /** Errors of the file system while the guest or the page is made, or read. Null: an error of the server's own. */
 export function sentenceForSystemError(error: unknown): string | null {

@@ -34,7 +34,7 @@ export function parseBindingRequest(message: Uint8Array): Uint8Array | null {
   return message.slice(8, HEADER_BYTES);
 }
 
-/** The answer: `address` is what the request's sender looks like from here (4 bytes of IPv4 or 16 of IPv6). */
+/** The answer: `address` is the sender's address as seen from here (4 bytes of IPv4 or 16 of IPv6). */
 export function serializeBindingSuccess(transactionId: Uint8Array, address: Uint8Array, port: number): Uint8Array {
   if (transactionId.length !== 12) throw new RangeError(`A STUN transaction id has 12 bytes, not ${transactionId.length}`);
   if (address.length !== 4 && address.length !== 16) throw new RangeError(`An address has 4 or 16 bytes, not ${address.length}`);

@@ -1,7 +1,7 @@
 /**
- * What the server says on its terminal about things that others cause. They choose some of the words (a VM's name, the
- * text of a message that is no JSON) and how often it happens, so a line is shown in plain characters and is cut, and
- * there are only so many a minute.
+ * The server's terminal output about things that others cause. Others choose some of the words (a VM's name, the text of
+ * a message that is not JSON) and how often it happens. So a line is shown in plain characters and cut to a maximum
+ * length, and the number of lines per minute is limited.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
@@ -13,7 +13,7 @@ export const MAX_LINE_LENGTH = 4000;
 const MINUTE_MS = 60_000;
 
 export interface TerminalLog extends Disposable {
-  /** Says lines of one topic (`signalling`); what is left out is counted, and said at the end of the minute. */
+  /** Prints lines of one topic (`signalling`). Counts the lines left out, and prints their number at the end of the minute. */
   about(topic: string): (line: string) => void;
 }
 
@@ -63,7 +63,7 @@ class Topic {
     this.timer ??= this.clock.setTimeout(() => this.endMinute(), this.since + MINUTE_MS - now);
   }
 
-  /** Says what was left out. */
+  /** Prints how many lines were left out. */
   endMinute(): void {
     this.timer?.dispose();
     this.timer = null;
@@ -73,8 +73,8 @@ class Topic {
 }
 
 /**
- * One line without control characters, escape sequences, line breaks or marks that turn the direction of writing: each
- * is written as `\u{…}`. Frames of a stack keep lines of their own: these are indented, so no stranger's text begins one.
+ * One line without control characters, escape sequences, line breaks or marks that change the writing direction: each is
+ * written as `\u{…}`. Stack frames keep their own lines: these are indented, so a stranger's text cannot begin a line.
  */
 export function printable(text: string): string {
   const kept = text.length > MAX_LINE_LENGTH ? `${text.slice(0, MAX_LINE_LENGTH)} …` : text;

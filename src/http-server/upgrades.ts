@@ -7,8 +7,9 @@ import { FOREIGN_HOST_STATUS, foreignHostSentence, type HostCheck } from './host
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
 /**
- * Gives each WebSocket upgrade to the one handler whose path prefix (e.g. `/relay/`) it has, and refuses all others and
- * those that name a host that is not ours. A handler that throws costs its own socket only, and `onError` is told.
+ * Passes each WebSocket upgrade to the handler with its path prefix (e.g. `/relay/`). Refuses upgrades without a handler,
+ * and upgrades that name a host that is not ours. If a handler throws, only its own socket is destroyed, and `onError` is
+ * called.
  */
 export function dispatchUpgrades(
   server: Server,
@@ -37,18 +38,18 @@ export function dispatchUpgrades(
   });
 }
 
-/** An answer of a few hundred bytes that was not taken in this time is not wanted. */
+/** A client that has not taken an answer of a few hundred bytes in this time does not want it. */
 export const REFUSAL_LIMIT_MS = 3000;
 
 /**
- * Answers an upgrade with a plain refusal; `sentence` is its body, in ASCII. The socket is gone once the answer is
- * written, or after REFUSAL_LIMIT_MS: Node leaves an upgraded socket to us, and the other side need never close it.
+ * Answers an upgrade with a plain refusal; `sentence` is its body, in ASCII. Destroys the socket once the answer is
+ * written, or after REFUSAL_LIMIT_MS: Node leaves an upgraded socket to us, and the other side may never close it.
  */
 export function refuseUpgrade(socket: Duplex, status: number, sentence = '', clock: Pick<Clock, 'setTimeout'> = systemClock): void {
   const limit = clock.setTimeout(() => socket.destroy(), REFUSAL_LIMIT_MS);
   socket.once('close', () => limit.dispose());
   socket.on('error', () => socket.destroy());
-  // What still comes in is thrown away: bytes that nobody read would make the system cut off the answer.
+  // Discards incoming data: unread bytes would make the system cut off the answer.
   socket.resume();
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${sentence.length}\r\n\r\n${sentence}`,

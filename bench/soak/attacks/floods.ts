@@ -1,4 +1,4 @@
-/** What one client sends as fast as it can. Each is told by what the others feel, and by what the server refuses. */
+/** Floods: one client sends as fast as it can. Each is judged by what others notice, and by what the server refuses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import { udpFrame } from '../../network/udp-frame.ts';
@@ -8,12 +8,12 @@ import { sent } from '../stranger.ts';
 
 const duration = ({ length }: Attacked): number => (length === 'short' ? 2000 : 10_000);
 
-/** Sends `text` in handfuls, as fast as the system's own buffers take it, until the time is over or the socket is closed. */
+/** Sends `text` in batches of `handful`, as fast as the system's own buffers take it, until the time is over or the socket is closed. */
 async function floodWith(socket: WebSocket, text: string, handful: number, durationMs: number): Promise<void> {
   const end = performance.now() + durationMs;
   while (performance.now() < end && socket.readyState === socket.OPEN) {
     for (let number = 1; number < handful; number++) socket.send(text);
-    // A socket that is read slowly does not take it in the time that is left.
+    // If the server reads the socket slowly, the text is not taken in the time that is left.
     await Promise.race([sent(socket, text), sleep(end - performance.now())]);
     await sleep(0);
   }
@@ -26,7 +26,7 @@ function countHeard(socket: WebSocket): () => number {
   return () => heard;
 }
 
-/** What the relay passed on of a flood that began then: a burst, and after it no more than `perSecond`. */
+/** The verdict on a flood that began at `began`: the relay passes on a burst, and after it no more than `perSecond`. */
 function bounded(heard: number, began: number, burst: number, perSecond: number): Verdict[] {
   const rate = Math.max(0, heard - burst) / ((performance.now() - began) / 1000);
   return [

@@ -3,7 +3,7 @@ import type { LeaseEpoch, VmId } from '../../../src/shared/ids.ts';
 import { keyOf } from '../stranger.ts';
 import type { Attack } from '../attack.ts';
 
-/** The server leads this port to the PC called `web` (`--forward`). */
+/** The server forwards this port to the PC called `web` (`--forward`). */
 export const FORWARDED_PORT = 18_081;
 const ROOM = 'stolen-forward';
 
@@ -16,7 +16,7 @@ export const stolenForward: Attack = {
     const { vm } = await stranger.vm(host, open, 'web');
     await sleep(500);
     const { text } = await stranger.ask(`/api/rooms/${ROOM}/forwards`, { headers: { authorization: `Bearer ${keyOf(ROOM)}` } });
-    // He comes again and again, and a host has only so many PCs.
+    // The attack is repeated, and the number of PCs of a host is limited.
     await host.client.destroyVm(vm.vmId as VmId, vm.epoch as LeaseEpoch);
     return [{ claim: "he gets his own ports, not the operator's", holds: !text.includes(String(FORWARDED_PORT)), figures: text.slice(0, 120) }];
   },
