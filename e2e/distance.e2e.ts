@@ -83,7 +83,7 @@ test(
             await a.type(vmId, '\u0003');
             expect((await a.run(vmId, 'echo still here')).output).toBe('still here');
           }
-          // A ping counts as lost after 5 s: time for ten more of them.
+          // A ping counts as lost after 5 s: wait for six more.
           const settled = await pings();
           await pollFor('pings to go on', async () => (await pings()).all >= settled.all + 6, 60_000);
           const after = await pings();

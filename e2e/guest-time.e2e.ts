@@ -48,7 +48,7 @@ test("A11: across three hops between tabs of very different age, hours ahead and
   await a.waitForText(vm.id, /ticker 5 /);
   const start = await uptime(a, vm.id);
   await pollFor(`the date to be right in A`, async () => (await dateError(a, vm.id)) <= DATE_LIMIT_MS, 60_000);
-  // Each second's date: it goes forward over every move.
+  // The date, read five times a second: it goes forward over every move.
   await a.type(vm.id, '(while sleep 0.2; do date +%s; done) > /tmp/dates &\n');
 
   for (const [from, to] of [

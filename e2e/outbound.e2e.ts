@@ -14,14 +14,14 @@ const DNS_PORT = 53;
 // The guest's busybox is Debian's own, whose `wget -T` crashes: `timeout` bounds it.
 const NAME = 'web.outside.test';
 
-/** A web server that says who asked, by which name. */
+/** A web server that answers with the Host header and the path of the request. */
 async function webServer(address: string): Promise<{ server: Server; port: number }> {
   const server = createServer((request, response) => response.end(`hello ${request.headers.host ?? ''} ${request.url ?? ''}\n`)).listen(0, address);
   await once(server, 'listening');
   return { server, port: (server.address() as AddressInfo).port };
 }
 
-/** A DNS server over UDP: every A question has `answer` as its answer. Counts what it was asked. */
+/** A DNS server over UDP: every A question has `answer` as its answer. Records the names it was asked for. */
 async function dnsServer(address: string, answer: string): Promise<{ socket: Socket; asked: string[] }> {
   const asked: string[] = [];
   const socket = createSocket('udp4', (query, from) => {

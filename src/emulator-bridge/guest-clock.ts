@@ -52,7 +52,7 @@ export class GuestClock {
     return this.restored?.from ?? this.stoppedAt;
   }
 
-  /** v86's devices were restored from a machine with this reading of its clocks; run() then corrects them. */
+  /** v86's devices were restored from a machine with this reading of its clocks; start() then corrects them. */
   continueFrom(reading: ClockReading, as: Continuation): void {
     this.restored = { from: reading, as };
   }

@@ -1,6 +1,6 @@
 /**
  * Device state that a guest can observe but v86's own state leaves out. It travels beside v86's state, as one JSON
- * object that maps each field's place to its value. testing/unsaved-state.ts lists everything v86 does not save, and
+ * object with a name for each field. testing/unsaved-state.ts lists everything v86 does not save, and
  * why the rest may be left out.
  */
 import * as v from 'valibot';

@@ -33,7 +33,7 @@ export function panicStage(printed: string, instructions: number): PanicStage {
   return { kind: 'over', sentence: panicSentence(last?.[1]) };
 }
 
-/** For a machine that is stopped before its kernel has printed its last words. */
+/** The sentence for a panic, with the kernel's reason if it has printed one. */
 function panicSentence(reason: string | undefined): string {
   const plain =
     reason

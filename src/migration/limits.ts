@@ -73,7 +73,7 @@ export const READY_FRESH_PAUSES = 2;
 export const HOLD_LIMIT_MS = 5000;
 /** CPU stop; v86 needs 0.3-12 ms. Disk drain has its own limit inside the port, which this must exceed. */
 export const STOP_LIMIT_MS = 8000;
-/** From the switchover message to the relay's answer, as long as the target is heard: restoring takes well under 1 s. */
+/** From the stop of the CPU to the relay's answer, as long as the target is heard: restoring takes well under 1 s. */
 export const COMMIT_LIMIT_MS = 10_000;
 /**
  * Once the guest is stopped, a target that is silent for this long is given up. The limit is longer if a longer pause

@@ -24,7 +24,7 @@ import { MAX_PAYLOAD_BYTES } from './wire.ts';
 const BLOCK_HEADER_BYTES = 5;
 const CODING_RAW = 0;
 const CODING_COMPRESSED = 1;
-/** Compression that saves less than this share of the bytes costs the target more than it brings. */
+/** Compressed data that is larger than this share of the original costs the target more than it saves. */
 const WORTHWHILE = 0.95;
 
 export interface PageBlock {

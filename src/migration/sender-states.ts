@@ -158,7 +158,7 @@ interface Ended extends Base<'ended'> {
 export type SenderState =
   Offering | Preparing | Copying | Reconnecting | Holding | Stopping | HandingOver | Committing | Aborting | Confirming | Withdrawing | Ended;
 
-/** Asynchronous operations for the runner; the answer is the event of the same name, or `operation-failed`. */
+/** Asynchronous operations for the runner; the answer is an event that says it is done, or `operation-failed`. */
 export type SenderOperation =
   | 'start-dirty-log'
   | 'send-round'

@@ -102,7 +102,7 @@ export class RoomMachine {
     return model;
   }
 
-  /** The connections of a tab, or of one of its workers, break. Messages in flight in the directions `lost` are lost. */
+  /** All connections of a tab and of its workers break. Messages in flight in the directions `lost` are lost. */
   breakSockets(tab: ModelTab, ...lost: readonly Direction[]): void {
     this.world.note(`the connections of ${tab.name} break`);
     for (const socket of this.socketsOf(tab)) socket.break(...lost);

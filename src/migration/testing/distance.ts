@@ -147,7 +147,7 @@ export async function travel(options: JourneyOptions): Promise<Journey> {
   return { report, log, progress, leastCpu, expectedPauseMs };
 }
 
-/** The state as large on the wire as a real PC's: 16 KB that do not compress. */
+/** The state, as large on the wire as EXPECTED_DEVICE_BYTES: those bytes do not compress. */
 function devicesOnWire(random: SeededRandom, state: Uint8Array): Uint8Array {
   const large = new Uint8Array(EXPECTED_DEVICE_BYTES);
   large.forEach((_, index) => (large[index] = random.below(256)));

@@ -11,7 +11,7 @@ export interface Fault<S = Rehearsal> {
 }
 type AnyStaging = Staging<Arbiter>;
 
-/** Frozen hosts and the stopped relay come back after this time; longer than every time limit but the link's. */
+/** Frozen hosts and the stopped relay come back after one of these times. */
 const AWAY_MS = [50, 1500, 7000, 40_000] as const;
 
 function away(rehearsal: AnyStaging, host: Host): void {

@@ -51,7 +51,7 @@ export class LeaseKeeper implements Disposable {
     this.timer = null;
   }
 
-  /** False if the change could not be stored. Then it has not taken place: it is refused, or tried again with each beat. */
+  /** False if the change could not be stored. Then it has not taken place: it is refused, or tried again every STORE_AGAIN_MS. */
   apply(event: LeaseEvent): boolean {
     // Once a sign of life has arrived, nobody takes the VM back, whether it is stored yet or not.
     if (this.unstoredLife !== null && (event.type === 'confirm-expired' || event.type === 'source-returned')) return false;

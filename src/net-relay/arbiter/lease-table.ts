@@ -56,7 +56,7 @@ export interface UnconfirmedLease extends LeaseBase {
   readonly migrationId: MigrationId;
   readonly sourceHostId: HostId;
   readonly sourceEpoch: LeaseEpoch;
-  /** The time for the sign of life is over, but the source was away too: it gets the VM when it returns. */
+  /** The time for the sign of life is over, but the source was away too, or the give-back could not be stored: it follows when that changes. */
   readonly expired: boolean;
 }
 export type Lease = OwnedLease | HoldingLease | DrainedLease | UnconfirmedLease;

@@ -4,7 +4,7 @@
  * beat. IPv4 only: IPv6 frames are dropped and counted.
  *
  * It knows guests from the lease table alone, the host machine's network from a HostNetwork, time from a Clock. What it
- * drops or refuses is counted under a name of counters.ts. The rules are in PROTOCOL.md (GW1…); `room-gateway.ts` joins a
+ * drops or refuses is counted under a name of gateway-counters.ts. The rules are in PROTOCOL.md (GW1…); `room-gateway.ts` joins a
  * gateway to a room of the relay.
  */
 import { randomInt } from 'node:crypto';
@@ -70,7 +70,7 @@ export interface Gateway extends Station {
   startPing(vmId: string, beatMs: number, onSample: (sample: PingSample) => void): Disposable;
   /** The VM can be reached again (switchover over, port attached): connections that wait to repeat something try again now. */
   nudge(vmId: string): void;
-  /** Counters by name (counters.ts), and what is open now. */
+  /** Counters by name (gateway-counters.ts), and what is open now. */
   stats(): GatewayStats;
   /** Resets every connection and closes every port. */
   dispose(): Promise<void>;
