@@ -88,10 +88,11 @@ export const SLOW_FACTOR = 10;
 /**
  * The target waits this long for the answer to its commit, over a path that it has just proved. Then it tells the
  * source, which asks for its VM; the target waits on for NEVER_RAN_LIMIT_MS, because the answer may only be late. The
- * limit is longer if everything is slow: PATIENCE_FACTOR times what that proof took, or as long as the target needed
- * from the switchover message to its commit.
+ * limit is longer if everything is slow: PATIENCE_FACTOR times what that proof took, or STOPPED_FACTOR times as long as
+ * the guest has been stopped by then (COMMIT_LIMIT_MS at most).
  */
 export const COMMIT_ANSWER_LIMIT_MS = 1500;
+export const STOPPED_FACTOR = 2;
 /** In addition with `verify`, while both sides hash all memory: 4 GiB at a slow 150 MB/s. */
 export const SCAN_LIMIT_MS = 30_000;
 /** How long to wait for the target's own figures after the relay said that the target lives; only the report waits for them. */

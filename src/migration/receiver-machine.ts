@@ -7,6 +7,7 @@ import { assertNever } from '../shared/assert-never.ts';
 import {
   ALIVE_LIMIT_MS,
   COMMIT_ANSWER_LIMIT_MS,
+  COMMIT_LIMIT_MS,
   FIRST_MESSAGE_LIMIT_MS,
   NEVER_RAN_LIMIT_MS,
   PATIENCE_FACTOR,
@@ -14,6 +15,7 @@ import {
   RECONNECT_LIMIT_MS,
   RESTORE_LIMIT_MS,
   SCAN_LIMIT_MS,
+  STOPPED_FACTOR,
 } from './limits.ts';
 import type { TargetTook } from './downtime.ts';
 import { CAUSE_SENTENCES } from './migration-error.ts';
@@ -264,7 +266,6 @@ function switchingOver({ offer, canReconnect, relayRoundTripMs }: Receiving, at:
       step: 'gathering',
       switchover,
       relayRoundTripMs,
-      beganAt: at,
       gatheredAt: null,
       restoredAt: null,
       sourceScan: null,
@@ -297,9 +298,10 @@ function scansCompared(state: Restoring, at: number): ReceiverStep {
   return commit(state, at);
 }
 
-function commit({ offer, switchover, relayRoundTripMs, beganAt, gatheredAt, restoredAt }: Restoring, at: number): ReceiverStep {
+function commit({ offer, switchover, relayRoundTripMs, gatheredAt, restoredAt }: Restoring, at: number): ReceiverStep {
   const took = { restore: (restoredAt ?? at) - (gatheredAt ?? at), verify: at - (restoredAt ?? at) };
-  const patience = Math.max(COMMIT_ANSWER_LIMIT_MS, PATIENCE_FACTOR * (relayRoundTripMs ?? 0), at - beganAt);
+  const busyMs = STOPPED_FACTOR * (at - switchover.stoppedAt);
+  const patience = Math.max(COMMIT_ANSWER_LIMIT_MS, PATIENCE_FACTOR * (relayRoundTripMs ?? 0), Math.min(COMMIT_LIMIT_MS, busyMs));
   return {
     state: {
       name: 'committing',

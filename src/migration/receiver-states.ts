@@ -53,7 +53,6 @@ export interface Restoring extends WithOffer<'restoring'> {
   readonly step: 'gathering' | 'devices' | 'scanning';
   readonly switchover: ToTargetOf<'switchover'>;
   readonly relayRoundTripMs: number | null;
-  readonly beganAt: number;
   /** When the last page had come, and when the devices were restored; null: not yet. */
   readonly gatheredAt: number | null;
   readonly restoredAt: number | null;
