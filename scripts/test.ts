@@ -45,9 +45,8 @@ function count(found: Tally): void {
   counts = addCounts(counts, found.counts);
 }
 
-/** One part of the whole, with its time. */
-async function part<T>(title: string, work: () => Promise<T>): Promise<T> {
-  console.log(`\n== ${title}`);
+/** Notes how long a part took. */
+async function timed<T>(title: string, work: () => Promise<T>): Promise<T> {
   const began = performance.now();
   try {
     return await work();
@@ -125,14 +124,18 @@ function readReport(name: string): unknown {
   }
 }
 
+/** One part of the whole. */
+function part<T>(title: string, work: () => Promise<T>): Promise<T> {
+  console.log(`\n== ${title}`);
+  return timed(title, work);
+}
+
 /** The same beside other parts: what it says is printed at its end, in one piece. */
 async function partBeside<T>(title: string, work: (print: (line: string) => void) => Promise<T>): Promise<T> {
-  const began = performance.now();
   const lines: string[] = [];
   try {
-    return await work((line) => lines.push(line));
+    return await timed(title, () => work((line) => lines.push(line)));
   } finally {
-    durations.push(`${title.toLowerCase()} ${((performance.now() - began) / 1000).toFixed(0)} s`);
     console.log([`\n== ${title}`, ...lines].join('\n'));
   }
 }

@@ -221,7 +221,7 @@ let settled = 0;
 
 /**
  * Lets every promise that can settle do so: Node runs what is put on its tick queue from within a promise's callback once
- * all of those have run. A turn of the event loop does the same and takes four times as long.
+ * all of those have run. A turn of the event loop does the same and takes longer.
  */
 export async function settle(): Promise<void> {
   await Promise.resolve();

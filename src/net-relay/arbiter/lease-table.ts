@@ -169,7 +169,7 @@ export function stepLease(lease: Lease, event: LeaseEvent): LeaseStep {
     case 'commit':
       return commit(lease, event);
     case 'target-left':
-      if (lease.state !== 'holding' || !lease.commitWaits) return unchanged(lease);
+      if (!hasWaitingCommit(lease)) return unchanged(lease);
       if (lease.migrationId !== event.migrationId || lease.targetHostId !== event.hostId) return unchanged(lease);
       return { lease: { ...lease, commitWaits: false }, effects: [] };
     case 'alive':
@@ -188,6 +188,8 @@ export function stepLease(lease: Lease, event: LeaseEvent): LeaseStep {
       return assertNever(event);
   }
 }
+
+const hasWaitingCommit = (lease: Lease): lease is HoldingLease => lease.state === 'holding' && lease.commitWaits;
 
 const unchanged = (lease: Lease): LeaseStep => ({ lease, effects: [] });
 
@@ -257,19 +259,19 @@ function drained(lease: Lease, event: EventOf<'drained'>): LeaseStep {
     targetHostId,
   };
   const tell: LeaseEffect = { type: 'tell-drained', migrationId };
-  if (lease.state !== 'holding' || !lease.commitWaits) return { lease: next, effects: [tell] };
+  if (!hasWaitingCommit(lease)) return { lease: next, effects: [tell] };
   const waited: EventOf<'commit'> = { type: 'commit', hostId: targetHostId, migrationId, fromHostId: lease.ownerHostId, fromEpoch: lease.epoch };
   return { lease: next, effects: [tell, { type: 'commit-waited', commit: waited }] };
 }
 
 /** Whether a commit by the target may succeed at any moment. */
 export function mayCommit(lease: Lease): boolean {
-  return lease.state === 'drained' || (lease.state === 'holding' && lease.commitWaits);
+  return lease.state === 'drained' || hasWaitingCommit(lease);
 }
 
 /** Refuses a commit that waited in vain. */
 function refuseWaiting(lease: Lease, reason: string): LeaseEffect[] {
-  if (lease.state !== 'holding' || !lease.commitWaits) return [];
+  if (!hasWaitingCommit(lease)) return [];
   return [{ type: 'refuse', request: 'commit', toHostId: lease.targetHostId, migrationId: lease.migrationId, reason }];
 }
 
