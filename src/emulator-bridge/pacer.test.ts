@@ -16,7 +16,8 @@ class VirtualTasks implements TaskSource {
   }
 
   later(task: () => void, ms: number): () => void {
-    const entry = { at: this.time + ms, task };
+    // As a browser's timers, which count whole milliseconds.
+    const entry = { at: this.time + Math.floor(ms), task };
     this.queue.push(entry);
     return () => void this.queue.splice(this.queue.indexOf(entry), this.queue.includes(entry) ? 1 : 0);
   }
@@ -51,6 +52,8 @@ class FakeScheduler {
   busyMs = 0;
   tickMs = 1;
   idleMs = 0;
+  /** Ticks so far. */
+  ticks = 0;
   during: () => void = () => undefined;
   yield: (delay: number, tick: number) => void = () => {
     throw new Error('The pacer should have replaced this');
@@ -80,6 +83,7 @@ class FakeScheduler {
     this.during();
     this.tasks.time += this.tickMs;
     this.busyMs += this.tickMs;
+    this.ticks++;
     this.next_tick(this.idleMs);
   }
 
@@ -122,6 +126,25 @@ describe('Pacer', () => {
     scheduler.busyMs = 0;
     tasks.runUntil(2000);
     expect(scheduler.busyMs).toBeLessThanOrEqual(11);
+  });
+
+  it('wakes an idle guest once for each of its timers, at most a millisecond late', () => {
+    const { tasks, scheduler, pacer } = setUp();
+    const PERIOD_MS = 4;
+    const late: number[] = [];
+    let due = PERIOD_MS;
+    scheduler.tickMs = 0.03;
+    scheduler.during = () => {
+      if (tasks.time < due) return;
+      late.push(tasks.time - due);
+      due += PERIOD_MS;
+    };
+    Object.defineProperty(scheduler, 'idleMs', { get: () => due - tasks.time });
+    pacer.run();
+    tasks.runUntil(4000 + PERIOD_MS / 2);
+    expect(late).toHaveLength(4000 / PERIOD_MS);
+    expect(Math.max(...late)).toBeLessThanOrEqual(1);
+    expect(scheduler.ticks).toBeLessThanOrEqual(4000 / PERIOD_MS + 1);
   });
 
   it.each([0.8, 0.5, 0.2, 0.05])('leaves a throttled guest the fraction %s of the CPU', (fraction) => {

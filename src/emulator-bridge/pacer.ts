@@ -12,7 +12,8 @@ import type { V86Machine } from './v86-api.ts';
 const MAX_REST_MS = 250;
 /** Below this, a guest would run for one tick in MAX_REST_MS at most. */
 const SMALLEST_FRACTION = 0.01;
-/** Below this, a delay is not worth a timer: the next tick comes as the next task. */
+
+/** Below this, a rest is not worth a timer: the next tick comes as the next task, and what is left of the rest later. */
 const SHORTEST_TIMER_MS = 1;
 
 /** Schedules the pacer's callbacks: with the platform's tasks in the product (platform-tasks.ts), manually in tests. */
@@ -142,7 +143,9 @@ export class Pacer {
       this.restMs = Math.min(MAX_REST_MS, this.restMs + worked * (1 / this.fraction - 1));
     }
     const rest = this.inTick ? this.restMs : this.restMs - (now - this.tickEnded);
-    const wait = Math.max(delay, rest);
+    // An idle guest's delay is rounded up: timers count whole milliseconds, and after one that fires early the guest would
+    // run ticks in a row until its own timer is due. A frame or a disk block that arrives wakes it earlier.
+    const wait = Math.max(Math.ceil(delay), rest);
     this.cancelTimer?.();
     this.cancelTimer = null;
     const callback = (): void => this.machine.yield_callback(tick);
