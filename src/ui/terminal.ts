@@ -4,6 +4,7 @@ import { Terminal } from '@xterm/xterm';
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TerminalConsole } from '../host/scripting-interface.ts';
 import { copyText } from './copy-text.ts';
+import { blinkCursor } from './cursor-blink.ts';
 import { el, listen } from './dom.ts';
 import { keyMeaning } from './terminal-keys.ts';
 import { TerminalDrawing } from './terminal-drawing.ts';
@@ -42,7 +43,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     // The scroll-back that is shown again was drawn for this size.
     cols,
     rows,
-    cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
+    cursorBlink: false,
     scrollback: SCROLL_BACK_LINES,
     fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
     screenReaderMode: false,
@@ -83,6 +84,7 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
     const { textarea } = terminal;
     if (textarea === undefined) return;
     textarea.setAttribute('aria-label', `Console of ${vmName}. Shift+Tab leaves it, Enter then skips it.`);
+    bag.add(blinkCursor(terminal, element));
     // The focus may have stayed here while another tab was used.
     listen(bag, element, 'pointerdown', used);
     for (const type of ['focus', 'keydown', 'input'] as const) listen(bag, textarea, type, used);
