@@ -1,5 +1,4 @@
 /** The page's composition root: opens the tab for the address, with the user interface and `window.tabmotion`. */
-import { loadGuestSet } from './emulator-bridge/guest-artefacts.ts';
 import type { TabMotion } from './host/scripting-interface.ts';
 import { openTab } from './host/tab.ts';
 import { browserPlatform } from './host/tab-platform.ts';
@@ -11,20 +10,13 @@ declare global {
   }
 }
 
-const base = new URL('.', document.baseURI);
-
 const tab = openTab({
   platform: browserPlatform,
   address: new URL(location.href),
-  base,
+  base: new URL('.', document.baseURI),
   storage: openStorage(() => window.localStorage),
   tabMemory: openStorage(() => window.sessionStorage),
   spawnVmWorker: () => new Worker(new URL('./vm-worker.ts', import.meta.url), { type: 'module', name: 'tabmotion-vm' }),
-  loadGuest: (onProgress) =>
-    loadGuestSet({
-      manifestUrl: new URL('guest/manifest.json', base).href,
-      onProgress: ({ receivedBytes, totalBytes }) => onProgress(receivedBytes / totalBytes),
-    }),
   showAddress: (address) => history.replaceState(null, '', address),
 });
 

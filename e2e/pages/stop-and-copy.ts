@@ -54,7 +54,7 @@ let printed = '';
 
 window.stopAndCopy = {
   async prepare(self, other, dials) {
-    const set = await loadGuestSet({ manifestUrl: new URL('guest/manifest.json', base).href });
+    const set = await loadGuestSet({ manifestUrl: new URL('guest/manifest.json', base).href }).pc;
     const { instance } = await startV86({ ...set.parts, disk: openGuestDisk(set) }, new OverlayDisk(openGuestDisk(set)), () => undefined);
     emulator = instance as unknown as PublicV86;
     emulator.add_listener('serial0-output-byte', (byte) => {

@@ -1,7 +1,7 @@
 /** Boots the guest once, without a page, and saves it with its agent waiting, before it has a seed, a shell or an identity. */
 import { copyFileSync, constants, openSync, closeSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { saveBaseSnapshot } from '../../src/emulator-bridge/base-snapshot.ts';
+import { decodeBaseSnapshot, saveBaseSnapshot } from '../../src/emulator-bridge/base-snapshot.ts';
 import { createMachine } from '../../src/emulator-bridge/create-machine.ts';
 import type { Machine, MachineParts } from '../../src/emulator-bridge/machine.ts';
 import { PAGE_SIZE } from '../../src/shared/page.ts';
@@ -106,7 +106,7 @@ function usedPages(machine: Machine): number {
 async function tryOut(parts: SnapshotParts, snapshot: Uint8Array): Promise<number> {
   return withMachine(parts, async (machine, console, agent) => {
     const began = performance.now();
-    await machine.loadBaseSnapshot(snapshot);
+    machine.loadBaseSnapshot(await decodeBaseSnapshot(snapshot));
     await machine.run(0);
     await agent.ask(`seed seed=${TRIAL_SEED}`, 'ok seed', ANSWER_LIMIT_MS);
     await console.printed('guest# ', ANSWER_LIMIT_MS);

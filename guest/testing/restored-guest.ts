@@ -1,4 +1,5 @@
 /** The real guest in Node, restored from the base snapshot of the finished set: for tests. */
+import { decodeBaseSnapshot } from '../../src/emulator-bridge/base-snapshot.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -48,7 +49,7 @@ export async function restoredGuest(): Promise<RestoredGuest> {
     memoryBytes: manifest.memoryBytes,
     disk,
   });
-  await machine.loadBaseSnapshot(bytes(manifest.snapshot));
+  machine.loadBaseSnapshot(await decodeBaseSnapshot(bytes(manifest.snapshot)));
   const console = new SerialWatch(machine.console);
   const agent = new SerialWatch(machine.agent);
   const type = (text: string): void => machine.console.write(new TextEncoder().encode(text));

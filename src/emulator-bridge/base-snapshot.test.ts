@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PAGE_SIZE } from '../shared/page.ts';
 import type { PageSpace } from '../migration/ports.ts';
-import { decodeBaseSnapshot, saveBaseSnapshot } from './base-snapshot.ts';
+import { BaseSnapshotDecoder, checkFits, decodeBaseSnapshot, saveBaseSnapshot, type BaseSnapshot } from './base-snapshot.ts';
 import type { Machine } from './machine.ts';
+import { createCompressor } from './page-codec-engines.ts';
 
 const space: PageSpace = { ramPages: 3000, videoPages: 20, diskPages: 8 };
 const devices = Uint8Array.of(1, 2, 3, 4, 5);
@@ -19,8 +20,11 @@ function machineWith(pages: ReadonlyMap<number, number>): Machine {
   } as Partial<Machine> as Machine;
 }
 
-async function load(bytes: Uint8Array, into = space): Promise<Map<number, number>> {
-  const snapshot = await decodeBaseSnapshot(bytes, into);
+async function load(bytes: Uint8Array): Promise<Map<number, number>> {
+  return pagesOf(await decodeBaseSnapshot(bytes));
+}
+
+function pagesOf(snapshot: BaseSnapshot): Map<number, number> {
   const pages = new Map<number, number>();
   for (const { pages: numbers, data } of snapshot.blocks) numbers.forEach((page, index) => pages.set(page, data[index * PAGE_SIZE] ?? 0));
   return pages;
@@ -49,7 +53,7 @@ describe('the base snapshot', () => {
         const pages = new Map(entries);
         const bytes = await saveBaseSnapshot(machineWith(pages));
         expect(new Map([...(await load(bytes))].sort())).toEqual(new Map([...pages].sort()));
-        expect((await decodeBaseSnapshot(bytes, space)).devices).toEqual(devices);
+        expect((await decodeBaseSnapshot(bytes)).devices).toEqual(devices);
       }),
       { numRuns: 8 },
     );
@@ -63,10 +67,26 @@ describe('the base snapshot', () => {
   it('knows each stored page by its number', async () => {
     const snapshot = await decodeBaseSnapshot(
       await saveBaseSnapshot(machineWith(new Map(Array.from({ length: 1500 }, (_, page) => [2 * page, (page % 255) + 1])))),
-      space,
     );
     expect([0, 2, 2046, 2048, 2998].map((page) => snapshot.page(page)?.[4095])).toEqual([1, 2, (1023 % 255) + 1, (1024 % 255) + 1, (1499 % 255) + 1]);
     expect([1, 3000, 3019, 99_999].map((page) => snapshot.page(page))).toEqual([null, null, null, null]);
+  });
+
+  it('is read in pieces of any size, and then says the same of a damaged one', async () => {
+    const whole = await saveBaseSnapshot(machineWith(new Map(Array.from({ length: 2500 }, (_, page) => [page, (page % 255) + 1] as const))));
+    const damaged = whole.slice();
+    damaged.fill(0xff, damaged.length - 8);
+    const compressor = await createCompressor();
+    fc.assert(
+      fc.property(fc.array(fc.oneof(fc.nat(40), fc.nat(whole.length)), { maxLength: 20 }), fc.boolean(), (cuts, good) => {
+        const decoder = new BaseSnapshotDecoder(compressor);
+        const ends = [...cuts, whole.length].sort((a, b) => a - b);
+        ends.forEach((end, index) => decoder.push((good ? whole : damaged).subarray(ends[index - 1] ?? 0, end)));
+        if (good) expect(pagesOf(decoder.finish()).get(2499)).toBe((2499 % 255) + 1);
+        else expect(() => decoder.finish()).toThrow(expect.objectContaining(refused(/damaged/)));
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('is the same for the same machine', async () => {
@@ -75,7 +95,7 @@ describe('the base snapshot', () => {
   });
 
   it('refuses what is too short for a header', async () => {
-    await expect(decodeBaseSnapshot(new Uint8Array(27), space)).rejects.toMatchObject(refused(/only 27 bytes/));
+    await expect(decodeBaseSnapshot(new Uint8Array(27))).rejects.toMatchObject(refused(/only 27 bytes/));
   });
   it('refuses another magic number', async () => {
     await expect(load(await damaged((view) => view.setUint8(0, 0)))).rejects.toMatchObject(refused(/does not begin/));
@@ -87,7 +107,9 @@ describe('the base snapshot', () => {
     await expect(load(await damaged((view) => view.setUint32(8, 2 ** 31, true)))).rejects.toMatchObject(refused(/more than the/));
   });
   it('refuses a machine of another size', async () => {
-    await expect(load(await good, { ...space, ramPages: 4000 })).rejects.toMatchObject(refused(/this one has 4000/));
+    const snapshot = await decodeBaseSnapshot(await good);
+    checkFits(snapshot, space);
+    expect(() => checkFits(snapshot, { ...space, ramPages: 4000 })).toThrow(expect.objectContaining(refused(/this one has 4000/)));
   });
   it('refuses a device state that is too large', async () => {
     await expect(load(await damaged((view) => view.setUint32(16, 2 ** 30, true)))).rejects.toMatchObject(refused(/device state is too large/));

@@ -23,14 +23,14 @@ export interface BoundedRequest {
   readonly codes: { readonly unreachable: MachineErrorCode; readonly silent: MachineErrorCode; readonly wrongLength: MachineErrorCode };
   /** Looks at status and headers before the body is read; throws MachineError to refuse it. */
   readonly check: (response: Response) => void;
-  /** Called with the bytes received since the last call. */
-  readonly onBytes?: (received: number) => void;
+  /** Called with each piece of the body, in order. */
+  readonly onPiece?: (piece: Uint8Array) => void;
   /** Ends the request; the result then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
 /** Rejects with MachineError (one of `codes`, or what `check` threw). */
-export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array> {
+export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array<ArrayBuffer>> {
   const { what, url, codes, clock } = request;
   const abort = new AbortController();
   const stop = (): void => abort.abort(request.signal?.reason);
@@ -75,14 +75,14 @@ export async function fetchBounded(request: BoundedRequest): Promise<Uint8Array>
   }
 }
 
-async function readBody(response: Response, request: BoundedRequest, ended: Promise<never>, alive: () => void): Promise<Uint8Array> {
+async function readBody(response: Response, request: BoundedRequest, ended: Promise<never>, alive: () => void): Promise<Uint8Array<ArrayBuffer>> {
   const limit = 'exactly' in request.bytes ? request.bytes.exactly : request.bytes.atMost;
   const wrongLength = (had: string): MachineError =>
     new MachineError(
       request.codes.wrongLength,
       `${request.what} has another size than promised: ${request.url} sent ${had} instead of ${limit} bytes. Load the page again; if it stays, build the guest again on the server.`,
     );
-  const parts: Uint8Array[] = [];
+  const parts: Uint8Array<ArrayBuffer>[] = [];
   let received = 0;
   const reader = response.body?.getReader();
   while (reader !== undefined) {
@@ -92,7 +92,7 @@ async function readBody(response: Response, request: BoundedRequest, ended: Prom
     received += value.length;
     if (received > limit) throw wrongLength('more');
     parts.push(value);
-    request.onBytes?.(value.length);
+    request.onPiece?.(value);
   }
   if ('exactly' in request.bytes && received !== limit) throw wrongLength(String(received));
   const only = parts[0];

@@ -7,7 +7,7 @@ import type { Disposable } from '../shared/disposable.ts';
 import type { Bitmap } from '../shared/bitmap.ts';
 import type { Fingerprint } from '../migration/fingerprint.ts';
 import type { PageSpace } from '../migration/ports.ts';
-import { decodeBaseSnapshot, type BaseSnapshot } from './base-snapshot.ts';
+import { checkFits, type BaseSnapshot } from './base-snapshot.ts';
 import { decodeDeviceState, encodeDeviceState, type DeviceState } from './device-state.ts';
 import { GuestClock } from './guest-clock.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -161,12 +161,11 @@ class V86Pc implements Machine {
     return this.cpu.instruction_counter[0] ?? 0;
   }
 
-  async loadBaseSnapshot(snapshot: Uint8Array): Promise<void> {
+  loadBaseSnapshot(base: BaseSnapshot): void {
     this.mustBe('stopped', 'load a base snapshot into');
     if (this.used) throw wrongMoment('A base snapshot is loaded into a new machine only; create another one.');
+    checkFits(base, this.space);
     this.used = true;
-    const base = await decodeBaseSnapshot(snapshot, this.space);
-    this.mustBe('stopped', 'load a base snapshot into');
     this.memory.clearFirmware();
     for (const { pages, data } of base.blocks) this.memory.writePages(pages, data);
     this.restoreBase(base.devices);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import type { Fetch } from './bounded-fetch.ts';
-import { loadGuestSet, openGuestDisk, type GuestLoadProgress } from './guest-artefacts.ts';
+import { loadGuestSet, openGuestDisk, type GuestLoadProgress, type GuestSet } from './guest-artefacts.ts';
 import type { GuestArtefact, GuestManifest } from './guest-manifest.ts';
 import { MachineError } from './machine-error.ts';
 import { ManualClock } from './testing/manual-clock.ts';
@@ -58,8 +58,9 @@ function setUp() {
   };
   const urlOf = (artefact: GuestArtefact): string => `http://server/guest/${artefact.sha256}/${encodeURIComponent(artefact.name)}`;
   const clock = new ManualClock();
-  const load = (onProgress?: (progress: GuestLoadProgress) => void) => loadGuestSet({ manifestUrl: MANIFEST_URL, fetch, clock, onProgress });
-  return { manifest, answers, urlOf, fetch, clock, load, disk };
+  const begin = (onProgress?: (progress: GuestLoadProgress) => void) => loadGuestSet({ manifestUrl: MANIFEST_URL, fetch, clock, onProgress });
+  const load = (onProgress?: (progress: GuestLoadProgress) => void): Promise<GuestSet> => begin(onProgress).whole;
+  return { manifest, answers, urlOf, fetch, clock, begin, load, disk };
 }
 
 async function refusal(loading: Promise<unknown>): Promise<MachineError> {
@@ -80,7 +81,7 @@ describe('loadGuestSet', () => {
     expect(set.parts.vgaBios).toEqual(new Uint8Array(500).fill(2));
     expect(set.parts.memoryBytes).toBe(128 * 2 ** 20);
     expect(set.parts.emulator).toBeInstanceOf(WebAssembly.Module);
-    expect(set.snapshot).toEqual(new Uint8Array(2000).fill(3));
+    expect(new Uint8Array(await set.snapshot.arrayBuffer())).toEqual(new Uint8Array(2000).fill(3));
     const base = openGuestDisk(set, { fetch, clock });
     expect(base.byteLength).toBe(disk.length);
     expect(await base.read(8000, 4000)).toEqual(disk.slice(8000, 12000));

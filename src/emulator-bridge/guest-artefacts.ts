@@ -2,15 +2,17 @@
  * Loads the guest set from a server: the manifest, then every artefact it names. Size and SHA-256 of each artefact are
  * checked, and one that differs is refused. Works on a page and in a worker, also over plain http.
  */
-import { createSHA256 } from 'hash-wasm';
 import * as v from 'valibot';
 import type { Clock } from '../shared/clock.ts';
+import { BaseSnapshotDecoder, decodeBaseSnapshot, type BaseSnapshot } from './base-snapshot.ts';
 import { fetchBounded, platformFetch, type Fetch } from './bounded-fetch.ts';
 import { guestManifestSchema, type GuestArtefact, type GuestManifest } from './guest-manifest.ts';
 import { openHttpDisk } from './http-disk.ts';
 import type { BaseDisk, MachineParts } from './machine.ts';
 import { MachineError } from './machine-error.ts';
 import { systemClock } from '../shared/system-clock.ts';
+import { createCompressor } from './page-codec-engines.ts';
+import { sha256, toHex } from './sha256.ts';
 import { V86_VERSION } from './v86-version.ts';
 
 /** A manifest lists some hundred packages; this is far above. */
@@ -32,68 +34,117 @@ export interface GuestSetOptions {
   readonly onProgress?: (progress: GuestLoadProgress) => void;
 }
 
-/** Plain data: a page loads it once and posts it to the worker of every VM. */
-export interface GuestSet {
+/** What a machine is built from. Plain data, which a page and its workers post to each other. */
+export interface PcParts {
   readonly manifest: GuestManifest;
   readonly parts: Omit<MachineParts, 'disk'>;
-  /** For Machine.loadBaseSnapshot, as it is on the server. */
-  readonly snapshot: Uint8Array;
   /** Where the disk image is read, and its chunks' SHA-256 digests. */
   readonly diskUrl: string;
   readonly chunkDigests: Uint8Array;
 }
 
+export interface GuestSet extends PcParts {
+  /** For Machine.loadBaseSnapshot, as it is on the server. A Blob is posted without a copy. */
+  readonly snapshot: Blob;
+}
+
+/** A guest set that is being loaded. The promises reject with MachineError, whose message names the artefact and the way out. */
+export interface LoadingGuest {
+  /** Resolves first: the base snapshot is most of the bytes. */
+  readonly pc: Promise<PcParts>;
+  readonly base: Promise<BaseSnapshot>;
+  readonly whole: Promise<GuestSet>;
+}
+
 /** Opens a reader of the disk image, one for each machine; to be disposed with it. */
-export function openGuestDisk(set: GuestSet, platform: Pick<GuestSetOptions, 'fetch' | 'clock'> = {}): BaseDisk {
+export function openGuestDisk(pc: PcParts, platform: Pick<GuestSetOptions, 'fetch' | 'clock'> = {}): BaseDisk {
   return openHttpDisk({
-    url: set.diskUrl,
-    byteLength: set.manifest.disk.bytes,
-    chunkBytes: set.manifest.diskChunkBytes,
-    chunkDigests: set.chunkDigests,
+    url: pc.diskUrl,
+    byteLength: pc.manifest.disk.bytes,
+    chunkBytes: pc.manifest.diskChunkBytes,
+    chunkDigests: pc.chunkDigests,
     fetch: platform.fetch ?? platformFetch,
     clock: platform.clock ?? systemClock,
   });
 }
 
-/** Rejects with MachineError, whose message names the artefact and the way out. */
-export async function loadGuestSet(options: GuestSetOptions): Promise<GuestSet> {
+/** Unpacks a guest set that has been loaded, in this worker or in another one. */
+export function openGuestSet(guest: GuestSet): LoadingGuest {
+  const base = guest.snapshot.arrayBuffer().then((bytes) => decodeBaseSnapshot(new Uint8Array(bytes)));
+  return { pc: Promise.resolve(guest), base, whole: Promise.resolve(guest) };
+}
+
+/** Begins to load the guest set. */
+export function loadGuestSet(options: GuestSetOptions): LoadingGuest {
   const fetch = options.fetch ?? platformFetch;
   const clock = options.clock ?? systemClock;
   const manifestUrl = new URL(options.manifestUrl, 'location' in globalThis ? globalThis.location.href : undefined).href;
-  const manifest = await loadManifest(manifestUrl, fetch, clock);
+  // One artefact that fails ends the others: half a guest set is of no use.
+  const failed = new AbortController();
+  const loading = loadManifest(manifestUrl, fetch, clock).then((manifest) => {
+    const count = countBytes(manifest, options.onProgress);
+    const load = (artefact: GuestArtefact, onPiece?: (piece: Uint8Array) => void): Promise<Uint8Array<ArrayBuffer>> =>
+      loadArtefact({
+        artefact,
+        url: artefactUrl(manifestUrl, artefact),
+        fetch,
+        clock,
+        onPiece(piece) {
+          count(piece);
+          onPiece?.(piece);
+        },
+        signal: failed.signal,
+      }).catch((error: unknown) => {
+        failed.abort(error);
+        throw error;
+      });
+    const others = Promise.all([
+      load(manifest.bios),
+      load(manifest.vgaBios),
+      load(manifest.diskChunks),
+      load(manifest.emulator).then((bytes) => compile(bytes, manifest.emulator)),
+    ]);
+    return { manifest, others, snapshot: loadSnapshot((onPiece) => load(manifest.snapshot, onPiece)) };
+  });
+  const pc = loading.then(async ({ manifest, others }): Promise<PcParts> => {
+    const [bios, vgaBios, chunkDigests, emulator] = await others;
+    const parts = {
+      manifest,
+      parts: { emulator, bios, vgaBios, memoryBytes: manifest.memoryBytes },
+      diskUrl: artefactUrl(manifestUrl, manifest.disk),
+      chunkDigests,
+    };
+    // Digests that do not fit fail here, not later when the guest reads its disk.
+    openGuestDisk(parts, { fetch, clock }).dispose();
+    return parts;
+  });
+  const snapshot = loading.then((begun) => begun.snapshot);
+  const base = snapshot.then(({ decoder }) => decoder.finish());
+  const whole = Promise.all([pc, snapshot]).then(([parts, { bytes }]): GuestSet => ({ ...parts, snapshot: new Blob([bytes]) }));
+  for (const promise of [pc, base, whole]) promise.catch(() => undefined);
+  return { pc, base, whole };
+}
+
+/** The base snapshot is unpacked while it comes. Nothing uses it before its digest was found to be right. */
+async function loadSnapshot(
+  load: (onPiece: (piece: Uint8Array) => void) => Promise<Uint8Array<ArrayBuffer>>,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; decoder: BaseSnapshotDecoder }> {
+  const decoding = createCompressor().then((compressor) => new BaseSnapshotDecoder(compressor));
+  decoding.catch(() => undefined);
+  const bytes = await load((piece) => void decoding.then((decoder) => decoder.push(piece)).catch(() => undefined));
+  return { bytes, decoder: await decoding };
+}
+
+/** Returns what counts the pieces of all artefacts. */
+function countBytes(manifest: GuestManifest, onProgress: GuestSetOptions['onProgress']): (piece: Uint8Array) => void {
   const wanted = [manifest.bios, manifest.vgaBios, manifest.emulator, manifest.diskChunks, manifest.snapshot] as const;
   const totalBytes = wanted.reduce((sum, artefact) => sum + artefact.bytes, 0);
   let receivedBytes = 0;
-  options.onProgress?.({ receivedBytes, totalBytes });
-  const onBytes = (received: number): void => {
-    receivedBytes += received;
-    options.onProgress?.({ receivedBytes, totalBytes });
+  onProgress?.({ receivedBytes, totalBytes });
+  return ({ length }) => {
+    receivedBytes += length;
+    onProgress?.({ receivedBytes, totalBytes });
   };
-  // One that fails ends the others: half a guest set is of no use.
-  const failed = new AbortController();
-  const load = (artefact: GuestArtefact): Promise<Uint8Array> =>
-    loadArtefact({ artefact, url: artefactUrl(manifestUrl, artefact), fetch, clock, onBytes, signal: failed.signal }).catch((error: unknown) => {
-      failed.abort(error);
-      throw error;
-    });
-  const [bios, vgaBios, emulatorBytes, chunkDigests, snapshot] = await Promise.all([
-    load(manifest.bios),
-    load(manifest.vgaBios),
-    load(manifest.emulator),
-    load(manifest.diskChunks),
-    load(manifest.snapshot),
-  ]);
-  const emulator = await compile(emulatorBytes, manifest.emulator);
-  const set = {
-    manifest,
-    parts: { emulator, bios, vgaBios, memoryBytes: manifest.memoryBytes },
-    snapshot,
-    diskUrl: artefactUrl(manifestUrl, manifest.disk),
-    chunkDigests,
-  };
-  // Digests that do not fit fail here, not later when the guest reads its disk.
-  openGuestDisk(set, { fetch, clock }).dispose();
-  return set;
 }
 
 /** Where an artefact lies: `<manifest's directory>/<sha256>/<name>`. */
@@ -149,11 +200,11 @@ interface ArtefactRequest {
   readonly url: string;
   readonly fetch: Fetch;
   readonly clock: Clock;
-  readonly onBytes: (received: number) => void;
+  readonly onPiece: (piece: Uint8Array) => void;
   readonly signal: AbortSignal;
 }
 
-async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array> {
+async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array<ArrayBuffer>> {
   const { artefact, url } = request;
   const what = `The guest's file "${artefact.name}"`;
   if (artefact.bytes > ARTEFACT_LIMIT_BYTES) {
@@ -176,11 +227,10 @@ async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array> {
         `${what} is not at ${url} (status ${response.status}). Build the guest again on the server (npm run guest), then load the page again.`,
       );
     },
-    onBytes: request.onBytes,
+    onPiece: request.onPiece,
     signal: request.signal,
   });
-  const hasher = await createSHA256();
-  const digest = hasher.init().update(bytes).digest('hex');
+  const digest = toHex(await sha256(bytes));
   if (digest !== artefact.sha256) {
     throw new MachineError(
       'artefact-altered',
@@ -190,10 +240,9 @@ async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array> {
   return bytes;
 }
 
-async function compile(bytes: Uint8Array, artefact: GuestArtefact): Promise<WebAssembly.Module> {
+async function compile(bytes: Uint8Array<ArrayBuffer>, artefact: GuestArtefact): Promise<WebAssembly.Module> {
   try {
-    // A copy only when the bytes sit on shared memory, which the compiler does not take.
-    return await WebAssembly.compile(bytes.buffer instanceof ArrayBuffer ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice());
+    return await WebAssembly.compile(bytes);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new MachineError(

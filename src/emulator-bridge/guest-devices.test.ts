@@ -1,4 +1,5 @@
 /** The device adapters with the real guest at the other end. */
+import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { MacAddress } from '../shared/ids.ts';
@@ -25,7 +26,7 @@ afterEach(() => {
 async function fresh(parts: GuestParts, disk?: BaseDisk): Promise<Machine> {
   const machine = await createMachine({ ...parts.machineParts(), ...(disk === undefined ? {} : { disk }) });
   opened.push(machine);
-  await machine.loadBaseSnapshot(parts.snapshot);
+  machine.loadBaseSnapshot(await decodeBaseSnapshot(parts.snapshot));
   return machine;
 }
 

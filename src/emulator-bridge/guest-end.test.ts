@@ -1,4 +1,5 @@
 /** How the real guest ends, and how it does not. */
+import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createMachine } from './create-machine.ts';
 import type { Machine } from './machine.ts';
@@ -21,7 +22,7 @@ afterEach(() => {
 async function fresh(parts: GuestParts): Promise<Machine> {
   const machine = await createMachine(parts.machineParts());
   opened.push(machine);
-  await machine.loadBaseSnapshot(parts.snapshot);
+  machine.loadBaseSnapshot(await decodeBaseSnapshot(parts.snapshot));
   return machine;
 }
 

@@ -2,12 +2,12 @@
  * The base image, read from a web server in chunks by HTTP Range requests. Every chunk is checked against its SHA-256
  * before it is returned. The content behind the address never changes, so the browser's own cache keeps what was read.
  */
-import { createSHA256 } from 'hash-wasm';
 import type { Clock } from '../shared/clock.ts';
 import { fetchBounded, platformFetch, type Fetch } from './bounded-fetch.ts';
 import { runChunkRequests, type ChunkRun } from './chunk-requests.ts';
 import type { BaseDisk } from './machine.ts';
 import { MachineError } from './machine-error.ts';
+import { sha256 } from './sha256.ts';
 import { systemClock } from '../shared/system-clock.ts';
 
 /** Largest request: neighbouring chunks are asked for together up to this size. */
@@ -40,7 +40,6 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
       `The guest set is inconsistent: a disk of ${byteLength} bytes in chunks of ${chunkBytes} needs ${chunks} digests, not ${chunkDigests.length / DIGEST_BYTES}. Build the guest again.`,
     );
   }
-  const hasher = createSHA256();
   /** Chunks with a wrong digest. A cached copy may be the reason, so the next request bypasses the cache. */
   const distrusted = new Set<number>();
   const closed = new AbortController();
@@ -65,12 +64,11 @@ export function openHttpDisk(options: HttpDiskOptions): BaseDisk {
         check: (response) => checkResponse(response, url, start, end, byteLength),
         signal: closed.signal,
       });
-      const sha256 = await hasher;
       const results: (Uint8Array | MachineError)[] = [];
       for (let index = first; index <= last; index++) {
         // Copied out, so that keeping one chunk does not keep the whole answer in memory.
         const chunk = first === last ? bytes : bytes.slice((index - first) * chunkBytes, Math.min((index - first + 1) * chunkBytes, bytes.length));
-        const digest = sha256.init().update(chunk).digest('binary');
+        const digest = await sha256(chunk);
         const right = digest.every((byte, at) => byte === chunkDigests[index * DIGEST_BYTES + at]);
         if (right) distrusted.delete(index);
         else distrusted.add(index);

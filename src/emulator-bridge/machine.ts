@@ -2,6 +2,7 @@
  * The emulated PC as the rest of the project sees it. `createMachine` (create-machine.ts) builds one on v86; it runs the
  * same in a browser's worker and in Node (the guest's recipe boots the base snapshot there).
  */
+import type { BaseSnapshot } from './base-snapshot.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import type { MacAddress } from '../shared/ids.ts';
 import type { SourceVm, TargetVm } from '../migration/ports.ts';
@@ -81,7 +82,7 @@ export interface Machine extends SourceVm, TargetVm {
   /** An error that does not stop the machine, e.g. a disk read that is retried: a sentence for the owner's log. */
   onTrouble(listener: (sentence: string) => void): Disposable;
   /** Loads RAM and devices of the base snapshot; the machine stays stopped. Once, before anything else. */
-  loadBaseSnapshot(snapshot: Uint8Array): Promise<void>;
+  loadBaseSnapshot(snapshot: BaseSnapshot): void;
   /** Restores the devices of the base snapshot once more, which changes nothing: a rehearsal of an arrival. Only while nothing else has happened since it was loaded; throws otherwise. */
   restoreBaseDevices(): void;
   /** The guest's time-stamp counter (`rdtsc`): nanoseconds since it booted, wherever it ran. */

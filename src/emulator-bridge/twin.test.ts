@@ -3,6 +3,7 @@
  * compared. PCs without software are compared after every instruction, the real guest after every turn of the CPU's
  * loop (some 100,000 instructions, with compiled code).
  */
+import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { VirtualHost } from './testing/virtual-time.ts';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { MacAddress } from '../shared/ids.ts';
@@ -166,7 +167,8 @@ describe('a moved PC and its twin', () => {
 
 async function fromBase(parts: GuestParts): Promise<TwinPc> {
   const pc = await startPc(new VirtualHost(1000, TURN_STEP_MS), parts.machineParts());
-  await pc.host.at(() => pc.machine.loadBaseSnapshot(parts.snapshot));
+  const base = await decodeBaseSnapshot(parts.snapshot);
+  pc.host.at(() => pc.machine.loadBaseSnapshot(base));
   return pc;
 }
 

@@ -1,4 +1,5 @@
 /** The emulated PC keeps the same contract as the engine's models. The PCs have no software, and each is busy with something else. */
+import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { describeVmContract, type VmUnderTest } from '../migration/testing/vm-contract.ts';
@@ -33,7 +34,7 @@ async function pair(workload: BareWorkload): Promise<VmUnderTest> {
   };
   const snapshot = await saveBaseSnapshot(await fresh());
   const [source, target] = [await fresh(), await fresh()];
-  for (const machine of [source, target]) await machine.loadBaseSnapshot(snapshot);
+  for (const machine of [source, target]) machine.loadBaseSnapshot(await decodeBaseSnapshot(snapshot));
   const letGuestWrite = async (): Promise<void> => {
     const runs = [source, target].find(({ state }) => state === 'running');
     if (runs === undefined) await sleep(A_WHILE_MS);

@@ -1,3 +1,4 @@
+import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import binaryen from 'binaryen';
@@ -75,7 +76,7 @@ async function observe(machine: Machine, work: () => Promise<void>): Promise<Ora
 
 async function restored(parts: GuestParts, emulator?: WebAssembly.Module): Promise<{ machine: Machine; console: GuestConsole }> {
   const machine = await createMachine(parts.machineParts(emulator));
-  await machine.loadBaseSnapshot(parts.snapshot);
+  machine.loadBaseSnapshot(await decodeBaseSnapshot(parts.snapshot));
   return { machine, console: new GuestConsole(machine) };
 }
 

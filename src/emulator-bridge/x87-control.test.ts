@@ -1,4 +1,5 @@
 /** Tests the x87 control word with which a moved PC calculates, not only the one that it reads back. */
+import { decodeBaseSnapshot } from './base-snapshot.ts';
 import { VirtualHost } from './testing/virtual-time.ts';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { saveBaseSnapshot } from './base-snapshot.ts';
@@ -103,7 +104,7 @@ describe('the x87 control word', () => {
     await stop(source);
     const snapshot = await source.host.at(() => saveBaseSnapshot(source.machine));
     const pc = await fresh(DOWNWARD);
-    await pc.machine.loadBaseSnapshot(snapshot);
+    pc.machine.loadBaseSnapshot(await decodeBaseSnapshot(snapshot));
     await pc.host.at(() => pc.machine.run(0));
     expect((await computed(pc))[0]).toBe(THIRD_DOWN);
   });
@@ -138,7 +139,7 @@ describe.skipIf(guest === null)('a program of the real guest', () => {
       const freshGuest = async (): Promise<Machine> => {
         const machine = await createMachine(guest.machineParts());
         machines.push(machine);
-        await machine.loadBaseSnapshot(guest.snapshot);
+        machine.loadBaseSnapshot(await decodeBaseSnapshot(guest.snapshot));
         return machine;
       };
       let machine = await freshGuest();

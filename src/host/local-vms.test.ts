@@ -1,5 +1,6 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { FromVmWorker, ToVmWorker } from '../vm-host/vm-worker-messages.ts';
 import type { HostId, MigrationId, VmId } from '../shared/ids.ts';
 import { LocalVms, type LocalVmsOptions } from './local-vms.ts';
 import { systemClock } from '../shared/system-clock.ts';
@@ -11,24 +12,33 @@ afterEach(() => void vi.unstubAllGlobals());
 it('takes VMs in, and says so once, as soon as any load of the guest has succeeded', async () => {
   // A browser without Web Locks.
   vi.stubGlobal('navigator', {});
-  const worker = { postMessage: vi.fn(), terminate: vi.fn() };
   let attempts = 0;
+  /** The first load fails. */
+  class FakeWorker {
+    onmessage: ((event: { data: FromVmWorker }) => void) | null = null;
+    terminate = vi.fn();
+    postMessage({ type }: ToVmWorker): void {
+      if (type !== 'load') return;
+      const failed = attempts++ === 0;
+      const answer: FromVmWorker = failed
+        ? { type: 'failed', reason: 'The server cannot be reached.' }
+        : { type: 'loaded', guest: { manifest: { memoryBytes: 1 } } as GuestSet };
+      this.onmessage?.({ data: answer });
+    }
+  }
   const guestLoaded = vi.fn();
   const vms = new LocalVms({
     clock: systemClock,
     self: A,
     relay: () => ({}),
-    spawn: () => worker as unknown as Worker,
-    mayReceive: () => false,
-    loadGuest: () =>
-      attempts++ === 0 ? Promise.reject(new Error('The server cannot be reached.')) : Promise.resolve({ manifest: { memoryBytes: 1 } } as GuestSet),
+    spawn: () => new FakeWorker() as unknown as Worker,
+    expectsVm: () => false,
     guestLoaded,
-    loadedShare: () => 1,
     room: { createVm: () => Promise.reject(new Error('The room is full.')) },
     changed: () => undefined,
   } as unknown as LocalVmsOptions);
   await expect(vms.guest()).rejects.toThrow('cannot be reached');
-  expect(vms.accept(B, MOVE, VM, 0, () => undefined)).toEqual({ loaded: 1 });
+  expect(() => vms.accept(B, MOVE, VM, 0, () => undefined)).toThrow('could not load the PC');
   expect(guestLoaded).not.toHaveBeenCalled();
   // The user presses Start: that loads again.
   await expect(vms.start(undefined, 1)).rejects.toThrow('full');

@@ -11,6 +11,7 @@ import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { ConsoleInput } from './console-input.ts';
 import type { Acceptance, HandOver } from './host-links.ts';
 import type { HostMessage, HostMessageOf } from './host-messages.ts';
+import { loadOnce } from './load-once.ts';
 import { LocalVm, type LocalVmEnd, type LocalVmEvents, type LocalVmState } from './local-vm.ts';
 import { randomPassword } from './random.ts';
 import type { RemoteConsoles } from './remote-consoles.ts';
@@ -37,16 +38,16 @@ export interface LocalVmsOptions {
   readonly self: HostId;
   readonly clock: Clock;
   readonly spawn: () => Worker;
-  /** VMs run at other hosts of the room and may come here: it is worth keeping a machine ready for them. */
-  readonly mayReceive: () => boolean;
+  /** A VM may start or arrive here soon: it is worth keeping a machine ready for it. */
+  readonly expectsVm: () => boolean;
   /** The current value: the room's key may change. */
   readonly relay: () => RelayAccess;
-  /** The guest's parts. A load that failed is tried anew. */
-  readonly loadGuest: () => Promise<GuestSet>;
-  /** The guest's parts are loaded, for whatever reason: VMs may arrive. Called once. */
+  /** Of the guest on the server. */
+  readonly manifestUrl: string;
+  /** So much of the guest is loaded, 0 to 1. */
+  readonly guestLoads: (share: number) => void;
+  /** The guest is loaded, for whatever reason: VMs may arrive. Called once. */
   readonly guestLoaded: () => void;
-  /** How much of the guest's parts is loaded, 0 to 1; null if they are not being loaded. */
-  readonly loadedShare: () => number | null;
   readonly room: RoomPort;
   readonly log: RoomLog;
   readonly consoles: RemoteConsoles;
@@ -75,12 +76,15 @@ export class LocalVms {
   private loaded: GuestSet | null = null;
   private readonly endings: VmEndings;
   private readonly standby: Standby;
+  private readonly guestLoad;
 
   constructor(options: LocalVmsOptions) {
     this.options = options;
     this.endings = new VmEndings(options.self, options.room, options.clock);
     this.events = this.makeEvents();
-    this.standby = new Standby({ spawn: options.spawn, clock: options.clock, wanted: () => this.vms.size === 0 && options.mayReceive() });
+    const { spawn, clock, manifestUrl } = options;
+    this.standby = new Standby({ spawn, clock, manifestUrl, wanted: () => this.vms.size === 0 && options.expectsVm() });
+    this.guestLoad = loadOnce((onProgress) => this.standby.load(onProgress), options.guestLoads);
   }
 
   /** The VM, if it runs, starts or migrates from here. */
@@ -121,11 +125,10 @@ export class LocalVms {
 
   /** The guest's parts, loaded on first use. Rejects if they cannot be; a later call tries again. */
   async guest(): Promise<GuestSet> {
-    const guest = await this.options.loadGuest();
+    const guest = await this.guestLoad.load();
     if (this.loaded === null) {
       this.loaded = guest;
       this.options.guestLoaded();
-      this.standby.loaded(guest);
     }
     return guest;
   }
@@ -166,7 +169,7 @@ export class LocalVms {
       return 'open';
     }
     if (this.loaded === null) {
-      const loaded = this.options.loadedShare();
+      const loaded = this.guestLoad.share();
       if (loaded === null) throw new Error('That tab could not load the PC. Reload it, and try again.');
       return { loaded };
     }
@@ -222,7 +225,7 @@ export class LocalVms {
     return this.standby.isThere;
   }
 
-  /** The room's hosts or VMs have changed, or this tab is no longer in the room. */
+  /** The room's hosts or VMs have changed, this tab has started up, or it is no longer in the room. */
   roomChanged(): void {
     this.standby.reconsider();
   }

@@ -196,7 +196,6 @@ describe('window.tabmotion and what does not fit', () => {
       spawnVmWorker: () => {
         throw new Error('no worker is needed');
       },
-      loadGuest: () => Promise.reject(new Error('no guest is needed')),
       showAddress: () => undefined,
     });
     const why = await sentence(() => opened.ready);

@@ -1,5 +1,4 @@
 /** The parts of a tab. Nothing happens before it joins its room; tab-wiring.ts says what each event then causes. */
-import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import type { FormerHost } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -12,7 +11,6 @@ import { HostLinks } from './host-links.ts';
 import type { HostMessage } from './host-messages.ts';
 import { hostNameFor } from './host-name.ts';
 import { HostReadiness } from './host-readiness.ts';
-import { loadOnce } from './load-once.ts';
 import { LocalVms } from './local-vms.ts';
 import { Migrations } from './migrations.ts';
 import { randomId, randomToken } from './random.ts';
@@ -38,7 +36,6 @@ export interface TabOptions {
   /** Storage that survives a reload of this tab, and nothing else. */
   readonly tabMemory: KeyStorage | null;
   readonly spawnVmWorker: () => Worker;
-  readonly loadGuest: (onProgress: (fraction: number) => void) => Promise<GuestSet>;
   /** The room's key differs from the one in the address: this address should be shown. */
   readonly showAddress: (address: string) => void;
 }
@@ -174,25 +171,26 @@ export class TabParts {
 
   private makeLocalVms(): LocalVms {
     const { self, clock, status, room, log, consoles } = this;
-    const guest = loadOnce(this.options.loadGuest, (fraction) => {
-      if (status.starting === null) status.changed();
-      else status.isStarting('Loading the PC', fraction);
-    });
+    const { base, platform, spawnVmWorker } = this.options;
     return new LocalVms({
       self,
       clock,
       room,
       log,
-      spawn: this.options.spawnVmWorker,
-      mayReceive: () => this.options.platform.hasRoomForStandby && room.refusal === null && room.vms.some((vm) => vm.hostId !== self && vm.ownerPresent),
+      spawn: spawnVmWorker,
+      expectsVm: () =>
+        room.refusal === null && (status.starting !== null || (platform.hasRoomForStandby && room.vms.some((vm) => vm.hostId !== self && vm.ownerPresent))),
       relay: () => ({ url: this.relayUrl, room: this.access.room as RoomName, key: this.address.key, hostId: self, hostToken: this.hostToken }),
-      loadGuest: guest.load,
+      manifestUrl: new URL('guest/manifest.json', base).href,
+      guestLoads: (share) => {
+        if (status.starting === null) status.changed();
+        else status.isStarting('Loading the PC', share);
+      },
       guestLoaded: () => {
         // An earlier load may have failed.
         status.trouble = room.refusal;
         this.readiness.loaded();
       },
-      loadedShare: guest.share,
       consoles: consoles.output,
       input: consoles.input,
       viewOf: (vmId) => this.views.vms().find((vm) => vm.id === vmId),

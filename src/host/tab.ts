@@ -50,6 +50,8 @@ function join(parts: TabParts): void {
     room.refuse(access.reason);
     return;
   }
+  // Before the tab has joined: most of the start is spent on this. If it fails, begin() says why.
+  parts.localVms.guest().catch(() => undefined);
   room.joined.on(() => {
     trace.note('room', 'joined');
     address.accepted(room.isOwner);
@@ -80,6 +82,7 @@ async function begin({ status, localVms, log, options }: TabParts, emptyRoom: bo
     log.add('bad', null, why);
     status.hasStarted(localVms.hasAny() ? null : why);
   }
+  localVms.roomChanged();
 }
 
 /** What `window.tabmotion` promises. */

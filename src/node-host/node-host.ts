@@ -2,7 +2,6 @@
  * A host without a page, in Node: a tab of a room like any other, which runs its VMs in Node workers. It reaches the
  * other hosts through the relay.
  */
-import { loadGuestSet } from '../emulator-bridge/guest-artefacts.ts';
 import { openTab, type OpenTab } from '../host/tab.ts';
 import type { TabPlatform } from '../host/tab-platform.ts';
 import { openNodeSocket } from '../net-relay/node-client/node-socket.ts';
@@ -24,19 +23,13 @@ export function openNodeHost(invitation: URL, name: string): OpenTab {
   const address = new URL(invitation);
   address.searchParams.set('name', name);
   address.searchParams.set('autostart', '0');
-  const base = new URL('.', address);
   return openTab({
     platform,
     address,
-    base,
+    base: new URL('.', address),
     storage: null,
     tabMemory: null,
     spawnVmWorker,
-    loadGuest: (onProgress) =>
-      loadGuestSet({
-        manifestUrl: new URL('guest/manifest.json', base).href,
-        onProgress: ({ receivedBytes, totalBytes }) => onProgress(receivedBytes / totalBytes),
-      }),
     // Nobody looks at an address here.
     showAddress: () => undefined,
   });

@@ -35,7 +35,7 @@ describe.skipIf(parts === null)('a VM on hosts in Node', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     base = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-    guest = await loadGuestSet({ manifestUrl: `http://${base}/guest/manifest.json` });
+    guest = await loadGuestSet({ manifestUrl: `http://${base}/guest/manifest.json` }).whole;
   }, LIMIT_MS);
   afterAll(() => {
     relay.dispose();

@@ -3,7 +3,7 @@
  * the adapters, and talks to its host with the messages of `vm-worker-messages.ts`. It runs in a browser's Worker and
  * in Node's; the differences between the two are passed in (`VmHostPlatform`).
  */
-import type { GuestSet } from '../emulator-bridge/guest-artefacts.ts';
+import type { GuestLoadProgress, GuestSet, LoadingGuest, PcParts } from '../emulator-bridge/guest-artefacts.ts';
 import type { Machine, MachineEnd } from '../emulator-bridge/machine.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { OpenSocket } from '../net-relay/client/open-socket.ts';
@@ -29,8 +29,12 @@ export interface VmHostPlatform {
   readonly clock: Clock;
   /** Resolves in a later task, as soon as the event loop comes round: the guest's turn. */
   readonly nextTask: () => Promise<void>;
+  /** Begins to load the guest that this manifest describes. */
+  readonly loadGuest: (manifestUrl: string, onProgress: (progress: GuestLoadProgress) => void) => LoadingGuest;
+  /** Reads a guest that another worker has loaded. */
+  readonly openGuest: (guest: GuestSet) => LoadingGuest;
   /** A machine without its base snapshot. */
-  readonly createMachine: (guest: GuestSet) => Promise<Machine>;
+  readonly createMachine: (pc: PcParts) => Promise<Machine>;
   readonly createEngines: () => Promise<MigrationEngines>;
   /** Runs the code of a move as a rehearsal (rehearsal.ts), until it is not wanted any more. */
   readonly rehearse: (stage: Stage, isWanted: () => boolean) => Promise<void>;
@@ -38,6 +42,8 @@ export interface VmHostPlatform {
 
 /** A VM that has just started or arrived needs the processor for other things. */
 const REHEARSE_AFTER_MS = 2500;
+/** In a tab's first worker, which loads the guest, a VM may start at once; others are built for later. */
+const REST_MS = { load: REHEARSE_AFTER_MS, prepare: 0 } as const;
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
 
 /** Serves the worker's host for as long as the worker lives. */
@@ -45,8 +51,7 @@ export function runVmHost(platform: VmHostPlatform): void {
   const { post, listen } = platform;
   let engines: Promise<MigrationEngines> | null = null;
   let context: WorkerContext | null = null;
-  let machine: Promise<Machine> = Promise.reject(new Error('The worker was not prepared.'));
-  machine.catch(() => undefined);
+  let machine = notPrepared();
   let resident: ResidentVm | null = null;
   let departure: Departure | null = null;
   let arriving: Arriving | null = null;
@@ -66,11 +71,12 @@ export function runVmHost(platform: VmHostPlatform): void {
 
   listen((message) => {
     switch (message.type) {
+      case 'load':
       case 'prepare':
         engines = enginesOf(platform);
-        machine = buildMachine(message.guest, platform);
+        machine = buildMachine(message.type === 'load' ? loadGuest(message.manifestUrl, platform) : platform.openGuest(message.guest), platform);
         machine.catch(fail);
-        rehearse(platform, machine, engines, () => context === null);
+        platform.clock.setTimeout(() => rehearse(platform, machine, engines, () => context === null), REST_MS[message.type]);
         break;
       case 'join':
         context = makeContext(message.relay, need(engines), platform, underway);
@@ -120,6 +126,12 @@ export function runVmHost(platform: VmHostPlatform): void {
         desk.heard(message, resident);
     }
   });
+}
+
+function notPrepared(): Promise<Machine> {
+  const machine = Promise.reject<Machine>(new Error('The worker was not prepared.'));
+  machine.catch(() => undefined);
+  return machine;
 }
 
 /** A person's screen, keyboard, mouse and console; they exist before the VM does. */
@@ -181,10 +193,26 @@ function need<T>(value: T | null): T {
   return value;
 }
 
-async function buildMachine(guest: GuestSet, { createMachine, post }: VmHostPlatform): Promise<Machine> {
-  const machine = await createMachine(guest);
+/** Loads the guest, and reports to the page: how far it is, and at last the guest itself, for other workers. */
+function loadGuest(manifestUrl: string, { loadGuest: load, post }: VmHostPlatform): LoadingGuest {
+  let told = -1;
+  const guest = load(manifestUrl, ({ receivedBytes, totalBytes }) => {
+    const percent = Math.floor((100 * receivedBytes) / totalBytes);
+    if (percent > told) post({ type: 'loading', share: percent / 100 });
+    told = Math.max(told, percent);
+  });
+  // A load that fails is reported by the machine that it was for.
+  guest.whole.then(
+    (whole) => post({ type: 'loaded', guest: whole }),
+    () => undefined,
+  );
+  return guest;
+}
+
+async function buildMachine(guest: LoadingGuest, { createMachine, post }: VmHostPlatform): Promise<Machine> {
+  const machine = await createMachine(await guest.pc);
   machine.onTrouble((sentence) => post({ type: 'log', level: 'bad', text: sentence }));
-  await machine.loadBaseSnapshot(guest.snapshot);
+  machine.loadBaseSnapshot(await guest.base);
   post({ type: 'prepared' });
   return machine;
 }

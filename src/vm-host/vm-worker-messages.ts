@@ -47,7 +47,9 @@ export interface MigrateOptions {
 export type MigrationEnds = LinkEnds | { readonly kind: 'relay' };
 
 export type ToVmWorker =
-  /** Build the machine from the base snapshot. First, once; the VM may come much later. */
+  /** Load the guest, and build the machine from its base snapshot. First, once; the VM may come much later. */
+  | { readonly type: 'load'; readonly manifestUrl: string }
+  /** The same with a guest that has been loaded. */
   | { readonly type: 'prepare'; readonly guest: GuestSet }
   /** The relay of the VM that this worker is for. Second, once. */
   | { readonly type: 'join'; readonly relay: RelayAccess }
@@ -79,6 +81,10 @@ export interface GuestEnd {
 }
 
 export type FromVmWorker =
+  /** So much of the guest is loaded, 0 to 1. */
+  | { readonly type: 'loading'; readonly share: number }
+  /** The guest is loaded. */
+  | { readonly type: 'loaded'; readonly guest: GuestSet }
   /** The machine has the base snapshot; `start` or `receive` may follow (they may also be sent before). */
   | { readonly type: 'prepared' }
   /** The new VM runs and has its identity. */

@@ -3,13 +3,17 @@
  * the worker and its page take time and keep their order; when the worker ends, its sockets break and it does nothing
  * any more.
  */
+import type { BaseSnapshot } from '../../emulator-bridge/base-snapshot.ts';
 import { runLengthCompressor, testPageHash } from '../../migration/testing/codecs.ts';
 import type { SeededRandom } from '../../migration/testing/seeded-random.ts';
 import type { Action, Host } from '../../migration/testing/world.ts';
 import type { OpenSocket } from '../../net-relay/client/open-socket.ts';
-import { runVmHost } from '../../vm-host/vm-host.ts';
+import { runVmHost, type VmHostPlatform } from '../../vm-host/vm-host.ts';
 import type { FromVmWorker, ToVmWorker } from '../../vm-host/vm-worker-messages.ts';
 import { ModelMachine } from '../../vm-host/testing/model-machine.ts';
+
+/** A model machine begins without one. */
+export const NO_BASE = {} as BaseSnapshot;
 
 export interface ModelWorkerOptions {
   /** The page's computer: the page freezes or dies with it. */
@@ -18,6 +22,7 @@ export interface ModelWorkerOptions {
   readonly thread: Host;
   readonly random: SeededRandom;
   readonly openSocket: OpenSocket;
+  readonly loadGuest: VmHostPlatform['loadGuest'];
   /** Its sockets break. */
   readonly ended: () => void;
 }
@@ -37,7 +42,7 @@ export class ModelWorker {
 
   constructor(options: ModelWorkerOptions) {
     this.options = options;
-    const { page, thread, random, openSocket } = options;
+    const { page, thread, random, openSocket, loadGuest } = options;
     thread.addSource(() => this.arrival('heard by the worker', this.toWorker, (message) => this.hears(message)));
     page.addSource(() => this.arrival('said by a worker', this.toPage, (data) => this.onmessage?.({ data })));
     runVmHost({
@@ -51,6 +56,8 @@ export class ModelWorker {
       openSocket,
       clock: thread.clock,
       nextTask: thread.nextTask,
+      loadGuest,
+      openGuest: (guest) => ({ pc: Promise.resolve(guest), base: Promise.resolve(NO_BASE), whole: Promise.resolve(guest) }),
       createMachine: async () => {
         await thread.whenPicked('build a machine');
         const machine = new ModelMachine(thread, random);

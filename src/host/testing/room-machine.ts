@@ -3,7 +3,7 @@
  * real worker code with a model machine. Between them are sockets, on which a message arrives when the schedule says so.
  * Tabs freeze, lose their connections, die, leave and are opened again; the relay crashes and restarts.
  */
-import type { GuestSet } from '../../emulator-bridge/guest-artefacts.ts';
+import type { GuestLoadProgress, GuestSet, LoadingGuest } from '../../emulator-bridge/guest-artefacts.ts';
 import { World, type Action, type Host } from '../../migration/testing/world.ts';
 import { createRelay, type Relay } from '../../net-relay/server/relay-server.ts';
 import { memoryKeyValueStore } from '../../net-relay/store/key-value-store.ts';
@@ -11,7 +11,7 @@ import { MemoryNetwork, type Direction, type MemorySocket } from '../../net-rela
 import type { TabMotionVm } from '../scripting-interface.ts';
 import { openTab, type OpenTab } from '../tab.ts';
 import type { TabPlatform } from '../tab-platform.ts';
-import { ModelWorker } from './model-worker.ts';
+import { ModelWorker, NO_BASE } from './model-worker.ts';
 import { repeatedBytes } from '../../net-relay/testing/repeated-bytes.ts';
 
 const MEMORY_BYTES = 128 * 1024 * 1024;
@@ -93,7 +93,6 @@ export class RoomMachine {
         workers.push(worker);
         return worker as unknown as Worker;
       },
-      loadGuest: (onProgress) => this.loadGuest(host, onProgress),
       showAddress: () => undefined,
     });
     const model: ModelTab = { name, host, tab, workers, reportsHeard: new Map(), gone: false };
@@ -183,19 +182,19 @@ export class RoomMachine {
       thread,
       random: this.world.random,
       openSocket: this.network.openSocket(name),
+      loadGuest: (_url, onProgress) => this.loadGuest(thread, onProgress),
       ended: () => {
         for (const socket of [...this.network.sockets]) if (socket.name === name) socket.die('client', true);
       },
     });
   }
 
-  private loadGuest({ clock }: Host, onProgress: (fraction: number) => void): Promise<GuestSet> {
-    return new Promise((resolve) => {
-      clock.setTimeout(() => {
-        onProgress(0.5);
-        clock.setTimeout(() => resolve(GUEST), this.world.random.below(LOAD_MS));
-      }, this.world.random.below(100));
-    });
+  private loadGuest({ clock }: Host, onProgress: (progress: GuestLoadProgress) => void): LoadingGuest {
+    const after = (limitMs: number): Promise<void> => new Promise((resolve) => clock.setTimeout(resolve, this.world.random.below(limitMs)));
+    const begun = after(100);
+    void begun.then(() => onProgress({ receivedBytes: 1, totalBytes: 2 }));
+    const whole = begun.then(() => after(LOAD_MS));
+    return { pc: whole.then(() => GUEST), base: whole.then(() => NO_BASE), whole: whole.then(() => GUEST) };
   }
 
   private startRelay(): [Host, Relay] {

@@ -13,12 +13,10 @@ export class ModelMachine extends ModelVm implements Machine {
   readonly network: NetworkCard = new IdleCard(() => this.running);
   readonly screen: Screen = { attach: () => undefined, text: () => null, sendScancodes: () => undefined, sendMouse: () => undefined };
   end: MachineEnd | null = null;
-  private readonly host: Host;
   private readonly states = new Emitter<MachineState>();
 
   constructor(host: Host, random: SeededRandom) {
     super({ host, random, space: { ramPages: 12, videoPages: 2, diskPages: 6 } });
-    this.host = host;
   }
 
   get state(): MachineState {
@@ -60,8 +58,8 @@ export class ModelMachine extends ModelVm implements Machine {
     return new Uint8Array();
   }
 
-  loadBaseSnapshot(): Promise<void> {
-    return this.host.whenPicked('load the base snapshot');
+  loadBaseSnapshot(): void {
+    // Its memory begins empty.
   }
 
   restoreBaseDevices(): void {
