@@ -1,7 +1,7 @@
 import { DisposableBag, type Disposable } from '../shared/disposable.ts';
 import type { TabView } from '../host/scripting-interface.ts';
 import { copyButton } from './copy-button.ts';
-import { el, setText, show } from './dom.ts';
+import { el, listen, setText, show } from './dom.ts';
 import { modal } from './modal.ts';
 import { qrCode } from './qr-code.ts';
 
@@ -26,6 +26,7 @@ export function loopbackAdvice(): HTMLElement {
 export function invitation(): { readonly element: HTMLElement; update(shown: Invitation): void } & Disposable {
   const bag = new DisposableBag();
   let address = '';
+  let pictured = '';
   const copy = bag.add(copyButton('Copy invitation', () => address, 'Copy the invitation: the address of this room with its key'));
   const open = el('button', { type: 'button', class: 'button quiet', 'aria-haspopup': 'dialog' });
   const shown = el('p', { class: 'address', 'data-copy': true });
@@ -44,6 +45,12 @@ export function invitation(): { readonly element: HTMLElement; update(shown: Inv
     el('div', { class: 'row' }, copyLarge.element, close),
   );
   const element = el('div', { class: 'invitation', 'data-testid': 'invitation' }, copy.element, open, dialog);
+  // Drawn when somebody wants to see it: it takes as long as the rest of the page.
+  const draw = (): void => {
+    if (pictured !== address) picture.replaceChildren(qrCode(address));
+    pictured = address;
+  };
+  listen(bag, open, 'click', draw);
   bag.add(modal(dialog, open, close));
   return {
     element,
@@ -56,7 +63,7 @@ export function invitation(): { readonly element: HTMLElement; update(shown: Inv
       address = next.invitation;
       element.dataset['address'] = address;
       setText(shown, address);
-      picture.replaceChildren(qrCode(address));
+      if (dialog.open) draw();
     },
     dispose: () => bag.dispose(),
   };

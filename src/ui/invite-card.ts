@@ -9,6 +9,7 @@ import { qrCode } from './qr-code.ts';
 export function inviteCard(): { readonly element: HTMLElement; update(shown: Invitation): void } & Disposable {
   const bag = new DisposableBag();
   let address = '';
+  let pictured = '';
   let openedHere = '';
   const link = el('a', { class: 'address', target: '_blank', rel: 'noopener', 'data-copy': true });
   // A click opens the room on this computer, where this page's address is the better one: it is a secure context.
@@ -34,12 +35,15 @@ export function inviteCard(): { readonly element: HTMLElement; update(shown: Inv
       show(picture, next.othersCanJoin);
       show(advice, !next.othersCanJoin);
       openedHere = next.address;
+      if (next.othersCanJoin && pictured !== next.invitation) {
+        pictured = next.invitation;
+        picture.replaceChildren(qrCode(pictured));
+      }
       if (next.invitation === address) return;
       address = next.invitation;
       // The browser's menu copies the href, so it is the address that is shown.
       setAttribute(link, 'href', address);
       setText(link, address);
-      picture.replaceChildren(qrCode(address));
     },
     dispose: () => bag.dispose(),
   };
