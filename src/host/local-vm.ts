@@ -170,6 +170,8 @@ export class LocalVm {
 
   private heard(message: FromVmWorker): void {
     switch (message.type) {
+      case 'loading':
+      case 'loaded':
       case 'prepared':
         break;
       case 'running':

@@ -17,6 +17,7 @@ const IS_MAC = navigator.userAgent.includes('Macintosh');
 
 export interface ConsoleTerminal extends Disposable {
   readonly element: HTMLElement;
+  /** The page gives it the focus. That alone does not make this tab the one that uses the console. */
   focus(): void;
   /** Fits the terminal into its place; to be called when it is shown or its place changes. */
   fit(): void;
@@ -38,18 +39,8 @@ export interface TerminalPlace {
 export function consoleTerminal(vmId: string, vmName: string, source: TerminalConsole, { selfId, refused }: TerminalPlace): ConsoleTerminal {
   const bag = new DisposableBag();
   const element = el('div', { class: 'terminal', 'data-testid': 'console', 'data-vm-id': vmId });
-  const { cols, rows } = source.size();
-  const terminal = new Terminal({
-    // The scroll-back that is shown again was drawn for this size.
-    cols,
-    rows,
-    cursorBlink: false,
-    scrollback: SCROLL_BACK_LINES,
-    fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
-    screenReaderMode: false,
-    theme: TERMINAL_THEME,
-    macOptionIsMeta: true,
-  });
+  // The scroll-back that is shown again was drawn for this size.
+  const terminal = emptyTerminal(source.size());
   const fitting = new FitAddon();
   terminal.loadAddon(fitting);
 
@@ -71,7 +62,10 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
   bag.add(terminal.onRender(() => drawing.follow()));
   bag.add(terminal.onScroll(() => drawing.follow()));
 
-  const used = (): void => source.used();
+  let focusing = false;
+  const used = (): void => {
+    if (!focusing) source.used();
+  };
   function adapt(): void {
     if (opened) drawing.adapt(source.size());
   }
@@ -95,7 +89,11 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
 
   return {
     element,
-    focus: () => terminal.focus(),
+    focus() {
+      focusing = true;
+      terminal.focus();
+      focusing = false;
+    },
     fit() {
       open();
       if (!opened) return;
@@ -114,6 +112,19 @@ export function consoleTerminal(vmId: string, vmName: string, source: TerminalCo
       element.remove();
     },
   };
+}
+
+function emptyTerminal({ cols, rows }: { readonly cols: number; readonly rows: number }): Terminal {
+  return new Terminal({
+    cols,
+    rows,
+    cursorBlink: false,
+    scrollback: SCROLL_BACK_LINES,
+    fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+    screenReaderMode: false,
+    theme: TERMINAL_THEME,
+    macOptionIsMeta: true,
+  });
 }
 
 /** Keys that are not the guest's, or are another character to it (terminal-keys.ts). */
