@@ -58,6 +58,8 @@ export const LOADS: readonly GuestLoad[] = [
 ];
 
 const SETTLE_MS = 3000;
+/** Before the first move: until then, the code of both tabs is being compiled well. */
+const WARM_UP_MS = 3000;
 
 /** Moves a guest under load back and forth; returns the reports of `moves` migrations. */
 export async function migrations(browser: Browser, server: ServerProcess, load: GuestLoad, moves: number): Promise<MigrationReport[]> {
@@ -75,6 +77,7 @@ export async function migrations(browser: Browser, server: ServerProcess, load: 
   if (load.command !== '') await first.type(vmId, load.command);
   await pollFor('the link between the tabs', () => first.page.evaluate(() => window.tabmotion.hosts().length === 2));
   const reports: MigrationReport[] = [];
+  await first.page.waitForTimeout(WARM_UP_MS);
   for (let move = 0; move < moves; move++) {
     const [from, to] = move % 2 === 0 ? [first, second] : [second, first];
     // Waits between moves, so that each move starts with a settled guest and a standby machine, as it does for people.

@@ -42,8 +42,8 @@ export interface VmHostPlatform {
 
 /** A VM that has just started or arrived needs the processor for other things. */
 const REHEARSE_AFTER_MS = 2500;
-/** In a tab's first worker, which loads the guest, a VM may start at once; others are built for later. */
-const REST_MS = { load: REHEARSE_AFTER_MS, prepare: 0 } as const;
+/** How long a new machine rests before its first rehearsal: in a tab's first worker, a VM may start at once. */
+const REST_MS = { load: 500, prepare: 0 } as const;
 const FORGOTTEN = 'The room has forgotten this PC while this tab was away, so it was ended here.';
 
 /** Serves the worker's host for as long as the worker lives. */
@@ -75,8 +75,7 @@ export function runVmHost(platform: VmHostPlatform): void {
       case 'prepare':
         engines = enginesOf(platform);
         machine = buildMachine(message.type === 'load' ? loadGuest(message.manifestUrl, platform) : platform.openGuest(message.guest), platform);
-        machine.catch(fail);
-        platform.clock.setTimeout(() => rehearse(platform, machine, engines, () => context === null), REST_MS[message.type]);
+        machine.then(() => platform.clock.setTimeout(() => rehearse(platform, machine, engines, () => context === null), REST_MS[message.type]), fail);
         break;
       case 'join':
         context = makeContext(message.relay, need(engines), platform, underway);
