@@ -1,11 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-import { LONE_TESTS, LONG_TESTS, LONGEST_TESTS, UNIT_PART, YIELDING_TESTS } from './scripts/long-tests.ts';
+import { LONE_TESTS, LONG_TESTS, LONGEST_TESTS, UNIT_PART } from './scripts/long-tests.ts';
 import { QUICK } from './src/shared/testing/full.ts';
-
-const EVERYWHERE = ['src/**/*.test.ts', 'guest/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/**/*.test.ts', 'bench/**/*.test.ts'];
-const PARTS: Readonly<Record<string, readonly string[]>> = { alone: LONE_TESTS, yielding: YIELDING_TESTS };
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -19,8 +16,9 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: [...(PARTS[UNIT_PART ?? ''] ?? EVERYWHERE)],
-    exclude: [...configDefaults.exclude, ...(QUICK ? LONG_TESTS : UNIT_PART === 'beside' ? [...LONE_TESTS, ...YIELDING_TESTS] : [])],
+    include:
+      UNIT_PART === 'alone' ? [...LONE_TESTS] : ['src/**/*.test.ts', 'guest/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/**/*.test.ts', 'bench/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(QUICK ? LONG_TESTS : UNIT_PART === 'beside' ? LONE_TESTS : [])],
     setupFiles: ['src/shared/testing/seeded-properties.ts'],
     // A limit for what hangs, not for what is slow: machines are shared.
     testTimeout: 180_000,

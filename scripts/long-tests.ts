@@ -26,9 +26,6 @@ export const LONE_TESTS: readonly string[] = [
   'src/net-relay/gateway/tap-tcp.test.ts',
 ];
 
-/** Those that only compute, in virtual time, for minutes: they run beside all others, and yield to them. */
-export const YIELDING_TESTS: readonly string[] = ['src/host/room-machine.test.ts'];
-
 /** Those that take longest, the longest first: begun last, one of them would run on alone when all others have ended. */
 export const LONGEST_TESTS: readonly string[] = [
   'src/host/room-machine.test.ts',
@@ -40,7 +37,7 @@ export const LONGEST_TESTS: readonly string[] = [
   'src/emulator-bridge/twin.test.ts',
 ];
 
-/** Which of the unit tests `vitest` runs, by TABMOTION_UNIT: all of them unless it says `alone`, `yielding`, or `beside` (all but these two). */
+/** Which of the unit tests `vitest` runs, by TABMOTION_UNIT: all of them unless it says `beside` (all but the lone ones) or `alone` (these). */
 export const UNIT_PART = process.env['TABMOTION_UNIT'];
 
 /** The one test in a browser that `npm test` runs: a real guest moves from tab to tab. */

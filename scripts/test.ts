@@ -8,7 +8,6 @@
  * The last line is computed from the runners' own JSON reports; whatever breaks outside a test counts as failed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { constants, setPriority } from 'node:os';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ensureGuest } from '../guest/ensure-guest.ts';
@@ -69,12 +68,10 @@ interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** It is ended then, with all that it has started. */
   readonly limitMs?: number;
-  /** It leaves the processor to whatever else wants it. */
-  readonly yields?: boolean;
 }
 
 /** Runs a program of node_modules. */
-function runNode(script: string, args: readonly string[], { keep = false, environment = {}, limitMs, yields = false }: RunOptions = {}): Promise<End> {
+function runNode(script: string, args: readonly string[], { keep = false, environment = {}, limitMs }: RunOptions = {}): Promise<End> {
   return new Promise((resolve) => {
     // With a limit: in a process group of its own, whose processes can be ended together.
     const child = spawn(process.execPath, [`${ROOT}node_modules/${script}`, ...args], {
@@ -83,7 +80,6 @@ function runNode(script: string, args: readonly string[], { keep = false, enviro
       stdio: ['inherit', keep ? 'pipe' : 'inherit', keep ? 'pipe' : 'inherit'],
       env: { ...process.env, ...environment },
     });
-    if (yields && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW);
     const letGo = limitMs === undefined ? null : endsWithUs(child, limitMs);
     let printed = '';
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => void (printed += data.toString()));
@@ -204,16 +200,13 @@ async function checkModel(print: (line: string) => void): Promise<void> {
   }
 }
 
-/** `some`: which of them (long-tests.ts). Returns what they printed, if that is kept. */
-async function unitTests(some: 'beside' | 'alone' | 'yielding', options: Pick<RunOptions, 'keep' | 'yields'> = {}): Promise<string> {
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit-${some}.json`];
-  const { status, printed } = await runNode('vitest/vitest.mjs', ['run', ...reporters], {
-    ...options,
+/** `some`: `beside` each other, or `alone` (long-tests.ts). */
+async function unitTests(some: 'beside' | 'alone'): Promise<void> {
+  const { status } = await runNode('vitest/vitest.mjs', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORTS}/unit-${some}.json`], {
     environment: { TABMOTION_UNIT: some },
     limitMs: process.env['TABMOTION_FULL'] === '1' ? FULL_LIMIT_MS : RUNNER_LIMIT_MS,
   });
   count(tally('Vitest', { status, report: readReport(`unit-${some}.json`) }, readVitest));
-  return printed;
 }
 
 async function browserTests(name: string, some: readonly string[], environment: Record<string, string> = {}): Promise<void> {
@@ -253,13 +246,8 @@ async function main(): Promise<void> {
     partBeside('Types and lint', () => Promise.all([checkTypes(), lint(!all), findUnused(), checkFormat()])),
     all || !(await wasChecked()) ? partBeside('Model', checkModel) : null,
   ]);
-  await Promise.all([
-    all ? partBeside('Unit tests that yield to the others', async (print) => print(await unitTests('yielding', { keep: true, yields: true }))) : null,
-    (async () => {
-      await part('Unit tests', () => unitTests('beside'));
-      if (all) await part('Unit tests that want the machine alone', () => unitTests('alone'));
-    })(),
-  ]);
+  await part('Unit tests', () => unitTests('beside'));
+  if (all) await part('Unit tests that want the machine alone', () => unitTests('alone'));
   if (prepared) {
     if (all) {
       // One waits while the other computes.
