@@ -1,8 +1,8 @@
 /** The real guest in Node, restored from the base snapshot of the finished set: for tests. */
-import { decodeBaseSnapshot } from '../../src/emulator-bridge/base-snapshot.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { decodeBaseSnapshot } from '../../src/emulator-bridge/base-snapshot.ts';
 import { createMachine } from '../../src/emulator-bridge/create-machine.ts';
 import type { GuestArtefact } from '../../src/emulator-bridge/guest-manifest.ts';
 import type { Machine } from '../../src/emulator-bridge/machine.ts';

@@ -12,7 +12,8 @@ import type { BaseDisk, MachineParts } from './machine.ts';
 import { MachineError } from './machine-error.ts';
 import { systemClock } from '../shared/system-clock.ts';
 import { createCompressor } from './page-codec-engines.ts';
-import { sha256, toHex } from './sha256.ts';
+import { hex } from '../shared/hex.ts';
+import { sha256 } from './sha256.ts';
 import { V86_VERSION } from './v86-version.ts';
 
 /** A manifest lists some hundred packages; this is far above. */
@@ -71,6 +72,7 @@ export function openGuestDisk(pc: PcParts, platform: Pick<GuestSetOptions, 'fetc
 /** Unpacks a guest set that has been loaded, in this worker or in another one. */
 export function openGuestSet(guest: GuestSet): LoadingGuest {
   const base = guest.snapshot.arrayBuffer().then((bytes) => decodeBaseSnapshot(new Uint8Array(bytes)));
+  base.catch(() => undefined);
   return { pc: Promise.resolve(guest), base, whole: Promise.resolve(guest) };
 }
 
@@ -230,7 +232,7 @@ async function loadArtefact(request: ArtefactRequest): Promise<Uint8Array<ArrayB
     onPiece: request.onPiece,
     signal: request.signal,
   });
-  const digest = toHex(await sha256(bytes));
+  const digest = hex(await sha256(bytes));
   if (digest !== artefact.sha256) {
     throw new MachineError(
       'artefact-altered',

@@ -5,6 +5,7 @@
  */
 import { disposable, type Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
+import { hex } from '../shared/hex.ts';
 import type { MacAddress } from '../shared/ids.ts';
 import type { NetworkCard } from './machine.ts';
 import { MachineError } from './machine-error.ts';
@@ -102,7 +103,7 @@ export class VirtioNetworkCard implements NetworkCard, Disposable {
   }
 
   get mac(): MacAddress {
-    return Array.from(this.device.mac, (byte) => byte.toString(16).padStart(2, '0')).join(':') as MacAddress;
+    return hex(this.device.mac, ':') as MacAddress;
   }
 
   /** Throws MachineError 'mac-too-late' when the guest's driver already has another address. */

@@ -12,7 +12,6 @@ import type { V86Machine } from './v86-api.ts';
 const MAX_REST_MS = 250;
 /** Below this, a guest would run for one tick in MAX_REST_MS at most. */
 const SMALLEST_FRACTION = 0.01;
-
 /** Below this, a rest is not worth a timer: the next tick comes as the next task, and what is left of the rest later. */
 const SHORTEST_TIMER_MS = 1;
 

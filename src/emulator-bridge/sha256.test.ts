@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, expect, it, vi } from 'vitest';
-import { sha256, toHex } from './sha256.ts';
+import { hex } from '../shared/hex.ts';
+import { sha256 } from './sha256.ts';
 
 afterEach(() => void vi.unstubAllGlobals());
 
@@ -12,6 +13,6 @@ for (const [where, stub] of [
     stub();
     const contents = [0, 1, 64, 5000].map((length) => new Uint8Array(length).fill(length));
     const digests = await Promise.all(contents.map(sha256));
-    expect(digests.map(toHex)).toEqual(contents.map((content) => createHash('sha256').update(content).digest('hex')));
+    expect(digests.map((digest) => hex(digest))).toEqual(contents.map((content) => createHash('sha256').update(content).digest('hex')));
   });
 }

@@ -10,7 +10,3 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array
   const hasher = await (fallback ??= createSHA256());
   return hasher.init().update(bytes).digest('binary');
 }
-
-export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}

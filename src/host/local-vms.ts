@@ -133,6 +133,11 @@ export class LocalVms {
     return guest;
   }
 
+  /** How much of the guest is loaded, 0 to 1; null if it is not being loaded. */
+  get loadedShare(): number | null {
+    return this.guestLoad.share();
+  }
+
   /** Starts a new VM here. Resolves once it has its identity; rejects with a sentence. */
   async start(name: string | undefined, memoryBytes: number): Promise<VmId> {
     const guest = await this.guest();
@@ -169,7 +174,7 @@ export class LocalVms {
       return 'open';
     }
     if (this.loaded === null) {
-      const loaded = this.guestLoad.share();
+      const loaded = this.loadedShare;
       if (loaded === null) throw new Error('That tab could not load the PC. Reload it, and try again.');
       return { loaded };
     }

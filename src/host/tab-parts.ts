@@ -1,4 +1,4 @@
-/** The parts of a tab. Nothing happens before it joins its room; tab-wiring.ts says what each event then causes. */
+/** The parts of a tab. Nothing happens before tab.ts has it join its room; tab-wiring.ts says what each event then causes. */
 import type { FormerHost } from '../net-relay/protocol/relay-protocol.ts';
 import type { Clock } from '../shared/clock.ts';
 import { Emitter } from '../shared/emitter.ts';
@@ -22,7 +22,7 @@ import { RoomLog } from './room-log.ts';
 import { RoomMembership } from './room-membership.ts';
 import type { TabMotionEvents } from './scripting-interface.ts';
 import type { TabPlatform } from './tab-platform.ts';
-import { TabStatus } from './tab-status.ts';
+import { LOADING, TabStatus } from './tab-status.ts';
 import { VmConsoles } from './vm-consoles.ts';
 import { vmOwner } from './vm-owner.ts';
 import { TabViews } from './tab-views.ts';
@@ -183,8 +183,9 @@ export class TabParts {
       relay: () => ({ url: this.relayUrl, room: this.access.room as RoomName, key: this.address.key, hostId: self, hostToken: this.hostToken }),
       manifestUrl: new URL('guest/manifest.json', base).href,
       guestLoads: (share) => {
-        if (status.starting === null) status.changed();
-        else status.isStarting('Loading the PC', share);
+        // Until the tab has joined, that is what people wait for.
+        if (status.starting?.text === LOADING) status.isStarting(LOADING, share);
+        else status.changed();
       },
       guestLoaded: () => {
         // An earlier load may have failed.

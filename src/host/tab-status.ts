@@ -11,6 +11,8 @@ const VIEW_EVERY_MS = 100;
 /** No view change is reported for this long after a move has begun: an idle PC has arrived by then, and arrives sooner if nothing is drawn. */
 const QUICK_MOVE_MS = 250;
 
+export const LOADING = 'Loading the PC';
+
 export class TabStatus implements Disposable {
   /** Settles once the tab has joined its room or was refused. */
   readonly ready: Promise<void>;

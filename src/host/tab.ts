@@ -9,6 +9,7 @@ import { gatherDiagnostics } from './diagnostics.ts';
 import { leaveFormerSelf } from './former-self.ts';
 import type { Tab, TabMotion, TabMotionVm } from './scripting-interface.ts';
 import { checkArguments } from './scripting-arguments.ts';
+import { LOADING } from './tab-status.ts';
 import { TabParts, type TabOptions } from './tab-parts.ts';
 import { askWhatWasMissed, wireTab } from './tab-wiring.ts';
 
@@ -70,7 +71,7 @@ function join(parts: TabParts): void {
 /** Loads the guest; starts a VM if nobody else is in the room and nothing runs there. */
 async function begin({ status, localVms, log, options }: TabParts, emptyRoom: boolean): Promise<void> {
   try {
-    status.isStarting('Loading the PC', 0);
+    status.isStarting(LOADING, localVms.loadedShare ?? 0);
     await localVms.guest();
     if (emptyRoom && options.address.searchParams.get('autostart') !== '0') {
       status.isStarting('Starting the PC', null);

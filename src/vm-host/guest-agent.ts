@@ -7,6 +7,7 @@ import type { SerialPort } from '../emulator-bridge/machine.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Disposable } from '../shared/disposable.ts';
 import { Emitter } from '../shared/emitter.ts';
+import { hex } from '../shared/hex.ts';
 import type { ConsoleSize, VmIdentity } from './vm-worker-messages.ts';
 
 /** An answer later than this is reported; a cold guest needs well under a second. */
@@ -29,7 +30,7 @@ const timeFields = ({ wallMs, timeStamp }: Moment): string => `time=${Math.round
 /** Prefix length of a netmask such as 255.255.255.0. */
 const prefixLength = (netmask: string): number => netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
 
-const randomSeed = (): string => [...crypto.getRandomValues(new Uint8Array(SEED_BYTES))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+const randomSeed = (): string => hex(crypto.getRandomValues(new Uint8Array(SEED_BYTES)));
 
 /** A VM's name as a host name: letters, digits and hyphens. */
 function hostname(name: string): string {

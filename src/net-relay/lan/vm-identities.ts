@@ -1,4 +1,5 @@
 /** Names and addresses that are free in a room: what a new VM gets for life. */
+import { hex } from '../../shared/hex.ts';
 import type { Ipv4Address, MacAddress } from '../../shared/ids.ts';
 import { lanAddress } from './lan.ts';
 
@@ -32,8 +33,4 @@ export class VmAddresses {
     }
     return null;
   }
-}
-
-export function hex(bytes: Uint8Array, separator = ''): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(separator);
 }

@@ -20,7 +20,8 @@ import type { OwnersEnding } from './switchover-endings.ts';
 import { RoomVm, type RoomVmIdentity, type RoomVmWorld, type VmRecord } from './room-vm.ts';
 import { Trace, type TraceEntry } from '../../shared/trace.ts';
 import { Switch } from '../lan/switch.ts';
-import { freeMac, freeVmName, hex, MAX_VMS, VmAddresses } from '../lan/vm-identities.ts';
+import { hex } from '../../shared/hex.ts';
+import { freeMac, freeVmName, MAX_VMS, VmAddresses } from '../lan/vm-identities.ts';
 import { MAX_VMS_PER_HOST, SHARED_PACE } from '../limits/server-limits.ts';
 
 /** A VM whose owner never comes back is forgotten after a day of the relay's uptime, in beats of a second. */
